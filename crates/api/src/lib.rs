@@ -1,0 +1,27 @@
+//! The grammar of all resources: names, ids, pages, masks, etags, errors, and who calls.
+//!
+//! These are the AIP rules of the platform, once. Services speak in these types; `mesh` and `transcode` turn them into
+//! gRPC and HTTP. No I/O happens here.
+
+mod caller;
+mod clock;
+mod context;
+mod error;
+mod etag;
+mod id;
+mod mask;
+mod name;
+mod page;
+
+pub use caller::{Caller, Decision, Parts, Subject};
+pub use clock::{Clock, from_timestamp, timestamp};
+pub use context::CallContext;
+pub use error::{Code, Error};
+pub use etag::Etag;
+pub use id::{Id, Ids, OrganizationId, UserId};
+pub use mask::Mask;
+pub use name::parse_segments;
+pub use page::{Page, Sealer};
+
+/// Reasons that any service may give.
+pub use proto::api::v1::ErrorReason as CommonReason;
