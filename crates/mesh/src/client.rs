@@ -1,0 +1,290 @@
+//! The client stack: what every call passes on its way out, in one order, over every transport.
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use api::{CallContext, Caller, Code, CommonReason, Error, Ids};
+use bytes::Bytes;
+use http::{Request, Response, uri::Authority};
+use proto::Method;
+use tokio::time::Instant;
+use tonic::{Status, body::Body};
+use tower::Service;
+use tracing::Instrument;
+
+use crate::{
+    body::{Held, Watched},
+    call::Narrower,
+    deadline,
+    identity::Trust,
+    observe::{self, Measure, Registry, Side},
+    panics, pipe,
+    settings::Settings,
+    tls,
+};
+
+mod balance;
+mod endpoint;
+mod request;
+mod retry;
+
+use balance::Balance;
+use endpoint::{Address, Endpoint, Failure};
+use request::Ready;
+use retry::Budget;
+
+/// How this process reaches others.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Pipes of this process.
+    Process(pipe::Network),
+    /// Mutual TLS to the configured addresses.
+    Direct(tls::Reloading),
+    /// Plain HTTP/2 to the configured addresses; a sidecar encrypts, balances and retries.
+    Sidecar,
+}
+
+/// In whose name a call is made.
+#[derive(Clone)]
+pub enum Credentials {
+    /// In the name of this workload alone: `peer_only` and public methods.
+    Workload,
+    /// In the name of a token's subject. The token is narrowed before it leaves.
+    Token(Bytes),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Workload => "Workload",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+/// The way to all services, under the name of one workload. Cheap to clone.
+#[derive(Clone)]
+pub struct Mesh(Arc<Inner>);
+
+struct Inner {
+    me: String,
+    transport: Transport,
+    narrower: Arc<dyn Narrower>,
+    settings: Settings,
+    trust: Trust,
+    registry: Registry,
+    ids: Ids,
+    authority: Authority,
+    targets: Mutex<HashMap<String, Arc<Target>>>,
+}
+
+struct Target {
+    service: String,
+    balance: Balance,
+    budget: Budget,
+}
+
+impl Mesh {
+    /// The way from the workload `me`. Nothing is connected yet.
+    #[must_use]
+    pub fn new(me: &str, transport: Transport, narrower: Arc<dyn Narrower>, settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            me: me.to_owned(),
+            transport,
+            narrower,
+            trust: Trust::new(&settings.trust_domain, &settings.namespace),
+            registry: Registry::new(Side::Client, proto::methods().iter()),
+            ids: Ids::default(),
+            authority: Authority::from_static("mesh"),
+            targets: Mutex::default(),
+            settings,
+        }))
+    }
+
+    /// A channel to a service for one call or several calls of one context.
+    #[must_use]
+    pub fn channel(&self, service: &str, credentials: Credentials, context: &CallContext) -> Channel {
+        Channel { inner: Arc::clone(&self.0), target: self.0.target(service), credentials, context: Arc::new(context.clone()) }
+    }
+
+    /// A channel that calls on in the name of a caller, within his deadline and under his request id.
+    #[must_use]
+    pub fn for_caller(&self, service: &str, caller: &Caller) -> Channel {
+        let credentials = caller.token().map_or(Credentials::Workload, |token| Credentials::Token(token.clone()));
+        self.channel(service, credentials, caller.context())
+    }
+
+    /// A channel in the name of this workload alone.
+    #[must_use]
+    pub fn as_workload(&self, service: &str, context: &CallContext) -> Channel {
+        self.channel(service, Credentials::Workload, context)
+    }
+
+    /// A channel in the name of a token's subject: the gateway's, or a worker's with an exchanged delegation.
+    #[must_use]
+    pub fn with_token(&self, service: &str, token: Bytes, context: &CallContext) -> Channel {
+        self.channel(service, Credentials::Token(token), context)
+    }
+}
+
+impl fmt::Debug for Mesh {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Mesh").field("me", &self.0.me).field("transport", &self.0.transport).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn target(&self, service: &str) -> Arc<Target> {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = targets.get(service) {
+            return Arc::clone(target);
+        }
+        let balance = match &self.transport {
+            Transport::Process(network) => Balance::fixed(service, [Address::Pipe(network.connector(service, &self.me))]),
+            Transport::Direct(identity) => {
+                Balance::resolved(service, self.settings.addresses_of(service), identity.clone(), self.trust.clone())
+            }
+            Transport::Sidecar => Balance::fixed(service, self.settings.addresses_of(service).into_iter().map(Address::Name)),
+        };
+        let target = Arc::new(Target { service: service.to_owned(), balance, budget: Budget::full() });
+        targets.insert(service.to_owned(), Arc::clone(&target));
+        target
+    }
+
+    /// Tries that one call may have: one in `sidecar` mode, where the sidecar retries.
+    fn tries(&self) -> u32 {
+        if matches!(self.transport, Transport::Sidecar) { 1 } else { self.settings.retries.tries }
+    }
+}
+
+/// A way to one service in one name and context. It fails only by answering: errors are statuses with details.
+#[derive(Clone)]
+pub struct Channel {
+    inner: Arc<Inner>,
+    target: Arc<Target>,
+    credentials: Credentials,
+    context: Arc<CallContext>,
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Channel").field("service", &self.target.service).finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let channel = self.clone();
+        Box::pin(async move { Ok(channel.stack(request).await) })
+    }
+}
+
+impl Channel {
+    /// One call through the whole stack. The order is the meaning; the order test holds it.
+    async fn stack(self, request: Request<Body>) -> Response<Body> {
+        let method = proto::methods().get(request.uri().path());
+        let deadline = request::deadline_of(&self.inner, method, request.headers(), &self.context);
+        let span = request::span(method, &self.target.service, &self.context);
+        // 1. Observe is outermost: a call that never left is a failed call too.
+        let mut measure = Measure::begin(self.inner.registry.of(method), span.clone());
+        let mut held = None;
+        let layers =
+            panics::caught(
+                // 2. The deadline spans all tries and waits; what is left of it goes along with each try.
+                deadline::kept(deadline, async {
+                    // 3. Credentials before retry: a token is narrowed once per call, and never leaves as it is.
+                    match self.ready(method, request).await {
+                        // 4. Retry above balance: each try may go to another endpoint.
+                        Ok(ready) => self.tried(method, ready, deadline, &mut held).await,
+                        Err(error) => answer(error),
+                    }
+                }));
+        let response = layers.instrument(span).await;
+        match response.extensions().get::<Status>().cloned().or_else(|| Status::from_header_map(response.headers())) {
+            Some(status) => {
+                measure.finish(status.code(), Some(&status).filter(|status| status.code() != tonic::Code::Ok));
+                response
+            }
+            None => response.map(|body| Body::new(Watched::new(body, measure).until(deadline).holding(held))),
+        }
+    }
+
+    async fn ready(&self, method: Option<&'static Method>, request: Request<Body>) -> Result<Ready, Error> {
+        match method {
+            Some(method) => request::ready(&self.inner, method, request, &self.credentials, &self.context).await,
+            None if crate::server::is_beside(request.uri().path()) => request::beside(&self.inner, request, &self.context),
+            None => Err(Error::new(Code::Unimplemented, CommonReason::MethodUnknown, "the contract has no such method")),
+        }
+    }
+
+    async fn tried(&self, method: Option<&Method>, mut ready: Ready, deadline: Instant, held: &mut Option<Held>) -> Response<Body> {
+        let (budget, retries) = (&self.target.budget, &self.inner.settings.retries);
+        budget.earn(retries.budget_percent);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let Some(request) = ready.request(deadline) else { return answer(Error::fault("a stream can be sent only once")) };
+            let (response, unsent, asked) = match self.one_try(request).await {
+                Ok((response, flight)) => match refusal(&response) {
+                    Some(asked) => (response, false, asked),
+                    None => {
+                        *held = Some(flight);
+                        return response;
+                    }
+                },
+                // The hint of our own error is for the caller, not for us.
+                Err(failure) => (answer(failure.error), failure.unsent, None),
+            };
+            let again = tries < self.inner.tries()
+                && ready.is_repeatable()
+                && method.is_some_and(|method| retry::may_repeat(method, unsent));
+            if !again {
+                return response;
+            }
+            let wait = retry::wait(retries, tries, asked);
+            if Instant::now() + wait >= deadline {
+                return response;
+            }
+            if !budget.take() {
+                observe::budget_empty(&self.target.service);
+                return response;
+            }
+            observe::retried(&self.target.service, unsent);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn one_try(&self, request: Request<Body>) -> Result<(Response<Body>, Held), Failure> {
+        let endpoint: Arc<Endpoint> = self.target.balance.pick().await?;
+        let (response, flight) = endpoint.send(request).await?;
+        match refusal(&response) {
+            Some(_) => endpoint.failed(),
+            None => endpoint.succeeded(),
+        }
+        Ok((response.map(Body::new), Box::new(flight)))
+    }
+}
+
+/// The server answered UNAVAILABLE at once; with the wait that it asks for.
+fn refusal<B>(response: &Response<B>) -> Option<Option<std::time::Duration>> {
+    let status = Status::from_header_map(response.headers())?;
+    (status.code() == tonic::Code::Unavailable).then(|| Error::from_status(&status).retry_delay())
+}
+
+fn answer(error: Error) -> Response<Body> {
+    Status::from(error).into_http()
+}

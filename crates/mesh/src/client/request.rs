@@ -1,0 +1,157 @@
+//! A request made ready for the way: context, deadline, narrowed token, and a body that can be sent again.
+use std::sync::Arc;
+
+use api::{CallContext, Error, Ids};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Uri, request::Parts, uri::PathAndQuery};
+use http_body_util::Full;
+use proto::{Idempotency, Method};
+use tokio::time::Instant;
+use tonic::{
+    body::Body,
+    metadata::{BinaryMetadataValue, MetadataMap},
+};
+use tracing::Span;
+
+use super::{Credentials, Inner};
+use crate::{
+    call::{FORWARDED_CERTIFICATE_KEY, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY},
+    deadline,
+    frame::{self, First},
+    trace::Trace,
+    wire::{self, Fields, Value},
+};
+
+/// A request that is ready to be sent, once or several times.
+pub(super) struct Ready {
+    uri: Uri,
+    headers: HeaderMap,
+    payload: Payload,
+}
+
+enum Payload {
+    /// The only message, framed.
+    Whole(Bytes),
+    /// A stream: sent once.
+    Once(Option<Body>),
+}
+
+impl Ready {
+    /// The body can be sent again.
+    pub(super) fn is_repeatable(&self) -> bool {
+        matches!(self.payload, Payload::Whole(_))
+    }
+
+    /// The request for one try, with what is left of the time; `None` when a stream was taken already.
+    pub(super) fn request(&mut self, deadline: Instant) -> Option<Request<Body>> {
+        let body = match &mut self.payload {
+            Payload::Whole(bytes) => Body::new(Full::new(bytes.clone())),
+            Payload::Once(body) => body.take()?,
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = http::Method::POST;
+        *request.version_mut() = http::Version::HTTP_2;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        deadline::write(request.headers_mut(), deadline.saturating_duration_since(Instant::now()));
+        Some(request)
+    }
+}
+
+/// When the call must be over: what the request asks for, but not longer than what its own call has left.
+pub(super) fn deadline_of(inner: &Inner, method: Option<&Method>, headers: &HeaderMap, context: &CallContext) -> Instant {
+    let own = Instant::now() + deadline::allowed(&inner.settings.deadlines, method, deadline::read(headers));
+    context.deadline.map_or(own, |left| left.min(own))
+}
+
+/// Makes a request of the contract ready.
+pub(super) async fn ready(
+    inner: &Inner,
+    method: &'static Method,
+    request: Request<Body>,
+    credentials: &Credentials,
+    context: &CallContext,
+) -> Result<Ready, Error> {
+    let (parts, body) = request.into_parts();
+    let (mut message, mut payload) = (None, Payload::Once(None));
+    if method.client_streaming {
+        payload = Payload::Once(Some(body));
+    } else {
+        let First { message: first, compressed, whole, .. } = frame::first(body, inner.settings.message_bytes_max, true).await?;
+        if let Some(first) = first {
+            let filled = with_request_id(method, &first, &inner.ids);
+            let framed = match (&filled, compressed, whole) {
+                (None, _, Some(whole)) => whole,
+                _ => frame::framed(filled.as_ref().unwrap_or(&first)),
+            };
+            payload = Payload::Whole(framed);
+            message = Some(filled.unwrap_or(first));
+        }
+    }
+    let mut ready = assemble(&parts, payload, &inner.authority, context)?;
+    if let Credentials::Token(token) = credentials {
+        let resource = message.as_ref().and_then(|message| wire::text_at(message, &method.resource_path).ok().flatten());
+        let resource = resource.filter(|name| !name.is_empty() && !method.resource_path.is_empty());
+        let narrowed = inner.narrower.narrow(token, method, resource)?;
+        ready.headers = with_token(std::mem::take(&mut ready.headers), &narrowed);
+    }
+    Ok(ready)
+}
+
+/// Makes a request ready that the contract does not know: health, reflection.
+pub(super) fn beside(inner: &Inner, request: Request<Body>, context: &CallContext) -> Result<Ready, Error> {
+    let (parts, body) = request.into_parts();
+    assemble(&parts, Payload::Once(Some(body)), &inner.authority, context)
+}
+
+fn assemble(parts: &Parts, payload: Payload, authority: &http::uri::Authority, context: &CallContext) -> Result<Ready, Error> {
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let uri = Uri::builder().scheme("http").authority(authority.clone()).path_and_query(path).build().map_err(Error::internal)?;
+    let mut headers = parts.headers.clone();
+    // What only the mesh may say is never taken from the request.
+    for key in [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY] {
+        headers.remove(key);
+    }
+    if let Ok(id) = HeaderValue::from_str(&context.request_id)
+        && !context.request_id.is_empty()
+    {
+        headers.insert(REQUEST_ID_KEY, id);
+    }
+    let trace = Trace::of(&Span::current()).or_else(|| Trace::parse(&context.traceparent)).unwrap_or_else(Trace::fresh);
+    headers.insert(TRACEPARENT_KEY, HeaderValue::from_str(&trace.render()).expect("hexadecimal digits are a header value"));
+    Ok(Ready { uri, headers, payload })
+}
+
+fn with_token(headers: HeaderMap, token: &[u8]) -> HeaderMap {
+    let mut metadata = MetadataMap::from_headers(headers);
+    metadata.insert_bin(TOKEN_KEY, BinaryMetadataValue::from_bytes(token));
+    metadata.into_headers()
+}
+
+/// The message with a request id, when the method takes one and the caller gave none: a retry then gets the first answer.
+fn with_request_id(method: &Method, message: &Bytes, ids: &Ids) -> Option<Bytes> {
+    let field = method.request_id_field.filter(|_| method.idempotency == Idempotency::Idempotent)?;
+    let given = Fields::of(message).any(|found| !matches!(found, Ok((number, value)) if number != field || value == Value::Bytes(b"")));
+    (!given).then(|| wire::with_text(message, field, &ids.next().uuid().to_string()))
+}
+
+/// Span of an outgoing call: a child of the span in force, else of the context's trace.
+pub(super) fn span(method: Option<&'static Method>, service: &str, context: &Arc<CallContext>) -> Span {
+    let span = tracing::info_span!(
+        target: "call",
+        "call out",
+        otel.name = method.map_or("beside", |method| method.rpc),
+        otel.kind = "client",
+        rpc.system = "grpc",
+        rpc.service = method.map_or("beside", |method| method.full_service),
+        rpc.method = method.map_or("beside", |method| method.name),
+        rpc.grpc.status_code = tracing::field::Empty,
+        to = service,
+    );
+    if Trace::of(&Span::current()).is_none()
+        && let Some(trace) = Trace::parse(&context.traceparent)
+    {
+        trace.adopt(&span);
+    }
+    span
+}

@@ -1,0 +1,102 @@
+//! How a call travels: one client stack, one server stack, three transports under them.
+//!
+//! What must hold:
+//! - The order of the layers is written once, in [`server`] and [`client`], and is the same over pipe, TLS and sidecar.
+//! - No handler runs before the [`Authorizer`] decided; a method that does not say who may call it is not served.
+//! - A token leaves only narrowed to the call it goes along with; a handler never sees the one that came.
+//! - Every call has a deadline, is counted exactly once, and fails with an `api::Error`.
+//! - Retries happen in exactly one layer, on a budget, and never where a handler may have run a change twice.
+//!
+//! This crate decides nothing about permissions: `authz` does, behind two traits.
+
+use std::pin::Pin;
+
+use api::{Caller, Error};
+use futures::{Stream, StreamExt};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+mod audit;
+mod body;
+mod call;
+pub mod client;
+mod deadline;
+mod frame;
+pub mod identity;
+mod limit;
+mod observe;
+mod panics;
+pub mod pipe;
+pub mod server;
+mod settings;
+pub mod tls;
+mod trace;
+pub mod wire;
+
+pub use call::{Authorizer, Incoming, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
+pub use settings::{Deadlines, MESSAGE_BYTES_MAX, Mode, Period, PeriodError, Retries, Settings};
+
+/// What a unary handler returns.
+pub type Reply<T> = Result<Response<T>, Status>;
+
+/// What a server-streaming handler returns: `type WatchRunStream = mesh::Items<Run>`.
+pub type Items<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Who calls, and the message. Every handler begins with it.
+///
+/// # Errors
+/// INTERNAL when the request did not pass the stack.
+pub fn caller<T>(request: Request<T>) -> Result<(Caller, T), Status> {
+    let (caller, _, message) = caller_with_metadata(request)?;
+    Ok((caller, message))
+}
+
+/// Who calls, the metadata that came along, and the message.
+///
+/// # Errors
+/// As [`caller`].
+pub fn caller_with_metadata<T>(request: Request<T>) -> Result<(Caller, MetadataMap, T), Status> {
+    let (metadata, mut extensions, message) = request.into_parts();
+    let caller = extensions.remove::<Caller>().ok_or_else(|| Error::fault("the call did not pass the server stack"))?;
+    Ok((caller, metadata, message))
+}
+
+/// The answer of a unary handler.
+///
+/// # Errors
+/// The use case's error, as a status.
+pub fn reply<T>(result: Result<T, impl Into<Error>>) -> Reply<T> {
+    result.map(Response::new).map_err(|error| error.into().into())
+}
+
+/// The answer of a server-streaming handler. An error of the beginning is the answer; a later one ends the stream.
+///
+/// # Errors
+/// The use case's error, as a status.
+pub fn reply_stream<T, S, E>(result: Result<S, impl Into<Error>>) -> Reply<Items<T>>
+where
+    T: Send + 'static,
+    S: Stream<Item = Result<T, E>> + Send + 'static,
+    E: Into<Error> + 'static,
+{
+    let stream = result.map_err(|error| Status::from(error.into()))?;
+    Ok(Response::new(Box::pin(stream.map(|item| item.map_err(|error| Status::from(error.into()))))))
+}
+
+/// Sets on a generated server what every server of the mesh has: the message limits and compression.
+///
+/// ```ignore
+/// mount.rpc(mesh::rpc!(DocumentServiceServer::new(Rpc::new(documents))));
+/// ```
+#[macro_export]
+macro_rules! rpc {
+    ($server:expr) => {
+        $server
+            .max_decoding_message_size($crate::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size($crate::MESSAGE_BYTES_MAX)
+            .accept_compressed($crate::Compression::Gzip)
+            .send_compressed($crate::Compression::Gzip)
+    };
+}
+
+/// How messages may be compressed.
+pub use tonic::codec::CompressionEncoding as Compression;

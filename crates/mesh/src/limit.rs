@@ -1,0 +1,28 @@
+//! The limit of calls at work: above it a call is refused at once, before anything is done for it.
+//!
+//! Queueing instead would only move the wait to where nobody sees it; the client's backoff is the queue.
+use std::{future::Future, sync::Arc, time::Duration};
+
+use api::Error;
+use http::Response;
+use tokio::sync::Semaphore;
+use tonic::{Status, body::Body};
+
+use crate::body::Held;
+
+/// When a refused caller shall come again.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// Runs the call below if there is room; the permit comes back with the response and is held until its body ends.
+pub(crate) async fn admitted(
+    limit: &Arc<Semaphore>,
+    next: impl Future<Output = Response<Body>>,
+) -> (Response<Body>, Option<Held>) {
+    match Arc::clone(limit).try_acquire_owned() {
+        Ok(permit) => (next.await, Some(Box::new(permit))),
+        Err(_) => {
+            let error = Error::unavailable("room for more calls on this server").retry_after(RETRY_AFTER);
+            (Status::from(error).into_http(), None)
+        }
+    }
+}

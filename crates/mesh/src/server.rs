@@ -1,0 +1,242 @@
+//! The server stack: what every call passes before its handler, in one order, over every transport.
+//!
+//! Health and reflection stand beside the stack: a probe has no token, and its calls are no traffic.
+use std::{collections::BTreeSet, io, net::IpAddr, sync::Arc, time::Duration};
+
+use api::Ids;
+use http::{Request, Response};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, body::Body, service::Routes};
+use tower::ServiceExt;
+use tracing::Instrument;
+
+use crate::{
+    audit,
+    body::Watched,
+    call::{Authorizer, Peer},
+    deadline,
+    identity::Trust,
+    limit,
+    observe::{Measure, Registry, Side},
+    panics, pipe,
+    settings::Settings,
+    tls,
+};
+
+mod authorize;
+pub(crate) mod call;
+mod connection;
+mod offer;
+
+pub use offer::{Offer, Undeclared, check};
+
+use call::Call;
+use connection::Source;
+
+/// Time a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Wait after `accept` failed for want of resources.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where calls come from.
+#[derive(Debug)]
+pub enum Listener {
+    /// Pipes of the same process; the connector's name is the peer.
+    Pipe(pipe::Listener),
+    /// Plain HTTP/2 behind a sidecar: the peer is taken from `x-forwarded-client-cert`, and only over loopback.
+    Sidecar(TcpListener),
+    /// Mutual TLS: the peer is the SPIFFE URI of its certificate.
+    Tls(TcpListener, tls::Reloading),
+}
+
+/// What all calls of one server share.
+pub(crate) struct Shared {
+    pub(crate) router: Routes,
+    pub(crate) mounted: BTreeSet<&'static str>,
+    pub(crate) settings: Settings,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    trust: Trust,
+    registry: Registry,
+    limit: Arc<Semaphore>,
+    ids: Ids,
+}
+
+/// Serves until `shutdown` is cancelled, then drains: no new connection, GOAWAY, running calls finish within
+/// `settings.drain`. Returns when the last connection has ended.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(
+    offer: Offer,
+    listener: Listener,
+    settings: Settings,
+    authorizer: Arc<dyn Authorizer>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let (routes, mounted) = offer.into_parts();
+    let methods = proto::methods().iter().filter(|method| mounted.contains(method.full_service));
+    let shared = Arc::new(Shared {
+        registry: Registry::new(Side::Server, methods),
+        router: routes.prepare(),
+        mounted: mounted.clone(),
+        authorizer,
+        trust: Trust::new(&settings.trust_domain, &settings.namespace),
+        limit: Arc::new(Semaphore::new(settings.concurrency)),
+        ids: Ids::default(),
+        settings,
+    });
+    let slots = Arc::new(Semaphore::new(shared.settings.connections));
+    let mut connections = JoinSet::new();
+    let accepted = accept(listener, &shared, &slots, &mut connections, &shutdown).await;
+    let running = connections.len();
+    if running > 0 {
+        tracing::info!(target: "mesh", connections = running, "draining");
+    }
+    while connections.join_next().await.is_some() {}
+    accepted
+}
+
+async fn accept(
+    mut listener: Listener,
+    shared: &Arc<Shared>,
+    slots: &Arc<Semaphore>,
+    connections: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> io::Result<()> {
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(slots).acquire_owned() => slot.map_err(io::Error::other)?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let (shared, token) = (Arc::clone(shared), shutdown.clone());
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            next = next(&mut listener) => match next {
+                Ok(Some(Next::Pipe(pipe))) => {
+                    connections.spawn(async move {
+                        connection::serve(pipe.stream, Source::Channel(pipe.peer), shared, token).await;
+                        drop(slot);
+                    });
+                }
+                Ok(Some(Next::Socket(stream, from, tls))) => {
+                    connections.spawn(async move {
+                        socket(stream, from, tls, shared, token).await;
+                        drop(slot);
+                    });
+                }
+                Ok(None) => return Ok(()),
+                Err(error) if connection::is_of_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(target: "mesh", error = %error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+enum Next {
+    Pipe(pipe::Accepted),
+    Socket(tokio::net::TcpStream, IpAddr, Option<tls::Reloading>),
+}
+
+async fn next(listener: &mut Listener) -> io::Result<Option<Next>> {
+    Ok(match listener {
+        Listener::Pipe(pipe) => pipe.accept().await.map(Next::Pipe),
+        Listener::Sidecar(tcp) => {
+            let (stream, from) = tcp.accept().await?;
+            Some(Next::Socket(stream, from.ip(), None))
+        }
+        Listener::Tls(tcp, tls) => {
+            let (stream, from) = tcp.accept().await?;
+            Some(Next::Socket(stream, from.ip(), Some(tls.clone())))
+        }
+    })
+}
+
+async fn socket(stream: tokio::net::TcpStream, from: IpAddr, tls: Option<tls::Reloading>, shared: Arc<Shared>, shutdown: CancellationToken) {
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else {
+        // A header from any other address would let everybody name himself.
+        let source = if from.to_canonical().is_loopback() { Source::Sidecar } else { Source::Channel(Peer::unknown()) };
+        return connection::serve(stream, source, shared, shutdown).await;
+    };
+    let handshake = async { tls.mutual_acceptor().map_err(io::Error::other)?.accept(stream).await };
+    match tokio::time::timeout(HANDSHAKE, handshake).await {
+        Ok(Ok(stream)) => {
+            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let peer = certificate.map_or_else(Peer::unknown, |certificate| shared.trust.peer(certificate));
+            connection::serve(stream, Source::Channel(peer), shared, shutdown).await;
+        }
+        Ok(Err(error)) => tracing::info!(target: "mesh", from = %from, error = %error, "handshake refused"),
+        Err(_) => tracing::info!(target: "mesh", from = %from, "handshake took too long"),
+    }
+}
+
+/// One request through the whole stack. The order is the meaning; the order test holds it.
+async fn stack(shared: Arc<Shared>, peer: Peer, request: Request<Body>) -> Response<Body> {
+    if is_beside(request.uri().path()) {
+        return beside(&shared, request).await;
+    }
+    let call = Call::begin(request.uri().path(), request.headers(), peer, &shared.settings.deadlines, &shared.ids);
+    let span = call.span.clone();
+    // 1. Observe is outermost: everything below is counted, refusals, panics and timeouts too.
+    let mut measure = Measure::begin(shared.registry.of(call.method), span.clone());
+    let mut standing = None;
+    let layers = async {
+        let mut permit = None;
+        let response =
+            // 2. A panic anywhere below is an answer, and is counted.
+            panics::caught(async {
+                // 3. Load is refused before any work is done, and before a deadline is armed.
+                let (response, held) = limit::admitted(&shared.limit,
+                    // 4. Time runs from here: waiting for the first message and deciding count too.
+                    deadline::kept(call.deadline,
+                        // 5. Audit stands above the decision, so that it sees refusals.
+                        audit::refusals_told(&call,
+                            // 6. Authenticate, authorize, handler.
+                            authorize::checked(&shared, &call, request, &mut standing)))).await;
+                permit = held;
+                response
+            })
+            .await;
+        (response, permit)
+    };
+    let (response, permit) = layers.instrument(span).await;
+    if let Some(status) = trailers_only(&response) {
+        measure.finish(status.code(), Some(&status).filter(|status| status.code() != Code::Ok));
+        return response;
+    }
+    let streams = call.method.is_some_and(|method| method.server_streaming);
+    response.map(|body| {
+        let mut watched = Watched::new(body, measure).holding(permit);
+        if streams {
+            watched = watched.until(call.deadline);
+        }
+        if let Some(check) = standing {
+            watched = watched.while_standing(check);
+        }
+        Body::new(watched)
+    })
+}
+
+/// The status of a response that consists of headers alone.
+fn trailers_only(response: &Response<Body>) -> Option<Status> {
+    // The extension keeps the source, which the headers cannot carry.
+    let kept = response.extensions().get::<Status>().cloned();
+    kept.or_else(|| Status::from_header_map(response.headers()))
+}
+
+/// Health and reflection: they need no token and are not counted.
+pub(crate) fn is_beside(path: &str) -> bool {
+    path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.")
+}
+
+async fn beside(shared: &Shared, request: Request<Body>) -> Response<Body> {
+    match shared.router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}

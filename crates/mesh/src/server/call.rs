@@ -1,0 +1,127 @@
+//! One call on the server, from its headers to its end.
+use std::sync::OnceLock;
+
+use api::{CallContext, Error, Ids};
+use bytes::Bytes;
+use http::HeaderMap;
+use proto::{Audit, Method};
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+use tracing::Span;
+
+use crate::{
+    call::{Peer, REQUEST_ID_KEY, TOKEN_BYTES_MAX, TOKEN_KEY, TRACEPARENT_KEY},
+    deadline,
+    settings::Deadlines,
+    trace::Trace,
+};
+
+/// Longest request id that is taken over.
+const REQUEST_ID_MAX: usize = 64;
+
+/// What is known of a call before its handler runs.
+pub(crate) struct Call {
+    pub(crate) method: Option<&'static Method>,
+    pub(crate) peer: Peer,
+    pub(crate) request_id: String,
+    pub(crate) deadline: Instant,
+    pub(crate) span: Span,
+    traceparent: String,
+    actor: OnceLock<String>,
+    resource: OnceLock<String>,
+}
+
+impl Call {
+    /// Reads the headers. Nothing in them can make this fail: what is malformed counts as absent.
+    pub(crate) fn begin(path: &str, headers: &HeaderMap, peer: Peer, deadlines: &Deadlines, ids: &Ids) -> Self {
+        let method = proto::methods().get(path);
+        let request_id = request_id(headers).map_or_else(|| ids.next().to_string(), str::to_owned);
+        let came = headers.get(TRACEPARENT_KEY).and_then(|value| value.to_str().ok()).and_then(Trace::parse);
+        let span = span(method, &request_id, &peer);
+        if let Some(trace) = came {
+            trace.adopt(&span);
+        }
+        let trace = Trace::of(&span).or(came).unwrap_or_else(Trace::fresh);
+        span.record("trace.id", trace.id());
+        let deadline = Instant::now() + deadline::allowed(deadlines, method, deadline::read(headers));
+        let (actor, resource) = (OnceLock::new(), OnceLock::new());
+        Self { method, peer, request_id, deadline, span, traceparent: trace.render(), actor, resource }
+    }
+
+    /// `package.Service/Method`, or `unknown`.
+    pub(crate) fn rpc(&self) -> &'static str {
+        self.method.map_or("unknown", |method| method.rpc)
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        self.actor.get().map_or("", String::as_str)
+    }
+
+    pub(crate) fn resource(&self) -> &str {
+        self.resource.get().map_or("", String::as_str)
+    }
+
+    /// Notes the resource that the request names, cut to what a log line can bear.
+    pub(crate) fn note_resource(&self, resource: &str) {
+        let shown = resource.chars().filter(|letter| !letter.is_control()).take(256).collect();
+        let _ = self.resource.set(shown);
+    }
+
+    /// Notes who turned out to call.
+    pub(crate) fn note_caller(&self, caller: &api::Caller) {
+        let _ = self.actor.set(caller.context().actor.clone());
+        if let Ok(organization) = caller.organization() {
+            self.span.record("organization.id", tracing::field::display(organization));
+        }
+    }
+
+    /// The context that the handler gets.
+    pub(crate) fn context(&self, method: &Method, resource: Option<&str>) -> CallContext {
+        CallContext {
+            request_id: self.request_id.clone(),
+            traceparent: self.traceparent.clone(),
+            method: method.rpc.to_owned(),
+            resource: resource.unwrap_or_default().to_owned(),
+            actor: String::new(),
+            audit: method.access.as_ref().is_some_and(|access| access.audit == Audit::EveryCall),
+            deadline: Some(self.deadline),
+        }
+    }
+}
+
+fn span(method: Option<&'static Method>, request_id: &str, peer: &Peer) -> Span {
+    let (service, name) = method.map_or(("unknown", "unknown"), |method| (method.full_service, method.name));
+    tracing::info_span!(
+        target: "call",
+        "call",
+        otel.name = method.map_or("unknown", |method| method.rpc),
+        otel.kind = "server",
+        rpc.system = "grpc",
+        rpc.service = service,
+        rpc.method = name,
+        rpc.grpc.status_code = tracing::field::Empty,
+        http.request.id = request_id,
+        trace.id = tracing::field::Empty,
+        organization.id = tracing::field::Empty,
+        peer = peer.name(),
+    )
+}
+
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(REQUEST_ID_KEY)?.to_str().ok()?;
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (!text.is_empty() && text.len() <= REQUEST_ID_MAX && text.bytes().all(fit)).then_some(text)
+}
+
+/// The internal token of a call.
+///
+/// # Errors
+/// UNAUTHENTICATED when there are several, when it is too long or not base64.
+pub(crate) fn token(metadata: &MetadataMap) -> Result<Option<Bytes>, Error> {
+    let mut values = metadata.get_all_bin(TOKEN_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() || value.as_encoded_bytes().len() > TOKEN_BYTES_MAX.div_ceil(3) * 4 {
+        return Err(Error::credential_invalid());
+    }
+    value.to_bytes().map(Some).map_err(|_| Error::credential_invalid())
+}

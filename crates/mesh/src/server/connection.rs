@@ -1,0 +1,89 @@
+//! One connection: handshake, requests, old age, farewell.
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use http::Request;
+use hyper::{body::Incoming as HyperBody, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rand::RngExt;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+
+use super::{Shared, stack};
+use crate::call::{FORWARDED_CERTIFICATE_KEY, Peer};
+
+/// How the peer of a connection is known.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// Proven once for the whole connection: pipe or certificate.
+    Channel(Peer),
+    /// Each request carries what the sidecar on this host says.
+    Sidecar,
+}
+
+/// Serves a connection until it ends, grows old or the server stops.
+pub(super) async fn serve(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    source: Source,
+    shared: Arc<Shared>,
+    shutdown: CancellationToken,
+) {
+    let (age, grace) = (jittered(shared.settings.connection_age.get()), shared.settings.connection_grace.get());
+    let drain = shared.settings.drain.get();
+    let service = service_fn(move |request: Request<HyperBody>| {
+        let (shared, peer) = (Arc::clone(&shared), peer_of(&source, &shared, &request));
+        async move { Ok::<_, std::convert::Infallible>(stack(shared, peer, request.map(Body::new)).await) }
+    });
+    let mut connection = pin!(http().serve_connection(TokioIo::new(io), service));
+    let limit = tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = shutdown.cancelled() => drain,
+        () = tokio::time::sleep(age) => grace,
+    };
+    // GOAWAY first: the client opens no new stream here and takes another connection, so nothing is refused by accident.
+    connection.as_mut().graceful_shutdown();
+    match tokio::time::timeout(limit, connection).await {
+        Ok(ended) => log_end(ended),
+        Err(_) => tracing::info!(target: "mesh", limit_s = limit.as_secs(), "connection closed with calls still running"),
+    }
+}
+
+fn http() -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(1024)
+        .max_pending_accept_reset_streams(64)
+        .max_header_list_size(32 * 1024)
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10));
+    http
+}
+
+fn peer_of(source: &Source, shared: &Shared, request: &Request<HyperBody>) -> Peer {
+    match source {
+        Source::Channel(peer) => peer.clone(),
+        Source::Sidecar => {
+            let header = request.headers().get(FORWARDED_CERTIFICATE_KEY).and_then(|value| value.to_str().ok());
+            header.map_or_else(Peer::unknown, |header| shared.trust.forwarded(header))
+        }
+    }
+}
+
+/// The duration, give or take a tenth, so that connections do not end all at once.
+fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(rand::rng().random_range(0.9..=1.1))
+}
+
+fn log_end(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(target: "mesh", error = %error, "connection ended");
+    }
+}
+
+/// An error of `accept` that concerns one connection, not the listener.
+pub(super) fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
