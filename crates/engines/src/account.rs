@@ -92,15 +92,15 @@ pub(crate) fn shelter(instead_of: &Path) -> Result<PathBuf, EngineError> {
 
 /// Makes a folder that others may pass but not list (0711), with its parents.
 pub(crate) fn make_passable(folder: &Path) -> Result<(), EngineError> {
-    DirBuilder::new().recursive(true).mode(0o711).create(folder).doing(|| format!("make the folder {}", folder.display()))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(folder)
+        .doing(|| format!("make the folder {}", folder.display()))
 }
 
 /// The same program where `account` can start it: itself, or a copy of its tree under the shelter.
-pub(crate) fn reachable(
-    program: Program,
-    account: Account,
-    copying: impl FnOnce(),
-) -> Result<Program, EngineError> {
+pub(crate) fn reachable(program: Program, account: Account, copying: impl FnOnce()) -> Result<Program, EngineError> {
     if account.reaches(&program.path) {
         return Ok(program);
     }

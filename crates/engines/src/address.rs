@@ -118,12 +118,8 @@ impl Addresses {
     /// others are for scripts.
     pub fn to_env(&self) -> Vec<(String, String)> {
         let all = serde_json::to_string(self).expect("strings and numbers always serialize");
-        let single = [
-            ("POSTGRES", &self.postgres),
-            ("REDIS", &self.redis),
-            ("NATS", &self.nats),
-            ("TEMPORAL", &self.temporal),
-        ];
+        let single =
+            [("POSTGRES", &self.postgres), ("REDIS", &self.redis), ("NATS", &self.nats), ("TEMPORAL", &self.temporal)];
         let single = single.into_iter().map(|(name, value)| (format!("{VARIABLE}_{name}"), value.clone()));
         std::iter::once((VARIABLE.to_owned(), all)).chain(single).collect()
     }

@@ -100,6 +100,12 @@ pub enum EngineError {
         /// The lock file that it holds.
         lock: PathBuf,
     },
+    /// The start was given up before it was ready.
+    #[error("the start of {engine} was given up: it was asked to stop, or another engine failed")]
+    Interrupted {
+        /// The engine.
+        engine: Engine,
+    },
     /// It ended again and again.
     #[error("{engine} ended {count} times within a minute and is not restarted any more; its log is {log}")]
     Unstable {
@@ -125,6 +131,7 @@ impl EngineError {
             | Self::Died { .. }
             | Self::Silent { .. }
             | Self::Occupied { .. }
+            | Self::Interrupted { .. }
             | Self::Unstable { .. } => 70,
         }
     }

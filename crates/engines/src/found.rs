@@ -73,7 +73,8 @@ fn places(root: &Path) -> Vec<PathBuf> {
     let moved = std::env::var_os("WORKOS_TOOLS_DIR").map(PathBuf::from);
     let mut places: Vec<PathBuf> = moved.into_iter().map(|folder| folder.join(&hash)).collect();
     places.push(root.join("tools").join(&hash));
-    places.extend(here.ancestors().map(|folder| folder.join(".workos/tools").join(&hash)).filter(|place| place.exists()));
+    places
+        .extend(here.ancestors().map(|folder| folder.join(".workos/tools").join(&hash)).filter(|place| place.exists()));
     places.dedup();
     places
 }
@@ -103,7 +104,8 @@ mod tests {
     #[test]
     fn a_missing_program_names_the_places_and_the_remedy() {
         let settings = Settings { root: PathBuf::from("/nowhere/.workos"), ..Settings::default() };
-        let error = EngineError::Missing { engine: Engine::Nats, searched: places(&settings.root)[0].display().to_string() };
+        let error =
+            EngineError::Missing { engine: Engine::Nats, searched: places(&settings.root)[0].display().to_string() };
         assert_eq!(error.exit_code(), 78);
         assert!(error.to_string().contains("run `./dev`"), "{error}");
         assert!(places(&settings.root).iter().any(|place| place.starts_with("/nowhere/.workos/tools")));

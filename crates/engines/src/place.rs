@@ -154,7 +154,10 @@ pub(crate) fn lock(path: &Path, base: &Path) -> Result<File, EngineError> {
         let _ = file.read_to_string(&mut pid);
         return Err(EngineError::Running { folder: base.to_owned(), pid: pid.trim().to_owned() });
     }
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id())).doing(doing)?;
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .doing(doing)?;
     Ok(file)
 }
 
@@ -201,9 +204,10 @@ fn sweep() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix(TEST_FOLDER)?.split('-').next()?.parse::<i32>().ok());
         let gone = pid.is_some_and(|pid| kill(Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH));
-        let old = entry.metadata().and_then(|data| data.modified()).is_ok_and(|time| {
-            time.elapsed().is_ok_and(|age| age > std::time::Duration::from_secs(60))
-        });
+        let old = entry
+            .metadata()
+            .and_then(|data| data.modified())
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > std::time::Duration::from_secs(60)));
         if gone && old {
             let _ = fs::remove_dir_all(entry.path());
         }

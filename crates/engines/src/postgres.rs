@@ -165,8 +165,15 @@ fn settings(mode: Mode, port: u16) -> Vec<String> {
         "idle_in_transaction_session_timeout=10min".to_owned(),
     ];
     if mode == Mode::Test {
-        let fast = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal",
-            "max_wal_senders=0", "max_wal_size=4GB", "checkpoint_timeout=1h"];
+        let fast = [
+            "fsync=off",
+            "full_page_writes=off",
+            "synchronous_commit=off",
+            "wal_level=minimal",
+            "max_wal_senders=0",
+            "max_wal_size=4GB",
+            "checkpoint_timeout=1h",
+        ];
         settings.extend(fast.map(str::to_owned));
     }
     settings

@@ -91,7 +91,8 @@ async fn nats(port: u16, user: &str, password: &str) -> Result<(), String> {
     let options = serde_json::json!({
         "verbose": false, "pedantic": false, "user": user, "pass": password, "lang": "rust", "version": "1", "protocol": 1
     });
-    let talk = format!("CONNECT {options}\r\nSUB _INBOX.engines 1\r\nPUB $JS.API.INFO _INBOX.engines 0\r\n\r\nPING\r\n");
+    let talk =
+        format!("CONNECT {options}\r\nSUB _INBOX.engines 1\r\nPUB $JS.API.INFO _INBOX.engines 0\r\n\r\nPING\r\n");
     writer.write_all(talk.as_bytes()).await.map_err(text)?;
     while let Some(line) = lines.next_line().await.map_err(text)? {
         if line.starts_with("MSG _INBOX.engines") {

@@ -56,7 +56,8 @@ pub(crate) fn derive(secret: &str, name: &str) -> String {
 
 /// A map of NATS users to their passwords: given ones stay, the others are derived.
 pub(crate) fn nats_users(secret: &str, users: &[crate::settings::NatsUser]) -> BTreeMap<String, String> {
-    let password = |user: &crate::settings::NatsUser| user.password.clone().unwrap_or_else(|| derive(secret, &user.name));
+    let password =
+        |user: &crate::settings::NatsUser| user.password.clone().unwrap_or_else(|| derive(secret, &user.name));
     users.iter().map(|user| (user.name.clone(), password(user))).collect()
 }
 

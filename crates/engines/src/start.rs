@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::address::Addresses;
@@ -53,17 +54,20 @@ impl Engines {
         let places = Places::open(&settings, account)?;
         let secrets = secrets(&settings, &places, account)?;
         let began = Instant::now();
-        let set = Set { account, places: &places, secrets, handed: Handed::default(), began, progress: &progress, settings: &settings };
+        let (handed, failed) = (Handed::default(), CancellationToken::new());
+        let set =
+            Set { settings: &settings, account, places: &places, secrets, handed, failed, began, progress: &progress };
         for engine in Engine::ALL.into_iter().filter(|engine| settings.url(*engine).is_some()) {
             set.tell(engine, Step::External);
         }
-        let started = try_join_all(programs.into_iter().map(|(engine, program)| set.start(engine, program))).await?;
+        let started = set.start_all(programs).await?;
         let addresses = Addresses::of(&settings, &places, &set.secrets, &started);
         places.publish(&addresses)?;
         let (outages, outages_seen) = watch::channel(Outages::new());
         let (failed, failed_seen) = watch::channel(None);
         let reports = Reports { outages, failed };
-        let watch = |started: Started| Supervisor::start(started.plan, started.guarded, settings.patience, reports.clone());
+        let watch =
+            |started: Started| Supervisor::start(started.plan, started.guarded, settings.patience, reports.clone());
         let supervisors = started.into_iter().map(watch).collect();
         Ok(Engines { addresses, supervisors, outages: outages_seen, failed: failed_seen, _places: places })
     }
@@ -120,6 +124,8 @@ struct Set<'a> {
     places: &'a Places,
     secrets: Secrets,
     handed: Handed,
+    /// The first failure stops the others' starting.
+    failed: CancellationToken,
     began: Instant,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
@@ -127,6 +133,30 @@ struct Set<'a> {
 impl Set<'_> {
     fn tell(&self, engine: Engine, step: Step) {
         (self.progress)(Progress { engine, step, elapsed: self.began.elapsed() });
+    }
+
+    /// All or none: after a failure those that run are stopped before it is returned.
+    async fn start_all(&self, programs: Vec<(Engine, Program)>) -> Result<Vec<Started>, EngineError> {
+        let one = async |(engine, program)| {
+            let started = self.start(engine, program).await;
+            if started.is_err() {
+                self.failed.cancel();
+            }
+            started
+        };
+        let (mut running, mut errors) = (Vec::new(), Vec::new());
+        for started in join_all(programs.into_iter().map(one)).await {
+            match started {
+                Ok(started) => running.push(started),
+                Err(error) => errors.push(error),
+            }
+        }
+        let cause = errors.iter().position(|error| !matches!(error, EngineError::Interrupted { .. }));
+        if errors.is_empty() {
+            return Ok(running);
+        }
+        join_all(running.into_iter().map(|started| started.guarded.stop())).await;
+        Err(errors.swap_remove(cause.unwrap_or(0)))
     }
 
     async fn start(&self, engine: Engine, program: Program) -> Result<Started, EngineError> {
@@ -141,7 +171,7 @@ impl Set<'_> {
             };
             let plan = self.plan(engine, &place, program.clone(), port, pages).await?;
             self.tell(engine, Step::Starting { port });
-            match launch(&plan, self.settings.patience).await {
+            match launch(&plan, self.settings.patience, &self.failed).await {
                 Ok(guarded) => {
                     self.tell(engine, Step::Ready { port, version: plan.version.clone() });
                     return Ok(Started { plan, pages, guarded });

@@ -56,8 +56,8 @@ pub(crate) fn environment(home: &Path) -> Vec<(String, String)> {
     ]
 }
 
-/// Starts the engine and waits until it answers.
-pub(crate) async fn launch(plan: &Plan, patience: Duration) -> Result<Guarded, EngineError> {
+/// Starts the engine and waits until it answers. Asked to stop meanwhile, it waits for the engine's end.
+pub(crate) async fn launch(plan: &Plan, patience: Duration, stop: &CancellationToken) -> Result<Guarded, EngineError> {
     let mut guarded = Guarded::start(plan.engine, &plan.order).await?;
     let began = Instant::now();
     let mut last;
@@ -65,6 +65,10 @@ pub(crate) async fn launch(plan: &Plan, patience: Duration) -> Result<Guarded, E
         let asked = tokio::select! {
             status = guarded.wait() => return Err(guarded.died(plan.engine, status).await),
             asked = plan.probe.ask(plan.port) => asked,
+            () = stop.cancelled() => {
+                guarded.stop().await;
+                return Err(EngineError::Interrupted { engine: plan.engine });
+            }
         };
         match asked {
             Ok(()) => return Ok(guarded),
@@ -150,15 +154,11 @@ impl Watched {
             self.reports.outages.send_modify(|outages| {
                 outages.insert(engine, format!("ended unasked ({status}), restarting"));
             });
-            let next = async {
-                sleep(delay).await;
-                launch(&self.plan, self.patience).await
-            };
-            let launched = tokio::select! {
-                launched = next => launched,
+            tokio::select! {
+                () = sleep(delay) => {}
                 () = self.stop.cancelled() => return None,
-            };
-            match launched {
+            }
+            match launch(&self.plan, self.patience, &self.stop).await {
                 Ok(guarded) => {
                     tracing::info!(engine = engine.name(), port, "{engine} is back");
                     self.reports.outages.send_modify(|outages| {
@@ -166,6 +166,7 @@ impl Watched {
                     });
                     return Some(guarded);
                 }
+                Err(EngineError::Interrupted { .. }) => return None,
                 Err(error) => (status, tail) = (error.to_string(), String::new()),
             }
         }

@@ -22,12 +22,19 @@ pub(crate) const NAMESPACE: &str = "workos";
 const SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
 
 /// How to start it. `pages`: port of its web pages.
-pub(crate) fn plan(mode: Mode, place: &Place, program: Program, port: u16, pages: Option<u16>) -> Result<Plan, EngineError> {
+pub(crate) fn plan(
+    mode: Mode,
+    place: &Place,
+    program: Program,
+    port: u16,
+    pages: Option<u16>,
+) -> Result<Plan, EngineError> {
     crate::account::make_passable(&place.data)?;
     check_version(Engine::Temporal, place, &program)?;
-    let mut arguments: Vec<String> = ["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn", "--color", "never"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut arguments: Vec<String> =
+        ["server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn", "--color", "never"]
+            .map(str::to_owned)
+            .to_vec();
     arguments.extend(["--port".to_owned(), port.to_string(), "--namespace".to_owned(), NAMESPACE.to_owned()]);
     arguments.extend(["--disable-config-file".to_owned(), "--disable-config-env".to_owned()]);
     match pages {
@@ -74,7 +81,8 @@ pub(crate) async fn probe(port: u16, namespace: &str) -> Result<(), String> {
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).map_err(|error| error.to_string())?;
     let channel = endpoint.connect().await.map_err(|error| error.to_string())?;
     let request = HealthCheckRequest { service: SERVICE.to_owned() };
-    let answer = HealthClient::new(channel.clone()).check(request).await.map_err(|status| status.message().to_owned())?;
+    let answer =
+        HealthClient::new(channel.clone()).check(request).await.map_err(|status| status.message().to_owned())?;
     if answer.into_inner().status() != ServingStatus::Serving {
         return Err("not serving yet".to_owned());
     }

@@ -70,7 +70,8 @@ fn hold(binary: &Path) -> Result<Held, String> {
 /// The thin binary beside the running test; built first when it is missing or older than this crate's source.
 pub(crate) async fn binary() -> Result<PathBuf, EngineError> {
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    let found = FOUND.get_or_try_init(|| async { tokio::task::spawn_blocking(find).await.expect("find does not panic") });
+    let found =
+        FOUND.get_or_try_init(|| async { tokio::task::spawn_blocking(find).await.expect("find does not panic") });
     found.await.cloned()
 }
 
@@ -113,8 +114,11 @@ fn modified(path: &Path) -> Option<SystemTime> {
 
 fn newest(folder: &Path) -> Option<SystemTime> {
     let entries = std::fs::read_dir(folder).ok()?;
-    entries.flatten().filter_map(|entry| {
-        let path = entry.path();
-        if path.is_dir() { newest(&path) } else { modified(&path) }
-    }).max()
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.path();
+            if path.is_dir() { newest(&path) } else { modified(&path) }
+        })
+        .max()
 }

@@ -10,7 +10,13 @@ use crate::settings::Mode;
 use crate::supervise::{Plan, environment};
 
 /// How to start it.
-pub(crate) fn plan(mode: Mode, place: &Place, program: Program, port: u16, password: &str) -> Result<Plan, EngineError> {
+pub(crate) fn plan(
+    mode: Mode,
+    place: &Place,
+    program: Program,
+    port: u16,
+    password: &str,
+) -> Result<Plan, EngineError> {
     crate::account::make_passable(&place.data)?;
     check_version(Engine::Valkey, place, &program)?;
     let file = place.run.join("valkey.conf");
