@@ -1,0 +1,67 @@
+//! Statements that ride together: all are sent before the first answer is awaited.
+use std::{pin::Pin, task::Poll};
+
+use deadpool_postgres::ClientWrapper;
+use futures::{
+    future::{BoxFuture, MaybeDone, maybe_done},
+    poll,
+};
+use tokio_postgres::{Error as DriverError, Statement, types::ToSql};
+
+/// A statement whose answer is only a count. Its SQL is static, so it is prepared once per connection.
+pub(crate) struct Write {
+    pub(crate) sql: &'static str,
+    pub(crate) params: Vec<Box<dyn ToSql + Send + Sync>>,
+}
+
+impl Write {
+    async fn execute(&self, client: &ClientWrapper, statement: &Statement) -> Result<u64, DriverError> {
+        let params: Vec<&(dyn ToSql + Sync)> = self.params.iter().map(|param| param.as_ref() as _).collect();
+        client.execute(statement, &params).await
+    }
+}
+
+type Answer<'a> = Pin<Box<MaybeDone<BoxFuture<'a, Result<u64, DriverError>>>>>;
+
+/// Sends `begin` (if any), the writes and `commit`, then awaits all answers; the first failure is the result.
+///
+/// `commit` is sent only when everything before it has been sent: a parameter that cannot be encoded fails on the spot, and a
+/// commit behind it would commit the change without its event. A failure on the server needs no such care, because it aborts
+/// the transaction and turns `commit` into a rollback.
+pub(crate) async fn commit(client: &ClientWrapper, begin: Option<&str>, writes: &[Write]) -> Result<(), DriverError> {
+    let mut statements = Vec::with_capacity(writes.len());
+    for write in writes {
+        statements.push(client.prepare_cached(write.sql).await?);
+    }
+    let mut answers: Vec<Answer<'_>> = Vec::with_capacity(writes.len() + 2);
+    if let Some(sql) = begin {
+        send(&mut answers, Box::pin(async move { client.batch_execute(sql).await.map(|()| 0) })).await?;
+    }
+    for (write, statement) in writes.iter().zip(&statements) {
+        send(&mut answers, Box::pin(write.execute(client, statement))).await?;
+    }
+    send(&mut answers, Box::pin(async move { client.batch_execute("commit").await.map(|()| 0) })).await?;
+    let mut result = Ok(());
+    for mut answer in answers {
+        answer.as_mut().await;
+        let outcome =
+            answer.as_mut().take_output().expect("it has just been awaited, and nothing took its output before");
+        result = result.and(outcome.map(drop));
+    }
+    result
+}
+
+/// The first poll of a driver's future encodes and sends the message.
+async fn send<'a>(
+    answers: &mut Vec<Answer<'a>>,
+    future: BoxFuture<'a, Result<u64, DriverError>>,
+) -> Result<(), DriverError> {
+    let mut answer = Box::pin(maybe_done(future));
+    if let Poll::Ready(()) = poll!(answer.as_mut())
+        && answer.as_mut().output_mut().is_some_and(|outcome| outcome.is_err())
+    {
+        return answer.as_mut().take_output().expect("it is there, it was looked at").map(drop);
+    }
+    answers.push(answer);
+    Ok(())
+}
