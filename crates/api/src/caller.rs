@@ -110,6 +110,12 @@ impl Caller {
         self.0.parts.session.as_deref()
     }
 
+    /// Workload that acts for the subject, if any: the call comes from background work.
+    #[must_use]
+    pub fn acting(&self) -> Option<&str> {
+        self.0.parts.acting.as_deref()
+    }
+
     /// Role in the organization; `None` for a member without one.
     #[must_use]
     pub fn role(&self) -> Option<Role> {

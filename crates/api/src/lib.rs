@@ -23,5 +23,8 @@ pub use mask::Mask;
 pub use name::parse_segments;
 pub use page::{Page, Sealer};
 
+/// Strength of roles and shares, as the contract orders them.
+pub use proto::{Role, Share};
+
 /// Reasons that any service may give.
 pub use proto::api::v1::ErrorReason as CommonReason;
