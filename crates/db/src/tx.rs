@@ -213,16 +213,15 @@ impl Tx {
         self.state.running.fetch_add(1, Ordering::AcqRel);
         let answer = tokio::time::timeout(self.time_left() + GRACE, work).await;
         self.state.running.fetch_sub(1, Ordering::AcqRel);
+        let silent = answer.is_err();
         let error = match answer {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(cause)) => Error::from(cause),
-            Err(_) => {
-                self.state.broken.store(true, Ordering::Release);
-                Error::new(Kind::Deadline, "no answer within the time that was left")
-            }
+            Err(_) => Error::new(Kind::Deadline, "no answer within the time that was left"),
         };
         self.state.failed.store(true, Ordering::Release);
-        if error.breaks_connection() || self.lease.client().is_closed() {
+        // PostgreSQL reports its own timeout in time; when we had to stop waiting, the host may have vanished.
+        if error.breaks_connection() || self.lease.client().is_closed() || silent {
             self.state.broken.store(true, Ordering::Release);
             self.lease.suspect();
         }
@@ -239,7 +238,11 @@ impl Drop for Tx {
         if self.state.committed {
             return;
         }
-        if self.state.broken.load(Ordering::Acquire) || self.state.running.load(Ordering::Acquire) > 0 {
+        let unanswered = self.state.running.load(Ordering::Acquire) > 0;
+        if unanswered && self.time_left().is_zero() {
+            self.lease.suspect();
+        }
+        if unanswered || self.state.broken.load(Ordering::Acquire) {
             self.lease.discard();
         } else if self.state.begun.load(Ordering::Acquire) {
             // The first poll sends it; the driver's task takes the answer. Whoever gets the connection next stands behind it.
