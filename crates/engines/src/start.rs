@@ -243,3 +243,15 @@ fn secrets(settings: &Settings, places: &Places, account: Option<Account>) -> Re
     let ask = Ask { mode: settings.mode, root: places.root(), account, port: 0, password: "", tell: &|_| {} };
     Secrets::load(&places.secrets(), &postgres::data_folder(&wanted, &ask)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn may_be_spawned(_: impl Future + Send + 'static) {}
+
+    #[test]
+    fn a_start_may_be_spawned_on_any_runtime() {
+        may_be_spawned(Engines::start(Settings::default(), |_| {}));
+    }
+}
