@@ -1,0 +1,126 @@
+//! Minting: only `auth` holds a private key and uses this.
+use std::{fmt, time::Duration};
+
+use api::{Clock, Error, OrganizationId, UserId};
+use biscuit_auth::{Algorithm, Biscuit, KeyPair, PrivateKey, builder::BiscuitBuilder, error};
+use bytes::Bytes;
+use proto::Role;
+use time::OffsetDateTime;
+
+use crate::{
+    gate,
+    keys::{KeyError, VerifyKey},
+    vocabulary::{Credential, ROLES, date, fact, text, until},
+};
+
+/// Longest life of a token. Revocations are kept as long.
+pub const LIFE_MAX: Duration = Duration::from_secs(600);
+const SCOPES_MAX: usize = 32;
+const METHODS_MAX: usize = 8;
+
+/// Whom a token is for.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The person.
+    pub user: UserId,
+    /// The one organization the token is good in; `None` before one was chosen: only `self` methods then.
+    pub organization: Option<OrganizationId>,
+    /// The role there; `None` for a member without one. `role("member")` is added for every member.
+    pub role: Option<Role>,
+    /// What it rests on; revoking that voids the token.
+    pub credential: Credential,
+    /// The OAuth client.
+    pub client: String,
+    /// Scopes; `*` only for first-party clients.
+    pub scopes: Vec<String>,
+    /// Workload that acts for the person, with a delegation.
+    pub acting: Option<String>,
+    /// How the person signed in (RFC 8176).
+    pub amr: Vec<String>,
+    /// When the person signed in.
+    pub auth_time: Option<OffsetDateTime>,
+}
+
+/// Signs tokens with one key.
+pub struct Mint {
+    pair: KeyPair,
+    key_id: u32,
+    clock: Clock,
+}
+
+impl Mint {
+    /// A mint with an Ed25519 private key of 32 bytes.
+    ///
+    /// # Errors
+    /// The bytes are no such key.
+    pub fn new(private: &[u8], key_id: u32, clock: Clock) -> Result<Self, KeyError> {
+        let key = PrivateKey::from_bytes(private, Algorithm::Ed25519).map_err(|_| KeyError)?;
+        Ok(Self { pair: KeyPair::from(&key), key_id, clock })
+    }
+
+    /// The public half, as verifiers need it.
+    #[must_use]
+    pub fn verify_key(&self) -> VerifyKey {
+        VerifyKey { key_id: self.key_id, public_key: Bytes::from(self.pair.public().to_bytes()) }
+    }
+
+    /// A token that lives this long, at most [`LIFE_MAX`].
+    ///
+    /// # Errors
+    /// INTERNAL when the subject does not fit into a token: too many scopes, too long a client id.
+    pub fn mint(&self, subject: &Subject, life: Duration) -> Result<Bytes, Error> {
+        let token = self.build(subject, life.min(LIFE_MAX)).map_err(Error::internal)?;
+        gate::check(&token).map_err(Error::internal)?;
+        Ok(token)
+    }
+
+    fn build(&self, subject: &Subject, life: Duration) -> Result<Bytes, error::Token> {
+        let now = self.clock.now().unix_timestamp();
+        let end = now.saturating_add(i64::try_from(life.as_secs()).unwrap_or_default());
+        let mut block = Biscuit::builder()
+            .root_key_id(self.key_id)
+            .fact(fact("v", vec![biscuit_auth::builder::Term::Integer(1)]))?
+            .fact(fact("aud", vec![text("mesh")]))?
+            .fact(fact("iat", vec![date(now)]))?
+            .fact(fact("sub", vec![text("user"), text(&subject.user.to_string())]))?
+            .check(until(end)?)?;
+        let (kind, id) = match &subject.credential {
+            Credential::Session(id) => ("sid", id),
+            Credential::Key(id) => ("key", id),
+            Credential::Delegation(id) => ("delegation", id),
+        };
+        block = block.fact(fact(kind, vec![text(id)]))?.fact(fact("client", vec![text(&subject.client)]))?;
+        if let Some(organization) = subject.organization {
+            block = block.fact(fact("tenant", vec![text(&organization.to_string())]))?;
+            block = roles(block, subject.role)?;
+        }
+        for scope in subject.scopes.iter().take(SCOPES_MAX) {
+            block = block.fact(fact("scope", vec![text(scope)]))?;
+        }
+        for method in subject.amr.iter().take(METHODS_MAX) {
+            block = block.fact(fact("amr", vec![text(method)]))?;
+        }
+        if let Some(time) = subject.auth_time {
+            block = block.fact(fact("auth_time", vec![date(time.unix_timestamp())]))?;
+        }
+        if let Some(workload) = &subject.acting {
+            block = block.fact(fact("act", vec![text("service"), text(workload)]))?;
+        }
+        block.build(&self.pair)?.to_vec().map(Bytes::from)
+    }
+}
+
+fn roles(mut block: BiscuitBuilder, held: Option<Role>) -> Result<BiscuitBuilder, error::Token> {
+    for (role, name) in ROLES {
+        if role == Role::Member || Some(role) == held {
+            block = block.fact(fact("role", vec![text(name)]))?;
+        }
+    }
+    Ok(block)
+}
+
+impl fmt::Debug for Mint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Mint").field("key_id", &self.key_id).finish_non_exhaustive()
+    }
+}

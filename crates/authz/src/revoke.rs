@@ -1,0 +1,197 @@
+//! What has been revoked: held in memory by every verifier, kept fresh from outside.
+//!
+//! A token falls when it was issued before the `not_before` of an entry that matches one of its ids. An entry marked `renew`
+//! (a role or group changed) leaves the credential good: the gateway exchanges it again. Without contact for 30 s the set is
+//! stale: methods marked `sensitive` are refused, others go on until tokens expire.
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use api::{Clock, from_timestamp};
+use time::OffsetDateTime;
+
+use crate::vocabulary::{Claims, Credential};
+
+/// Age at which the set counts as stale.
+pub const STALE_AFTER: Duration = Duration::from_secs(30);
+/// Entries held at most; the oldest ends are dropped first, which only `auth` could cause.
+const ENTRIES_MAX: usize = 1_000_000;
+
+/// What an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A session.
+    Sid,
+    /// A user, everywhere.
+    User,
+    /// A user in one organization; the id is `user/organization`.
+    Member,
+    /// An organization.
+    Tenant,
+    /// A delegation.
+    Delegation,
+    /// A signing key.
+    Kid,
+}
+
+impl Kind {
+    const COUNT: usize = 6;
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "sid" => Self::Sid,
+            "user" => Self::User,
+            "member" => Self::Member,
+            "tenant" => Self::Tenant,
+            "delegation" => Self::Delegation,
+            "kid" => Self::Kid,
+            _ => return None,
+        })
+    }
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// What it is about.
+    pub kind: Kind,
+    /// Which one.
+    pub id: String,
+    /// Tokens issued before this are void.
+    pub not_before: OffsetDateTime,
+    /// From here on no token can be affected any more.
+    pub keep_until: OffsetDateTime,
+    /// The edge credential stays good.
+    pub renew: bool,
+}
+
+impl Revocation {
+    /// Reads an entry as `auth` lists it; `None` when a kind or time is not understood.
+    #[must_use]
+    pub fn parse(entry: &proto::auth::v1::Revocation) -> Option<Self> {
+        let not_before = from_timestamp(entry.not_before.as_ref()?)?;
+        let keep_until = from_timestamp(entry.keep_until.as_ref()?)?;
+        Some(Self { kind: Kind::parse(&entry.kind)?, id: entry.id.clone(), not_before, keep_until, renew: entry.renew })
+    }
+}
+
+/// What the set says of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Good,
+    /// Exchange the credential again.
+    Renew,
+    /// Void.
+    Ended,
+}
+
+/// End and renewal of one id, in whole seconds. Both are kept: a later renewal must not hide an end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    end_before: i64,
+    renew_before: i64,
+    keep_until: i64,
+}
+
+#[derive(Debug, Default)]
+struct Set([HashMap<String, Entry>; Kind::COUNT]);
+
+/// The set in force. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Revocations {
+    set: Arc<RwLock<Set>>,
+    refreshed: Arc<AtomicI64>,
+    clock: Clock,
+}
+
+impl Revocations {
+    /// An empty set that counts as stale until it is loaded.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { set: Arc::default(), refreshed: Arc::new(AtomicI64::new(i64::MIN)), clock }
+    }
+
+    /// Puts these entries in the place of all others, and counts as a refresh.
+    pub fn replace(&self, entries: Vec<Revocation>) {
+        let mut next = Set::default();
+        for entry in entries.into_iter().take(ENTRIES_MAX) {
+            next.add(entry);
+        }
+        *self.set.write().unwrap_or_else(PoisonError::into_inner) = next;
+        self.refreshed();
+    }
+
+    /// Adds an entry that was pushed.
+    pub fn insert(&self, entry: Revocation) {
+        let now = self.clock.now().unix_timestamp();
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        if set.len() >= ENTRIES_MAX {
+            set.forget(now);
+        }
+        set.add(entry);
+    }
+
+    /// The set is known to be complete now.
+    pub fn refreshed(&self) {
+        self.refreshed.store(self.clock.now().unix_timestamp(), Ordering::Relaxed);
+    }
+
+    /// Never loaded, or without contact for [`STALE_AFTER`].
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        let age = self.clock.now().unix_timestamp().saturating_sub(self.refreshed.load(Ordering::Relaxed));
+        age >= i64::try_from(STALE_AFTER.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// What the set says of a token with these claims.
+    pub(crate) fn standing(&self, claims: &Claims) -> Standing {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        let mut standing = Standing::Good;
+        let mut ask = |kind: Kind, id: &str| {
+            let Some(entry) = set.0[kind as usize].get(id) else { return };
+            if claims.issued < entry.end_before {
+                standing = Standing::Ended;
+            } else if claims.issued < entry.renew_before && standing == Standing::Good {
+                standing = Standing::Renew;
+            }
+        };
+        ask(Kind::User, &claims.subject);
+        match &claims.credential {
+            Credential::Session(id) => ask(Kind::Sid, id),
+            Credential::Delegation(id) => ask(Kind::Delegation, id),
+            Credential::Key(_) => {}
+        }
+        if let Some(tenant) = &claims.tenant {
+            ask(Kind::Tenant, tenant);
+            ask(Kind::Member, &claims.member);
+        }
+        ask(Kind::Kid, &claims.key_id);
+        standing
+    }
+}
+
+impl Set {
+    fn len(&self) -> usize {
+        self.0.iter().map(HashMap::len).sum()
+    }
+
+    fn forget(&mut self, now: i64) {
+        for entries in &mut self.0 {
+            entries.retain(|_, entry| entry.keep_until > now);
+        }
+    }
+
+    fn add(&mut self, revocation: Revocation) {
+        let entry = self.0[revocation.kind as usize].entry(revocation.id).or_default();
+        // Rounded up: a token of the same second as the revocation is void.
+        let before = revocation.not_before.unix_timestamp() + i64::from(revocation.not_before.nanosecond() > 0);
+        let slot = if revocation.renew { &mut entry.renew_before } else { &mut entry.end_before };
+        *slot = (*slot).max(before);
+        entry.keep_until = entry.keep_until.max(revocation.keep_until.unix_timestamp());
+    }
+}

@@ -1,0 +1,288 @@
+//! Verifying tokens and deciding calls: what the mesh asks before each handler.
+//!
+//! Order: gate, cache, keys and revocations, signatures on a miss, Datalog. Signatures are kept verified by the hash of all
+//! bytes; decisions are never kept. Every bad token gives the same error; which kind of bad it was is counted and logged.
+use std::{sync::Arc, time::Duration};
+
+use api::{Caller, Clock, Code, CommonReason, Decision, Error, Id, OrganizationId, Parts, Subject, UserId};
+use biscuit_auth::{Biscuit, PublicKey, RootKeyProvider, error::Format};
+use bytes::Bytes;
+use mesh::{Authorizer, Incoming, Narrower};
+use moka::sync::Cache;
+use proto::{Access, Method, Rule};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    decide::{self, Outcome},
+    gate,
+    keys::Keys,
+    narrow::Narrowing,
+    observe,
+    peers::Peers,
+    revoke::{Revocations, Standing},
+    vocabulary::{self, Claims, Credential},
+};
+
+/// Verified tokens held at most.
+const HELD_MAX: u64 = 10_000;
+/// How long, at most: a token's own end is checked on each call.
+const HELD_FOR: Duration = Duration::from_secs(300);
+/// How far ahead of our clock a token may have been issued.
+const SKEW_SECS: i64 = 5;
+
+/// A token whose signatures are ours.
+pub(crate) struct Verified {
+    pub(crate) token: Biscuit,
+    pub(crate) claims: Claims,
+    key_id: u32,
+}
+
+/// Verifies, decides, narrows. Cheap to clone.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    workload: String,
+    keys: Keys,
+    revocations: Revocations,
+    clock: Clock,
+    held: Cache<[u8; 32], Arc<Verified>>,
+    narrowing: Narrowing,
+    peers: Peers,
+}
+
+/// What a good token says, for who holds one without a call: the gateway's cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presented {
+    /// The person.
+    pub user: UserId,
+    /// The organization, once one was chosen.
+    pub organization: Option<OrganizationId>,
+    /// The session, if it rests on one.
+    pub session: Option<String>,
+}
+
+impl Verifier {
+    /// The verifier of one workload.
+    #[must_use]
+    pub fn new(workload: &str, keys: Keys, revocations: Revocations, clock: Clock) -> Self {
+        let held = Cache::builder().max_capacity(HELD_MAX).time_to_live(HELD_FOR).build();
+        let (narrowing, peers) = (Narrowing::new(clock.clone()), Peers::of_contract());
+        Self(Arc::new(Inner { workload: workload.to_owned(), keys, revocations, clock, held, narrowing, peers }))
+    }
+
+    /// The keys in force.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    /// The revocations in force.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.0.revocations
+    }
+
+    /// Verifies a token outside of a call: structure, signatures, revocations. Its end is not looked at.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED: CREDENTIAL_INVALID, or TOKEN_STALE when the credential behind it shall be exchanged again.
+    pub fn validate(&self, token: &Bytes) -> Result<Presented, Error> {
+        let verified = self.0.verified(token)?;
+        let (user, organization, session) = ids(&verified.claims)?;
+        Ok(Presented { user, organization, session })
+    }
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Verifier").field("workload", &self.0.workload).finish_non_exhaustive()
+    }
+}
+
+impl Narrower for Verifier {
+    fn narrow(&self, token: &Bytes, method: &'static Method, resource: Option<&str>) -> Result<Bytes, Error> {
+        self.0.narrowing.narrow(token, method, resource)
+    }
+}
+
+impl Authorizer for Verifier {
+    fn authorize(&self, call: Incoming<'_>) -> Result<Caller, Error> {
+        let access = call.method.access.as_ref().ok_or_else(Error::denied)?;
+        self.0.peers.admit(call.method, call.peer)?;
+        let token = call.token.cloned();
+        let (found, decision) = match &access.rule {
+            Rule::Public => (self.0.present(&call), Decision::Granted),
+            Rule::PeerOnly => return self.0.peer_call(call, token),
+            Rule::SelfOnly => {
+                let verified = self.0.required(&call, access)?;
+                let outcome = decide::own(&verified, &call, access, self.0.now());
+                (Some(verified), decided(outcome, access)?)
+            }
+            Rule::Permission(permission) => {
+                let verified = self.0.required(&call, access)?;
+                let outcome = decide::permission(&verified, &call, access, permission, self.0.now());
+                (Some(verified), decided(outcome, access)?)
+            }
+        };
+        seal(call, found.as_deref(), token, decision)
+    }
+
+    fn recheck(&self, caller: &Caller) -> Result<(), Error> {
+        caller.token().map_or(Ok(()), |token| self.0.verified(token).map(drop))
+    }
+}
+
+impl Inner {
+    fn now(&self) -> i64 {
+        self.clock.now().unix_timestamp()
+    }
+
+    /// The token that the method cannot do without.
+    fn required(&self, call: &Incoming<'_>, access: &Access) -> Result<Arc<Verified>, Error> {
+        let token = call.token.ok_or_else(|| {
+            observe::refused("missing");
+            Error::credential_missing()
+        })?;
+        if access.sensitive && self.revocations.is_stale() {
+            observe::refused("stale_revocations");
+            return Err(Error::unavailable("the list of revoked sign-ins"));
+        }
+        self.verified(token)
+    }
+
+    /// Who is there, on a method that asks for nobody: a token that does not hold counts as none.
+    fn present(&self, call: &Incoming<'_>) -> Option<Arc<Verified>> {
+        let verified = self.verified(call.token?).ok()?;
+        decide::presented(&verified, call, self.now()).then_some(verified)
+    }
+
+    /// A call among workloads. The peer was admitted; the organization is the one that the resource names, and a person's
+    /// token that comes along must be of the same.
+    fn peer_call(&self, call: Incoming<'_>, token: Option<Bytes>) -> Result<Caller, Error> {
+        let verified = self.present(&call);
+        let named = call.resource.and_then(decide::organization_of);
+        let found = verified.as_deref().map(|verified| ids(&verified.claims)).transpose()?;
+        let of_token = found.as_ref().and_then(|(_, organization, _)| *organization);
+        if let (Some(named), Some(of_token)) = (named, of_token)
+            && named != of_token
+        {
+            observe::refused("tenant");
+            return Err(Error::denied());
+        }
+        let peer = call.peer.name().to_owned();
+        let mut context = call.context;
+        let (subject, session) = match found {
+            Some((user, _, session)) => (Subject::User(user), session),
+            None => (Subject::Workload(peer.clone()), None),
+        };
+        context.actor = actor(&subject);
+        let (role, acting) = verified.as_deref().map_or((None, None), |verified| (verified.claims.role, verified.claims.acting.clone()));
+        let (organization, token) = (named.or(of_token), token.filter(|_| verified.is_some()));
+        Ok(Caller::seal(Parts { subject, organization, role, decision: Decision::Granted, peer, session, acting, token, context }))
+    }
+
+    /// Gate, cache, keys and revocations, signatures on a miss.
+    fn verified(&self, token: &Bytes) -> Result<Arc<Verified>, Error> {
+        gate::check(token).map_err(|refused| {
+            observe::refused("gate");
+            Error::credential_invalid().caused_by(refused)
+        })?;
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let verified = match self.held.get(&hash) {
+            Some(verified) => verified,
+            None => {
+                let verified = Arc::new(self.check_signatures(token)?);
+                self.held.insert(hash, Arc::clone(&verified));
+                verified
+            }
+        };
+        if self.keys.get(verified.key_id).is_none() {
+            return Err(invalid("key"));
+        }
+        if verified.claims.issued > self.now() + SKEW_SECS {
+            observe::clock_skew();
+            return Err(invalid("future"));
+        }
+        match self.revocations.standing(&verified.claims) {
+            Standing::Good => Ok(verified),
+            Standing::Ended => Err(invalid("revoked")),
+            Standing::Renew => {
+                observe::refused("renew");
+                let message = "the rights behind this token have changed; exchange the credential again";
+                Err(Error::new(Code::Unauthenticated, CommonReason::TokenStale, message))
+            }
+        }
+    }
+
+    fn check_signatures(&self, bytes: &Bytes) -> Result<Verified, Error> {
+        let token = Biscuit::from(bytes, Provider(&self.keys)).map_err(|error| invalid("signature").caused_by(error))?;
+        let key_id = token.root_key_id().ok_or_else(|| invalid("key"))?;
+        let claims = vocabulary::claims(&token, key_id).ok_or_else(|| invalid("claims"))?;
+        Ok(Verified { token, claims, key_id })
+    }
+}
+
+/// Chooses the key by id; without an id there is none.
+struct Provider<'a>(&'a Keys);
+
+impl RootKeyProvider for Provider<'_> {
+    fn choose(&self, key_id: Option<u32>) -> Result<PublicKey, Format> {
+        key_id.and_then(|key_id| self.0.get(key_id)).ok_or(Format::UnknownPublicKey)
+    }
+}
+
+fn invalid(why: &'static str) -> Error {
+    observe::refused(why);
+    Error::credential_invalid()
+}
+
+fn decided(outcome: Outcome, access: &Access) -> Result<Decision, Error> {
+    match (outcome, access.share) {
+        (Outcome::Granted, _) => Ok(Decision::Granted),
+        (Outcome::Undecided, Some(share)) => Ok(Decision::NeedsShare(share)),
+        (Outcome::Undecided | Outcome::Denied, _) => {
+            observe::refused("permission");
+            Err(Error::denied())
+        }
+        (Outcome::Expired, _) => Err(invalid("expired")),
+        (Outcome::Undecidable, _) => {
+            observe::refused("limit");
+            Err(Error::unavailable("the decision about this call"))
+        }
+    }
+}
+
+fn seal(call: Incoming<'_>, found: Option<&Verified>, token: Option<Bytes>, decision: Decision) -> Result<Caller, Error> {
+    let peer = call.peer.name().to_owned();
+    let mut context = call.context;
+    let Some(verified) = found else {
+        let subject = Subject::Anonymous;
+        let (organization, role, session, acting, token) = (None, None, None, None, None);
+        return Ok(Caller::seal(Parts { subject, organization, role, decision, peer, session, acting, token, context }));
+    };
+    let (user, organization, session) = ids(&verified.claims)?;
+    let subject = Subject::User(user);
+    context.actor = actor(&subject);
+    let (role, acting) = (verified.claims.role, verified.claims.acting.clone());
+    Ok(Caller::seal(Parts { subject, organization, role, decision, peer, session, acting, token, context }))
+}
+
+fn actor(subject: &Subject) -> String {
+    match subject {
+        Subject::Anonymous => String::new(),
+        Subject::User(user) => user.name(),
+        Subject::Workload(name) => format!("workloads/{name}"),
+    }
+}
+
+/// The ids of a token as types. They were written by our mint, so anything else is a token of somebody else's making.
+fn ids(claims: &Claims) -> Result<(UserId, Option<OrganizationId>, Option<String>), Error> {
+    let user: Id = claims.subject.parse().map_err(|_| invalid("claims"))?;
+    let organization = claims.tenant.as_deref().map(str::parse::<Id>).transpose().map_err(|_| invalid("claims"))?;
+    let session = match &claims.credential {
+        Credential::Session(id) => Some(id.clone()),
+        Credential::Key(_) | Credential::Delegation(_) => None,
+    };
+    Ok((UserId(user), organization.map(OrganizationId), session))
+}
