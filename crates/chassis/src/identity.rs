@@ -1,0 +1,156 @@
+//! Keeps verify keys and revocations fresh, for every verifier of the process.
+//!
+//! Ready only after the first load: without keys nobody can be told from anybody. Later failures leave what is held in force:
+//! tokens end by themselves, and `authz` refuses sensitive methods once the set is stale. Loaded every ten seconds, sooner when
+//! something was revoked ([`Identity::nudge`]).
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use api::{CallContext, Clock, Error, Ids};
+use authz::{Keys, Revocations};
+use futures::future::BoxFuture;
+use mesh::client::Mesh;
+use proto::auth::v1::{
+    ListRevocationsRequest, ListVerifyKeysRequest, Revocation, list_verify_keys_response::VerifyKey,
+    token_service_client::TokenServiceClient,
+};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{readiness::Awaited, telemetry::metrics};
+
+/// Time between two loads.
+const EVERY: Duration = Duration::from_secs(10);
+/// Wait after a failed load; doubles up to [`EVERY`].
+const RETRY: Duration = Duration::from_millis(100);
+/// Time a load may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where keys and revocations come from. Services get them over the mesh; the service that owns them, and tests, give their own.
+pub trait Source: Send + Sync + 'static {
+    /// The public keys that verify tokens.
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, Error>>;
+
+    /// Everything revoked that could still be presented.
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>>;
+}
+
+/// Keys and revocations as the contract's `TokenService` lists them.
+pub(crate) struct OverMesh {
+    pub(crate) mesh: Mesh,
+    pub(crate) ids: Ids,
+}
+
+impl OverMesh {
+    fn client(&self) -> TokenServiceClient<mesh::client::Channel> {
+        let context = CallContext::background("identity", &self.ids);
+        // The owner is looked up, not named: nothing below the services knows a service.
+        let owner = proto::methods().get("/workos.auth.v1.TokenService/ListVerifyKeys").map_or("", |method| method.service);
+        TokenServiceClient::new(self.mesh.as_workload(owner, &context))
+    }
+}
+
+impl Source for OverMesh {
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, Error>> {
+        Box::pin(async {
+            let reply = self.client().list_verify_keys(ListVerifyKeysRequest {}).await;
+            reply.map(|reply| reply.into_inner().keys).map_err(|status| Error::from_status(&status))
+        })
+    }
+
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>> {
+        Box::pin(async {
+            let reply = self.client().list_revocations(ListRevocationsRequest {}).await;
+            reply.map(|reply| reply.into_inner().revocations).map_err(|status| Error::from_status(&status))
+        })
+    }
+}
+
+/// The identity data of the process; clones share them.
+#[derive(Clone)]
+pub(crate) struct Identity(Arc<Inner>);
+
+struct Inner {
+    keys: Keys,
+    revocations: Revocations,
+    source: Mutex<Arc<dyn Source>>,
+    nudge: Notify,
+}
+
+impl Identity {
+    /// Nothing loaded yet; `source` is given a verifier that follows what will be.
+    pub(crate) fn new(clock: Clock, source: impl FnOnce(&Keys, &Revocations) -> Arc<dyn Source>) -> Identity {
+        let (keys, revocations) = (Keys::default(), Revocations::new(clock));
+        let source = Mutex::new(source(&keys, &revocations));
+        Identity(Arc::new(Inner { keys, revocations, source, nudge: Notify::new() }))
+    }
+
+    pub(crate) fn keys(&self) -> Keys {
+        self.0.keys.clone()
+    }
+
+    pub(crate) fn revocations(&self) -> Revocations {
+        self.0.revocations.clone()
+    }
+
+    /// Loads from another source from now on.
+    pub(crate) fn replace_source(&self, source: Arc<dyn Source>) {
+        *self.0.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
+        self.nudge();
+    }
+
+    /// Loads now: something was revoked.
+    pub(crate) fn nudge(&self) {
+        self.0.nudge.notify_one();
+    }
+
+    /// Keeps the data fresh until the stop.
+    pub(crate) async fn keep(self, awaited: Arc<Awaited>, shutdown: CancellationToken) {
+        let mut loaded = Instant::now();
+        let mut retry = RETRY;
+        loop {
+            let wait = match self.load().await {
+                Ok(()) => {
+                    loaded = Instant::now();
+                    retry = RETRY;
+                    awaited.done();
+                    awaited.clear_note();
+                    EVERY
+                }
+                Err(error) => {
+                    let text = format!("keys and revocations cannot be loaded: {}", error.message());
+                    self.say(&awaited, &text);
+                    retry = (retry * 2).min(EVERY);
+                    retry
+                }
+            };
+            metrics::identity_age(loaded.elapsed().as_secs_f64());
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.0.nudge.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    fn say(&self, awaited: &Awaited, text: &str) {
+        if self.0.keys.is_empty() {
+            awaited.lost(text);
+        } else {
+            tracing::warn!(error.message = text, "verifying with what is held");
+            awaited.note(text);
+        }
+    }
+
+    async fn load(&self) -> Result<(), Error> {
+        let source = Arc::clone(&self.0.source.lock().unwrap_or_else(PoisonError::into_inner));
+        let late = |_| Error::unavailable("the source of verify keys and revocations");
+        let keys = tokio::time::timeout(TIMEOUT, source.keys()).await.map_err(late)??;
+        let revocations = tokio::time::timeout(TIMEOUT, source.revocations()).await.map_err(late)??;
+        self.0.keys.replace(keys.iter().filter_map(authz::VerifyKey::parse).collect());
+        self.0.revocations.replace(revocations.iter().filter_map(authz::Revocation::parse).collect());
+        Ok(())
+    }
+}
