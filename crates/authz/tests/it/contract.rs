@@ -1,0 +1,80 @@
+//! Every method of the contract, not a sample of it.
+use api::{Code, Id, OrganizationId};
+use mesh::Narrower;
+use proto::{Role, Rule};
+
+use crate::support::{LIFE, World};
+
+#[test]
+fn t1_every_method_refuses_a_resource_of_another_organization() {
+    let world = World::new();
+    let foreign = format!("{}/things/{}", world.other.name(), Id::ZERO);
+    let mut tried = 0;
+    for method in proto::methods().iter().filter(|method| !method.resource_path.is_empty()) {
+        let access = method.access.as_ref().expect("declared");
+        if !matches!(access.rule, Rule::Permission(_)) {
+            continue;
+        }
+        tried += 1;
+        let peer = access.peers.first().map_or("gateway", String::as_str);
+        for role in [None, Some(Role::Viewer), Some(Role::Editor), Some(Role::Admin), Some(Role::Owner)] {
+            let token = world.verifier.narrow(&world.token(role), method, Some(&foreign)).expect(method.rpc);
+            let rpc = method.rpc.strip_prefix("workos.").expect("ours");
+            let error = world.call_as(peer, rpc, Some(&token), Some(&foreign)).expect_err(method.rpc);
+            assert_eq!((error.code(), error.reason()), (Code::PermissionDenied, "ACCESS_DENIED"), "{} {role:?}", method.rpc);
+        }
+    }
+    assert!(tried > 30, "only {tried} methods name a resource");
+}
+
+#[test]
+fn every_method_with_a_permission_grants_its_least_role_and_no_lesser_one() {
+    let world = World::new();
+    const ORDER: [Role; 5] = [Role::Member, Role::Viewer, Role::Editor, Role::Admin, Role::Owner];
+    for method in proto::methods().iter() {
+        let access = method.access.as_ref().expect("declared");
+        let Rule::Permission(permission) = &access.rule else { continue };
+        let least = access.role.unwrap_or_else(|| panic!("{} names no role", method.rpc));
+        let organization = if permission.starts_with("platform:") { OrganizationId::SYSTEM } else { world.organization };
+        let peer = access.peers.first().map_or("gateway", String::as_str);
+        for role in ORDER {
+            let mut subject = world.subject(Some(role).filter(|role| *role != Role::Member));
+            subject.organization = Some(organization);
+            let token = world.mint.mint(&subject, LIFE).expect("it fits");
+            let name = organization.name();
+            let resource = (!method.resource_path.is_empty()).then_some(name.as_str());
+            let rpc = method.rpc.strip_prefix("workos.").expect("ours");
+            let granted = world.call_as(peer, rpc, Some(&token), resource).is_ok_and(|caller| caller.granted());
+            assert_eq!(granted, role as i32 >= least as i32, "{} {role:?}", method.rpc);
+        }
+    }
+}
+
+#[test]
+fn every_method_of_workloads_names_the_workloads_it_is_for() {
+    for method in proto::methods().iter() {
+        let access = method.access.as_ref().expect("declared");
+        if access.rule == Rule::PeerOnly {
+            assert!(!access.peers.is_empty(), "{}", method.rpc);
+        }
+    }
+}
+
+#[test]
+fn g5_the_public_methods_are_these_and_no_others() {
+    let public: Vec<_> = proto::methods()
+        .iter()
+        .filter(|method| method.access.as_ref().is_some_and(|access| access.rule == Rule::Public))
+        .map(|method| method.rpc)
+        .collect();
+    assert_eq!(
+        public,
+        [
+            "workos.auth.v1.BootstrapService/GetBootstrapState",
+            "workos.auth.v1.BootstrapService/CompleteBootstrap",
+            "workos.auth.v1.LoginService/StartLogin",
+            "workos.auth.v1.LoginService/ContinueLogin",
+        ],
+        "whoever changes this list opens a method to everybody"
+    );
+}

@@ -1,0 +1,124 @@
+//! Revocation by kind, renewal, and a set that has gone stale.
+use std::time::Duration;
+
+use api::{Code, Error};
+use authz::{Credential, Kind, Revocation};
+use mesh::Authorizer;
+use proto::Role;
+
+use crate::support::{GET, GET_USER, LIFE, World};
+
+fn entry(world: &World, kind: Kind, id: String, renew: bool) -> Revocation {
+    let now = world.clock.now();
+    Revocation { kind, id, not_before: now + time::Duration::SECOND, keep_until: now + time::Duration::HOUR, renew }
+}
+
+fn call(world: &World) -> Result<api::Caller, Error> {
+    world.call(GET, Some(&world.token(Some(Role::Owner))), Some(&world.document(world.organization)))
+}
+
+#[test]
+fn b3_each_kind_of_entry_voids_the_tokens_it_names() {
+    let ids: [(Kind, fn(&World) -> String); 5] = [
+        (Kind::Sid, |world| world.session.clone()),
+        (Kind::User, |world| world.user.to_string()),
+        (Kind::Member, |world| format!("{}/{}", world.user, world.organization)),
+        (Kind::Tenant, |world| world.organization.to_string()),
+        (Kind::Kid, |_| "7".to_owned()),
+    ];
+    for (kind, id) in ids {
+        let world = World::new();
+        assert!(call(&world).is_ok());
+        world.verifier.revocations().insert(entry(&world, kind, id(&world), false));
+        assert_eq!(call(&world).expect_err("revoked").reason(), "CREDENTIAL_INVALID", "{kind:?}");
+    }
+}
+
+#[test]
+fn b11_a_revoked_delegation_ends_the_work_done_with_it() {
+    let world = World::new();
+    let mut subject = world.subject(Some(Role::Owner));
+    subject.credential = Credential::Delegation("d1".to_owned());
+    subject.acting = Some("workflow".to_owned());
+    let token = world.mint.mint(&subject, LIFE).expect("it fits");
+    let call = || world.call_as("workflow", GET, Some(&token), Some(&world.document(world.organization)));
+    assert!(call().is_ok());
+    world.verifier.revocations().insert(entry(&world, Kind::Delegation, "d1".to_owned(), false));
+    assert_eq!(call().expect_err("revoked").code(), Code::Unauthenticated);
+}
+
+#[test]
+fn an_entry_of_one_kind_does_not_touch_ids_of_another() {
+    let world = World::new();
+    world.verifier.revocations().insert(entry(&world, Kind::Sid, world.user.to_string(), false));
+    world.verifier.revocations().insert(entry(&world, Kind::Tenant, world.other.to_string(), false));
+    assert!(call(&world).is_ok());
+}
+
+#[test]
+fn t4_a_changed_role_asks_for_a_new_exchange_and_never_hides_an_end() {
+    let world = World::new();
+    let member = format!("{}/{}", world.user, world.organization);
+    world.verifier.revocations().insert(entry(&world, Kind::Member, member.clone(), true));
+    let error = call(&world).expect_err("the role changed");
+    assert_eq!((error.code(), error.reason()), (Code::Unauthenticated, "TOKEN_STALE"));
+    world.verifier.revocations().insert(entry(&world, Kind::Member, member.clone(), false));
+    assert_eq!(call(&world).expect_err("ended").reason(), "CREDENTIAL_INVALID");
+    world.verifier.revocations().insert(entry(&world, Kind::Member, member, true));
+    assert_eq!(call(&world).expect_err("still ended").reason(), "CREDENTIAL_INVALID");
+}
+
+#[test]
+fn tokens_issued_after_the_entry_are_good() {
+    let world = World::new();
+    world.verifier.revocations().insert(entry(&world, Kind::User, world.user.to_string(), false));
+    world.clock.advance(Duration::from_secs(2));
+    assert!(call(&world).is_ok());
+}
+
+#[test]
+fn a_running_stream_hears_of_a_revocation() {
+    let world = World::new();
+    let caller = call(&world).expect("good");
+    assert!(world.verifier.recheck(&caller).is_ok());
+    world.verifier.revocations().insert(entry(&world, Kind::User, world.user.to_string(), false));
+    assert_eq!(world.verifier.recheck(&caller).expect_err("revoked").code(), Code::Unauthenticated);
+}
+
+#[test]
+fn while_the_set_is_stale_sensitive_methods_are_unavailable_and_others_go_on() {
+    let world = World::new();
+    let token = world.mint.mint(&world.subject(Some(Role::Owner)), LIFE).expect("it fits");
+    let sensitive = || world.call("auth.v1.UserService/ChangePassword", Some(&token), Some("users/me"));
+    assert!(sensitive().is_ok());
+    world.clock.advance(Duration::from_secs(31));
+    assert!(world.verifier.revocations().is_stale());
+    assert_eq!(sensitive().expect_err("stale").code(), Code::Unavailable);
+    assert!(world.call(GET_USER, Some(&token), Some("users/me")).is_ok());
+    world.verifier.revocations().refreshed();
+    assert!(sensitive().is_ok());
+}
+
+#[test]
+fn a_set_that_was_never_loaded_is_stale() {
+    assert!(authz::Revocations::new(api::Clock::default()).is_stale());
+}
+
+#[test]
+fn replacing_the_set_forgets_what_is_not_in_it() {
+    let world = World::new();
+    world.verifier.revocations().insert(entry(&world, Kind::User, world.user.to_string(), false));
+    world.verifier.revocations().replace(Vec::new());
+    assert!(call(&world).is_ok());
+}
+
+#[test]
+fn entries_of_the_wire_are_read_and_unknown_kinds_are_not() {
+    let time = Some(api::timestamp(api::Clock::default().now()));
+    let wire = |kind: &str| proto::auth::v1::Revocation { kind: kind.to_owned(), id: "x".to_owned(), not_before: time, keep_until: time, renew: false };
+    for kind in ["sid", "user", "member", "tenant", "delegation", "kid"] {
+        assert!(Revocation::parse(&wire(kind)).is_some(), "{kind}");
+    }
+    assert!(Revocation::parse(&wire("block")).is_none());
+    assert!(Revocation::parse(&proto::auth::v1::Revocation::default()).is_none());
+}
