@@ -72,13 +72,17 @@ impl Account {
     }
 }
 
-/// A folder of ours below which every account can pass: `/var/tmp/workos-<hash>`, one for each folder it stands in
-/// for.
-/// Refused when somebody else made it first: `/var/tmp` is open to all.
-pub(crate) fn shelter(instead_of: &Path) -> Result<PathBuf, EngineError> {
+/// Where `shelter` is, or would be: `/var/tmp/workos-<hash>`, one for each folder it stands in for.
+pub(crate) fn shelter_path(instead_of: &Path) -> PathBuf {
     use std::os::unix::ffi::OsStrExt as _;
     let hash = Sha256::digest(instead_of.as_os_str().as_bytes());
-    let folder = PathBuf::from(format!("/var/tmp/workos-{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3]));
+    PathBuf::from(format!("/var/tmp/workos-{:02x}{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2], hash[3]))
+}
+
+/// A folder of ours below which every account can pass, made if it is not there.
+/// Refused when somebody else made it first: `/var/tmp` is open to all.
+pub(crate) fn shelter(instead_of: &Path) -> Result<PathBuf, EngineError> {
+    let folder = shelter_path(instead_of);
     make_passable(&folder)?;
     let data = fs::symlink_metadata(&folder).doing(|| format!("look at {}", folder.display()))?;
     if !data.is_dir() || data.uid() != Uid::effective().as_raw() {

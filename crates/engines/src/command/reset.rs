@@ -4,9 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use nix::unistd::Uid;
-
-use crate::account::shelter;
+use crate::account::shelter_path;
 use crate::error::{Doing, EngineError};
 use crate::place::lock;
 use crate::settings::Settings;
@@ -14,10 +12,7 @@ use crate::settings::Settings;
 /// Asks, unless told not to, and deletes; 1 when the answer was no.
 pub(super) fn reset(yes: bool) -> Result<u8, EngineError> {
     let root = std::path::absolute(Settings::default().root).doing(|| "find the current folder".to_owned())?;
-    let mut folders = vec![root.join("data")];
-    if Uid::effective().is_root() {
-        folders.push(shelter(&root)?.join("data"));
-    }
+    let folders = [root.join("data"), shelter_path(&root).join("data")];
     let there: Vec<PathBuf> = folders.into_iter().filter(|folder| folder.exists()).collect();
     if there.is_empty() {
         say("nothing to delete: there are no data");
