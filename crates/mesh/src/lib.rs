@@ -35,6 +35,12 @@ pub mod wire;
 pub use call::{Authorizer, Incoming, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
 pub use settings::{Deadlines, MESSAGE_BYTES_MAX, Mode, Period, PeriodError, Retries, Settings};
 
+/// Trace context of a request that enters at the edge: the span's, where a telemetry layer gives it one, else a fresh one.
+#[must_use]
+pub fn edge_trace(span: &tracing::Span) -> String {
+    trace::Trace::of(span).unwrap_or_else(trace::Trace::fresh).render()
+}
+
 /// What a unary handler returns.
 pub type Reply<T> = Result<Response<T>, Status>;
 

@@ -1,0 +1,98 @@
+//! Settings of the edge, section `[gateway]`.
+use std::{net::SocketAddr, time::Duration};
+
+use chassis::Size;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the edge.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address of the public port: REST, gRPC, uploads and the API page, HTTP/1.1 and HTTP/2 without TLS.
+    pub listen: SocketAddr,
+    /// Longest JSON body and longest answer message.
+    pub body_max: Size,
+    /// Longest upload that is announced to tus clients; the file service's own limit holds in any case.
+    pub upload_max: Size,
+    /// Time of a unary call when the caller names none.
+    #[serde(with = "chassis::duration")]
+    pub deadline: Duration,
+    /// The most that a caller may ask for.
+    #[serde(with = "chassis::duration")]
+    pub deadline_max: Duration,
+    /// Longest wait for the next piece of a request body.
+    #[serde(with = "chassis::duration")]
+    pub body_idle: Duration,
+    /// Time to send the request's head.
+    #[serde(with = "chassis::duration")]
+    pub head_timeout: Duration,
+    /// Connections open at the same time; one more waits.
+    pub connections: usize,
+    /// Requests at work at the same time; one more is answered 503.
+    pub requests: usize,
+    /// Proxies in front of the edge whose `X-Forwarded-For` is believed: how many of its last entries they wrote.
+    pub trusted_hops: usize,
+    /// Origins of browsers that may call (`https://app.example`); exact, none by default.
+    pub cors_origins: Vec<String>,
+    /// Serve grpc.reflection.v1 and v1alpha.
+    pub reflection: bool,
+    /// Requests per second of one network address, before a credential is looked at.
+    pub rate_address: u32,
+    /// Reads per second of one caller.
+    pub rate_read: u32,
+    /// Writes per second of one caller.
+    pub rate_write: u32,
+    /// Expensive calls per second of one caller.
+    pub rate_heavy: u32,
+    /// Calls per minute of one network address that test a credential.
+    pub rate_credential: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            body_max: Size::from_mib(8),
+            upload_max: Size::from_mib(16 * 1024),
+            deadline: Duration::from_secs(15),
+            deadline_max: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(10),
+            connections: 10_000,
+            requests: 4_096,
+            trusted_hops: 0,
+            cors_origins: Vec::new(),
+            reflection: true,
+            rate_address: 5_000,
+            rate_read: 2_000,
+            rate_write: 1_000,
+            rate_heavy: 200,
+            rate_credential: 120,
+        }
+    }
+}
+
+impl chassis::Section for Config {
+    const SOURCE: &'static str = include_str!("config.rs");
+
+    fn check(&self) -> Result<(), String> {
+        if self.connections == 0 || self.requests == 0 {
+            return Err("connections and requests must be at least 1".to_owned());
+        }
+        if self.deadline.is_zero() || self.deadline > self.deadline_max {
+            return Err("deadline must be more than zero and at most deadline_max".to_owned());
+        }
+        if [self.rate_address, self.rate_read, self.rate_write, self.rate_heavy, self.rate_credential].contains(&0) {
+            return Err("rates must be at least 1".to_owned());
+        }
+        match self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            Some(origin) => Err(format!("cors_origins: {origin} is not an origin; write https://host or https://host:port, without a path")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']))
+}

@@ -1,0 +1,199 @@
+//! Who calls: a bearer token, checked offline, exchanged once for an internal token, and kept for as long as that lives.
+//!
+//! Exactly one credential in exactly one place. Tokens in the query are refused, so that they never reach a log. The
+//! internal token never leaves the platform.
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use api::{CallContext, Clock, Error};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use mesh::client::Mesh;
+use moka::future::Cache;
+use proto::{
+    Method, Rule,
+    auth::v1::{
+        ExchangeCredentialRequest, ListVerifyKeysRequest,
+        list_verify_keys_response::{VerifyKey, verify_key::Use},
+        token_service_client::TokenServiceClient,
+    },
+};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::{edge::Edge, refusal::Refusal};
+
+/// Longest access token that is looked at.
+const TOKEN_BYTES: usize = 4096;
+/// Exchanges that are remembered.
+const EXCHANGES: u64 = 50_000;
+/// Clocks may differ by this much.
+const LEEWAY: u64 = 5;
+
+/// A caller whose credential was accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal {
+    /// The internal token.
+    pub(crate) token: Bytes,
+    /// Whose budget a call draws from.
+    pub(crate) key: Arc<str>,
+    /// Which exchange to forget when the internal token is refused as stale.
+    pub(crate) credential: [u8; 32],
+    ends: Instant,
+}
+
+/// Bearer tokens and what they were exchanged for.
+pub(crate) struct Credentials {
+    mesh: Mesh,
+    issuer: String,
+    clock: Clock,
+    keys: RwLock<Vec<(VerifyKey, DecodingKey)>>,
+    exchanges: Cache<[u8; 32], Principal>,
+}
+
+/// Claims that the edge itself reads (RFC 9068).
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    #[serde(default)]
+    org: String,
+    exp: i64,
+}
+
+impl Credentials {
+    /// Knows no key yet.
+    pub(crate) fn new(mesh: Mesh, issuer: String, clock: Clock) -> Self {
+        let exchanges = Cache::builder().max_capacity(EXCHANGES).time_to_live(Duration::from_secs(300)).build();
+        Self { mesh, issuer, clock, keys: RwLock::default(), exchanges }
+    }
+
+    /// Reads the issuer's public keys.
+    pub(crate) async fn load_keys(&self, context: &CallContext) -> Result<(), Error> {
+        let mut client = TokenServiceClient::new(self.mesh.as_workload("auth", context));
+        let keys = client.list_verify_keys(ListVerifyKeysRequest {}).await?.into_inner().keys;
+        let edge = keys.into_iter().filter(|key| key.r#use() == Use::Edge);
+        let keys: Vec<_> = edge.filter_map(|key| Some((key.clone(), decoding_key(&key)?))).collect();
+        if keys.is_empty() {
+            return Err(Error::unavailable("the token issuer's public key"));
+        }
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// The public keys, for `/.well-known/jwks.json`.
+    pub(crate) fn public_keys(&self) -> Vec<VerifyKey> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Forgets an exchange: its internal token was refused.
+    pub(crate) async fn forget(&self, principal: &Principal) {
+        self.exchanges.invalidate(&principal.credential).await;
+    }
+
+    /// The caller of an access token.
+    pub(crate) async fn principal(&self, token: &str, context: &CallContext) -> Result<Principal, Error> {
+        let credential: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        if let Some(known) = self.exchanges.get(&credential).await {
+            if known.ends > Instant::now() {
+                return Ok(known);
+            }
+            self.exchanges.invalidate(&credential).await;
+        }
+        let claims = self.verify(token)?;
+        // One exchange at a time for one credential; an error is not remembered.
+        let exchange = self.exchanges.try_get_with(credential, self.exchange(token, claims, credential, context));
+        exchange.await.map_err(|error: Arc<Error>| Error::clone(&error))
+    }
+
+    async fn exchange(&self, token: &str, claims: Claims, credential: [u8; 32], context: &CallContext) -> Result<Principal, Error> {
+        let mut client = TokenServiceClient::new(self.mesh.as_workload("auth", context));
+        let answer = client.exchange_credential(ExchangeCredentialRequest { access_token: token.to_owned() }).await?.into_inner();
+        let now = self.clock.now().unix_timestamp();
+        let token_ends = answer.expire_time.map_or(now, |time| time.seconds);
+        // The edge refuses the access token at its own end, though the internal one may live a little longer.
+        let life = u64::try_from(token_ends.min(claims.exp) - now).unwrap_or_default();
+        let key = format!("{}/{}", claims.org, claims.sub).into();
+        Ok(Principal { token: answer.token, key, credential, ends: Instant::now() + Duration::from_secs(life) })
+    }
+
+    /// Checks signature, issuer, audience, type and time offline: garbage never reaches the auth service.
+    fn verify(&self, token: &str) -> Result<Claims, Error> {
+        let head = jsonwebtoken::decode_header(token).map_err(|_| Error::credential_invalid())?;
+        let kid = head.kid.ok_or_else(Error::credential_invalid)?;
+        let typed = head.typ.is_some_and(|kind| kind.eq_ignore_ascii_case("at+jwt"));
+        if head.alg != Algorithm::ES256 || !typed {
+            return Err(Error::credential_invalid());
+        }
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if keys.is_empty() {
+            return Err(Error::unavailable("the token issuer"));
+        }
+        let (_, key) = keys.iter().find(|(key, _)| key.kid == kid).ok_or_else(Error::credential_invalid)?;
+        let mut rules = Validation::new(Algorithm::ES256);
+        rules.leeway = LEEWAY;
+        rules.validate_nbf = true;
+        rules.set_issuer(&[&self.issuer]);
+        rules.set_audience(&[&self.issuer]);
+        rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let data = jsonwebtoken::decode::<Claims>(token, key, &rules).map_err(|_| Error::credential_invalid())?;
+        Ok(data.claims)
+    }
+}
+
+fn decoding_key(key: &VerifyKey) -> Option<DecodingKey> {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let point = key.public_key.strip_prefix(&[4]).filter(|point| point.len() == 64)?;
+    let (x, y) = point.split_at(32);
+    DecodingKey::from_ec_components(&URL_SAFE_NO_PAD.encode(x), &URL_SAFE_NO_PAD.encode(y)).ok()
+}
+
+/// The caller, as the method's access rule demands it.
+pub(crate) async fn authenticate(edge: &Edge, headers: &HeaderMap, method: &Method, context: &CallContext) -> Result<Option<Principal>, Refusal> {
+    let token = bearer(headers)?;
+    let public = method.access.as_ref().is_some_and(|access| access.rule == Rule::Public);
+    match token {
+        // A bad credential is refused on public methods too: the caller believes to be somebody.
+        Some(token) => Ok(Some(edge.credentials.principal(token, context).await?)),
+        None if public => Ok(None),
+        None => Err(Error::credential_missing().into()),
+    }
+}
+
+/// The bearer token of the one `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Error::credential_invalid());
+    }
+    let text = value.to_str().map_err(|_| Error::credential_invalid())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(Error::credential_invalid)?;
+    let token = token.trim_matches(' ');
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > TOKEN_BYTES || token.contains(' ') {
+        return Err(Error::credential_invalid());
+    }
+    Ok(Some(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_bearer_token_counts() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(bearer(&headers).expect("none is fine"), None);
+        headers.append(header::AUTHORIZATION, "bearer  abc".parse().expect("a header"));
+        assert_eq!(bearer(&headers).expect("one"), Some("abc"));
+        headers.append(header::AUTHORIZATION, "Bearer def".parse().expect("a header"));
+        assert!(bearer(&headers).is_err(), "two are refused");
+        for bad in ["Basic abc", "Bearer", "Bearer a b", "abc"] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::AUTHORIZATION, bad.parse().expect("a header"));
+            assert!(bearer(&headers).is_err(), "{bad}");
+        }
+    }
+}

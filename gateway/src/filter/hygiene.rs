@@ -1,0 +1,51 @@
+//! Reserved headers are taken off before anything looks at them, in every spelling.
+use http::{HeaderMap, HeaderName};
+
+/// Removes the platform's own headers and those that name a proxy's facts. `x-forwarded-for` was read before.
+pub(crate) fn clean(headers: &mut HeaderMap) {
+    let reserved: Vec<HeaderName> = headers.keys().filter(|name| is_reserved(name.as_str())).cloned().collect();
+    for name in reserved {
+        headers.remove(name);
+    }
+}
+
+/// The platform's names, also behind grpc-gateway's prefix and with underscores, which some frameworks fold.
+fn is_reserved(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    let name = name.strip_prefix("grpc-metadata-").unwrap_or(&name);
+    name.starts_with("x-workos-") || name.starts_with("x-forwarded-") || name == "forwarded"
+}
+
+/// Headers of the caller that become metadata of the call: everything but what belongs to this connection, to credentials,
+/// to gRPC itself and to the browser.
+pub(crate) fn is_passed_on(name: &str) -> bool {
+    const KEPT_BACK: [&str; 22] = [
+        "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "content-type",
+        "content-encoding", "te", "trailer", "upgrade", "expect", "cookie", "authorization", "accept", "accept-encoding",
+        "accept-language", "user-agent", "traceparent", "tracestate", "x-request-id", "origin",
+    ];
+    !KEPT_BACK.contains(&name) && !name.starts_with("grpc-") && !name.starts_with("proxy-") && !name.starts_with("sec-") && !is_reserved(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forged_headers_are_removed_in_every_spelling() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-workos-biscuit-bin", "x_workos_peer", "grpc-metadata-x-workos-biscuit-bin", "x-forwarded-client-cert", "forwarded", "range"] {
+            headers.insert(HeaderName::from_static(name), "x".parse().expect("a header"));
+        }
+        clean(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["range"]);
+    }
+
+    #[test]
+    fn credentials_and_connection_headers_are_not_passed_on() {
+        assert!(is_passed_on("range") && is_passed_on("if-none-match") && is_passed_on("last-event-id"));
+        for name in ["authorization", "cookie", "te", "grpc-timeout", "connection", "x-workos-peer", "proxy-authorization"] {
+            assert!(!is_passed_on(name), "{name}");
+        }
+    }
+}

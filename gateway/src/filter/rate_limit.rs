@@ -1,0 +1,50 @@
+//! Rate limits by address and by caller, global in Redis; a local share when Redis is away. The class of a method stands in
+//! the contract.
+use std::net::IpAddr;
+
+use cache::Limit;
+use proto::{Method, Rate};
+
+use crate::{
+    edge::Edge,
+    filter::{address, auth::Principal},
+    refusal::{Refusal, too_many},
+};
+
+/// Requests of one network, whoever sends them.
+pub(crate) async fn address(edge: &Edge, from: IpAddr) -> Result<(), Refusal> {
+    let limit = Limit::per_second(edge.config.rate_address).burst(edge.config.rate_address.saturating_mul(2));
+    ask(edge, &format!("address:{}", address::network(from)), &limit, "requests from this network").await
+}
+
+/// Calls of one caller in the method's class; of one network where nobody is signed in.
+pub(crate) async fn principal(edge: &Edge, from: IpAddr, principal: Option<&Principal>, method: &Method) -> Result<(), Refusal> {
+    let rate = method.access.as_ref().map_or(Rate::Heavy, |access| access.rate);
+    match principal {
+        Some(principal) if rate != Rate::Credential => {
+            ask(edge, &format!("{}:{}", rate.as_str_name(), principal.key), &limit(edge, rate), "calls of this kind").await
+        }
+        _ => class(edge, from, rate).await,
+    }
+}
+
+/// Calls of one network in a class.
+pub(crate) async fn class(edge: &Edge, from: IpAddr, rate: Rate) -> Result<(), Refusal> {
+    let key = format!("{}:{}", rate.as_str_name(), address::network(from));
+    ask(edge, &key, &limit(edge, rate), "calls of this kind from this network").await
+}
+
+fn limit(edge: &Edge, rate: Rate) -> Limit {
+    let config = &edge.config;
+    match rate {
+        Rate::Read => Limit::per_second(config.rate_read).burst(config.rate_read.saturating_mul(2)),
+        Rate::Write => Limit::per_second(config.rate_write).burst(config.rate_write.saturating_mul(2)),
+        Rate::Heavy | Rate::Unspecified => Limit::per_second(config.rate_heavy).burst(config.rate_heavy.saturating_mul(2)),
+        Rate::Credential => Limit::per_minute(config.rate_credential).burst(config.rate_credential),
+    }
+}
+
+async fn ask(edge: &Edge, key: &str, limit: &Limit, what: &str) -> Result<(), Refusal> {
+    let decision = edge.cache.limit(key, limit, 1).await;
+    if decision.allowed { Ok(()) } else { Err(too_many(what, decision.retry_after)) }
+}

@@ -1,0 +1,91 @@
+//! One span, one access-log line and one set of metrics for every request of the edge.
+//!
+//! Labels are template and status, never the path. Client mistakes are INFO; WARN and above means that somebody should look.
+use std::{net::IpAddr, time::Instant};
+
+use http::{Request, Response};
+use tonic::body::Body;
+use tracing::Span;
+
+use crate::route::Route;
+
+/// A request under observation.
+pub(crate) struct Observed {
+    span: Span,
+    begin: Instant,
+    method: http::Method,
+    path: String,
+    address: IpAddr,
+    request_id: String,
+    traceparent: String,
+}
+
+impl Observed {
+    /// Begins.
+    pub(crate) fn begin<B>(request: &Request<B>, request_id: &str, address: IpAddr) -> Self {
+        let span = tracing::info_span!(
+            "edge",
+            http.request.id = request_id,
+            http.request.method = request.method().as_str(),
+            http.route = tracing::field::Empty,
+            trace.id = tracing::field::Empty,
+        );
+        let traceparent = mesh::edge_trace(&span);
+        span.record("trace.id", traceparent.get(3..35).unwrap_or_default());
+        metrics::gauge!("workos_gateway_requests_in_flight").increment(1.0);
+        Self {
+            span,
+            begin: Instant::now(),
+            method: request.method().clone(),
+            path: request.uri().path().chars().take(256).collect(),
+            address,
+            request_id: request_id.to_owned(),
+            traceparent,
+        }
+    }
+
+    /// The span of the request.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// The caller's address.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The request id.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// W3C trace context for the calls of this request.
+    pub(crate) fn traceparent(&self) -> &str {
+        &self.traceparent
+    }
+
+    /// Ends when the answer's headers are ready; a stream's own end is counted by the mesh.
+    pub(crate) fn finish(self, response: Response<Body>, route: Option<&Route>) -> Response<Body> {
+        let label = route.map_or("none", Route::label);
+        self.span.record("http.route", label);
+        let status = response.status().as_u16();
+        let elapsed = self.begin.elapsed();
+        metrics::counter!("workos_gateway_requests_total", "route" => label.to_owned(), "method" => self.method.to_string(), "status" => status.to_string()).increment(1);
+        metrics::histogram!("workos_gateway_request_seconds", "route" => label.to_owned()).record(elapsed.as_secs_f64());
+        let _entered = self.span.enter();
+        let millis = elapsed.as_secs_f64() * 1000.0;
+        if status >= 500 && status != 503 && status != 504 {
+            tracing::warn!(url.path = self.path, client.address = %self.address, http.response.status_code = status, event.duration_ms = millis, "request failed");
+        } else {
+            tracing::info!(url.path = self.path, client.address = %self.address, http.response.status_code = status, event.duration_ms = millis, "request");
+        }
+        drop(_entered);
+        response
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        metrics::gauge!("workos_gateway_requests_in_flight").decrement(1.0);
+    }
+}

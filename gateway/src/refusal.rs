@@ -1,0 +1,140 @@
+//! Refusals: the gateway's own problems and upstream statuses, in one form, written in the caller's protocol.
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use tonic::body::Body;
+use transcode::{
+    Contract, Match, Problem,
+    error::{Context, Shape, StatusParts, render},
+};
+
+/// A request that is answered with an error.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The status.
+    pub(crate) parts: StatusParts,
+    /// Headers beside it.
+    pub(crate) headers: HeaderMap,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self { parts: StatusParts::from(&problem), headers: HeaderMap::new() }
+    }
+}
+
+impl From<api::Error> for Refusal {
+    fn from(error: api::Error) -> Self {
+        tonic::Status::from(error).into()
+    }
+}
+
+impl From<tonic::Status> for Refusal {
+    fn from(status: tonic::Status) -> Self {
+        let parts = StatusParts {
+            code: status.code() as i32,
+            message: status.message().to_owned(),
+            details: Bytes::copy_from_slice(status.details()),
+            http: None,
+        };
+        Self { parts, headers: HeaderMap::new() }
+    }
+}
+
+impl Refusal {
+    /// A problem of the edge with any HTTP status.
+    pub(crate) fn new(http: u16, code: tonic::Code, reason: &'static str, message: impl Into<String>) -> Self {
+        Problem::with(http, code as i32, reason, message).into()
+    }
+
+    /// 404 for a path that leads nowhere.
+    pub(crate) fn not_found(path: &str) -> Self {
+        let shown: String = path.chars().take(200).collect();
+        Self::new(404, tonic::Code::NotFound, "ROUTE_NOT_FOUND", format!("there is nothing at {shown}; the API is described at /docs"))
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// The machine-readable reason, if the details carry one.
+    pub(crate) fn reason(&self, contract: &Contract) -> Option<String> {
+        self.render(contract, None, "").reason
+    }
+
+    /// As JSON (AIP-193).
+    pub(crate) fn to_json(&self, contract: &Contract, route: Option<&Match>, request_id: &str) -> Response<Body> {
+        let rendered = self.render(contract, route, request_id);
+        let mut response = Response::new(Body::new(http_body_util::Full::new(rendered.body)));
+        *response.status_mut() = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.extend(self.headers.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
+        if let Some(seconds) = rendered.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if rendered.status == 401 {
+            headers.insert(header::WWW_AUTHENTICATE, challenge(rendered.reason.as_deref()));
+        }
+        response
+    }
+
+    /// The JSON body alone, for an error in mid-stream.
+    pub(crate) fn body(&self, contract: &Contract, route: Option<&Match>, request_id: &str) -> Bytes {
+        self.render(contract, route, request_id).body
+    }
+
+    /// As a gRPC answer without messages (trailers only).
+    pub(crate) fn to_grpc(&self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(self.parts.code));
+        if let Ok(message) = HeaderValue::from_str(&percent_encoded(&self.parts.message)) {
+            headers.insert("grpc-message", message);
+        }
+        if !self.parts.details.is_empty()
+            && let Ok(details) = HeaderValue::from_str(&STANDARD_NO_PAD.encode(&self.parts.details))
+        {
+            headers.insert("grpc-status-details-bin", details);
+        }
+        response
+    }
+
+    fn render(&self, contract: &Contract, route: Option<&Match>, request_id: &str) -> transcode::error::Rendered {
+        render(&Context { shape: Shape::Aip193, pool: contract.pool(), route, request_id }, &self.parts)
+    }
+}
+
+/// RFC 6750 section 3: which kind of credential, and whether the one sent was bad.
+fn challenge(reason: Option<&str>) -> HeaderValue {
+    match reason {
+        Some("CREDENTIAL_MISSING") => HeaderValue::from_static("Bearer"),
+        _ => HeaderValue::from_static("Bearer error=\"invalid_token\""),
+    }
+}
+
+/// `grpc-message` is percent-encoded outside printable ASCII (gRPC over HTTP/2).
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// 429 with the time to wait.
+pub(crate) fn too_many(what: &str, wait: Duration) -> Refusal {
+    let message = format!("too many {what}; wait {} s, then try again", wait.as_secs().max(1));
+    let error = api::Error::new(api::Code::ResourceExhausted, api::CommonReason::RateLimited, message);
+    error.retry_after(wait.max(Duration::from_secs(1))).into()
+}

@@ -1,0 +1,152 @@
+//! Where a request goes. The REST tree comes from the contract; beside it stand the RPC paths, uploads, the OAuth endpoints
+//! and the API page.
+use std::str::FromStr;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use proto::Rule;
+use tonic::body::Body;
+use transcode::{Contract, Match, RouteError};
+
+use crate::{docs::Page, edge::Edge, filter::resumable::Upload, identity::Endpoint, refusal::Refusal};
+
+/// A found route.
+#[derive(Clone)]
+pub(crate) struct Route {
+    /// Where it leads.
+    pub(crate) target: Target,
+    label: String,
+}
+
+/// What answers a request.
+#[derive(Clone)]
+pub(crate) enum Target {
+    /// A REST binding of the contract.
+    Rest(Match, &'static proto::Method),
+    /// A native gRPC call.
+    Rpc(&'static proto::Method),
+    /// A resumable upload (tus).
+    Resumable(Upload),
+    /// An OAuth or discovery endpoint.
+    Identity(Endpoint),
+    /// gRPC server reflection.
+    Reflection,
+    /// The API page and document.
+    Page(Page),
+    /// OPTIONS on a known path.
+    Options(Vec<Method>),
+}
+
+impl Route {
+    /// The method of the contract whose access decides; `None` for pages and endpoints with rules of their own.
+    pub(crate) fn method(&self) -> Option<&'static proto::Method> {
+        match &self.target {
+            Target::Rest(_, method) | Target::Rpc(method) => Some(method),
+            Target::Resumable(upload) => upload.method(),
+            Target::Identity(_) | Target::Reflection | Target::Page(_) | Target::Options(_) => None,
+        }
+    }
+
+    /// The matched REST binding.
+    pub(crate) fn matched(&self) -> Option<&Match> {
+        match &self.target {
+            Target::Rest(matched, _) => Some(matched),
+            _ => None,
+        }
+    }
+
+    /// A label of few values, for metrics and logs: template or RPC, never the path itself.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+}
+
+/// Finds the route of a request.
+pub(crate) fn find<B>(edge: &Edge, request: &Request<B>) -> Result<Route, Refusal> {
+    let (method, path) = (request.method(), request.uri().path());
+    let route = |target, label: &str| Ok(Route { target, label: label.to_owned() });
+    if is_grpc(request.headers()) {
+        return rpc(edge, method, path);
+    }
+    if let Some(upload) = Upload::at(request)? {
+        return route(Target::Resumable(upload), "/tus/{parent}/uploads");
+    }
+    if let Some(endpoint) = Endpoint::at(method, path)? {
+        return route(Target::Identity(endpoint), path);
+    }
+    if let Some(page) = Page::at(method, path)? {
+        return route(Target::Page(page), path);
+    }
+    match edge.contract.route(method, path) {
+        Ok(matched) => {
+            let rpc = served(&matched.method().rpc_path).ok_or_else(|| Refusal::not_found(path))?;
+            let label = matched.template().to_owned();
+            Ok(Route { target: Target::Rest(matched, rpc), label })
+        }
+        Err(RouteError::MethodNotAllowed { allow }) if method == Method::OPTIONS => route(Target::Options(allow), "OPTIONS"),
+        Err(RouteError::MethodNotAllowed { allow }) => Err(not_allowed(method, path, &allow)),
+        Err(RouteError::Invalid(problem)) => Err(problem.into()),
+        Err(RouteError::NotFound) => Err(Refusal::not_found(path)),
+    }
+}
+
+fn rpc(edge: &Edge, method: &Method, path: &str) -> Result<Route, Refusal> {
+    if method != Method::POST {
+        return Err(not_allowed(method, path, &[Method::POST]));
+    }
+    let reflection = ["/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
+    if edge.reflection.is_some() && reflection.iter().any(|service| path.starts_with(service)) {
+        return Ok(Route { target: Target::Reflection, label: "grpc.reflection".to_owned() });
+    }
+    let unknown = || {
+        let shown: String = path.chars().take(200).collect();
+        api::Error::new(api::Code::Unimplemented, api::CommonReason::MethodUnknown, format!("no method {shown}; list them by reflection"))
+    };
+    let method = served(path).ok_or_else(unknown)?;
+    Ok(Route { target: Target::Rpc(method), label: method.rpc.to_owned() })
+}
+
+/// The method, unless only workloads may call it: for the edge it does not exist.
+fn served(path: &str) -> Option<&'static proto::Method> {
+    let method = proto::methods().get(path)?;
+    let access = method.access.as_ref()?;
+    // `peers` without the gateway among them, or peers only: not for callers from outside.
+    let inside = access.rule == Rule::PeerOnly || (!access.peers.is_empty() && !access.peers.iter().any(|peer| peer == "gateway"));
+    (!inside).then_some(method)
+}
+
+/// The methods that a path is known under.
+pub(crate) fn methods_at(contract: &Contract, path: &str) -> Vec<Method> {
+    let probe = Method::from_str("WORKOS-PROBE").unwrap_or(Method::TRACE);
+    match contract.route(&probe, path) {
+        Err(RouteError::MethodNotAllowed { allow }) => allow,
+        _ => vec![Method::POST, Method::OPTIONS],
+    }
+}
+
+/// 204 with `Allow`, for OPTIONS.
+pub(crate) fn options(allow: &[Method]) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    if let Ok(value) = HeaderValue::from_str(&list(allow)) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    response
+}
+
+/// 405 with `Allow` (RFC 9110 section 15.5.6).
+pub(crate) fn not_allowed(method: &Method, path: &str, allow: &[Method]) -> Refusal {
+    let shown: String = path.chars().take(200).collect();
+    let message = format!("{method} is not possible at {shown}; use {}", list(allow));
+    Refusal::new(405, tonic::Code::Unimplemented, "METHOD_NOT_ALLOWED", message).header(header::ALLOW, &list(allow))
+}
+
+/// A list of methods as headers show it.
+pub(crate) fn list(methods: &[Method]) -> String {
+    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A native gRPC call.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind == b"application/grpc" || kind.starts_with(b"application/grpc+") || kind.starts_with(b"application/grpc;")
+}

@@ -1,0 +1,133 @@
+//! Calls to services below any codec: request and response are gRPC frames in HTTP/2 bodies.
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use http_body_util::BodyExt;
+use proto::Method;
+use tonic::body::Body;
+use tower::ServiceExt;
+use transcode::{error::StatusParts, frame};
+
+use crate::{
+    edge::Edge,
+    filter::{Passage, auth::Principal, hygiene},
+    refusal::Refusal,
+};
+
+/// Answer metadata that JSON callers get.
+const SHOWN: [&str; 10] = [
+    "etag", "location", "cache-control", "content-disposition", "content-language", "content-range", "accept-ranges", "repr-digest",
+    "content-security-policy", "retry-after",
+];
+
+/// Sends a call and gives the response once its headers are there.
+pub(crate) async fn call(edge: &Edge, passage: &Passage, method: &'static Method, metadata: HeaderMap, body: Body) -> Result<Response<Body>, Refusal> {
+    call_as(edge, passage, passage.principal.as_ref(), method, metadata, body).await
+}
+
+/// As [`call`], for a principal of the caller's choice.
+pub(crate) async fn call_as(
+    edge: &Edge,
+    passage: &Passage,
+    principal: Option<&Principal>,
+    method: &'static Method,
+    metadata: HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Refusal> {
+    let channel = match principal {
+        Some(principal) => edge.mesh.with_token(method.service, principal.token.clone(), &passage.context),
+        None => edge.mesh.as_workload(method.service, &passage.context),
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = http::Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = http::Uri::from_static(method.path);
+    *request.headers_mut() = metadata;
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+    match channel.oneshot(request).await {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
+}
+
+/// The caller's headers as metadata.
+pub(crate) fn metadata(headers: &HeaderMap) -> HeaderMap {
+    headers.iter().filter(|(name, _)| hygiene::is_passed_on(name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Copies what JSON callers may see of the answer's metadata.
+pub(crate) fn show(metadata: &HeaderMap, headers: &mut HeaderMap) {
+    for name in SHOWN {
+        if let Some(value) = metadata.get(name) {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+}
+
+/// The status of a finished call; `None` when it is OK. The header is authoritative, of the details only the list is read.
+pub(crate) fn status(trailers: &HeaderMap) -> Option<Refusal> {
+    match tonic::Status::from_header_map(trailers) {
+        Some(status) if status.code() == tonic::Code::Ok => None,
+        Some(status) => Some(status.into()),
+        None => Some(api::Error::unavailable("the service (it ended the call without a status)").into()),
+    }
+}
+
+/// The messages of a response, one after the other.
+pub(crate) struct Messages {
+    body: Body,
+    frames: frame::Reader,
+    trailers: HeaderMap,
+    ended: bool,
+}
+
+impl Messages {
+    /// Reads messages of at most `limit` bytes. `headers` carries the status of a call that ended before its first message.
+    pub(crate) fn new(response: Response<Body>, limit: usize) -> (HeaderMap, Self) {
+        let (parts, body) = response.into_parts();
+        let ended = parts.headers.contains_key("grpc-status");
+        let trailers = if ended { parts.headers.clone() } else { HeaderMap::new() };
+        (parts.headers, Self { body, frames: frame::Reader::new(limit), trailers, ended })
+    }
+
+    /// The next message; `None` at a clean end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            if let Some(frame) = self.frames.next_frame()? {
+                if frame.compressed {
+                    return Err(api::Error::fault("the service compressed its answer although nobody asked").into());
+                }
+                return Ok(Some(frame.data));
+            }
+            if self.ended {
+                return status(&self.trailers).map_or(Ok(None), Err);
+            }
+            match self.body.frame().await {
+                None => self.ended = true,
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.frames.push(data),
+                    Err(frame) => self.trailers.extend(frame.into_trailers().unwrap_or_default()),
+                },
+                Some(Err(status)) => return Err(status.into()),
+            }
+        }
+    }
+
+    /// Trailing metadata, once the stream has ended.
+    pub(crate) fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
+}
+
+/// One message as a request body.
+pub(crate) fn one_message(wire: &[u8]) -> Result<Body, Refusal> {
+    Ok(Body::new(http_body_util::Full::new(frame::encode(wire)?)))
+}
+
+/// The caller asked by `If-Match`, so a stale etag is his failed precondition (412) and not a conflict (409).
+pub(crate) fn as_precondition(mut refusal: Refusal, edge: &Edge) -> Refusal {
+    if refusal.parts.code == tonic::Code::Aborted as i32 && refusal.reason(&edge.contract).as_deref() == Some("ETAG_MISMATCH") {
+        refusal.parts = StatusParts { http: Some(412), ..refusal.parts };
+    }
+    refusal
+}
