@@ -1,0 +1,43 @@
+//! `workos admin bootstrap`: the one-time code for the first owner. It is printed on this terminal only, never in a log.
+use anyhow::Result;
+use chassis::{Config, Options};
+use http::Method;
+use serde_json::json;
+
+use crate::{
+    demo::http::{Call, Http},
+    running, terminal,
+};
+
+/// Administration beside the API.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Print a new one-time code for the first owner (15 minutes)
+    Bootstrap,
+}
+
+/// Runs the command on the engines of this folder, or on those that are configured.
+pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
+    let Command::Bootstrap = command;
+    let mut config = Config::load(options)?;
+    if let Some(addresses) = engines::Addresses::of_running(&running::root()) {
+        config.set("engines.postgres.url", &addresses.postgres)?;
+        config.set("engines.postgres.admin_url", &addresses.postgres)?;
+    }
+    let code = new_code(&config).await?;
+    terminal::line(format!("One-time code for the first owner, good for 15 minutes: {code}"));
+    terminal::line("Complete it with POST /v1/bootstrap:complete, or let ./dev demo do it.");
+    Ok(())
+}
+
+/// Makes a new code; the ones before it are void.
+pub(crate) async fn new_code(config: &Config) -> Result<String> {
+    auth::bootstrap_code(config).await
+}
+
+/// Whether the platform at `gateway` has its first owner; an error when nobody answers there.
+pub(crate) async fn is_completed(gateway: &str) -> Result<bool> {
+    let http = Http::quiet(gateway);
+    let answer = http.once(&Call::new("bootstrap state", Method::GET, "/v1/bootstrap")).await?.success("bootstrap state")?;
+    Ok(answer["completed"] == json!(true))
+}

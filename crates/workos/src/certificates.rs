@@ -1,0 +1,15 @@
+//! `workos certificates DIR`: a development CA and a certificate for every workload, for services run apart over mTLS.
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::{services::SERVICES, terminal};
+
+/// Writes what is missing; a valid CA is kept, so that running it again does not break running services.
+pub(crate) fn write(dir: &Path) -> Result<()> {
+    let names: Vec<_> = SERVICES.iter().map(|spec| spec.name()).collect();
+    mesh::tls::certificates(dir, &names)?;
+    terminal::line(format!("{}: ca.pem, and a certificate and key for {}", dir.display(), names.join(", ")));
+    terminal::line("For development only. Use: WORKOS__MESH__CERTIFICATES=DIR workos-document serve");
+    Ok(())
+}
