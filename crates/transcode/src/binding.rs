@@ -1,0 +1,276 @@
+//! One http rule resolved against the fields of its request and response.
+//!
+//! After [`resolve`] nothing about a rule can be wrong any more: every variable names a singular leaf,
+//! `body` and `response_body` are fields that exist. What the API guidelines advise against is served
+//! and reported as a warning.
+
+use http::Method;
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+
+use crate::contract::MethodPlan;
+use crate::name;
+use crate::rule::HttpRule;
+use crate::template::{Refusal, Template};
+use crate::wellknown::{self, WellKnown};
+
+/// Where the request's body goes.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Body {
+    /// There is none.
+    None,
+    /// `body: "*"`: the body is the request message, less what the path binds.
+    Whole,
+    /// The body is this top-level field.
+    Field(FieldDescriptor),
+}
+
+/// Where a `google.api.HttpBody` stands in a message.
+#[derive(Clone, PartialEq)]
+pub(crate) enum RawBody {
+    /// The message is one.
+    Whole,
+    /// This top-level field is one.
+    Field(FieldDescriptor),
+}
+
+/// A variable of the template and the field path it binds.
+pub(crate) struct Variable {
+    pub(crate) fields: Vec<FieldDescriptor>,
+    /// The field path as the template writes it.
+    pub(crate) spelling: String,
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    /// Covers exactly one segment: its value is decoded fully.
+    pub(crate) single: bool,
+}
+
+/// A resolved rule.
+pub(crate) struct Binding {
+    /// Index of its RPC.
+    pub(crate) rpc: usize,
+    /// `None` stands for every method.
+    pub(crate) method: Option<Method>,
+    pub(crate) text: String,
+    pub(crate) template: Template,
+    pub(crate) variables: Vec<Variable>,
+    pub(crate) body: Body,
+    pub(crate) response_body: Option<FieldDescriptor>,
+    /// The FieldMask to fill from a PATCH body's keys.
+    pub(crate) mask: Option<FieldDescriptor>,
+    pub(crate) raw_in: Option<RawBody>,
+    pub(crate) raw_out: Option<RawBody>,
+    /// The field of a streamed response that becomes the `id:` of a server-sent event.
+    pub(crate) event_id: Option<FieldDescriptor>,
+}
+
+/// Resolves `rule` for the RPC `plan`, whose index is `rpc`.
+pub(crate) fn resolve(
+    rule: &HttpRule,
+    rpc: usize,
+    plan: &MethodPlan,
+    event_id_fields: &[String],
+) -> Result<Binding, Refusal> {
+    let (method, text) = rule.parts().ok_or_else(|| {
+        refusal("the rule has neither method nor path", "give one of get, put, post, delete, patch, custom")
+    })?;
+    let method = match method {
+        "*" => None,
+        name => Some(
+            Method::from_bytes(name.as_bytes())
+                .map_err(|_| refusal(format!("`{name}` is no HTTP method"), "name a method in upper case, or `*`"))?,
+        ),
+    };
+    let template = Template::parse(text)?;
+    let variables = variables(&template, &plan.input)?;
+    let body = match rule.body.as_str() {
+        "" => Body::None,
+        "*" => Body::Whole,
+        name => Body::Field(top_level(&plan.input, name, "body")?),
+    };
+    let response_body = match rule.response_body.as_str() {
+        "" => None,
+        name => Some(top_level(&plan.output, name, "response_body")?),
+    };
+    Ok(Binding {
+        rpc,
+        mask: mask_field(method.as_ref(), &body, &plan.input),
+        raw_in: raw_in(&body, &plan.input),
+        raw_out: raw_out(response_body.as_ref(), &plan.output),
+        event_id: event_id(plan, event_id_fields),
+        method,
+        text: text.to_owned(),
+        template,
+        variables,
+        body,
+        response_body,
+    })
+}
+
+impl Binding {
+    /// Deviations from AIP-127 and traps; they are served as written.
+    pub(crate) fn warnings(&self, plan: &MethodPlan) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let bodiless = matches!(self.method, Some(Method::GET | Method::DELETE));
+        if bodiless && self.body != Body::None {
+            warnings.push("GET and DELETE should have no body (AIP-127)".to_owned());
+        }
+        let shows_error = match &self.response_body {
+            None => name::field(&plan.output, "error").is_some_and(|field| field.json_name() == "error"),
+            Some(field) => {
+                wellknown::plain_message(field).is_some_and(|message| message.get_field_by_json_name("error").is_some())
+            }
+        };
+        if plan.server_streaming && shows_error && self.raw_out.is_none() {
+            warnings.push(
+                "a streamed message has a top-level field `error`, which clients take for the error record".to_owned(),
+            );
+        }
+        warnings
+    }
+
+    /// Which segments of a path with `count` segments the variable covers.
+    pub(crate) fn span(&self, variable: &Variable, count: usize) -> (usize, usize) {
+        let shift = |index: usize| match self.template.deep() {
+            Some(deep) if index > deep => index + count - self.template.segments.len(),
+            _ => index,
+        };
+        // The end is exclusive: an end just behind the `**` moves with what follows it.
+        (shift(variable.start), shift(variable.start + variable.len))
+    }
+}
+
+fn refusal(problem: impl Into<String>, remedy: impl Into<String>) -> Refusal {
+    Refusal { problem: problem.into(), remedy: remedy.into() }
+}
+
+fn top_level(message: &MessageDescriptor, name: &str, option: &str) -> Result<FieldDescriptor, Refusal> {
+    message.get_field_by_name(name).ok_or_else(|| {
+        refusal(
+            format!(
+                "{option} names `{name}`, which is no field of {}{}",
+                message.full_name(),
+                name::advice(message, name)
+            ),
+            format!("name one top-level field in {option}"),
+        )
+    })
+}
+
+fn variables(template: &Template, input: &MessageDescriptor) -> Result<Vec<Variable>, Refusal> {
+    let mut variables: Vec<Variable> = Vec::new();
+    for parsed in &template.variables {
+        let fields = field_path(&parsed.field, input)?;
+        let single = parsed.len == 1 && template.deep() != Some(parsed.start);
+        let spelling = parsed.field.join(".");
+        if let Some(other) = variables.iter().find(|other| exclude_each_other(&other.fields, &fields)) {
+            return Err(refusal(
+                format!("`{}` and `{spelling}` cannot both be set", other.spelling),
+                "bind one member of a oneof, and a message or its fields but not both",
+            ));
+        }
+        variables.push(Variable { fields, spelling, start: parsed.start, len: parsed.len, single });
+    }
+    Ok(variables)
+}
+
+/// Members of one oneof, or one path inside the other.
+fn exclude_each_other(left: &[FieldDescriptor], right: &[FieldDescriptor]) -> bool {
+    let shared = left.iter().zip(right).take_while(|(a, b)| a == b).count();
+    match (left.get(shared), right.get(shared)) {
+        (Some(a), Some(b)) => {
+            let real = |field: &FieldDescriptor| field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
+            real(a).is_some_and(|oneof| real(b) == Some(oneof))
+        }
+        _ => true,
+    }
+}
+
+/// The fields of a path, ending in a leaf that has a text form.
+fn field_path(names: &[String], input: &MessageDescriptor) -> Result<Vec<FieldDescriptor>, Refusal> {
+    let spelling = names.join(".");
+    let mut fields: Vec<FieldDescriptor> = Vec::new();
+    let mut message = Some(input.clone());
+    for name in names {
+        let parent = message.ok_or_else(|| {
+            refusal(format!("`{spelling}` goes through a field that has no fields"), "end the path at a scalar")
+        })?;
+        let field = parent.get_field_by_name(name).ok_or_else(|| {
+            refusal(
+                format!(
+                    "`{spelling}` names no field: {} has no `{name}`{}",
+                    parent.full_name(),
+                    name::advice(&parent, name)
+                ),
+                "name a field of the request message",
+            )
+        })?;
+        if field.is_list() || field.is_map() {
+            return Err(refusal(
+                format!("`{spelling}` is bound by the path, but `{name}` is repeated or a map"),
+                "bind singular fields only",
+            ));
+        }
+        message = wellknown::plain_message(&field);
+        fields.push(field);
+    }
+    let leaf = fields.last().map(FieldDescriptor::kind);
+    if leaf.as_ref().is_some_and(has_text_form) {
+        return Ok(fields);
+    }
+    Err(refusal(
+        format!("`{spelling}` is a message and cannot be bound by the path"),
+        "bind a scalar, an enum, a wrapper, a Timestamp, a Duration or a FieldMask",
+    ))
+}
+
+fn has_text_form(kind: &Kind) -> bool {
+    let Kind::Message(message) = kind else {
+        return true;
+    };
+    matches!(
+        wellknown::of(message),
+        Some(WellKnown::Wrapper | WellKnown::Timestamp | WellKnown::Duration | WellKnown::FieldMask)
+    )
+}
+
+/// For PATCH with a message as body: the request's only FieldMask.
+fn mask_field(method: Option<&Method>, body: &Body, input: &MessageDescriptor) -> Option<FieldDescriptor> {
+    let Body::Field(field) = body else {
+        return None;
+    };
+    wellknown::plain_message(field)?;
+    let mut masks = input
+        .fields()
+        .filter(|field| !field.is_list() && wellknown::of_kind(&field.kind()) == Some(WellKnown::FieldMask));
+    let mask = masks.next()?;
+    (method == Some(&Method::PATCH) && masks.next().is_none()).then_some(mask)
+}
+
+fn is_http_body(message: &MessageDescriptor) -> bool {
+    message.full_name() == "google.api.HttpBody"
+}
+
+fn is_http_body_field(field: &FieldDescriptor) -> bool {
+    !field.is_list() && field.kind().as_message().is_some_and(is_http_body)
+}
+
+fn raw_in(body: &Body, input: &MessageDescriptor) -> Option<RawBody> {
+    match body {
+        Body::None => None,
+        Body::Whole => is_http_body(input).then_some(RawBody::Whole),
+        Body::Field(field) => is_http_body_field(field).then(|| RawBody::Field(field.clone())),
+    }
+}
+
+fn raw_out(response_body: Option<&FieldDescriptor>, output: &MessageDescriptor) -> Option<RawBody> {
+    match response_body {
+        None => is_http_body(output).then_some(RawBody::Whole),
+        Some(field) => is_http_body_field(field).then(|| RawBody::Field(field.clone())),
+    }
+}
+
+fn event_id(plan: &MethodPlan, names: &[String]) -> Option<FieldDescriptor> {
+    let singular = |field: &FieldDescriptor| !field.is_list() && !field.is_map() && field.kind().as_message().is_none();
+    let field = names.iter().find_map(|name| plan.output.get_field_by_name(name))?;
+    (plan.server_streaming && singular(&field)).then_some(field)
+}

@@ -1,0 +1,144 @@
+//! gRPC's message frames: one byte of flags, four of length, then the message (grpc `PROTOCOL-HTTP2.md`).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::problem::{Problem, code};
+
+/// Bytes of the head before each message.
+pub const HEAD: usize = 5;
+
+/// One message of a gRPC stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The data is compressed as the header `grpc-encoding` says.
+    pub compressed: bool,
+    /// The message.
+    pub data: Bytes,
+}
+
+/// The head of a message of `length` bytes; `None` beyond four gigabytes.
+#[must_use]
+pub fn head(length: usize, compressed: bool) -> Option<[u8; HEAD]> {
+    let length = u32::try_from(length).ok()?.to_be_bytes();
+    Some([u8::from(compressed), length[0], length[1], length[2], length[3]])
+}
+
+/// A message with its head, uncompressed.
+///
+/// # Errors
+/// RESOURCE_EXHAUSTED beyond four gigabytes.
+pub fn encode(message: &[u8]) -> Result<Bytes, Problem> {
+    let head = head(message.len(), false).ok_or_else(|| too_large(u32::MAX as usize))?;
+    let mut frame = BytesMut::with_capacity(HEAD + message.len());
+    frame.put_slice(&head);
+    frame.put_slice(message);
+    Ok(frame.freeze())
+}
+
+/// Reads frames out of chunks that are cut anywhere.
+#[derive(Debug)]
+pub struct Reader {
+    limit: usize,
+    buffer: BytesMut,
+}
+
+impl Reader {
+    /// A reader that refuses messages of more than `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, buffer: BytesMut::new() }
+    }
+
+    /// Takes the next chunk.
+    pub fn push(&mut self, chunk: Bytes) {
+        if self.buffer.is_empty() {
+            // A chunk nobody else holds becomes the buffer without a copy.
+            self.buffer = chunk.try_into_mut().unwrap_or_else(|chunk| BytesMut::from(&chunk[..]));
+        } else {
+            self.buffer.extend_from_slice(&chunk);
+        }
+    }
+
+    /// The next complete message; `None` until more chunks have come.
+    ///
+    /// # Errors
+    /// INTERNAL for a broken head, RESOURCE_EXHAUSTED for a message beyond the limit.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, Problem> {
+        let Some(head) = self.buffer.first_chunk::<HEAD>() else {
+            return Ok(None);
+        };
+        let [flags, length @ ..] = *head;
+        let length = u32::from_be_bytes(length) as usize;
+        if flags > 1 {
+            return Err(Problem::internal(
+                "MALFORMED_FRAME",
+                "The service answered with a frame whose flags are unknown.",
+            ));
+        }
+        if length > self.limit {
+            return Err(too_large(self.limit));
+        }
+        if self.buffer.len() < HEAD + length {
+            return Ok(None);
+        }
+        self.buffer.advance(HEAD);
+        Ok(Some(Frame { compressed: flags == 1, data: self.buffer.split_to(length).freeze() }))
+    }
+
+    /// Whether a message has begun and not ended: at the end of a stream it was cut off.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::with(
+        500,
+        code::RESOURCE_EXHAUSTED,
+        "MESSAGE_TOO_LARGE",
+        format!("A message of the service is larger than {limit} bytes; ask for less at a time."),
+    )
+    .about("limit", limit.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_however_the_chunks_are_cut() {
+        let wire = [encode(b"first").unwrap(), encode(b"").unwrap(), encode(b"third").unwrap()].concat();
+        for size in 1..wire.len() {
+            let mut reader = Reader::new(16);
+            let mut frames = Vec::new();
+            for chunk in wire.chunks(size) {
+                reader.push(Bytes::copy_from_slice(chunk));
+                while let Some(frame) = reader.next_frame().unwrap() {
+                    frames.push(frame.data);
+                }
+            }
+            assert_eq!(frames, [&b"first"[..], b"", b"third"], "cut at {size}");
+            assert!(!reader.is_partial());
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_the_limit_is_refused_by_its_head_alone() {
+        let mut reader = Reader::new(4);
+        reader.push(Bytes::from_static(&[0, 0, 0, 0, 5]));
+        let problem = reader.next_frame().unwrap_err();
+        assert_eq!((problem.code, problem.reason), (8, "MESSAGE_TOO_LARGE"));
+    }
+
+    #[test]
+    fn unknown_flags_and_cut_frames_are_seen() {
+        let mut reader = Reader::new(4);
+        reader.push(Bytes::from_static(&[0, 0, 0, 0, 2, b'x']));
+        assert_eq!(reader.next_frame().unwrap(), None);
+        assert!(reader.is_partial());
+        let mut reader = Reader::new(4);
+        reader.push(Bytes::from_static(&[2, 0, 0, 0, 0]));
+        assert_eq!(reader.next_frame().unwrap_err().reason, "MALFORMED_FRAME");
+    }
+}

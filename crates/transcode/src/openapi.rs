@@ -1,0 +1,110 @@
+//! The contract as an OpenAPI 3.1 document, from the same compiled rules that serve requests.
+//!
+//! Names, comments, field behavior and types come from the descriptors; a resource-name variable is
+//! expanded into one parameter per wildcard, so `{name=organizations/*/documents/*}` reads
+//! `/organizations/{organization}/documents/{document}`.
+
+mod comment;
+mod example;
+mod operation;
+mod path;
+mod schema;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::contract::Contract;
+use comment::Comments;
+use operation::Operations;
+use path::ExpandedPath;
+use schema::Schemas;
+
+/// What the document says about itself.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// The title of the API.
+    pub title: String,
+    /// The version of the document, usually the platform's.
+    pub version: String,
+    /// A paragraph, CommonMark.
+    pub description: String,
+    /// The base URL of the gateway; empty means relative to the document.
+    pub server: String,
+}
+
+/// What a caller of a method needs, as far as the document shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// No credential.
+    Public,
+    /// A bearer token.
+    Bearer,
+    /// The method is not offered at the edge and left out.
+    Hidden,
+}
+
+/// Builds the document. `access` is asked once per RPC path, `/package.Service/Method`.
+#[must_use]
+pub fn document(contract: &Contract, info: &Info, access: &dyn Fn(&str) -> Access) -> Value {
+    let comments = Comments::read(contract.pool());
+    let mut schemas = Schemas::new(&comments);
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    let mut shapes: BTreeMap<String, String> = BTreeMap::new();
+    let mut tags: BTreeMap<String, Value> = BTreeMap::new();
+    for plan in contract.methods().filter(|plan| plan.has_http()) {
+        let access = access(&plan.rpc_path);
+        if access == Access::Hidden {
+            continue;
+        }
+        let service = plan.descriptor.parent_service();
+        tags.entry(service.name().to_owned()).or_insert_with(|| {
+            let description = comments.of(&service.parent_file(), service.path());
+            json!({"name": service.name(), "description": description})
+        });
+        for (number, index) in plan.bindings.iter().enumerate() {
+            let binding = &contract.inner.bindings[*index];
+            let Some(method) = documented(binding.method.as_ref()) else {
+                continue;
+            };
+            let expanded = ExpandedPath::of(binding);
+            // Two templates that differ in parameter names alone are one path to OpenAPI.
+            let text = shapes.entry(binding.template.to_string()).or_insert(expanded.text.clone());
+            let operation = Operations { comments: &comments, plan, binding, expanded: &expanded, access }
+                .build(number, &mut schemas);
+            paths.entry(text.clone()).or_default().insert(method.to_owned(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": info.title, "version": info.version, "description": info.description},
+        "servers": [{"url": if info.server.is_empty() { "/" } else { &info.server }}],
+        "tags": tags.into_values().collect::<Vec<_>>(),
+        "paths": paths,
+        "components": {
+            "schemas": schemas.finish(),
+            "responses": {"Error": operation::error_response()},
+            "parameters": operation::system_parameters(),
+            "securitySchemes": {"bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An access token of the platform, or an API key.",
+            }},
+        },
+    })
+}
+
+/// The key of an operation; other methods have no place in OpenAPI 3.1.
+fn documented(method: Option<&http::Method>) -> Option<&'static str> {
+    Some(match method?.as_str() {
+        "GET" => "get",
+        "PUT" => "put",
+        "POST" => "post",
+        "DELETE" => "delete",
+        "PATCH" => "patch",
+        "HEAD" => "head",
+        "OPTIONS" => "options",
+        "TRACE" => "trace",
+        _ => return None,
+    })
+}

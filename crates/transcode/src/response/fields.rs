@@ -1,0 +1,72 @@
+//! `$fields`: which parts of an answer are printed, as paths separated by commas.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::{Kind, MessageDescriptor};
+
+use crate::name;
+use crate::wellknown;
+
+/// A tree of field numbers; an empty level means everything below.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fields {
+    below: BTreeMap<u32, Fields>,
+    everything: bool,
+}
+
+/// Paths of one mask and names of one path.
+const MAX_PATHS: usize = 1_000;
+const MAX_NAMES: usize = 64;
+
+impl Fields {
+    /// Parses `a,b.c,d/e`; `*` is everything.
+    pub(super) fn parse(text: &str, message: Option<&MessageDescriptor>) -> Result<Self, String> {
+        let mut fields = Self::default();
+        for (count, path) in text.split(',').enumerate() {
+            if count == MAX_PATHS {
+                return Err(format!("more than {MAX_PATHS} paths"));
+            }
+            fields.add(path.trim(), message)?;
+        }
+        Ok(fields)
+    }
+
+    /// The mask below a field: `None` if the field is not printed.
+    pub(crate) fn below(&self, number: u32) -> Option<&Self> {
+        if self.everything {
+            return Some(self);
+        }
+        self.below.get(&number)
+    }
+
+    fn add(&mut self, path: &str, message: Option<&MessageDescriptor>) -> Result<(), String> {
+        let (mut level, mut message) = (self, message.cloned());
+        for (depth, name) in path.split(['.', '/']).enumerate() {
+            if name == "*" {
+                break;
+            }
+            let parent = message.filter(|_| depth < MAX_NAMES).ok_or_else(|| {
+                format!(
+                    "`{}` goes through a field that has no fields; separate paths by `,` and names by `.`",
+                    name::shown(path)
+                )
+            })?;
+            let field = name::field(&parent, name).ok_or_else(|| {
+                format!("`{}` is no field of the answer{}", name::shown(path), name::advice(&parent, name))
+            })?;
+            level = level.below.entry(field.number()).or_default();
+            message = child(&field.kind());
+        }
+        level.everything = true;
+        Ok(())
+    }
+}
+
+/// The message of a field, through lists and map values, if it is printed as an object of fields.
+fn child(kind: &Kind) -> Option<MessageDescriptor> {
+    let message = kind.as_message()?;
+    if message.is_map_entry() {
+        return child(&message.map_entry_value_field().kind());
+    }
+    wellknown::of(message).is_none().then(|| message.clone())
+}

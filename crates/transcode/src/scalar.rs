@@ -1,0 +1,121 @@
+//! Text to wire value: the ProtoJSON spelling of scalars without quotes, in path, query and JSON alike.
+//!
+//! One rule serves all three places, so `?i=1e2` and `{"i":"1e2"}` mean the same. The error of each
+//! function is a sentence that says what is expected.
+
+mod mask;
+mod number;
+mod time;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use prost_reflect::{EnumDescriptor, Kind};
+
+use crate::wellknown::{self, WellKnown};
+use crate::wire::{Payload, Writer};
+
+pub(crate) use mask::camel;
+pub(crate) use number::{exact_in_double, float as parse_float, is_number};
+pub(crate) use time::{render_duration, render_timestamp};
+
+/// What is expected instead.
+pub(crate) type Expected = String;
+
+/// A scalar that is not a message or an enum.
+pub(crate) fn parse(kind: &Kind, text: &str) -> Result<Payload, Expected> {
+    Ok(match kind {
+        Kind::Int32 => Payload::Varint(number::signed(text, 32)? as u64),
+        Kind::Int64 => Payload::Varint(number::signed(text, 64)? as u64),
+        Kind::Uint32 => Payload::Varint(number::unsigned(text, 32)?),
+        Kind::Uint64 => Payload::Varint(number::unsigned(text, 64)?),
+        Kind::Sint32 | Kind::Sint64 => {
+            let bits = if *kind == Kind::Sint32 { 32 } else { 64 };
+            let value = number::signed(text, bits)?;
+            Payload::Varint(((value << 1) ^ (value >> 63)) as u64)
+        }
+        Kind::Fixed32 => Payload::Fixed32(number::unsigned(text, 32)? as u32),
+        Kind::Fixed64 => Payload::Fixed64(number::unsigned(text, 64)?),
+        Kind::Sfixed32 => Payload::Fixed32(number::signed(text, 32)? as i32 as u32),
+        Kind::Sfixed64 => Payload::Fixed64(number::signed(text, 64)? as u64),
+        Kind::Float => Payload::Fixed32(number::float::<f32>(text)?.to_bits()),
+        Kind::Double => Payload::Fixed64(number::float::<f64>(text)?.to_bits()),
+        Kind::Bool => match text {
+            "true" => Payload::Varint(1),
+            "false" => Payload::Varint(0),
+            _ => return Err("expected `true` or `false`".to_owned()),
+        },
+        Kind::String => Payload::Bytes(text.as_bytes().to_vec()),
+        Kind::Bytes => Payload::Bytes(bytes(text)?),
+        Kind::Enum(enumeration) => enum_text(enumeration, text)?,
+        Kind::Message(message) => return Err(format!("{} is a message", message.full_name())),
+    })
+}
+
+/// An enum by name, or by number where names and numbers are both text (path and query).
+fn enum_text(enumeration: &EnumDescriptor, text: &str) -> Result<Payload, Expected> {
+    if let Some(value) = enumeration.get_value_by_name(text) {
+        return Ok(Payload::Varint(i64::from(value.number()) as u64));
+    }
+    if is_number(text) {
+        return enum_number(enumeration, text);
+    }
+    Err(unknown_enum(enumeration, text))
+}
+
+/// An enum by its number; open enums keep numbers they do not know.
+pub(crate) fn enum_number(enumeration: &EnumDescriptor, text: &str) -> Result<Payload, Expected> {
+    let number = number::signed(text, 32)?;
+    let known = i32::try_from(number).is_ok_and(|number| enumeration.get_value(number).is_some());
+    if known || wellknown::is_open(enumeration) {
+        return Ok(Payload::Varint(number as u64));
+    }
+    Err(unknown_enum(enumeration, text))
+}
+
+/// The sentence for a name the enum does not have.
+pub(crate) fn unknown_enum(enumeration: &EnumDescriptor, text: &str) -> Expected {
+    let names: Vec<String> = enumeration.values().map(|value| value.name().to_owned()).collect();
+    format!(
+        "`{}` is no value of {}{}",
+        crate::name::shown(text),
+        enumeration.name(),
+        crate::name::nearest(&names, text)
+    )
+}
+
+/// The fields of a Timestamp, Duration or FieldMask from its JSON string.
+pub(crate) fn special(well_known: WellKnown, text: &str) -> Result<Vec<u8>, Expected> {
+    let mut writer = Writer::default();
+    let (seconds, nanos) = match well_known {
+        WellKnown::Timestamp => time::parse_timestamp(text)?,
+        WellKnown::Duration => time::parse_duration(text)?,
+        WellKnown::FieldMask => {
+            for path in mask::parse(text)? {
+                writer.bytes(1, path.as_bytes());
+            }
+            return Ok(writer.finish());
+        }
+        _ => return Err("this message has no text form".to_owned()),
+    };
+    if seconds != 0 {
+        writer.field(1, &Payload::Varint(seconds as u64));
+    }
+    if nanos != 0 {
+        writer.field(2, &Payload::Varint(i64::from(nanos) as u64));
+    }
+    Ok(writer.finish())
+}
+
+/// Base64 in either alphabet, padding optional.
+pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Expected> {
+    // Left-over bits are accepted: the conformance suite reads "-_" as one byte.
+    const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
+    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
+    let url_safe = memchr::memchr2(b'-', b'_', text.as_bytes()).is_some();
+    let engine = if url_safe { &URL_SAFE } else { &STANDARD };
+    engine.decode(text).map_err(|_| "expected base64, in the standard or the URL-safe alphabet".to_owned())
+}

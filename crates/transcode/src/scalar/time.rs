@@ -1,0 +1,172 @@
+//! Timestamp and Duration between their JSON strings and seconds with nanoseconds.
+//!
+//! Both follow the conformance suite: 0 to 9 fraction digits in, none, 3, 6 or 9 out, and the ranges of
+//! `timestamp.proto` and `duration.proto`.
+
+use super::Expected;
+
+const DAY: i64 = 86_400;
+/// 0001-01-01T00:00:00Z.
+const MIN_SECONDS: i64 = -62_135_596_800;
+/// 9999-12-31T23:59:59Z.
+const MAX_SECONDS: i64 = 253_402_300_799;
+/// 10,000 years.
+const MAX_DURATION: i64 = 315_576_000_000;
+
+const TIMESTAMP: &str = "expected a time as RFC 3339 writes it, such as `2026-01-31T09:30:00Z`";
+const DURATION: &str = "expected seconds followed by `s`, such as `1.5s`";
+
+/// Seconds since 1970 and nanoseconds of an RFC 3339 time.
+pub(super) fn parse_timestamp(text: &str) -> Result<(i64, i32), Expected> {
+    timestamp(text).ok_or_else(|| TIMESTAMP.to_owned())
+}
+
+fn timestamp(text: &str) -> Option<(i64, i32)> {
+    let (date, rest) = text.split_at_checked(19)?;
+    let bytes = date.as_bytes();
+    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if separators.iter().any(|(at, byte)| bytes[*at] != *byte) {
+        return None;
+    }
+    let part = |from: usize, to: usize| digits(date.get(from..to)?);
+    let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
+    let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
+    let valid = year >= 1
+        && (1..=12).contains(&month)
+        && (1..=days_in(year, month)).contains(&day)
+        && hour <= 23
+        && minute <= 59
+        && second <= 59;
+    if !valid {
+        return None;
+    }
+    let (nanos, zone) = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let end = fraction.find(|byte: char| !byte.is_ascii_digit())?;
+            (nanoseconds(&fraction[..end])?, &fraction[end..])
+        }
+        None => (0, rest),
+    };
+    let local = days_from_civil(year, month, day) * DAY + hour * 3600 + minute * 60 + second;
+    let seconds = local - offset(zone)?;
+    (MIN_SECONDS..=MAX_SECONDS).contains(&seconds).then_some((seconds, nanos))
+}
+
+/// `Z`, `+08:00`, `-11:30` in seconds east.
+fn offset(zone: &str) -> Option<i64> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let sign = match zone.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    if zone.len() != 6 || zone.as_bytes()[3] != b':' {
+        return None;
+    }
+    let (hours, minutes) = (digits(zone.get(1..3)?)?, digits(zone.get(4..6)?)?);
+    (hours <= 23 && minutes <= 59).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+/// Seconds and nanoseconds of `1.5s`, both of one sign.
+pub(super) fn parse_duration(text: &str) -> Result<(i64, i32), Expected> {
+    duration(text).ok_or_else(|| DURATION.to_owned())
+}
+
+fn duration(text: &str) -> Option<(i64, i32)> {
+    let number = text.strip_suffix('s')?;
+    let (sign, number) = match number.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, number),
+    };
+    let (seconds, nanos) = match number.split_once('.') {
+        Some((seconds, fraction)) => (digits(seconds)?, nanoseconds(fraction)?),
+        None => (digits(number)?, 0),
+    };
+    let in_range = seconds < MAX_DURATION || (seconds == MAX_DURATION && nanos == 0);
+    in_range.then_some((sign * seconds, sign as i32 * nanos))
+}
+
+/// One to nine digits after the point.
+fn nanoseconds(fraction: &str) -> Option<i32> {
+    let value = (fraction.len() <= 9).then(|| digits(fraction)).flatten()?;
+    let scale = 10_i64.pow(9 - fraction.len() as u32);
+    i32::try_from(value * scale).ok()
+}
+
+/// At most eighteen digits, nothing else.
+fn digits(text: &str) -> Option<i64> {
+    let valid = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    valid.then(|| text.parse().ok()).flatten()
+}
+
+/// The JSON string of a Timestamp; `None` if it is out of range.
+pub(crate) fn render_timestamp(seconds: i64, nanos: i32) -> Option<String> {
+    if !(MIN_SECONDS..=MAX_SECONDS).contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
+        return None;
+    }
+    let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
+    let time = seconds.rem_euclid(DAY);
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    let fraction = fraction(nanos);
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
+}
+
+/// The JSON string of a Duration; `None` if it is out of range or its parts differ in sign.
+pub(crate) fn render_duration(seconds: i64, nanos: i32) -> Option<String> {
+    let mixed = (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0);
+    let out_of_range = seconds.unsigned_abs() > MAX_DURATION.unsigned_abs()
+        || nanos.unsigned_abs() >= 1_000_000_000
+        || (seconds.unsigned_abs() == MAX_DURATION.unsigned_abs() && nanos != 0);
+    if mixed || out_of_range {
+        return None;
+    }
+    let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
+    Some(format!("{sign}{}{}s", seconds.unsigned_abs(), fraction(nanos)))
+}
+
+/// Nothing, or a point with three, six or nine digits.
+fn fraction(nanos: i32) -> String {
+    let nanos = nanos.unsigned_abs();
+    match nanos {
+        0 => String::new(),
+        _ if nanos.is_multiple_of(1_000_000) => format!(".{:03}", nanos / 1_000_000),
+        _ if nanos.is_multiple_of(1_000) => format!(".{:06}", nanos / 1_000),
+        _ => format!(".{nanos:09}"),
+    }
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01; Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// The inverse of [`days_from_civil`].
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}

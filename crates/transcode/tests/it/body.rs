@@ -1,0 +1,123 @@
+//! Bodies and what they may set (cases B).
+
+use serde_json::json;
+use transcode::{Contract, Problem, RequestOptions};
+
+use crate::fixture::{blame, contract, routed, seen};
+
+fn post(contract: &Contract, path: &str, content_type: Option<&str>, body: &str) -> Result<serde_json::Value, Problem> {
+    let route = routed(contract, "POST", path);
+    let wire = route.request(None, content_type, body.as_bytes(), &RequestOptions::default())?;
+    Ok(seen(&route, &wire))
+}
+
+#[test]
+fn gw_b01_an_empty_body_is_the_default_plus_the_path() {
+    let contract = contract(&[("One", "POST", "/v1/{name}", "*")]);
+    assert_eq!(post(&contract, "/v1/a", None, "").unwrap(), json!({"name": "a"}));
+}
+
+#[test]
+fn gw_b02_the_root_must_be_what_the_body_is() {
+    let contract =
+        contract(&[("One", "POST", "/v1/x", "*"), ("Two", "POST", "/v1/ri", "ri"), ("Three", "POST", "/v1/v", "v")]);
+    assert_eq!(post(&contract, "/v1/x", None, "{}").unwrap(), json!({}));
+    for body in ["null", "[]", "1", "\"x\"", "{} {}"] {
+        assert_eq!(post(&contract, "/v1/x", None, body).unwrap_err().http, 400, "{body}");
+    }
+    assert_eq!(post(&contract, "/v1/ri", None, "[1,2]").unwrap(), json!({"ri": [1, 2]}));
+    assert!(post(&contract, "/v1/ri", None, "null").is_err());
+    assert_eq!(post(&contract, "/v1/v", None, "null").unwrap(), json!({"v": null}));
+}
+
+#[test]
+fn gw_b03_b04_any_kind_of_field_may_be_the_body() {
+    let cases = [
+        ("s", "\"History\""),
+        ("rs", "[\"a\"]"),
+        ("m", "{\"a\":\"b\"}"),
+        ("sub", "{\"a\":\"x\"}"),
+        ("ts", "\"1970-01-01T00:00:01Z\""),
+        ("w", "\"7\""),
+        ("e", "\"RED\""),
+    ];
+    for (field, body) in cases {
+        let contract = contract(&[("One", "POST", "/v1/x", field)]);
+        let value: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(post(&contract, "/v1/x", None, body).unwrap(), json!({field: value}), "{field}");
+    }
+}
+
+#[test]
+fn gw_b05_a_body_where_there_is_none_is_refused() {
+    let contract = contract(&[("One", "POST", "/v1/x", "")]);
+    assert_eq!(post(&contract, "/v1/x", None, "{}").unwrap_err().reason, "BODY_NOT_ALLOWED");
+    assert_eq!(post(&contract, "/v1/x", Some("text/plain"), "").unwrap(), json!({}));
+}
+
+#[test]
+fn gw_b06_the_body_cannot_override_the_path() {
+    let contract = contract(&[
+        ("One", "POST", "/v1/{name}", "*"),
+        ("Two", "POST", "/v1/{sub.a}/y", "sub"),
+        ("Three", "POST", "/v1/{left}/z", "*"),
+    ]);
+    assert_eq!(post(&contract, "/v1/a", None, r#"{"name":"a","i":1}"#).unwrap(), json!({"name": "a", "i": 1}));
+    let problem = post(&contract, "/v1/a", None, r#"{"name":"b"}"#).unwrap_err();
+    assert_eq!(blame(&problem), (400, "CONFLICTING_VALUE", "name"));
+    let merged = post(&contract, "/v1/a/y", None, r#"{"a":"a","n":1}"#).unwrap();
+    assert_eq!(merged, json!({"sub": {"a": "a", "n": 1}}));
+    assert!(post(&contract, "/v1/a/y", None, r#"{"a":"b"}"#).is_err());
+    // The other member of the oneof would win on the wire.
+    assert_eq!(post(&contract, "/v1/a/z", None, r#"{"right":1}"#).unwrap_err().reason, "CONFLICTING_VALUE");
+    assert_eq!(post(&contract, "/v1/a/z", None, r#"{"left":"a"}"#).unwrap(), json!({"left": "a"}));
+    // The same name elsewhere is another field.
+    assert!(post(&contract, "/v1/a", None, r#"{"child":{"name":"b"}}"#).is_ok());
+}
+
+#[test]
+fn a_path_bound_special_type_is_compared_by_value() {
+    let contract = contract(&[
+        ("One", "POST", "/v1/{ts}/t", "*"),
+        ("Two", "POST", "/v1/{w}/w", "*"),
+        ("Three", "POST", "/v1/{i}/i", "*"),
+    ]);
+    assert!(post(&contract, "/v1/1970-01-01T00:00:01Z/t", None, r#"{"ts":"1970-01-01T01:00:01+01:00"}"#).is_ok());
+    assert!(post(&contract, "/v1/1970-01-01T00:00:01Z/t", None, r#"{"ts":"1970-01-01T00:00:02Z"}"#).is_err());
+    assert!(post(&contract, "/v1/5/w", None, r#"{"w":"5"}"#).is_ok());
+    assert!(post(&contract, "/v1/5/w", None, r#"{"w":6}"#).is_err());
+    assert!(post(&contract, "/v1/100/i", None, r#"{"i":1e2}"#).is_ok());
+    assert!(post(&contract, "/v1/100/i", None, r#"{"i":null}"#).is_ok());
+}
+
+#[test]
+fn gw_b07_b08_only_json_in_utf8_is_read() {
+    let contract = contract(&[("One", "POST", "/v1/x", "*")]);
+    for accepted in [
+        None,
+        Some("application/json; charset=utf-8"),
+        Some("application/json;charset=\"UTF-8\""),
+        Some("application/x+json"),
+        Some("Application/JSON"),
+    ] {
+        assert!(post(&contract, "/v1/x", accepted, "{}").is_ok(), "{accepted:?}");
+    }
+    for refused in [
+        "text/plain",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=latin1",
+        "application/jsonx",
+        "",
+    ] {
+        let problem = post(&contract, "/v1/x", Some(refused), "{}").unwrap_err();
+        assert_eq!((problem.http, problem.code, problem.reason), (415, 3, "UNSUPPORTED_MEDIA_TYPE"), "{refused}");
+    }
+}
+
+#[test]
+fn gw_b12_a_form_is_not_a_body() {
+    let contract = contract(&[("One", "POST", "/v1/x", "*")]);
+    let problem = post(&contract, "/v1/x", Some("application/x-www-form-urlencoded"), "a=b").unwrap_err();
+    assert_eq!(problem.http, 415);
+}
