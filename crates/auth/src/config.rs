@@ -1,0 +1,67 @@
+//! Settings of the identity service.
+use std::time::Duration;
+
+use chassis::Secret;
+use serde::{Deserialize, Serialize};
+
+/// Section `[auth]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Key that encrypts the private keys in the database: 32 bytes in base64, best as `wrapping_key_file`. In profile `dev` it is made
+    /// at the first start and kept in the data folder; elsewhere a missing one stops the start. Losing it makes all keys useless.
+    pub wrapping_key: Secret,
+    /// Secret part of every password hash: 32 bytes in base64, best as `pepper_file`; made and missed like the wrapping key. Losing it
+    /// makes every password wrong.
+    pub pepper: Secret,
+    /// Life of an access token, 10 s to 9 min: an internal token lives a minute longer, and none more than ten.
+    #[serde(with = "chassis::duration")]
+    pub access_token_life: Duration,
+    /// How long a replaced refresh token still gives the same successor, for clients that lost the answer; at most 5 min.
+    #[serde(with = "chassis::duration")]
+    pub refresh_window: Duration,
+    /// A session ends when it was not refreshed for so long.
+    #[serde(with = "chassis::duration")]
+    pub session_idle: Duration,
+    /// A session ends after so long in any case.
+    #[serde(with = "chassis::duration")]
+    pub session_life: Duration,
+    /// Sessions that a user may have; the oldest ends when there is one more. 1 to 1,000.
+    pub sessions_per_user: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            wrapping_key: Secret::default(),
+            pepper: Secret::default(),
+            access_token_life: Duration::from_secs(300),
+            refresh_window: Duration::from_secs(30),
+            session_idle: 14 * DAY,
+            session_life: 90 * DAY,
+            sessions_per_user: 50,
+        }
+    }
+}
+
+impl chassis::Section for Config {
+    const SOURCE: &'static str = include_str!("config.rs");
+
+    fn check(&self) -> Result<(), String> {
+        let seconds = |least, most| Duration::from_secs(least)..=Duration::from_secs(most);
+        if !seconds(10, 540).contains(&self.access_token_life) {
+            return Err("access_token_life must be 10s to 9m".to_owned());
+        }
+        if !seconds(0, 300).contains(&self.refresh_window) {
+            return Err("refresh_window must be at most 5m".to_owned());
+        }
+        if self.session_idle <= self.access_token_life || self.session_life < self.session_idle {
+            return Err("session_idle must be longer than access_token_life, and session_life at least as long as session_idle".to_owned());
+        }
+        if !(1..=1000).contains(&self.sessions_per_user) {
+            return Err("sessions_per_user must be 1 to 1000".to_owned());
+        }
+        Ok(())
+    }
+}

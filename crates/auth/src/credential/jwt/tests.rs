@@ -1,0 +1,138 @@
+//! Cases J1 to J8 of auth.md: what is no access token of ours.
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::credential::keyring::generate_edge;
+
+const ISSUER: &str = "http://127.0.0.1:8080";
+
+struct Fixture {
+    edge: Edge,
+    private: Vec<u8>,
+    public: Vec<u8>,
+}
+
+fn fixture() -> Fixture {
+    let (private, public) = generate_edge().expect("aws-lc makes keys");
+    let edge = Edge::new("k1", &private, [("k1".to_owned(), public.clone())]);
+    Fixture { edge, private, public }
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range")
+}
+
+fn claims() -> Claims {
+    let at = now().unix_timestamp();
+    Claims {
+        iss: ISSUER.to_owned(),
+        aud: ISSUER.to_owned(),
+        exp: at + 300,
+        iat: at,
+        jti: "j".to_owned(),
+        sub: "s".to_owned(),
+        client_id: "workos-cli".to_owned(),
+        scope: "*".to_owned(),
+        sid: "d".to_owned(),
+        org: None,
+        roles: vec![],
+        auth_time: at,
+        amr: vec!["pwd".to_owned()],
+        generation: 0,
+    }
+}
+
+/// A token over any header and claims, signed with our key.
+fn forge(fixture: &Fixture, header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(header), part(claims));
+    let key = EncodingKey::from_ec_der(&fixture.private);
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::ES256).expect("signed");
+    format!("{signed}.{signature}")
+}
+
+fn header() -> Value {
+    json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1"})
+}
+
+#[test]
+fn a_token_of_ours_reads_back() {
+    let fixture = fixture();
+    let token = fixture.edge.sign(&claims()).expect("signed");
+    assert_eq!(fixture.edge.read(&token, ISSUER, now()), Some(claims()));
+    let forged = forge(&fixture, &header(), &json!(claims()));
+    assert_eq!(fixture.edge.read(&forged, ISSUER, now()), Some(claims()));
+    assert_eq!(fixture.edge.read(&token, "http://127.0.0.1:8081", now()), None);
+}
+
+#[test]
+fn auth_j01_to_j06_other_algorithms_types_and_keys_are_refused() {
+    let fixture = fixture();
+    let good = fixture.edge.sign(&claims()).expect("signed");
+    let (signed, _) = good.rsplit_once('.').expect("three parts");
+    assert_eq!(fixture.edge.read(&format!("{signed}."), ISSUER, now()), None);
+    let with = |key: &str, value: Value| {
+        let mut header = header();
+        header[key] = value;
+        forge(&fixture, &header, &json!(claims()))
+    };
+    for (key, value) in [
+        ("alg", json!("none")),
+        ("alg", json!("nOnE")),
+        ("alg", json!("HS256")),
+        ("alg", json!("ES384")),
+        ("alg", json!("EdDSA")),
+        ("typ", json!("JWT")),
+        ("typ", json!("AT+JWT")),
+        ("typ", Value::Null),
+        ("kid", json!("k2")),
+        ("kid", json!("../k1")),
+        ("kid", Value::Null),
+        ("jku", json!("https://evil.example/keys")),
+        ("x5u", json!("https://evil.example/keys")),
+        ("jwk", json!({"kty": "EC", "crv": "P-256", "x": "a", "y": "b"})),
+        ("crit", json!(["b64"])),
+    ] {
+        assert_eq!(fixture.edge.read(&with(key, value.clone()), ISSUER, now()), None, "{key} {value}");
+    }
+    let hmac = EncodingKey::from_secret(&fixture.public);
+    let mut confused = Header::new(Algorithm::HS256);
+    (confused.typ, confused.kid) = (Some(TYPE.to_owned()), Some("k1".to_owned()));
+    let token = encode(&confused, &claims(), &hmac).expect("signed");
+    assert_eq!(fixture.edge.read(&token, ISSUER, now()), None);
+}
+
+#[test]
+fn auth_j07_j08_audience_claims_and_times_are_exact() {
+    let fixture = fixture();
+    let with = |key: &str, value: Value| {
+        let mut claims = json!(claims());
+        claims[key] = value;
+        fixture.edge.read(&forge(&fixture, &header(), &claims), ISSUER, now())
+    };
+    let at = now().unix_timestamp();
+    assert!(with("exp", json!(at - 4)).is_some());
+    assert!(with("exp", json!(at - 6)).is_none());
+    assert!(with("iat", json!(at + 6)).is_none());
+    for (key, value) in [
+        ("aud", json!("http://other")),
+        ("aud", Value::Null),
+        ("iss", json!("http://127.0.0.1:8080/")),
+        ("exp", json!("1900000000")),
+        ("exp", json!(1.9e9)),
+        ("sub", json!(7)),
+        ("sid", Value::Null),
+        ("admin", json!(true)),
+    ] {
+        assert_eq!(with(key, value.clone()), None, "{key} {value}");
+    }
+}
+
+#[test]
+fn auth_h03_garbage_is_refused_without_panic() {
+    let fixture = fixture();
+    for token in ["", ".", "..", "a.b.c", "\0", &"a".repeat(1 << 20), "eyJhbGciOiJFUzI1NiJ9..", "é.é.é"] {
+        assert_eq!(fixture.edge.read(token, ISSUER, now()), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! Every way in which identity can fail, and its one translation to an `api::Error`.
+//!
+//! What is answered to a sign-in never says whether the account exists: unknown, wrong, locked and empty are one variant.
+use std::time::Duration;
+
+use api::Code;
+use proto::auth::v1::ErrorReason;
+
+/// Why a password is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// Fewer than 15 code points.
+    TooShort,
+    /// More than 1,024 bytes.
+    TooLong,
+    /// On the list of known passwords, or a known word with digits around it.
+    Common,
+    /// One piece again and again, or a sequence.
+    Pattern,
+    /// The name of the service, the organization or the user.
+    Name,
+}
+
+impl Unfit {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::TooShort => "the password has fewer than 15 characters; choose a longer one, for example four or five random words",
+            Self::TooLong => "the password is longer than 1,024 bytes; choose a shorter one",
+            Self::Common => "the password is on a list of known passwords; choose another one",
+            Self::Pattern => "the password is one piece repeated or a sequence; choose another one",
+            Self::Name => "the password is the name of the service, the organization or the user; choose another one",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::TooShort => "TOO_SHORT",
+            Self::TooLong => "TOO_LONG",
+            Self::Common => "COMMON",
+            Self::Pattern => "PATTERN",
+            Self::Name => "NAME",
+        }
+    }
+}
+
+/// Every way to fail.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// A name, page, mask, etag or permission; already in the API's words.
+    Api(api::Error),
+    /// PostgreSQL.
+    Db(db::Error),
+    /// A stored answer or a signature could not be made: our fault.
+    Fault(Box<dyn std::error::Error + Send + Sync>),
+    /// The keys are not loaded yet.
+    KeysAwaited,
+    /// The e-mail address belongs to another user.
+    EmailTaken,
+    /// The text is no e-mail address.
+    EmailInvalid,
+    /// The display name (of this request field) is empty, too long or holds control characters.
+    DisplayNameInvalid(&'static str),
+    /// The password does not keep the rules.
+    PasswordUnfit(&'static str, Unfit),
+    /// The password tested at sign-in is longer than any can be.
+    PasswordTooLong(&'static str),
+    /// The role given or touched is above the caller's own.
+    RoleTooHigh,
+    /// The organization would be without an owner.
+    LastOwner,
+    /// There is no such user to make a member.
+    UserNotFound(String),
+    /// The first owner exists.
+    BootstrapDone,
+    /// The one-time code is unknown or expired.
+    BootstrapCodeInvalid,
+    /// The flow handle is unknown, used or expired, or waits for another answer.
+    FlowInvalid,
+    /// Unknown client or unregistered redirect URI.
+    ClientInvalid,
+    /// No PKCE challenge with S256.
+    ChallengeInvalid,
+    /// Unknown, wrong, locked, empty: one answer.
+    SignInRefused,
+    /// The password in force, asked again of somebody signed in, is wrong or locked: not UNAUTHENTICATED, since his token is good.
+    PasswordWrong,
+    /// Not an active member of the organization asked for.
+    NoMembership,
+    /// Too many hashes at once.
+    HashQueueFull(Duration),
+    /// The delegation has ended or its subject has.
+    DelegationInvalid,
+    /// The access token is not good.
+    CredentialInvalid,
+}
+
+impl Error {
+    /// Our own fault, with its cause for the log.
+    pub(crate) fn fault(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Fault(cause.into())
+    }
+
+    /// The error in words for the log, with its cause.
+    pub(crate) fn for_operator(self) -> String {
+        match self {
+            Self::Fault(cause) => cause.to_string(),
+            other => api::Error::from(other).message().to_owned(),
+        }
+    }
+}
+
+impl From<api::Error> for Error {
+    fn from(error: api::Error) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
+        Self::Db(error)
+    }
+}
+
+/// The cause of a fault, made an error type of its own so that the API error can carry it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Cause(Box<dyn std::error::Error + Send + Sync>);
+
+impl From<Error> for api::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Api(error) => error,
+            Error::Db(error) => error.into(),
+            Error::Fault(cause) => Self::internal(Cause(cause)),
+            Error::KeysAwaited => Self::unavailable("the identity service (it is still loading its keys)"),
+            Error::EmailTaken => Self::new(Code::AlreadyExists, ErrorReason::EmailTaken, EMAIL_TAKEN),
+            Error::EmailInvalid => Self::invalid(ErrorReason::EmailInvalid, EMAIL_INVALID),
+            Error::DisplayNameInvalid(field) => {
+                Self::invalid(ErrorReason::DisplayNameInvalid, format!("{field} {DISPLAY_NAME_INVALID}")).violation(field, DISPLAY_NAME_INVALID)
+            }
+            Error::PasswordUnfit(field, unfit) => {
+                let advice = unfit.advice();
+                Self::invalid(ErrorReason::PasswordUnfit, advice).violation(field, advice).with("problem", unfit.label())
+            }
+            Error::PasswordTooLong(field) => Self::invalid_field(field, "is longer than 1,024 bytes, which no password is"),
+            Error::RoleTooHigh => Self::new(Code::PermissionDenied, ErrorReason::RoleTooHigh, ROLE_TOO_HIGH),
+            Error::LastOwner => Self::new(Code::FailedPrecondition, ErrorReason::LastOwner, LAST_OWNER),
+            Error::UserNotFound(name) => {
+                let message = format!("{name} does not exist; create the user first");
+                Self::new(Code::FailedPrecondition, ErrorReason::UserNotFound, message).with("user", name)
+            }
+            Error::BootstrapDone => Self::new(Code::FailedPrecondition, ErrorReason::BootstrapDone, BOOTSTRAP_DONE),
+            Error::BootstrapCodeInvalid => Self::new(Code::PermissionDenied, ErrorReason::BootstrapCodeInvalid, BOOTSTRAP_CODE_INVALID),
+            Error::FlowInvalid => Self::new(Code::FailedPrecondition, ErrorReason::FlowInvalid, FLOW_INVALID),
+            Error::ClientInvalid => Self::invalid(ErrorReason::ClientInvalid, CLIENT_INVALID),
+            Error::ChallengeInvalid => Self::invalid(ErrorReason::ChallengeInvalid, CHALLENGE_INVALID),
+            Error::SignInRefused => Self::new(Code::Unauthenticated, ErrorReason::SignInRefused, SIGN_IN_REFUSED),
+            Error::PasswordWrong => Self::new(Code::PermissionDenied, ErrorReason::SignInRefused, SIGN_IN_REFUSED),
+            Error::NoMembership => Self::new(Code::PermissionDenied, ErrorReason::NoMembership, NO_MEMBERSHIP),
+            Error::HashQueueFull(delay) => {
+                Self::new(Code::ResourceExhausted, ErrorReason::HashQueueFull, HASH_QUEUE_FULL).retry_after(delay)
+            }
+            Error::DelegationInvalid => Self::new(Code::PermissionDenied, ErrorReason::DelegationInvalid, DELEGATION_INVALID),
+            Error::CredentialInvalid => Self::credential_invalid(),
+        }
+    }
+}
+
+const EMAIL_TAKEN: &str = "a user with this e-mail address exists; make that user a member instead";
+const EMAIL_INVALID: &str = "this is not an e-mail address; send local@domain, at most 254 bytes";
+const DISPLAY_NAME_INVALID: &str = "must have 1 to 255 characters, not only blanks and none of them a control character";
+const ROLE_TOO_HIGH: &str = "the role is above your own; ask somebody who holds it";
+const LAST_OWNER: &str = "this is the last active owner of the organization; make somebody else an owner first";
+const BOOTSTRAP_DONE: &str = "the platform has its first owner already; ask an administrator for an account";
+const BOOTSTRAP_CODE_INVALID: &str = "the code is wrong or has expired; run `workos admin bootstrap` for a new one";
+const FLOW_INVALID: &str = "the sign-in has expired, was continued elsewhere or waits for another answer; start again";
+const CLIENT_INVALID: &str = "the client is unknown or its redirect URI is not registered";
+const CHALLENGE_INVALID: &str = "send code_challenge_method S256 and a code_challenge of 43 base64url characters (RFC 7636)";
+const SIGN_IN_REFUSED: &str = "wrong e-mail address or password, or too many attempts; wait, then try again";
+const NO_MEMBERSHIP: &str = "you are not an active member of this organization; choose another one";
+const HASH_QUEUE_FULL: &str = "too many sign-ins at once; try again after the time in RetryInfo";
+const DELEGATION_INVALID: &str = "the delegation has ended, was revoked, is not yours, or its subject is no longer a member";

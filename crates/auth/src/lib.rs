@@ -1,0 +1,153 @@
+//! Identity: organizations, users, memberships, sign-in, tokens, delegations. The only signer of access tokens and of internal ones.
+//!
+//! Invariants: an organization always has an active owner; nobody gives a role above his own; a revocation stands in the transaction of
+//! its cause; a password, code, handle or token is never stored as it is, logged or put into an error; what cannot be decided is
+//! refused.
+
+mod config;
+mod credential;
+mod error;
+mod events;
+mod metrics;
+mod model;
+mod rpc;
+mod service;
+mod store;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use chassis::{BootError, Kit, Mount, Profile, ServiceSpec, identity::Source};
+use futures::future::BoxFuture;
+use proto::auth::v1::{
+    Revocation, bootstrap_service_server::BootstrapServiceServer, delegation_service_server::DelegationServiceServer,
+    list_verify_keys_response::VerifyKey, login_service_server::LoginServiceServer, o_auth_service_server::OAuthServiceServer,
+    organization_service_server::OrganizationServiceServer, token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
+};
+use rpc::Rpc;
+use service::{Auth, Secrets};
+
+pub use config::Config;
+
+const MIGRATIONS: db::Migrations = db::migrations!("0001_identities.sql");
+
+/// The service.
+pub const SERVICE: ServiceSpec = ServiceSpec::new("auth", boot).migrations(MIGRATIONS).config::<Config>();
+
+/// How often expired rows are deleted.
+const PURGE_EVERY: Duration = Duration::from_secs(600);
+/// How often the bootstrap link is renewed; its code is good for 15 minutes.
+const LINK_EVERY: Duration = Duration::from_secs(300);
+/// Wait between two tries to open the keys.
+const KEYS_RETRY: Duration = Duration::from_millis(500);
+
+fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
+    Box::pin(async move {
+        let config: Config = kit.config()?;
+        let secrets = Arc::new(Secrets::resolve(&config, kit.profile(), &kit.data_dir())?);
+        let auth = Arc::new(Auth::new(&kit, config, &secrets)?);
+        mount.identity(Arc::new(Own { auth: Arc::clone(&auth), kit: kit.clone() }));
+        let rpc = Rpc::new(Arc::clone(&auth));
+        mount.rpc(mesh::rpc!(BootstrapServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(OrganizationServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(UserServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(LoginServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(OAuthServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(TokenServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(DelegationServiceServer::new(rpc)));
+        open_keys(mount, Arc::clone(&auth), secrets);
+        housekeeping(mount, auth, kit.profile());
+        Ok(())
+    })
+}
+
+/// Not ready until the keys are open; tries again while the database is away.
+fn open_keys(mount: &mut Mount, auth: Arc<Auth>, secrets: Arc<Secrets>) {
+    let awaited = Arc::new(mount.ready("signing keys"));
+    mount.task("signing keys", move |shutdown| {
+        let (auth, secrets, awaited) = (Arc::clone(&auth), Arc::clone(&secrets), Arc::clone(&awaited));
+        async move {
+            while let Err(error) = auth.load_keys(&secrets).await {
+                awaited.lost(error.for_operator());
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(KEYS_RETRY) => {}
+                }
+            }
+            awaited.done();
+            shutdown.cancelled().await;
+        }
+    });
+}
+
+/// Deletes what has expired; in profile `dev` keeps a good bootstrap link in the data folder until there is an owner.
+fn housekeeping(mount: &mut Mount, auth: Arc<Auth>, profile: Profile) {
+    let keeper = Arc::clone(&auth);
+    mount.task("purge", move |shutdown| {
+        let auth = Arc::clone(&keeper);
+        async move {
+            loop {
+                if let Err(error) = auth.purge().await {
+                    tracing::warn!(error.message = error.for_operator(), "expired rows were not deleted");
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(PURGE_EVERY) => {}
+                }
+            }
+        }
+    });
+    if profile != Profile::Dev {
+        return;
+    }
+    mount.task("bootstrap link", move |shutdown| {
+        let auth = Arc::clone(&auth);
+        async move {
+            while auth.renew_link().await? {
+                tokio::select! {
+                    () = shutdown.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(LINK_EVERY) => {}
+                }
+            }
+            shutdown.cancelled().await;
+            Ok::<(), BootError>(())
+        }
+    });
+}
+
+/// Keys and revocations for the verifier of this process: from here, not over the mesh.
+struct Own {
+    auth: Arc<Auth>,
+    kit: Kit,
+}
+
+impl Source for Own {
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, api::Error>> {
+        Box::pin(async { Ok(self.auth.verify_keys()?.into_iter().map(rpc::render_key).collect()) })
+    }
+
+    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, api::Error>> {
+        Box::pin(async {
+            let context = api::CallContext::background("auth-identity", &self.kit.ids());
+            Ok(self.auth.revocations(&context).await?.into_iter().map(rpc::render_revocation).collect())
+        })
+    }
+}
+
+/// Makes a new bootstrap code, good for 15 minutes and once, beside those that are still good; writes the link with it to
+/// `<data_dir>/bootstrap-link` (mode 0600) and gives it. `data_dir` is the folder of this service, `<platform data_dir>/auth`. For
+/// `workos admin bootstrap`, which prints it on its own terminal.
+///
+/// The code is what stands behind the `#`; it is sent as `code` of `POST /v1/bootstrap:complete`.
+///
+/// # Errors
+/// The platform has its first owner already, the database is away, or the file cannot be written.
+pub async fn bootstrap_code(db: &db::Db, clock: &api::Clock, data_dir: &Path, public_url: &str) -> Result<String, BootError> {
+    let link = service::new_link(db, clock, &api::Ids::default(), data_dir, public_url.trim_end_matches('/')).await?;
+    link.ok_or_else(|| BootError::msg("the platform has its first owner already; ask an administrator for an account"))
+}
+
+/// The code in a bootstrap link.
+#[must_use]
+pub fn code_of_link(link: &str) -> Option<&str> {
+    link.trim().split_once('#').map(|(_, code)| code).filter(|code| !code.is_empty())
+}

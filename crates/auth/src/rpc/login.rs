@@ -1,0 +1,62 @@
+//! `LoginService`.
+use api::CallContext;
+use mesh::{Reply, caller, reply};
+use proto::auth::v1::{
+    self as wire,
+    continue_login_request::Answer,
+    login_service_server::LoginService,
+    login_step::{self, DoneStep, OrganizationStep, PasswordStep, organization_step::Choice},
+};
+use tonic::Request;
+
+use super::{Rpc, organization_id};
+use crate::{
+    error::Error,
+    service::{FlowStart, Step},
+};
+
+#[tonic::async_trait]
+impl LoginService for Rpc {
+    async fn start_login(&self, request: Request<wire::StartLoginRequest>) -> Reply<wire::LoginStep> {
+        let (caller, request) = caller(request)?;
+        let start = FlowStart {
+            client: request.client_id,
+            redirect_uri: request.redirect_uri,
+            challenge: request.code_challenge,
+            method: request.code_challenge_method,
+            state: request.state,
+        };
+        reply(self.auth.start_login(caller.context(), start).await.map(render))
+    }
+
+    async fn continue_login(&self, request: Request<wire::ContinueLoginRequest>) -> Reply<wire::LoginStep> {
+        let (caller, request) = caller(request)?;
+        reply(self.step(caller.context(), request).await.map(render))
+    }
+}
+
+impl Rpc {
+    async fn step(&self, context: &CallContext, request: wire::ContinueLoginRequest) -> Result<Step, Error> {
+        match request.answer {
+            Some(Answer::Password(answer)) => self.auth.prove(context, &request.flow, &answer.email, &answer.password).await,
+            Some(Answer::Organization(name)) => {
+                self.auth.choose_organization(context, &request.flow, organization_id("organization", &name)?).await
+            }
+            None => Err(api::Error::invalid_field("answer", "is missing; send password or organization, as the step asks").into()),
+        }
+    }
+}
+
+fn render(step: Step) -> wire::LoginStep {
+    let life = step.life();
+    let expire_after = Some(prost_types::Duration { seconds: life.whole_seconds(), nanos: 0 });
+    let (flow, step) = match step {
+        Step::Password { flow } => (flow, login_step::Step::Password(PasswordStep {})),
+        Step::Organization { flow, choices } => {
+            let choices = choices.into_iter().map(|(id, display_name)| Choice { organization: id.name(), display_name });
+            (flow, login_step::Step::ChooseOrganization(OrganizationStep { choices: choices.collect() }))
+        }
+        Step::Done { code, redirect_uri } => (String::new(), login_step::Step::Done(DoneStep { code, redirect_uri })),
+    };
+    wire::LoginStep { flow, expire_after, step: Some(step) }
+}

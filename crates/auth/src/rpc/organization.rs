@@ -1,0 +1,106 @@
+//! `OrganizationService`.
+use api::{Caller, Mask};
+use mesh::{Reply, caller, reply};
+use proto::auth::v1::{self as wire, membership::State, organization_service_server::OrganizationService};
+use tonic::Request;
+
+use super::{Rpc, once, organization_id, page, render_membership, render_organization, role, user_id};
+use crate::{
+    error::Error,
+    model::{DisplayName, MembershipChange, MembershipName, MembershipState},
+};
+
+#[tonic::async_trait]
+impl OrganizationService for Rpc {
+    async fn get_organization(&self, request: Request<wire::GetOrganizationRequest>) -> Reply<wire::Organization> {
+        let (caller, request) = caller(request)?;
+        let found = async { self.auth.organization(&caller, organization_id("name", &request.name)?).await };
+        reply(found.await.map(render_organization))
+    }
+
+    async fn update_organization(&self, request: Request<wire::UpdateOrganizationRequest>) -> Reply<wire::Organization> {
+        let (caller, request) = caller(request)?;
+        reply(self.rename(&caller, &request).await)
+    }
+
+    async fn create_membership(&self, request: Request<wire::CreateMembershipRequest>) -> Reply<wire::Membership> {
+        let (caller, request) = caller(request)?;
+        reply(self.add_membership(&caller, &request).await)
+    }
+
+    async fn get_membership(&self, request: Request<wire::GetMembershipRequest>) -> Reply<wire::Membership> {
+        let (caller, request) = caller(request)?;
+        let found = async { self.auth.membership(&caller, MembershipName::parse_field("name", &request.name)?).await };
+        reply(found.await.map(render_membership))
+    }
+
+    async fn list_memberships(&self, request: Request<wire::ListMembershipsRequest>) -> Reply<wire::ListMembershipsResponse> {
+        let (caller, request) = caller(request)?;
+        let page = page(request.page_size, request.page_token);
+        let found = async { self.auth.memberships(&caller, organization_id("parent", &request.parent)?, &page).await };
+        reply(found.await.map(|(memberships, next_page_token)| wire::ListMembershipsResponse {
+            memberships: memberships.into_iter().map(render_membership).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn update_membership(&self, request: Request<wire::UpdateMembershipRequest>) -> Reply<wire::Membership> {
+        let (caller, request) = caller(request)?;
+        reply(self.change_membership(&caller, &request).await)
+    }
+
+    async fn delete_membership(&self, request: Request<wire::DeleteMembershipRequest>) -> Reply<()> {
+        let (caller, request) = caller(request)?;
+        let once = once(&caller, &request.request_id, &request);
+        let done = async {
+            let name = MembershipName::parse_field("name", &request.name)?;
+            self.auth.delete_membership(&caller, name, &request.etag, &once).await
+        };
+        reply(done.await)
+    }
+}
+
+impl Rpc {
+    async fn rename(&self, caller: &Caller, request: &wire::UpdateOrganizationRequest) -> Result<wire::Organization, Error> {
+        let once = once(caller, &request.request_id, request);
+        let organization = request.organization.clone().unwrap_or_default();
+        let id = organization_id("organization.name", &organization.name)?;
+        let populated: &[&str] = if organization.display_name.is_empty() { &[] } else { &["display_name"] };
+        let mask = Mask::parse(request.update_mask.as_ref(), &["display_name"], &["name", "etag", "create_time", "update_time"], populated)?;
+        let name = mask.has("display_name").then(|| DisplayName::parse("organization.display_name", &organization.display_name));
+        let changed = self.auth.update_organization(caller, id, &organization.etag, name.transpose()?, &once).await?;
+        Ok(render_organization(changed))
+    }
+
+    async fn add_membership(&self, caller: &Caller, request: &wire::CreateMembershipRequest) -> Result<wire::Membership, Error> {
+        let once = once(caller, &request.request_id, request);
+        let organization = organization_id("parent", &request.parent)?;
+        let membership = request.membership.clone().unwrap_or_default();
+        let user = user_id("membership.user", &membership.user)?;
+        let role = role("membership.role", membership.role)?;
+        Ok(render_membership(self.auth.create_membership(caller, organization, user, role, &once).await?))
+    }
+
+    async fn change_membership(&self, caller: &Caller, request: &wire::UpdateMembershipRequest) -> Result<wire::Membership, Error> {
+        let once = once(caller, &request.request_id, request);
+        let sent = request.membership.clone().unwrap_or_default();
+        let name = MembershipName::parse_field("membership.name", &sent.name)?;
+        let (role_sent, state_sent) = (sent.role != 0, sent.state != 0);
+        let populated: Vec<&str> = [("role", role_sent), ("state", state_sent)].iter().filter(|(_, sent)| *sent).map(|(name, _)| *name).collect();
+        let ignored = ["name", "user", "etag", "create_time", "update_time", "email", "display_name"];
+        let mask = Mask::parse(request.update_mask.as_ref(), &["role", "state"], &ignored, &populated)?;
+        let change = MembershipChange {
+            role: mask.has("role").then(|| role("membership.role", sent.role)).transpose()?,
+            state: mask.has("state").then(|| state(sent.state)).transpose()?,
+        };
+        Ok(render_membership(self.auth.update_membership(caller, name, &sent.etag, change, &once).await?))
+    }
+}
+
+fn state(number: i32) -> Result<MembershipState, Error> {
+    match State::try_from(number) {
+        Ok(State::Active) => Ok(MembershipState::Active),
+        Ok(State::Deactivated) => Ok(MembershipState::Deactivated),
+        Ok(State::Unspecified) | Err(_) => Err(api::Error::invalid_field("membership.state", "must be ACTIVE or DEACTIVATED").into()),
+    }
+}

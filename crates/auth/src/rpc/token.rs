@@ -1,0 +1,63 @@
+//! `TokenService`, for workloads.
+use api::timestamp;
+use mesh::{Reply, caller, reply};
+use proto::auth::v1::{
+    self as wire,
+    list_verify_keys_response::{VerifyKey, verify_key::Use},
+    token_service_server::TokenService,
+};
+use tonic::Request;
+
+use super::Rpc;
+use crate::{
+    credential::{KeyUse, PublicKey},
+    model::{DelegationName, Revocation},
+};
+
+#[tonic::async_trait]
+impl TokenService for Rpc {
+    async fn exchange_credential(&self, request: Request<wire::ExchangeCredentialRequest>) -> Reply<wire::ExchangeCredentialResponse> {
+        let (caller, request) = caller(request)?;
+        let token = self.auth.exchange_credential(caller.context(), &request.access_token).await;
+        reply(token.map(|token| wire::ExchangeCredentialResponse { token: token.token, expire_time: Some(timestamp(token.expire_time)) }))
+    }
+
+    async fn exchange_delegation(&self, request: Request<wire::ExchangeDelegationRequest>) -> Reply<wire::ExchangeDelegationResponse> {
+        let (caller, request) = caller(request)?;
+        let token = async { self.auth.exchange_delegation(&caller, DelegationName::parse_field("delegation", &request.delegation)?).await };
+        reply(token.await.map(|token| wire::ExchangeDelegationResponse { token: token.token, expire_time: Some(timestamp(token.expire_time)) }))
+    }
+
+    async fn list_verify_keys(&self, request: Request<wire::ListVerifyKeysRequest>) -> Reply<wire::ListVerifyKeysResponse> {
+        let (_caller, _request) = caller(request)?;
+        let keys = self.auth.verify_keys();
+        reply(keys.map(|keys| wire::ListVerifyKeysResponse { keys: keys.into_iter().map(render_key).collect() }))
+    }
+
+    async fn list_revocations(&self, request: Request<wire::ListRevocationsRequest>) -> Reply<wire::ListRevocationsResponse> {
+        let (caller, _request) = caller(request)?;
+        let entries = self.auth.revocations(caller.context()).await;
+        reply(entries.map(|entries| wire::ListRevocationsResponse { revocations: entries.into_iter().map(render_revocation).collect() }))
+    }
+}
+
+/// A public key as verifiers read it.
+pub(crate) fn render_key(key: PublicKey) -> VerifyKey {
+    let kind = match key.kind {
+        KeyUse::Internal => Use::Internal,
+        KeyUse::Edge => Use::Edge,
+        KeyUse::Refresh => Use::Unspecified,
+    };
+    VerifyKey { r#use: kind.into(), key_id: key.key_id, public_key: key.bytes.into(), kid: key.kid }
+}
+
+/// A revocation as verifiers read it.
+pub(crate) fn render_revocation(entry: Revocation) -> wire::Revocation {
+    wire::Revocation {
+        kind: entry.kind,
+        id: entry.id,
+        not_before: Some(timestamp(entry.not_before)),
+        keep_until: Some(timestamp(entry.keep_until)),
+        renew: entry.renew,
+    }
+}

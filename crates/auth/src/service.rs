@@ -1,0 +1,169 @@
+//! Use cases of identity: one method per RPC; permissions, transactions, events.
+//!
+//! A revocation is written in the transaction of its cause and published with it. What a token says about rights is never believed for
+//! longer than its life: each exchange and each refresh reads the membership again.
+
+mod bootstrap;
+mod delegation;
+mod login;
+mod membership;
+mod oauth;
+mod organization;
+mod session;
+mod start;
+mod token;
+mod user;
+
+use std::{path::PathBuf, sync::OnceLock};
+
+use api::{CallContext, Caller, Clock, Id, Ids, OrganizationId, Page, Sealer};
+use db::{Db, Replay, Tx};
+use serde::{Serialize, de::DeserializeOwned};
+use time::{Duration, OffsetDateTime};
+
+use crate::{
+    config::Config,
+    credential::{HashPool, Keyring, hmac},
+    error::Error,
+    events, metrics,
+    model::{Revocation, RevocationKind, Role},
+    store::{self, revocation::Owner},
+};
+
+pub(crate) use bootstrap::{FirstOwner, new_link};
+pub(crate) use login::{FlowStart, Step};
+pub(crate) use oauth::{Grant, Refusal, Tokens};
+pub(crate) use start::Secrets;
+pub(crate) use user::NewUser;
+
+/// What a Biscuit may outlive its access token by: the longest deadline, so that a call begun in the last second finishes its hops.
+const HOPS: Duration = Duration::seconds(60);
+/// What clocks may differ by.
+const SKEW: Duration = Duration::seconds(5);
+
+/// The identity service.
+pub(crate) struct Auth {
+    db: Db,
+    clock: Clock,
+    ids: Ids,
+    sealer: Sealer,
+    config: Config,
+    hashes: HashPool,
+    keys: OnceLock<Keyring>,
+    /// Key of the counters of attempts, derived from the pepper.
+    identifiers: [u8; 32],
+    /// The public URL: issuer and audience of access tokens.
+    issuer: String,
+    /// Where the bootstrap link is written.
+    data_dir: PathBuf,
+}
+
+/// A request that may come twice.
+pub(crate) struct Once {
+    /// The client's request id; empty when it does not care.
+    pub(crate) request_id: String,
+    /// Fingerprint of the request, with secrets replaced by their MAC.
+    pub(crate) fingerprint: [u8; 32],
+}
+
+impl Once {
+    /// The answer of the first request, if this is not it.
+    async fn replay<T: DeserializeOwned>(&self, tx: &Tx) -> Result<Option<T>, Error> {
+        match tx.replay(&self.request_id, &self.fingerprint).await? {
+            Replay::New => Ok(None),
+            Replay::Seen(answer) => serde_json::from_str(&answer).map(Some).map_err(Error::fault),
+        }
+    }
+
+    /// Keeps the answer; written with the commit.
+    fn remember<T: Serialize>(&self, tx: &Tx, answer: &T) -> Result<(), Error> {
+        tx.remember(&self.request_id, &serde_json::to_string(answer).map_err(Error::fault)?);
+        Ok(())
+    }
+}
+
+/// A page as it was asked for.
+pub(crate) struct PageRequest {
+    /// `page_size` of the request.
+    pub(crate) size: i32,
+    /// `page_token` of the request.
+    pub(crate) token: String,
+}
+
+impl Auth {
+    /// The opened keys.
+    fn keys(&self) -> Result<&Keyring, Error> {
+        self.keys.get().ok_or(Error::KeysAwaited)
+    }
+
+    /// The name's organization must be the caller's. The authorizer has seen to it; this is the second wall.
+    fn own(caller: &Caller, organization: OrganizationId) -> Result<(), Error> {
+        if caller.organization()? == organization { Ok(()) } else { Err(api::Error::denied().into()) }
+    }
+
+    /// The caller's role: the contract counts from member, the model from viewer.
+    fn role(caller: &Caller) -> Option<Role> {
+        caller.role().and_then(|role| Role::of_number(role as i16 - 1))
+    }
+
+    /// What stands in a fingerprint for a password: the fingerprint is kept, and a plain hash of a password could be guessed from it.
+    pub(crate) fn masked(&self, password: &str) -> String {
+        Id::derive(Id::ZERO, &hmac(&self.identifiers, &[b"fingerprint", password.as_bytes()])).to_string()
+    }
+
+    /// Longest life of any token that a revocation may have to hit.
+    fn longest_life(&self) -> Duration {
+        Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW
+    }
+
+    /// Voids tokens, in the transaction of the cause.
+    async fn revoke(&self, tx: &Tx, what: RevocationKind, owner: Owner, renew: bool) -> Result<(), Error> {
+        let entry = Revocation::now(what, renew, self.clock.now(), self.longest_life());
+        store::revocation::upsert(tx, &entry, owner).await?;
+        events::credentials_revoked(tx, tx.organization(), &entry, self.ids.next())?;
+        metrics::revoked(what.text());
+        Ok(())
+    }
+
+    /// Keyset position and number of rows to read for a page: one more than is shown says whether there is another page.
+    fn page(&self, context: &CallContext, binding: &str, request: &PageRequest) -> Result<(Id, usize), Error> {
+        let page = Page::parse(request.size, 50, 1000)?;
+        let position = self.sealer.open(&context.method, binding.as_bytes(), &request.token)?;
+        let after = match position {
+            None => Id::ZERO,
+            Some(bytes) => std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(|| Error::fault("a sealed position is no id"))?,
+        };
+        Ok((after, page.size))
+    }
+
+    /// Cuts the row too many off and seals where the next page begins.
+    fn cut<T>(&self, context: &CallContext, binding: &str, mut rows: Vec<T>, size: usize, id: impl Fn(&T) -> Id) -> (Vec<T>, String) {
+        if rows.len() <= size {
+            return (rows, String::new());
+        }
+        rows.truncate(size);
+        let last = rows.last().map(&id).unwrap_or(Id::ZERO);
+        let token = self.sealer.seal(&context.method, binding.as_bytes(), last.to_string().as_bytes());
+        (rows, token)
+    }
+
+    /// Deletes what has ended.
+    pub(crate) async fn purge(&self) -> Result<u64, Error> {
+        let context = CallContext::background("auth-purge", &self.ids);
+        let tx = self.db.system("delete expired sign-ins, sessions and revocations", &context).await?;
+        let rows = store::revocation::purge(&tx, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+}
+
+/// How many rows to read: one more than is shown.
+fn limit(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX - 1) + 1
+}
+
+/// Whole seconds, rounded up: no token may be older than a revocation it is to survive.
+fn issue_time(now: OffsetDateTime, live: &[Revocation]) -> OffsetDateTime {
+    let floor = now.replace_nanosecond(0).unwrap_or(now);
+    live.iter().map(|entry| entry.not_before).fold(floor, OffsetDateTime::max)
+}

@@ -1,0 +1,176 @@
+//! Memberships: who belongs to an organization, with which role.
+//!
+//! Nobody gives, takes or touches a role above his own; the last active owner stays. Changes of one organization come one by one, under
+//! the lock of its row, so that two owners cannot remove each other at the same moment.
+use api::{Caller, Etag, OrganizationId, UserId};
+use db::Tx;
+
+use super::{Auth, Once, PageRequest, limit};
+use crate::{
+    error::Error,
+    events,
+    model::{Membership, MembershipChange, MembershipName, MembershipState, RevocationKind, Role},
+    store::{self, revocation::Owner},
+};
+
+impl Auth {
+    /// Makes a user a member.
+    pub(crate) async fn create_membership(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        user: UserId,
+        role: Option<Role>,
+        once: &Once,
+    ) -> Result<Membership, Error> {
+        Self::own(caller, organization)?;
+        Role::at_most(role, Self::role(caller))?;
+        let tx = self.db.tenant(caller).await?;
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(first);
+        }
+        if store::organization::lock(&tx, organization).await?.is_none() {
+            return Err(api::Error::not_found(organization.name()).into());
+        }
+        let membership = self.add_member(&tx, organization, user, role).await?;
+        once.remember(&tx, &membership)?;
+        tx.commit().await?;
+        Ok(membership)
+    }
+
+    /// Inserts an active membership and publishes it.
+    pub(super) async fn add_member(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+        user: UserId,
+        role: Option<Role>,
+    ) -> Result<Membership, Error> {
+        let now = self.clock.now();
+        let (email, display_name) = (String::new(), String::new());
+        let id = self.ids.next();
+        let new = Membership {
+            id,
+            organization,
+            user,
+            role,
+            state: MembershipState::Active,
+            version: 1,
+            create_time: now,
+            update_time: now,
+            email,
+            display_name,
+        };
+        store::membership::insert(tx, &new).await.map_err(|error| refused(error, organization, user))?;
+        events::membership_created(tx, &new)?;
+        let stored = store::membership::get(tx, MembershipName { organization, membership: id }).await?;
+        stored.ok_or_else(|| Error::fault("a membership just inserted is not there"))
+    }
+
+    /// A membership.
+    pub(crate) async fn membership(&self, caller: &Caller, name: MembershipName) -> Result<Membership, Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.db.tenant(caller).await?;
+        let found = store::membership::get(&tx, name).await?;
+        Ok(caller.permit(found, |_| None, name)?)
+    }
+
+    /// A page of the members.
+    pub(crate) async fn memberships(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        request: &PageRequest,
+    ) -> Result<(Vec<Membership>, String), Error> {
+        Self::own(caller, organization)?;
+        let binding = organization.name();
+        let (after, size) = self.page(caller.context(), &binding, request)?;
+        let tx = self.db.tenant(caller).await?;
+        let rows = store::membership::list(&tx, organization, after, limit(size)).await?;
+        Ok(self.cut(caller.context(), &binding, rows, size, |membership| membership.id))
+    }
+
+    /// Changes role or state.
+    pub(crate) async fn update_membership(
+        &self,
+        caller: &Caller,
+        name: MembershipName,
+        etag: &str,
+        change: MembershipChange,
+        once: &Once,
+    ) -> Result<Membership, Error> {
+        let tx = self.db.tenant(caller).await?;
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(first);
+        }
+        let found = self.lock_member(caller, &tx, name).await?;
+        Role::at_most(change.role.flatten(), Self::role(caller))?;
+        Etag::check(etag, found.version)?;
+        let next = found.changed(&change, self.clock.now());
+        if next.version != found.version {
+            self.keep_an_owner(&tx, &found, Some(&next)).await?;
+            store::membership::save(&tx, &next).await?;
+            events::membership_updated(&tx, &next)?;
+            self.revoke_member(&tx, &next, next.state == MembershipState::Active).await?;
+        }
+        once.remember(&tx, &next)?;
+        tx.commit().await?;
+        Ok(next)
+    }
+
+    /// Ends a membership with all its credentials.
+    pub(crate) async fn delete_membership(&self, caller: &Caller, name: MembershipName, etag: &str, once: &Once) -> Result<(), Error> {
+        let tx = self.db.tenant(caller).await?;
+        if once.replay::<()>(&tx).await?.is_some() {
+            return Ok(());
+        }
+        let found = self.lock_member(caller, &tx, name).await?;
+        Etag::check(etag, found.version)?;
+        self.keep_an_owner(&tx, &found, None).await?;
+        store::delegation::delete_of_member(&tx, found.user, found.organization).await?;
+        self.revoke_member(&tx, &found, false).await?;
+        store::membership::delete(&tx, name).await?;
+        events::membership_deleted(&tx, &found)?;
+        once.remember(&tx, &())?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The membership under the lock of its organization; its present role must not be above the caller's.
+    async fn lock_member(&self, caller: &Caller, tx: &Tx, name: MembershipName) -> Result<Membership, Error> {
+        Self::own(caller, name.organization)?;
+        store::organization::lock(tx, name.organization).await?;
+        let found = store::membership::get(tx, name).await?;
+        let found = caller.permit(found, |_| None, name)?;
+        Role::at_most(found.role, Self::role(caller))?;
+        Ok(found)
+    }
+
+    async fn keep_an_owner(&self, tx: &Tx, before: &Membership, after: Option<&Membership>) -> Result<(), Error> {
+        if !before.is_active_owner() || after.is_some_and(Membership::is_active_owner) {
+            return Ok(());
+        }
+        let name = MembershipName { organization: before.organization, membership: before.id };
+        if store::membership::other_owners(tx, name).await? == 0 { Err(Error::LastOwner) } else { Ok(()) }
+    }
+
+    /// Internal tokens of the member are void; unless `renew`, his sessions in the organization end too.
+    async fn revoke_member(&self, tx: &Tx, member: &Membership, renew: bool) -> Result<(), Error> {
+        if !renew {
+            store::session::delete_of_member(tx, member.user, member.organization).await?;
+        }
+        let owner = Owner { organization: Some(member.organization), user: Some(member.user) };
+        self.revoke(tx, RevocationKind::Member(member.user, member.organization), owner, renew).await
+    }
+}
+
+/// What a refused insert means.
+fn refused(error: db::Error, organization: OrganizationId, user: UserId) -> Error {
+    if error.is_foreign_key("memberships_user") {
+        Error::UserNotFound(user.name())
+    } else if error.is_unique("memberships_once") {
+        let name = format!("the membership of {} in {}", user.name(), organization.name());
+        api::Error::already_exists(name).into()
+    } else {
+        error.into()
+    }
+}

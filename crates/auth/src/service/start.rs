@@ -1,0 +1,129 @@
+//! What must be there before the first call: wrapping key, pepper, signing keys.
+//!
+//! In profile `dev` the two secrets are made at the first start and kept as files of mode 0600; elsewhere a missing one is a configuration
+//! error, never made. Signing keys are made under an advisory lock, so that of several instances one makes them.
+use std::{
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use anyhow::Context;
+use api::CallContext;
+use chassis::{BootError, ConfigError, Kit, Profile, Secret};
+
+use super::Auth;
+use crate::{
+    config::Config,
+    credential::{HashPool, KeyUse, Keyring, NewKey, Vault, VaultError, hmac, new_key, read_key},
+    error::Error,
+    store,
+};
+
+/// The two secrets that are not in the database.
+pub(crate) struct Secrets {
+    wrapping_key: [u8; 32],
+    pepper: [u8; 32],
+}
+
+impl Secrets {
+    /// The configured ones; in profile `dev` those of the data folder, made when missing.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that says what to configure.
+    pub(crate) fn resolve(config: &Config, profile: Profile, data_dir: &Path) -> Result<Self, BootError> {
+        let dev = (profile == Profile::Dev).then_some(data_dir);
+        Ok(Self {
+            wrapping_key: read_secret("wrapping_key", &config.wrapping_key, dev)?,
+            pepper: read_secret("pepper", &config.pepper, dev)?,
+        })
+    }
+}
+
+/// One secret: configured, or out of the data folder (`dev`), which then has a file of its name with `-` for `_`.
+fn read_secret(name: &str, configured: &Secret, dev: Option<&Path>) -> Result<[u8; 32], BootError> {
+    let wrong = |place: &str| ConfigError::new(format!("[auth] {place} must hold 32 bytes in base64; make some with `openssl rand -base64 32`"));
+    if !configured.is_empty() {
+        return Ok(read_key(&configured.reveal()).ok_or_else(|| wrong(&format!("{name} or {name}_file")))?);
+    }
+    let Some(folder) = dev else {
+        let remedy = format!("[auth] {name} is not set; outside the profile `dev` it is never made: set {name}_file to the path of its file");
+        return Err(ConfigError::new(remedy).into());
+    };
+    let path = folder.join(name.replace('_', "-"));
+    if !path.exists() {
+        write_private(&path, &format!("{}\n", new_key()), false).with_context(|| format!("make the secret file {}", path.display()))?;
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("read the secret file {}", path.display()))?;
+    Ok(read_key(&text).ok_or_else(|| wrong(&path.display().to_string()))?)
+}
+
+/// Writes a file that only this account reads, whole or not at all. Without `replace`, a file that is there stays: another process
+/// that starts at the same moment may have made it.
+pub(super) fn write_private(path: &Path, text: &str, replace: bool) -> std::io::Result<()> {
+    let made = path.with_extension(format!("{}.new", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&made)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    if replace {
+        return std::fs::rename(&made, path);
+    }
+    let linked = std::fs::hard_link(&made, path);
+    std::fs::remove_file(&made)?;
+    linked.or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+}
+
+impl Auth {
+    /// The service, without its keys: those need the database, which may come later.
+    pub(crate) fn new(kit: &Kit, config: Config, secrets: &Secrets) -> Result<Self, BootError> {
+        Ok(Self {
+            db: kit.db(),
+            clock: kit.clock(),
+            ids: kit.ids(),
+            sealer: kit.sealer(),
+            config,
+            hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
+            keys: OnceLock::new(),
+            identifiers: hmac(&secrets.pepper, &[b"workos sign-in identifiers v1"]),
+            issuer: kit.public_url().to_owned(),
+            data_dir: PathBuf::from(kit.data_dir()),
+        })
+    }
+
+    /// Opens the signing keys, and makes those that are missing.
+    ///
+    /// # Errors
+    /// The database is away, or the wrapping key is not the one that sealed the keys.
+    pub(crate) async fn load_keys(&self, secrets: &Secrets) -> Result<(), Error> {
+        if self.keys.get().is_some() {
+            return Ok(());
+        }
+        let vault = Vault::new(&secrets.wrapping_key);
+        let context = CallContext::background("auth-keys", &self.ids);
+        let tx = self.db.system("open the signing keys", &context).await?;
+        store::key::lock(&tx).await?;
+        let mut keys = store::key::list(&tx).await?;
+        for kind in KeyUse::ALL {
+            if keys.iter().any(|key| key.kind == kind) {
+                continue;
+            }
+            let number = keys.iter().map(|key| key.key_id).max().unwrap_or_default() + 1;
+            let key = NewKey::make(&vault, kind, i32::try_from(number).map_err(Error::fault)?)?;
+            store::key::insert(&tx, &key, self.clock.now()).await?;
+            tracing::info!(kind = ?kind, key = key.kid, "signing key made");
+            keys.push(key.stored());
+        }
+        let keyring = Keyring::open(&vault, &keys, &self.clock).map_err(|VaultError| Error::fault(WRONG_KEY))?;
+        tx.commit().await?;
+        // Another task of this process may have been first; its keys are the same.
+        let _ = self.keys.set(keyring);
+        Ok(())
+    }
+}
+
+const WRONG_KEY: &str = "the signing keys in the database do not open with this wrapping key: restore the file `wrapping-key` of the data folder \
+                         or the configured wrapping_key that made them";

@@ -1,0 +1,132 @@
+//! Internal tokens, and what verifiers need.
+//!
+//! An exchange believes of an access token only who it is and which session: membership and role are read from the database each time, so
+//! that a role given or taken acts with the next exchange.
+use api::{CallContext, Caller, OrganizationId, UserId};
+use authz::{Credential, Subject};
+use bytes::Bytes;
+use db::Tx;
+use time::{Duration, OffsetDateTime};
+
+use super::{Auth, HOPS, issue_time, oauth::hits, oauth::id};
+use crate::{
+    credential::{Claims, PublicKey},
+    error::Error,
+    metrics,
+    model::{Delegation, DelegationName, RefreshState, Revocation, RevocationKind, Role, Session},
+    store,
+};
+
+/// Life of a token from a delegation.
+const DELEGATED_LIFE: Duration = Duration::minutes(5);
+
+/// A token for the mesh.
+pub(crate) struct InternalToken {
+    /// The Biscuit.
+    pub(crate) token: Bytes,
+    /// Until when calls may begin with it.
+    pub(crate) expire_time: OffsetDateTime,
+}
+
+impl Auth {
+    /// Exchanges an access token.
+    pub(crate) async fn exchange_credential(&self, context: &CallContext, access_token: &str) -> Result<InternalToken, Error> {
+        let now = self.clock.now();
+        let claims = self.keys()?.edge.read(access_token, &self.issuer, now).ok_or(Error::CredentialInvalid)?;
+        let user = UserId(id(&claims.sub)?);
+        let tx = self.db.subject(user, context).await?;
+        let (session, state) = self.session_of(&tx, &claims, user, now).await?;
+        let role = match session.organization {
+            None => None,
+            Some(organization) => store::membership::active(&tx, user, organization).await?.ok_or(Error::CredentialInvalid)?.role,
+        };
+        let live = store::revocation::of(&tx, &hits(&session), now).await?;
+        if live.iter().any(|entry| !entry.renew && claims.iat < entry.not_before.unix_timestamp()) {
+            return Err(Error::CredentialInvalid);
+        }
+        if claims.generation == state.counter && !state.confirmed {
+            store::session::confirm(&tx, session.id, state.counter).await?;
+            tx.commit().await?;
+        } else {
+            drop(tx);
+        }
+        let expire_time = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(Error::fault)?;
+        let subject = Subject {
+            user,
+            organization: session.organization,
+            // Tokens count roles from member, the model from viewer.
+            role: role.and_then(|role| (role as i32 + 1).try_into().ok()),
+            credential: Credential::Session(session.id.to_string()),
+            client: claims.client_id,
+            scopes: claims.scope.split(' ').map(str::to_owned).collect(),
+            acting: None,
+            amr: claims.amr,
+            auth_time: Some(session.auth_time),
+        };
+        metrics::token_issued("internal");
+        self.wait_for(issue_time(now, &live)).await;
+        self.mint(&subject, expire_time, expire_time + HOPS - self.clock.now())
+    }
+
+    /// Exchanges a delegation, for the workload that it was given to.
+    pub(crate) async fn exchange_delegation(&self, caller: &Caller, name: DelegationName) -> Result<InternalToken, Error> {
+        let now = self.clock.now();
+        let tx = self.db.tenant_as(name.organization, caller.context()).await?;
+        let found = store::delegation::get(&tx, name).await?;
+        let delegation = found.filter(|found| found.actor == caller.peer() && now < found.expire_time).ok_or(Error::DelegationInvalid)?;
+        let member = store::membership::active(&tx, delegation.user, delegation.organization).await?;
+        let role = member.ok_or(Error::DelegationInvalid)?.role;
+        let what = [RevocationKind::Delegation(delegation.id), RevocationKind::Member(delegation.user, delegation.organization)];
+        let live = store::revocation::of(&tx, &what, now).await?;
+        drop(tx);
+        let expire_time = delegation.expire_time.min(now + DELEGATED_LIFE);
+        metrics::token_issued("delegated");
+        self.wait_for(issue_time(now, &live)).await;
+        self.mint(&delegated(delegation, role), expire_time, expire_time - self.clock.now())
+    }
+
+    /// Public keys for verifiers.
+    pub(crate) fn verify_keys(&self) -> Result<Vec<PublicKey>, Error> {
+        Ok(self.keys()?.public.clone())
+    }
+
+    /// All revocations still needed.
+    pub(crate) async fn revocations(&self, context: &CallContext) -> Result<Vec<Revocation>, Error> {
+        let tx = self.db.system("all revocations, for the verifiers", context).await?;
+        Ok(store::revocation::list(&tx, self.clock.now()).await?)
+    }
+
+    async fn session_of(&self, tx: &Tx, claims: &Claims, user: UserId, now: OffsetDateTime) -> Result<(Session, RefreshState), Error> {
+        let organization = claims.org.as_deref().map(id).transpose()?.map(OrganizationId);
+        let found = store::session::get(tx, id(&claims.sid)?, false).await?;
+        let matches = |session: &Session| session.user == user && session.organization == organization && now < session.expire_time;
+        found.filter(|(session, _)| matches(session)).ok_or(Error::CredentialInvalid)
+    }
+
+    /// A token must not be older than a revocation that it is to survive, and revocations are rounded up: wait for at most that second.
+    async fn wait_for(&self, issued: OffsetDateTime) {
+        if let Ok(rest) = std::time::Duration::try_from(issued - self.clock.now()) {
+            tokio::time::sleep(rest.min(std::time::Duration::from_secs(1))).await;
+        }
+    }
+
+    fn mint(&self, subject: &Subject, expire_time: OffsetDateTime, life: Duration) -> Result<InternalToken, Error> {
+        let life = std::time::Duration::try_from(life).map_err(|_| Error::CredentialInvalid)?;
+        let token = self.keys()?.mint.mint(subject, life)?;
+        Ok(InternalToken { token, expire_time })
+    }
+}
+
+fn delegated(delegation: Delegation, role: Option<Role>) -> Subject {
+    Subject {
+        user: delegation.user,
+        organization: Some(delegation.organization),
+        role: role.and_then(|role| (role as i32 + 1).try_into().ok()),
+        credential: Credential::Delegation(delegation.id.to_string()),
+        client: delegation.actor.clone(),
+        scopes: vec!["*".to_owned()],
+        acting: Some(delegation.actor),
+        amr: Vec::new(),
+        auth_time: None,
+    }
+}

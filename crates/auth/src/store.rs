@@ -1,0 +1,28 @@
+//! SQL and rows of identity; it decides nothing.
+//!
+//! Every statement names its tenant or user although row-level security stands behind it: a transaction for a caller sees his own
+//! rows of other tenants too.
+
+pub(crate) mod bootstrap;
+pub(crate) mod delegation;
+pub(crate) mod key;
+pub(crate) mod login;
+pub(crate) mod membership;
+pub(crate) mod organization;
+pub(crate) mod revocation;
+pub(crate) mod session;
+pub(crate) mod user;
+
+use api::Id;
+use db::Row;
+use uuid::Uuid;
+
+/// An id column.
+fn id(row: &Row, column: &str) -> Result<Id, db::Error> {
+    Ok(Id::from_uuid(row.try_get::<_, Uuid>(column)?))
+}
+
+/// An id column that may be null.
+fn id_opt(row: &Row, column: &str) -> Result<Option<Id>, db::Error> {
+    Ok(row.try_get::<_, Option<Uuid>>(column)?.map(Id::from_uuid))
+}

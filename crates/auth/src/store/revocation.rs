@@ -1,0 +1,67 @@
+//! Rows of revocations, and what is thrown away when its time has come.
+use api::{OrganizationId, UserId};
+use db::{Row, Tx};
+use time::OffsetDateTime;
+
+use crate::model::{Revocation, RevocationKind};
+
+/// Whose revocation it is, for the walls between tenants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Owner {
+    /// Tenant.
+    pub(crate) organization: Option<OrganizationId>,
+    /// User.
+    pub(crate) user: Option<UserId>,
+}
+
+/// Writes an entry; one that is there is moved forward.
+pub(crate) async fn upsert(tx: &Tx, entry: &Revocation, owner: Owner) -> Result<(), db::Error> {
+    let sql = "insert into revocations as r (kind, id, renew, not_before, keep_until, organization_id, user_id) values ($1, $2, $3, $4, $5, $6, $7) \
+         on conflict (kind, id, renew) do update set not_before = greatest(r.not_before, excluded.not_before), \
+         keep_until = greatest(r.keep_until, excluded.keep_until)";
+    let Revocation { kind, id, not_before, keep_until, renew } = entry;
+    let (organization, user) = (owner.organization.map(OrganizationId::uuid), owner.user.map(UserId::uuid));
+    tx.execute(sql, &[kind, id, renew, not_before, keep_until, &organization, &user]).await.map(drop)
+}
+
+fn read(row: &Row) -> Result<Revocation, db::Error> {
+    Ok(Revocation {
+        kind: row.try_get("kind")?,
+        id: row.try_get("id")?,
+        not_before: row.try_get("not_before")?,
+        keep_until: row.try_get("keep_until")?,
+        renew: row.try_get("renew")?,
+    })
+}
+
+/// All entries still needed.
+pub(crate) async fn list(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Revocation>, db::Error> {
+    let sql = "select kind, id, not_before, keep_until, renew from revocations where keep_until > $1";
+    tx.query(sql, &[&now]).await?.iter().map(read).collect()
+}
+
+/// The entries still needed that hit any of these.
+pub(crate) async fn of(tx: &Tx, what: &[RevocationKind], now: OffsetDateTime) -> Result<Vec<Revocation>, db::Error> {
+    let sql = "select kind, id, not_before, keep_until, renew from revocations \
+         where keep_until > $1 and (kind, id) in (select * from unnest($2::text[], $3::text[]))";
+    let kinds: Vec<&str> = what.iter().map(|what| what.text()).collect();
+    let ids: Vec<String> = what.iter().map(|what| what.id()).collect();
+    tx.query(sql, &[&now, &kinds, &ids]).await?.iter().map(read).collect()
+}
+
+/// Deletes what has ended; gives the number of rows. Used codes are kept until no session of theirs can be refreshed twice.
+pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error> {
+    let mut rows = 0;
+    for sql in [
+        "delete from login_flows where expire_time < $1",
+        "delete from authorization_codes where expire_time < $1::timestamptz - interval '1 day'",
+        "delete from sessions where expire_time < $1",
+        "delete from delegations where expire_time < $1",
+        "delete from revocations where keep_until < $1",
+        "delete from sign_in_attempts where update_time < $1::timestamptz - interval '1 day'",
+        "delete from bootstrap_codes where expire_time < $1",
+    ] {
+        rows += tx.execute(sql, &[&now]).await?;
+    }
+    Ok(rows)
+}

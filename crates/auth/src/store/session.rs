@@ -1,0 +1,89 @@
+//! Rows of sessions and the state of their refresh tokens.
+use api::{Id, OrganizationId, UserId};
+use db::{Row, Tx};
+use time::OffsetDateTime;
+
+use super::{id, id_opt};
+use crate::model::{RefreshState, Session};
+
+const COLUMNS: &str = "session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time";
+
+fn read(row: &Row) -> Result<Session, db::Error> {
+    Ok(Session {
+        id: id(row, "session_id")?,
+        user: id(row, "user_id")?.into(),
+        organization: id_opt(row, "organization_id")?.map(OrganizationId),
+        client: row.try_get("client")?,
+        auth_time: row.try_get("auth_time")?,
+        create_time: row.try_get("create_time")?,
+        last_use_time: row.try_get("last_use_time")?,
+        expire_time: row.try_get("expire_time")?,
+    })
+}
+
+/// A session with the state of its refresh tokens; `locked` until the transaction ends.
+pub(crate) async fn get(tx: &Tx, session: Id, locked: bool) -> Result<Option<(Session, RefreshState)>, db::Error> {
+    let lock = if locked { " for update" } else { "" };
+    let sql = format!("select {COLUMNS}, counter, rotated_time, confirmed from sessions where session_id = $1{lock}");
+    let Some(row) = tx.query_opt(&sql, &[&session.uuid()]).await? else { return Ok(None) };
+    let state =
+        RefreshState { counter: row.try_get("counter")?, rotated_time: row.try_get("rotated_time")?, confirmed: row.try_get("confirmed")? };
+    Ok(Some((read(&row)?, state)))
+}
+
+/// A page of a user's sessions that have not ended, in the order in which they began.
+pub(crate) async fn list(tx: &Tx, user: UserId, now: OffsetDateTime, after: Id, limit: i64) -> Result<Vec<Session>, db::Error> {
+    let sql = format!("select {COLUMNS} from sessions where user_id = $1 and expire_time > $2 and session_id > $3 order by session_id limit $4");
+    tx.query(&sql, &[&user.uuid(), &now, &after.uuid(), &limit]).await?.iter().map(read).collect()
+}
+
+/// A new session.
+pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> {
+    let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time) \
+         values ($1, $2, $3, $4, $5, $6, $6, $7, $6)";
+    let Session { id, user, organization, client, auth_time, create_time, expire_time, .. } = session;
+    let organization = organization.map(OrganizationId::uuid);
+    tx.execute(sql, &[&id.uuid(), &user.uuid(), &organization, client, auth_time, create_time, expire_time]).await.map(drop)
+}
+
+/// A new refresh token was given out; the row is locked.
+pub(crate) async fn rotate(tx: &Tx, session: Id, counter: i64, now: OffsetDateTime) -> Result<(), db::Error> {
+    let sql = "update sessions set counter = $2, rotated_time = $3, last_use_time = $3, confirmed = false where session_id = $1";
+    tx.execute(sql, &[&session.uuid(), &counter, &now]).await.map(drop)
+}
+
+/// The access token of this counter has been used.
+pub(crate) async fn confirm(tx: &Tx, session: Id, counter: i64) -> Result<(), db::Error> {
+    let sql = "update sessions set confirmed = true where session_id = $1 and counter = $2 and not confirmed";
+    tx.execute(sql, &[&session.uuid(), &counter]).await.map(drop)
+}
+
+/// Ends a session; false when there is none.
+pub(crate) async fn delete(tx: &Tx, session: Id) -> Result<bool, db::Error> {
+    Ok(tx.execute("delete from sessions where session_id = $1", &[&session.uuid()]).await? == 1)
+}
+
+/// Ends all sessions of a user in an organization.
+pub(crate) async fn delete_of_member(tx: &Tx, user: UserId, organization: OrganizationId) -> Result<(), db::Error> {
+    let sql = "delete from sessions where organization_id = $1 and user_id = $2";
+    tx.execute(sql, &[&organization.uuid(), &user.uuid()]).await.map(drop)
+}
+
+/// Ends all sessions of a user but one; gives their ids.
+pub(crate) async fn delete_others(tx: &Tx, user: UserId, kept: Id) -> Result<Vec<Id>, db::Error> {
+    let sql = "delete from sessions where user_id = $1 and session_id <> $2 returning session_id";
+    tx.query(sql, &[&user.uuid(), &kept.uuid()]).await?.iter().map(|row| id(row, "session_id")).collect()
+}
+
+/// Ends the oldest sessions of a user beyond a number; gives their ids.
+pub(crate) async fn delete_oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Id>, db::Error> {
+    let sql = "delete from sessions where session_id in \
+         (select session_id from sessions where user_id = $1 order by create_time desc, session_id desc offset $2) returning session_id";
+    tx.query(sql, &[&user.uuid(), &kept]).await?.iter().map(|row| id(row, "session_id")).collect()
+}
+
+/// Ends outstanding codes and flows of a user, whose password has changed.
+pub(crate) async fn delete_pending(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    tx.execute("delete from authorization_codes where user_id = $1", &[&user.uuid()]).await?;
+    tx.execute("delete from login_flows where user_id = $1", &[&user.uuid()]).await.map(drop)
+}
