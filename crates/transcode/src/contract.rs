@@ -254,7 +254,7 @@ fn split(raw_path: &str) -> Result<Vec<&str>, Problem> {
         let short = segment.len() <= "%2e%2e".len();
         short && percent::all(segment).is_ok_and(|text| text == "." || text == "..")
     };
-    if segments.iter().any(|segment| is_dots(segment)) {
+    if segments.iter().any(is_dots) {
         return Err(Problem::invalid(
             "MALFORMED_PATH",
             "The path holds a `.` or `..` segment; send the path it leads to.",

@@ -100,6 +100,18 @@ impl From<&Problem> for StatusParts {
     }
 }
 
+impl StatusParts {
+    /// The `ErrorInfo` reason: what decides between 409 and 412, before rendering.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let details = Status::decode(self.details.clone()).ok()?.details;
+        details.iter().find_map(|any| match Detail::parse(any) {
+            Some(Detail::ErrorInfo(info)) => Some(info.reason),
+            _ => None,
+        })
+    }
+}
+
 /// Renders an error for an HTTP caller; never fails.
 #[must_use]
 pub fn render(context: &Context<'_>, parts: &StatusParts) -> Rendered {

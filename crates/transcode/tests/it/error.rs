@@ -88,7 +88,9 @@ fn gw_e07_details_are_kept_shown_or_removed_by_their_kind() {
         detail("probe.v1.Sub", &[0x0a, 1, b'a']),
         detail("nowhere.Nothing", &[1, 2]),
     ];
-    let (answer, body) = rendered(&contract, None, Shape::Aip193, &upstream(14, details));
+    let parts = upstream(14, details);
+    assert_eq!(parts.reason().as_deref(), Some("R"));
+    let (answer, body) = rendered(&contract, None, Shape::Aip193, &parts);
     assert_eq!((answer.status, answer.retry_after, answer.reason.as_deref()), (503, Some(3), Some("R")));
     assert_eq!(
         body["error"]["details"],

@@ -1,5 +1,7 @@
 //! The translation between HTTP+JSON and protobuf, case by case; ids are those of gateway.md section 6.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, helpers included")]
+
 mod body;
 mod error;
 mod fixture;

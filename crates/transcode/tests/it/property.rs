@@ -70,7 +70,7 @@ fn message(descriptor: &MessageDescriptor, choices: &mut Choices<'_>, depth: usi
         }
         _ => {
             for field in descriptor.fields().filter(|_| depth < 4) {
-                if choices.next() % 4 == 0 {
+                if choices.next().is_multiple_of(4) {
                     let value = value(&field, choices, depth);
                     message.set_field(&field, value);
                 }
@@ -87,7 +87,7 @@ fn value(field: &FieldDescriptor, choices: &mut Choices<'_>, depth: usize) -> Va
         let (key_kind, value_kind) = (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
         let entries = (0..count).map(|_| {
             let key = match key_kind {
-                Kind::Bool => MapKey::Bool(choices.next() % 2 == 0),
+                Kind::Bool => MapKey::Bool(choices.next().is_multiple_of(2)),
                 Kind::Int32 => MapKey::I32(choices.next() as i32),
                 _ => MapKey::String(choices.text()),
             };
@@ -110,7 +110,7 @@ fn single(kind: &Kind, choices: &mut Choices<'_>, depth: usize) -> Value {
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(number as i64),
         Kind::Uint32 | Kind::Fixed32 => Value::U32(number as u32),
         Kind::Uint64 | Kind::Fixed64 => Value::U64(number),
-        Kind::Bool => Value::Bool(number % 2 == 0),
+        Kind::Bool => Value::Bool(number.is_multiple_of(2)),
         Kind::String => Value::String(choices.text()),
         Kind::Bytes => Value::Bytes(number.to_le_bytes()[..(number % 9) as usize].to_vec().into()),
         Kind::Enum(enumeration) if enumeration.full_name() == "google.protobuf.NullValue" => Value::EnumNumber(0),
