@@ -1,0 +1,16 @@
+//! A whole system in a test: the real host with all its layers over pipes, on real engines, isolated by name.
+//!
+//! What must hold: a test gets its own database (from a migrated template), NATS account, cache prefix and folders, and
+//! connects with the services' own roles, so that row-level security is in force. Nothing is mocked; only the keys that verify
+//! tokens are injected, so that a service can be tested without `auth`. Nothing here sleeps: [`eventually`] polls with a
+//! deadline. Beside it stand the two tests of the whole: [`conformance`] of the contract, [`tree`] of the workspace.
+
+pub mod conformance;
+mod eventually;
+mod proxy;
+mod system;
+pub mod tree;
+
+pub use eventually::{eventually, eventually_within};
+pub use proxy::Proxy;
+pub use system::{Builder, Engine, Organization, Person, Published, System, Workload, temporary_folder};
