@@ -13,7 +13,7 @@ use api::Clock;
 use async_nats::{
     Client, ConnectOptions, Event, ServerAddr,
     connection::State,
-    jetstream::{Context, consumer, context::ContextBuilder},
+    jetstream::{Context, context::ContextBuilder},
 };
 use db::Db;
 use time::OffsetDateTime;
@@ -170,9 +170,8 @@ impl Broker {
         let known = held(&self.0.consumers).clone();
         let mut consumers = Vec::with_capacity(known.len());
         for (name, (stream, durable)) in known {
-            let subject = format!("CONSUMER.INFO.{stream}.{durable}");
-            let info: Result<consumer::Info, _> = self.0.jetstream.request(subject, &()).await;
-            let Ok(info) = info else { continue };
+            let Ok(stream) = self.0.jetstream.get_stream_no_info(stream).await else { continue };
+            let Ok(info) = stream.consumer_info(durable).await else { continue };
             let unacknowledged = info.num_ack_pending as u64;
             metrics::lag(&self.0.service, &name, info.num_pending, unacknowledged);
             consumers.push(ConsumerStatus { name, pending: info.num_pending, unacknowledged });

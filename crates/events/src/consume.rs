@@ -3,14 +3,14 @@
 //! Pull only, explicit acknowledgment only. The broker hands out at most [`MAX_UNACKNOWLEDGED`] messages; those that wait here
 //! for their aggregate or for a free place are kept alive by progress signs. Losing the connection loses no work in progress:
 //! handlers go on, and what they cannot acknowledge comes again and is found done.
-use std::{collections::BTreeSet, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     AckKind, Message,
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
     context::ConsumerInfoErrorKind,
 };
-use futures::{StreamExt, future::join_all, stream};
+use futures::{FutureExt, StreamExt, future::join_all, stream};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,9 @@ const BATCH: usize = 256;
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const REOPEN_MAX: Duration = Duration::from_secs(5);
+/// Delay of what is given back at shutdown: until then the broker knows that this instance's pull request is gone, and does
+/// not deliver into it.
+const GIVEN_BACK: Duration = Duration::from_millis(250);
 /// How long handlers may go on after shutdown began.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -63,6 +66,8 @@ impl Broker {
                 tokio::join!(station.clone().work(shutdown.clone()), station.watch_advisories(shutdown.clone()));
             });
             join_all(running).await;
+            // A consumer that wants nothing has nothing to do until then.
+            shutdown.cancelled().await;
         }
     }
 }
@@ -70,7 +75,7 @@ impl Broker {
 impl Station {
     async fn work(self: Arc<Self>, shutdown: CancellationToken) {
         let mut floor = Floor { station: self.clone(), desk: Desk::new(self.consumer.concurrency, BATCH * 8), jobs: JoinSet::new() };
-        let mut messages = pin!(stream::unfold(None, |open| self.next(open)));
+        let mut messages = Box::pin(stream::unfold(None, |open| self.next(open)));
         let mut beat = tokio::time::interval(self.beat());
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -82,7 +87,12 @@ impl Station {
                 Some(message) = messages.next(), if floor.desk.has_room() => floor.admit(message),
             }
         }
-        floor.close().await;
+        let mut unread = Vec::new();
+        while let Some(Some(message)) = messages.next().now_or_never() {
+            unread.push(message);
+        }
+        drop(messages);
+        floor.close(unread).await;
     }
 
     /// How often the broker hears that a message is still worked on.
@@ -194,10 +204,10 @@ impl Floor {
         }
     }
 
-    /// Gives back what waits, so that another instance takes it at once, and lets handlers at work finish.
-    async fn close(mut self) {
-        for message in self.desk.waiting() {
-            settle::tell(message, AckKind::Nak(None)).await;
+    /// Gives back what waits, so that another instance takes it soon, and lets handlers at work finish.
+    async fn close(mut self, unread: Vec<Message>) {
+        for message in unread.iter().chain(self.desk.waiting()) {
+            settle::tell(message, AckKind::Nak(Some(GIVEN_BACK))).await;
         }
         let drained = async { while self.jobs.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {

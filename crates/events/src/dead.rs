@@ -58,7 +58,7 @@ impl Broker {
     pub(crate) async fn bury(&self, consumer: &str, corpse: Corpse, cause: &str) -> Result<(), Error> {
         let service = &self.0.service;
         let event = settle::event_of(&corpse.headers).to_owned();
-        let mut headers = corpse.headers;
+        let mut headers = kept(&corpse.headers, &[]);
         // The same death is written once, also when the message comes again because its end was not confirmed.
         let id = format!("{event}#dead-{service}-{consumer}-{}-{}", corpse.stream, corpse.sequence);
         let sequence = corpse.sequence.to_string();
@@ -90,12 +90,7 @@ impl Broker {
         let stream = text(&letter.headers, ORIGIN_STREAM);
         let Some(publisher) = subject::publisher(stream) else { return Ok(false) };
         let lane = text(&letter.headers, ORIGIN_SUBJECT).rsplit('.').next().unwrap_or("0").to_owned();
-        let mut headers: HeaderMap = HeaderMap::new();
-        for (name, values) in letter.headers.iter().filter(|(name, _)| !OF_DEATH.contains(&name.as_ref())) {
-            for value in values {
-                headers.insert(name.clone(), value.clone());
-            }
-        }
+        let mut headers = kept(&letter.headers, &OF_DEATH);
         // The dead letter's sequence is the <n>: one letter gives one id however often it is redriven, and the letters of
         // two consumers, or of a second death, give different ones.
         let id = format!("{}#redrive-{}", text(&letter.headers, ID), letter.sequence);
@@ -123,4 +118,19 @@ impl Broker {
             Err(refusal) => Err(refusal.into()),
         }
     }
+}
+
+/// Headers that travel on: all but the broker's own, which told it how to treat the message that time (id, batch, position).
+fn kept(headers: &HeaderMap, without: &[&str]) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for (name, values) in headers.iter() {
+        let text: &str = name.as_ref();
+        if text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("nats-")) || without.contains(&text) {
+            continue;
+        }
+        if let Some(value) = values.first() {
+            kept.insert(name.clone(), value.clone());
+        }
+    }
+    kept
 }

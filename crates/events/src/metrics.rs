@@ -21,6 +21,12 @@ pub(crate) fn published(service: &str, sent: usize, duplicates: usize) {
     }
 }
 
+/// A batch was refused or unanswered; its rows go out singly.
+pub(crate) fn batch_failed(service: &str, rows: usize, error: &str) {
+    tracing::info!(service, rows, error, "a batch of events was not taken; they are sent singly");
+    counter!("workos_events_batch_fallbacks_total", "service" => service.to_owned()).increment(1);
+}
+
 /// Rows could not be published and stay in the outbox.
 pub(crate) fn publish_failed(service: &str, failed: usize, error: &str) {
     tracing::warn!(service, failed, error, "events stay in the outbox and are tried again");

@@ -14,7 +14,7 @@ use crate::{
     broker::age,
     consume::Station,
     dead::Corpse,
-    envelope::ID,
+    envelope::{AGGREGATE_ID, ID, text},
     error::What,
     metrics,
     outcome::{ATTEMPTS, Fate, fate},
@@ -28,7 +28,7 @@ const UNBURIED: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What serializes messages: the aggregate. A message without one stands for itself.
 pub(crate) fn key(message: &Message) -> u128 {
-    let aggregate = message.headers.as_ref().and_then(|headers| Envelope::read(headers).ok()).map(|envelope| envelope.aggregate_id);
+    let aggregate = message.headers.as_ref().and_then(|headers| text(headers, AGGREGATE_ID).parse::<api::Id>().ok());
     aggregate.map_or_else(|| u128::from(position(message).1), |aggregate| aggregate.uuid().as_u128())
 }
 
@@ -57,7 +57,7 @@ impl Station {
                     consumer = self.durable,
                     event = %envelope.event_id,
                     event_type = envelope.kind,
-                    request_id = envelope.request_id,
+                    http.request.id = envelope.request_id,
                     attempt,
                 );
                 trace::link(&span, &envelope.traceparent);
@@ -154,5 +154,5 @@ impl Station {
 
 /// The id a message is known by, for logs.
 pub(crate) fn event_of(headers: &async_nats::HeaderMap) -> &str {
-    crate::envelope::text(headers, ID)
+    text(headers, ID)
 }

@@ -62,6 +62,7 @@ impl Broker {
             name: subject::stream(publisher),
             subjects: vec![format!("evt.{publisher}.>"), format!("redrive.{publisher}.>")],
             description: Some(format!("events of {publisher}")),
+            allow_atomic_publish: self.knows_batches(),
             ..self.base(settings.stream_age, bytes(settings.stream_bytes), DiscardPolicy::New)
         }
     }

@@ -279,7 +279,8 @@ async fn a_message_that_is_no_event_is_a_dead_letter() {
     let broker = world.broker("search").await;
     let _consumer = Task::until(|shutdown| broker.consume(index(), world.recorder("index"), shutdown));
     world.stream("EVT_DOCUMENT").await;
-    let acknowledgment = world.jetstream().await.publish("evt.document.document.updated.x.0", "junk".into()).await.expect("sent");
+    let jetstream = world.jetstream().await;
+    let acknowledgment = jetstream.publish("evt.document.document.updated.x.0", "junk".into()).await.expect("sent");
     acknowledgment.await.expect("stored");
     let letter = dead_letter(&world, "dlq.search.index").await;
     assert!(letter["workos-dead-cause"].starts_with("MALFORMED"), "{letter:?}");
