@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    #[expect(clippy::disallowed_macros, reason = "the home of this crate's metrics")]
     pub(crate) fn new(service: &str) -> Self {
         let service = service.to_owned();
         Self {

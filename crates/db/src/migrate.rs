@@ -17,8 +17,8 @@ use crate::{
 
 mod role;
 
-/// Key of the advisory lock ("workos").
-const LOCK: i64 = 0x0077_6f72_6b6f_73;
+/// Key of the advisory lock: a number that nobody else takes.
+const LOCK: i64 = 0x0000_776f_726b_6f73;
 /// How often a migration tries to get its table locks.
 const TRIES: u32 = 12;
 const CONNECT: Duration = Duration::from_secs(10);

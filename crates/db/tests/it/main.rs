@@ -8,4 +8,5 @@ mod once;
 mod outbox;
 mod proxy;
 mod support;
+mod tls;
 mod walls;

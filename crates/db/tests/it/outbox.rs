@@ -104,7 +104,7 @@ async fn rows_come_in_the_order_of_versions_and_are_marked_only_when_sent() {
     assert!(outbox.claim(500, 0).await.expect("PostgreSQL runs").is_none(), "two relays hold one outbox");
     let sent: Vec<Uuid> = first.rows()[..11].iter().map(|row| row.event_id).collect();
     let failed = (first.rows()[11].event_id, "stream full".to_owned());
-    first.finish(&sent, &[failed.clone()]).await.expect("nothing failed");
+    first.finish(&sent, std::slice::from_ref(&failed)).await.expect("nothing failed");
     let rest = claim(&database.db).await;
     assert_eq!((rest.len(), rest[0].event_id, rest[0].attempts), (1, failed.0, 1));
     let backlog = outbox.backlog().await.expect("PostgreSQL runs");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 use api::{CallContext, Caller, Decision, Id, Ids, OrganizationId, Parts, Subject, UserId};
 use db::{Db, Migrations, Settings};
 use proto::document::v1::DocumentCreated;
-use tokio::task::JoinHandle;
+use tokio::{sync::OnceCell, task::JoinHandle};
 use tokio_postgres::{Client, Config, NoTls};
 
 pub(crate) const PASSWORD: &str = "shelf-password";
@@ -65,14 +65,14 @@ pub(crate) async fn admin(url: &str) -> Admin {
 
 /// An empty database; gives the administrator's URL of it.
 pub(crate) async fn empty() -> String {
+    copy_of("template1").await
+}
+
+async fn copy_of(template: &str) -> String {
     let addresses = engines::for_tests().await;
     let name = format!("db_{}", Ids::default().next());
-    admin(&addresses.postgres)
-        .await
-        .client
-        .batch_execute(&format!("create database {name}"))
-        .await
-        .expect("the administrator may");
+    let create = format!("create database {name} template {template}");
+    admin(&addresses.postgres).await.client.batch_execute(&create).await.expect("the administrator may");
     let (base, _) = addresses.postgres.rsplit_once('/').expect("the URL names a database");
     format!("{base}/{name}")
 }
@@ -87,8 +87,14 @@ pub(crate) async fn database() -> Database {
 }
 
 pub(crate) async fn database_with(change: impl FnOnce(&mut Settings)) -> Database {
-    let admin_url = empty().await;
-    db::migrate(&admin_url, &[SHELF], &passwords()).await.expect("the migrations are right");
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    let template = TEMPLATE.get_or_init(|| async {
+        let url = empty().await;
+        db::migrate(&url, &[SHELF], &passwords()).await.expect("the migrations are right");
+        let (_, name) = url.rsplit_once('/').expect("the URL names a database");
+        name.to_owned()
+    });
+    let admin_url = copy_of(template.await).await;
     let mut settings = Settings::new(&admin_url, "shelf", PASSWORD);
     change(&mut settings);
     let db = Db::connect(&settings).await.expect("the settings are right");

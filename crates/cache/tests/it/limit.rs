@@ -1,0 +1,56 @@
+//! Shared rate limits.
+use std::time::Duration;
+
+use cache::{Limit, Settings, Source};
+use futures::future::join_all;
+
+use crate::support::{cache, connect, eventually, settings};
+
+#[tokio::test]
+async fn instances_draw_from_one_budget() {
+    let settings = settings().await;
+    let instances = [connect(&settings).await, connect(&settings).await, connect(&settings).await];
+    let limit = Limit::per_minute(10);
+    let decisions = join_all((0..60).map(|call| instances[call % 3].limit("user", &limit, 1))).await;
+    assert!(decisions.iter().all(|decision| decision.source == Source::Redis));
+    assert_eq!(decisions.iter().filter(|decision| decision.allowed).count(), 10);
+}
+
+#[tokio::test]
+async fn a_refusal_says_when_to_come_back_and_then_it_is_allowed() {
+    let cache = cache().await;
+    let limit = Limit::per_second(5).burst(1);
+    assert!(cache.limit("user", &limit, 1).await.allowed);
+    let refused = cache.limit("user", &limit, 1).await;
+    assert!(
+        !refused.allowed && refused.retry_after > Duration::ZERO && refused.retry_after <= Duration::from_millis(200),
+        "{refused:?}"
+    );
+    assert!(cache.limit("another", &limit, 1).await.allowed);
+    eventually("the budget fills again", async || cache.limit("user", &limit, 1).await.allowed.then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_cost_above_the_burst_draws_all_of_it() {
+    let cache = cache().await;
+    let limit = Limit::per_minute(5);
+    let first = cache.limit("user", &limit, 100).await;
+    assert!(first.allowed && first.remaining == 0, "{first:?}");
+    assert!(!cache.limit("user", &limit, 1).await.allowed);
+}
+
+#[tokio::test]
+async fn what_remains_is_told() {
+    let cache = cache().await;
+    let limit = Limit::per_minute(5);
+    assert_eq!(cache.limit("user", &limit, 2).await.remaining, 3);
+    assert_eq!(cache.limit("user", &limit, 3).await.remaining, 0);
+}
+
+#[tokio::test]
+async fn a_share_outside_its_bounds_is_refused() {
+    for share in [0.0, -1.0, 1.5, f64::NAN] {
+        let settings = Settings { local_share: share, ..settings().await };
+        assert!(cache::Cache::connect(&settings).await.is_err(), "{share}");
+    }
+}
