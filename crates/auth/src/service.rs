@@ -14,7 +14,11 @@ mod start;
 mod token;
 mod user;
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{
+    ops::Deref,
+    path::PathBuf,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use api::{CallContext, Caller, Clock, Id, Ids, OrganizationId, Page, Sealer};
 use db::{Db, Replay, Tx};
@@ -56,6 +60,8 @@ pub(crate) struct Auth {
     issuer: String,
     /// Where the bootstrap link is written.
     data_dir: PathBuf,
+    /// What the verifiers of this process hold.
+    verifiers: authz::Revocations,
 }
 
 /// A request that may come twice.
@@ -78,6 +84,30 @@ impl Once {
     /// Keeps the answer; written with the commit.
     fn remember<T: Serialize>(&self, tx: &Tx, answer: &T) -> Result<(), Error> {
         tx.remember(&self.request_id, &serde_json::to_string(answer).map_err(Error::fault)?);
+        Ok(())
+    }
+}
+
+/// A transaction that may void tokens. Once it is committed the verifiers of this process know; those of others hear the event.
+struct Change {
+    tx: Tx,
+    revoked: Mutex<Vec<authz::Revocation>>,
+    verifiers: authz::Revocations,
+}
+
+impl Deref for Change {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl Change {
+    async fn commit(self) -> Result<(), Error> {
+        self.tx.commit().await?;
+        let revoked = self.revoked.into_inner().unwrap_or_else(PoisonError::into_inner);
+        revoked.into_iter().for_each(|entry| self.verifiers.insert(entry));
         Ok(())
     }
 }
@@ -116,12 +146,25 @@ impl Auth {
         Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW
     }
 
+    /// A transaction that may void tokens.
+    fn change(&self, tx: Tx) -> Change {
+        Change { tx, revoked: Mutex::default(), verifiers: self.verifiers.clone() }
+    }
+
     /// Voids tokens, in the transaction of the cause.
-    async fn revoke(&self, tx: &Tx, what: RevocationKind, owner: Owner, renew: bool) -> Result<(), Error> {
+    async fn revoke(&self, tx: &Change, what: RevocationKind, owner: Owner, renew: bool) -> Result<(), Error> {
         let entry = Revocation::now(what, renew, self.clock.now(), self.longest_life());
         store::revocation::upsert(tx, &entry, owner).await?;
         events::credentials_revoked(tx, tx.organization(), &entry, self.ids.next())?;
         metrics::revoked(what.text());
+        let kind = match what {
+            RevocationKind::Session(_) => authz::Kind::Sid,
+            RevocationKind::Member(..) => authz::Kind::Member,
+            RevocationKind::Delegation(_) => authz::Kind::Delegation,
+        };
+        let Revocation { id, not_before, keep_until, .. } = entry;
+        let entry = authz::Revocation { kind, id, not_before, keep_until, renew };
+        tx.revoked.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         Ok(())
     }
 

@@ -52,11 +52,11 @@ impl Auth {
 
     /// Ends a delegation of the calling workload; one that has ended already is fine, so that the call may be repeated.
     pub(crate) async fn delete_delegation(&self, caller: &Caller, name: DelegationName) -> Result<(), Error> {
-        let tx = self.db.tenant_as(name.organization, caller.context()).await?;
+        let tx = self.change(self.db.tenant_as(name.organization, caller.context()).await?);
         if store::delegation::delete(&tx, name, caller.peer()).await? {
             let owner = Owner { organization: Some(name.organization), user: None };
             self.revoke(&tx, RevocationKind::Delegation(name.delegation), owner, false).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }

@@ -5,7 +5,7 @@
 use api::{Caller, Etag, OrganizationId, UserId};
 use db::Tx;
 
-use super::{Auth, Once, PageRequest, limit};
+use super::{Auth, Change, Once, PageRequest, limit};
 use crate::{
     error::Error,
     events,
@@ -99,7 +99,7 @@ impl Auth {
         change: MembershipChange,
         once: &Once,
     ) -> Result<Membership, Error> {
-        let tx = self.db.tenant(caller).await?;
+        let tx = self.change(self.db.tenant(caller).await?);
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
@@ -120,7 +120,7 @@ impl Auth {
 
     /// Ends a membership with all its credentials.
     pub(crate) async fn delete_membership(&self, caller: &Caller, name: MembershipName, etag: &str, once: &Once) -> Result<(), Error> {
-        let tx = self.db.tenant(caller).await?;
+        let tx = self.change(self.db.tenant(caller).await?);
         if once.replay::<()>(&tx).await?.is_some() {
             return Ok(());
         }
@@ -132,7 +132,7 @@ impl Auth {
         store::membership::delete(&tx, name).await?;
         events::membership_deleted(&tx, &found)?;
         once.remember(&tx, &())?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// The membership under the lock of its organization; its present role must not be above the caller's.
@@ -154,7 +154,7 @@ impl Auth {
     }
 
     /// Internal tokens of the member are void; unless `renew`, his sessions in the organization end too.
-    async fn revoke_member(&self, tx: &Tx, member: &Membership, renew: bool) -> Result<(), Error> {
+    async fn revoke_member(&self, tx: &Change, member: &Membership, renew: bool) -> Result<(), Error> {
         if !renew {
             store::session::delete_of_member(tx, member.user, member.organization).await?;
         }

@@ -6,7 +6,7 @@ use api::{CallContext, Id};
 use db::Tx;
 use time::{Duration, OffsetDateTime};
 
-use super::{Auth, issue_time, session::owner};
+use super::{Auth, Change, issue_time, session::owner};
 use crate::{
     credential::{Claims, RefreshToken, digest},
     error::Error,
@@ -66,18 +66,18 @@ impl Auth {
     /// Ends the session of a refresh token. Anything else is nobody's token, which is no error (RFC 7009 section 2.2).
     pub(crate) async fn revoke_token(&self, context: &CallContext, client: &str, token: &str) -> Result<(), Error> {
         let Some(token) = self.keys()?.refresh.read(token) else { return Ok(()) };
-        let tx = self.db.system("end the session of a refresh token", context).await?;
+        let tx = self.change(self.db.system("end the session of a refresh token", context).await?);
         let found = store::session::get(&tx, token.session, true).await?;
         if let Some((session, _)) = found.filter(|(session, _)| session.client == client) {
             self.end_session(&tx, &session).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     async fn redeem(&self, context: &CallContext, client: &Client, (code, redirect_uri, verifier): (&str, &str, &str)) -> Result<Answer, Error> {
         let digest = digest(code);
         let now = self.clock.now();
-        let tx = self.db.system("redeem an authorization code", context).await?;
+        let tx = self.change(self.db.system("redeem an authorization code", context).await?);
         let Some(code) = store::login::use_code(&tx, &digest, now).await? else {
             return self.used_before(tx, &digest).await;
         };
@@ -95,7 +95,7 @@ impl Auth {
     }
 
     /// A second use means that somebody has a copy: the session of the first ends.
-    async fn used_before(&self, tx: Tx, digest: &[u8]) -> Result<Answer, Error> {
+    async fn used_before(&self, tx: Change, digest: &[u8]) -> Result<Answer, Error> {
         if let Some(id) = store::login::session_of_code(&tx, digest).await?
             && let Some((session, _)) = store::session::get(&tx, id, true).await?
         {
@@ -111,7 +111,7 @@ impl Auth {
         Ok(store::membership::active(tx, code.user, organization).await?.map(|membership| membership.role))
     }
 
-    async fn begin_session(&self, tx: &Tx, code: &Code, digest: &[u8]) -> Result<Session, Error> {
+    async fn begin_session(&self, tx: &Change, code: &Code, digest: &[u8]) -> Result<Session, Error> {
         let now = self.clock.now();
         let session = Session {
             id: self.ids.next(),
@@ -137,7 +137,7 @@ impl Auth {
             return Ok(Err(Refusal::Grant));
         };
         let now = self.clock.now();
-        let tx = self.db.system("refresh an access token", context).await?;
+        let tx = self.change(self.db.system("refresh an access token", context).await?);
         let found = store::session::get(&tx, token.session, true).await?;
         let Some((session, state)) = found.filter(|(session, _)| session.client == client.id) else {
             return refuse(tx, "refresh").await;
@@ -173,7 +173,7 @@ impl Auth {
         Ok(store::membership::active(tx, session.user, organization).await?.map(|membership| membership.role))
     }
 
-    async fn reused(&self, tx: Tx, session: &Session) -> Result<Answer, Error> {
+    async fn reused(&self, tx: Change, session: &Session) -> Result<Answer, Error> {
         tracing::warn!(session = %session.id, user = %session.user, "refresh token reused, session ended");
         self.end_session(&tx, session).await?;
         refuse(tx, "refresh_reused").await
@@ -213,7 +213,7 @@ pub(super) fn hits(session: &Session) -> Vec<RevocationKind> {
 }
 
 /// Refuses, and keeps what the transaction has written: a burnt code, an ended session.
-async fn refuse(tx: Tx, reason: &'static str) -> Result<Answer, Error> {
+async fn refuse(tx: Change, reason: &'static str) -> Result<Answer, Error> {
     tx.commit().await?;
     metrics::grant_refused(reason);
     Ok(Err(Refusal::Grant))

@@ -1,8 +1,7 @@
 //! Sessions: listed and ended by their user.
 use api::{Caller, OrganizationId, UserId};
-use db::Tx;
 
-use super::{Auth, PageRequest, limit, user::oneself};
+use super::{Auth, Change, PageRequest, limit, user::oneself};
 use crate::{
     error::Error,
     model::{RevocationKind, Session, SessionName},
@@ -23,15 +22,15 @@ impl Auth {
     /// Ends a session of the caller; one that has ended already is fine, so that the call may be repeated.
     pub(crate) async fn delete_session(&self, caller: &Caller, name: SessionName) -> Result<(), Error> {
         oneself(caller, name.user)?;
-        let tx = self.db.subject(name.user, caller.context()).await?;
+        let tx = self.change(self.db.subject(name.user, caller.context()).await?);
         if let Some((session, _)) = store::session::get(&tx, name.session, true).await? {
             self.end_session(&tx, &session).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Ends a session and all its tokens, in the transaction of the cause.
-    pub(super) async fn end_session(&self, tx: &Tx, session: &Session) -> Result<(), Error> {
+    pub(super) async fn end_session(&self, tx: &Change, session: &Session) -> Result<(), Error> {
         store::session::delete(tx, session.id).await?;
         self.revoke(tx, RevocationKind::Session(session.id), owner(session.user, session.organization), false).await
     }

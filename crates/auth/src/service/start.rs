@@ -4,7 +4,7 @@
 //! error, never made. Signing keys are made under an advisory lock, so that of several instances one makes them.
 use std::{
     io::{ErrorKind, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::OnceLock,
 };
 
@@ -90,7 +90,8 @@ impl Auth {
             keys: OnceLock::new(),
             identifiers: hmac(&secrets.pepper, &[b"workos sign-in identifiers v1"]),
             issuer: kit.public_url().to_owned(),
-            data_dir: PathBuf::from(kit.data_dir()),
+            data_dir: kit.data_dir(),
+            verifiers: kit.revocations(),
         })
     }
 

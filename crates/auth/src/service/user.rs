@@ -90,7 +90,7 @@ impl Auth {
         }
         let password = Password::choose("new_password", new, &names("", &record.display_name, &record.email))?;
         let hash = self.hashes.make(password).await?;
-        let tx = self.db.subject(user, context).await?;
+        let tx = self.change(self.db.subject(user, context).await?);
         store::user::save_password(&tx, user, &hash, self.clock.now()).await?;
         store::session::delete_pending(&tx, user).await?;
         let kept = caller.session().and_then(|session| session.parse::<Id>().ok()).unwrap_or(Id::ZERO);
