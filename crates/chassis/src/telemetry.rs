@@ -27,7 +27,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry, layer::SubscriberExt a
 use crate::{BootError, LogFormat, Platform};
 
 /// What libraries say below this level is noise, and would feed back into the exporter.
-const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,rustls=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn,fred=warn,async_nats=warn,tokio_postgres=warn";
+const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,rustls=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn,fred=error,async_nats=warn,tokio_postgres=warn";
 /// Longest wait for the collector, per batch and at the end.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -99,7 +99,9 @@ pub fn install(platform: &Platform, service: &str) -> Result<Telemetry, BootErro
     } else {
         ecs::Ecs::new(service, platform.profile.as_str(), std::io::stdout).boxed()
     };
-    set_up(platform, service, lines)
+    let telemetry = set_up(platform, service, lines)?;
+    log_panics();
+    Ok(telemetry)
 }
 
 /// Sets up telemetry for tests: log lines belong to the test that is running.
@@ -129,7 +131,6 @@ fn set_up(platform: &Platform, service: &str, lines: Lines) -> Result<Telemetry,
     let metrics = metrics::install(service).context("install the metrics recorder")?;
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).try_init().context("install the log")?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    log_panics();
     let set_level: SetLevel = Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()));
     let telemetry = Telemetry(Arc::new(Inner { metrics, level: Mutex::new(level), set_level, tracer }));
     Ok(INSTALLED.get_or_init(|| telemetry).clone())

@@ -1,5 +1,5 @@
 //! Waiting for something that comes by itself.
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
@@ -8,13 +8,41 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Time between two looks.
 const EVERY: Duration = Duration::from_millis(20);
 
+/// What a look gives: `Option`, or `Result` whose error is the state seen, which a failure then prints.
+pub trait Look {
+    /// What was waited for.
+    type Found;
+
+    /// What was found, or what was seen instead.
+    ///
+    /// # Errors
+    /// The state seen, as text.
+    fn found(self) -> Result<Self::Found, String>;
+}
+
+impl<T> Look for Option<T> {
+    type Found = T;
+
+    fn found(self) -> Result<T, String> {
+        self.ok_or_else(|| "nothing".to_owned())
+    }
+}
+
+impl<T, E: fmt::Debug> Look for Result<T, E> {
+    type Found = T;
+
+    fn found(self) -> Result<T, String> {
+        self.map_err(|seen| format!("{seen:?}"))
+    }
+}
+
 /// Looks again and again until `look` finds something, for at most 30 s.
 ///
 /// # Panics
-/// When the deadline passes; the message is `what`.
-pub async fn eventually<T, F>(what: &str, look: impl FnMut() -> F) -> T
+/// When the deadline passes; the message is `what` and what was seen last.
+pub async fn eventually<F>(what: &str, look: impl FnMut() -> F) -> <F::Output as Look>::Found
 where
-    F: Future<Output = Option<T>>,
+    F: Future<Output: Look>,
 {
     eventually_within(DEADLINE, what, look).await
 }
@@ -22,19 +50,19 @@ where
 /// As [`eventually`], with a deadline of its own.
 ///
 /// # Panics
-/// When the deadline passes; the message is `what`.
-pub async fn eventually_within<T, F>(deadline: Duration, what: &str, mut look: impl FnMut() -> F) -> T
+/// When the deadline passes; the message is `what` and what was seen last.
+pub async fn eventually_within<F>(deadline: Duration, what: &str, mut look: impl FnMut() -> F) -> <F::Output as Look>::Found
 where
-    F: Future<Output = Option<T>>,
+    F: Future<Output: Look>,
 {
     let began = Instant::now();
     let mut looks = 0;
     loop {
         looks += 1;
-        if let Some(found) = look().await {
-            return found;
+        match look().await.found() {
+            Ok(found) => return found,
+            Err(seen) => assert!(began.elapsed() < deadline, "not within {deadline:?} ({looks} looks): {what}; seen last: {seen}"),
         }
-        assert!(began.elapsed() < deadline, "not within {deadline:?} ({looks} looks): {what}");
         tokio::time::sleep(EVERY).await;
     }
 }

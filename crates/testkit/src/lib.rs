@@ -11,6 +11,6 @@ mod proxy;
 mod system;
 pub mod tree;
 
-pub use eventually::{eventually, eventually_within};
+pub use eventually::{Look, eventually, eventually_within};
 pub use proxy::Proxy;
 pub use system::{Builder, Engine, Organization, Person, Published, System, Workload, temporary_folder};

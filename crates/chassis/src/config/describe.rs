@@ -65,7 +65,7 @@ fn read(source: &str) -> BTreeMap<&str, Vec<Field<'_>>> {
     let mut docs = Vec::new();
     for line in source.lines() {
         let trimmed = line.trim();
-        if let Some(rest) = trimmed.strip_prefix("pub struct ").or_else(|| trimmed.strip_prefix("pub(crate) struct ")).filter(|rest| rest.ends_with('{')) {
+        if let Some(rest) = trimmed.strip_prefix("pub struct ").or_else(|| trimmed.strip_prefix("pub(crate) struct ")).or_else(|| trimmed.strip_prefix("pub(super) struct ")).filter(|rest| rest.ends_with('{')) {
             current = Some((rest.trim_end_matches('{').trim(), Vec::new()));
         } else if line == "}" {
             structs.extend(current.take());

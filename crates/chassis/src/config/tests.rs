@@ -8,7 +8,7 @@ use super::*;
 /// Settings of a service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Sample {
+pub(super) struct Sample {
     /// Most entries of one page.
     pub page_size_max: usize,
     /// Longest time of one query.

@@ -33,37 +33,47 @@ pub(super) fn engines(shared: &Arc<Shared>, service: &'static str, db: Option<Db
 }
 
 async fn watch_postgres(service: &'static str, db: Db, entry: Arc<Awaited>, shutdown: CancellationToken) {
-    while !paused(LOOK, &shutdown).await {
+    loop {
         let health = db.health().await;
         metrics::engine_up(service, "postgres", health.is_ok());
         match health {
             Ok(()) => entry.done(),
             Err(error) => entry.lost(error.to_string()),
         }
+        if paused(LOOK, &shutdown).await {
+            return;
+        }
     }
 }
 
 async fn watch_events(service: &'static str, broker: Broker, entry: Arc<Awaited>, shutdown: CancellationToken) {
-    while !paused(LOOK, &shutdown).await {
+    loop {
         let status = broker.status();
         metrics::engine_up(service, "nats", status.connected);
+        // The last error stays until the next publish: without a backlog it is history.
         if !status.connected {
             entry.note(format!("event broker away, {} events unsent", status.unsent));
-        } else if status.last_error.is_empty() {
-            entry.clear_note();
-        } else {
+        } else if status.unsent > 0 && !status.last_error.is_empty() {
             entry.note(format!("{} events unsent: {}", status.unsent, status.last_error));
+        } else {
+            entry.clear_note();
+        }
+        if paused(LOOK, &shutdown).await {
+            return;
         }
     }
 }
 
 async fn watch_redis(service: &'static str, cache: cache::Cache, entry: Arc<Awaited>, shutdown: CancellationToken) {
-    while !paused(LOOK, &shutdown).await {
+    loop {
         let health = cache.health().await;
         metrics::engine_up(service, "redis", health.is_ok());
         match health {
             Ok(()) => entry.clear_note(),
             Err(error) => entry.note(format!("cache away, limits are local to this instance: {error}")),
+        }
+        if paused(LOOK, &shutdown).await {
+            return;
         }
     }
 }

@@ -8,7 +8,7 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 
 use crate::service::DOCUMENT;
 
-async fn page(system: &System, method: Method, path: &str, body: &str) -> (StatusCode, String) {
+pub(crate) async fn page(system: &System, method: Method, path: &str, body: &str) -> (StatusCode, String) {
     let stream = tokio::net::TcpStream::connect(system.host().addresses().admin).await.expect("the admin port is open");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP/1.1");
     let request = Request::builder().method(method).uri(path).header("host", "localhost");

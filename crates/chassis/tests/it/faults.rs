@@ -3,7 +3,7 @@ use chassis::Engine;
 use proto::events::v1::{GetRelayStatusRequest, event_admin_service_client::EventAdminServiceClient};
 use testkit::{System, eventually};
 
-use crate::service::DOCUMENT;
+use crate::{admin::page, service::DOCUMENT};
 
 async fn relay_status(system: &System) -> Result<(), tonic::Status> {
     let mut client = EventAdminServiceClient::new(system.operator().channel("document"));
@@ -11,27 +11,33 @@ async fn relay_status(system: &System) -> Result<(), tonic::Status> {
 }
 
 async fn note_about(system: &System, name: &str) -> String {
-    let look = || async { system.host().readiness().state().notes.get(name).cloned() };
+    let look = || async {
+        let notes = system.host().readiness().state().notes;
+        notes.get(name).cloned().ok_or(notes)
+    };
     eventually(&format!("a note about {name}"), look).await
 }
 
 async fn no_notes(system: &System) {
-    eventually("no notes are left", || async { system.host().readiness().state().notes.is_empty().then_some(()) }).await;
+    let look = || async {
+        let notes = system.host().readiness().state().notes;
+        if notes.is_empty() { Ok(()) } else { Err(notes) }
+    };
+    eventually("no notes are left", look).await;
 }
 
 #[tokio::test]
 async fn without_postgres_the_process_is_unready_and_calls_are_unavailable_until_it_is_back() {
     let system = System::builder(&[&DOCUMENT]).through_proxies().start().await;
-    relay_status(&system).await.expect("all is there");
+    let ask = async || page(&system, http::Method::GET, "/ask", "").await.1;
+    assert_eq!(ask().await, "Ok");
     system.engine(Engine::Postgres).cut();
     let lost = || async { system.host().readiness().state().awaited.get("document/postgres").cloned() };
     eventually("postgres is awaited", lost).await;
-    let status = relay_status(&system).await.expect_err("nothing can be answered");
-    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
-    assert!(api::Error::from_status(&status).retry_delay().is_some(), "an unavailable answer says when to try again");
+    assert_eq!(ask().await, "Unavailable retry=true");
     system.engine(Engine::Postgres).mend();
     eventually("it is ready again", || async { system.host().readiness().state().is_ready().then_some(()) }).await;
-    relay_status(&system).await.expect("all is there again");
+    assert_eq!(ask().await, "Ok");
 }
 
 #[tokio::test]

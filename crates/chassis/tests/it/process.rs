@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{rt::TokioExecutor, rt::TokioIo, server::conn::auto};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use testkit::{Engine, System, eventually, temporary_folder};
 
 use crate::service::DOCUMENT;
@@ -71,8 +72,20 @@ fn signal(child: &Child, name: nix::sys::signal::Signal) {
     nix::sys::signal::kill(process, name).expect("it runs");
 }
 
-async fn until_it_listens(address: &str) {
-    eventually("the admin port is open", || async { tokio::net::TcpStream::connect(address).await.ok().map(drop) }).await;
+/// Waits until everything but the keys is there: those come from a service that does not run here.
+async fn until_it_runs(address: &str) {
+    let look = || async {
+        let mut stream = tokio::net::TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        let request = b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let mut answer = String::new();
+        let exchange = async {
+            stream.write_all(request).await?;
+            stream.read_to_string(&mut answer).await
+        };
+        exchange.await.map_err(|error| error.to_string())?;
+        if answer.contains("verify keys") && !answer.contains("\"start\"") { Ok(()) } else { Err(answer) }
+    };
+    eventually("the process runs", look).await;
 }
 
 #[tokio::test]
@@ -107,7 +120,7 @@ async fn a_signal_drains_and_a_second_one_ends_at_once() {
     let mut settings = settings(&system, &address, &folder);
     settings.push(("lifecycle.drain", "2s"));
     let child = service(&settings, &["serve"]).spawn().expect("it starts");
-    until_it_listens(&address).await;
+    until_it_runs(&address).await;
     let output = run(service(&[], &["health", "--address", &address, "--service", "liveness"])).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     signal(&child, nix::sys::signal::Signal::SIGTERM);
@@ -117,7 +130,7 @@ async fn a_signal_drains_and_a_second_one_ends_at_once() {
 
     settings.push(("lifecycle.drain", "10m"));
     let child = service(&settings, &["serve"]).spawn().expect("it starts");
-    until_it_listens(&address).await;
+    until_it_runs(&address).await;
     signal(&child, nix::sys::signal::Signal::SIGINT);
     eventually("the admin port is closed or draining", || async {
         let output = run(service(&[], &["health", "--address", &address, "--service", "liveness"])).await;
@@ -141,7 +154,7 @@ async fn traces_go_to_the_collector_and_log_lines_are_json() {
     let mut settings = settings(&system, &address, &folder);
     settings.extend([("telemetry.otlp_url", collector.as_str()), ("telemetry.format", "json"), ("lifecycle.drain", "1s")]);
     let child = service(&settings, &["serve"]).spawn().expect("it starts");
-    until_it_listens(&address).await;
+    until_it_runs(&address).await;
     signal(&child, nix::sys::signal::Signal::SIGTERM);
     let (_, log) = ended(child).await;
     let first = log.lines().find(|line| line.starts_with('{')).expect("the log is on stdout");

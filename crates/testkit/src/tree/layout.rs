@@ -97,7 +97,7 @@ pub(super) fn tests(workspace: &Workspace) -> Vec<Violation> {
 /// Migrations are numbered from 0001 without a gap.
 pub(super) fn migrations(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for of in &workspace.crates {
+    for of in workspace.service_crates() {
         let folder = of.folder.join("migrations");
         for (index, path) in list(&workspace.root.join(&folder)).iter().enumerate() {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
