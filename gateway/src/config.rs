@@ -7,45 +7,45 @@ use serde::{Deserialize, Serialize};
 /// Settings of the edge.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Address of the public port: REST, gRPC, uploads and the API page, HTTP/1.1 and HTTP/2 without TLS.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Longest JSON body and longest answer message.
-    pub body_max: Size,
+    pub(crate) body_max: Size,
     /// Longest upload that is announced to tus clients; the file service's own limit holds in any case.
-    pub upload_max: Size,
+    pub(crate) upload_max: Size,
     /// Time of a unary call when the caller names none.
     #[serde(with = "chassis::duration")]
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
     /// The most that a caller may ask for.
     #[serde(with = "chassis::duration")]
-    pub deadline_max: Duration,
+    pub(crate) deadline_max: Duration,
     /// Longest wait for the next piece of a request body.
     #[serde(with = "chassis::duration")]
-    pub body_idle: Duration,
+    pub(crate) body_idle: Duration,
     /// Time to send the request's head.
     #[serde(with = "chassis::duration")]
-    pub head_timeout: Duration,
+    pub(crate) head_timeout: Duration,
     /// Connections open at the same time; one more waits.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Requests at work at the same time; one more is answered 503.
-    pub requests: usize,
+    pub(crate) requests: usize,
     /// Proxies in front of the edge whose `X-Forwarded-For` is believed: how many of its last entries they wrote.
-    pub trusted_hops: usize,
+    pub(crate) trusted_hops: usize,
     /// Origins of browsers that may call (`https://app.example`); exact, none by default.
-    pub cors_origins: Vec<String>,
+    pub(crate) cors_origins: Vec<String>,
     /// Serve grpc.reflection.v1 and v1alpha.
-    pub reflection: bool,
+    pub(crate) reflection: bool,
     /// Requests per second of one network address, before a credential is looked at.
-    pub rate_address: u32,
+    pub(crate) rate_address: u32,
     /// Reads per second of one caller.
-    pub rate_read: u32,
+    pub(crate) rate_read: u32,
     /// Writes per second of one caller.
-    pub rate_write: u32,
+    pub(crate) rate_write: u32,
     /// Expensive calls per second of one caller.
-    pub rate_heavy: u32,
+    pub(crate) rate_heavy: u32,
     /// Calls per minute of one network address that test a credential.
-    pub rate_credential: u32,
+    pub(crate) rate_credential: u32,
 }
 
 impl Default for Config {

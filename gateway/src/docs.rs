@@ -52,13 +52,7 @@ impl Page {
 impl Docs {
     /// Renders the document once.
     pub(crate) fn new(contract: &Contract, public_url: &str) -> Self {
-        let info = Info {
-            title: "WorkOS platform".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            description: "Identity, documents, files, workflows, search and notifications. The same methods are served as native gRPC.".to_owned(),
-            server: public_url.to_owned(),
-        };
-        let document = Bytes::from(document(contract, &info, &access).to_string());
+        let document = Bytes::from(openapi(contract, public_url).to_string());
         let mut etag = String::from("\"");
         for byte in &Sha256::digest(&document)[..12] {
             let _ = write!(etag, "{byte:02x}");
@@ -66,6 +60,17 @@ impl Docs {
         etag.push('"');
         Self { document, etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"0\"")) }
     }
+}
+
+/// The document.
+pub(crate) fn openapi(contract: &Contract, public_url: &str) -> serde_json::Value {
+    let info = Info {
+        title: "WorkOS platform".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        description: "Identity, documents, files, workflows, search and notifications. The same methods are served as native gRPC.".to_owned(),
+        server: public_url.to_owned(),
+    };
+    document(contract, &info, &access)
 }
 
 fn access(rpc: &str) -> Access {

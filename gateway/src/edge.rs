@@ -2,7 +2,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use api::{CallContext, Clock, Ids};
+use api::{CallContext, Ids};
 use cache::Cache;
 use chassis::{Awaited, BootError, Kit};
 use mesh::client::Mesh;
@@ -37,17 +37,20 @@ pub(crate) struct Edge {
     pub(crate) public_url: String,
     /// Source of request ids.
     pub(crate) ids: Ids,
-    /// Time of day.
-    pub(crate) clock: Clock,
+}
+
+/// Compiles the contract.
+pub(crate) fn compile() -> Result<Contract, BootError> {
+    transcode::compile(proto::CONTRACT, &transcode::Options::default()).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        anyhow!("the contract cannot be served:\n{}", lines.join("\n"))
+    })
 }
 
 impl Edge {
     /// Compiles the contract; a conflict in it stops the start and names the rules.
     pub(crate) fn new(kit: &Kit, config: Config) -> Result<Self, BootError> {
-        let contract = transcode::compile(proto::CONTRACT, &transcode::Options::default()).map_err(|errors| {
-            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            anyhow!("the contract cannot be served:\n{}", lines.join("\n"))
-        })?;
+        let contract = compile()?;
         for warning in contract.warnings() {
             tracing::warn!(rpc = warning.rpc, rule = warning.rule, "contract deviates: {}", warning.text);
         }
@@ -62,7 +65,6 @@ impl Edge {
             cache: kit.cache(),
             public_url,
             ids: kit.ids(),
-            clock: kit.clock(),
             config,
         })
     }

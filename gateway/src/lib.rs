@@ -35,6 +35,14 @@ use crate::{config::Config, edge::Edge};
 /// The edge as a workload.
 pub const SERVICE: ServiceSpec = ServiceSpec::new("gateway", boot).config::<Config>();
 
+/// The OpenAPI document as the edge serves it. `public_url` becomes the server's address; empty means relative.
+///
+/// # Errors
+/// The contract cannot be served; the text names every rule at fault.
+pub fn openapi(public_url: &str) -> Result<serde_json::Value, BootError> {
+    Ok(docs::openapi(&edge::compile()?, public_url))
+}
+
 fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
     Box::pin(async move {
         let config: Config = kit.config()?;

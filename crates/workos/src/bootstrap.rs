@@ -1,5 +1,5 @@
 //! `workos admin bootstrap`: the one-time code for the first owner. It is printed on this terminal only, never in a log.
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chassis::{Config, Options};
 use http::Method;
 use serde_json::json;
@@ -20,6 +20,9 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
     let Command::Bootstrap = command;
     let mut config = Config::load(options)?;
+    if config.platform.data_dir == Config::defaults()?.platform.data_dir {
+        config.set("data_dir", running::root().join("data"))?;
+    }
     if let Some(addresses) = engines::Addresses::of_running(&running::root()) {
         config.set("engines.postgres.url", &addresses.postgres)?;
         config.set("engines.postgres.admin_url", &addresses.postgres)?;
@@ -30,9 +33,13 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Makes a new code; the ones before it are void.
+/// Makes a new code.
 pub(crate) async fn new_code(config: &Config) -> Result<String> {
-    auth::bootstrap_code(config).await
+    let platform = &config.platform;
+    let password = chassis::engine_password(config, chassis::Engine::Postgres, "auth")?;
+    let db = db::Db::connect(&db::Settings::new(platform.engines.postgres.url.reveal(), "auth", password)).await?;
+    let link = auth::bootstrap_code(&db, &api::Clock::default(), &platform.data_dir.join("auth"), &platform.public_url).await?;
+    auth::code_of_link(&link).map(str::to_owned).context("the bootstrap link holds no code")
 }
 
 /// Whether the platform at `gateway` has its first owner; an error when nobody answers there.

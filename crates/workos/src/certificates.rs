@@ -8,7 +8,9 @@ use crate::{services::SERVICES, terminal};
 /// Writes what is missing; a valid CA is kept, so that running it again does not break running services.
 pub(crate) fn write(dir: &Path) -> Result<()> {
     let names: Vec<_> = SERVICES.iter().map(|spec| spec.name()).collect();
-    mesh::tls::certificates(dir, &names)?;
+    let mesh = mesh::Settings::default();
+    let trust = mesh::identity::Trust::new(&mesh.trust_domain, &mesh.namespace);
+    mesh::tls::certificates(dir, &names, &trust, api::Clock::default().now())?;
     terminal::line(format!("{}: ca.pem, and a certificate and key for {}", dir.display(), names.join(", ")));
     terminal::line("For development only. Use: WORKOS__MESH__CERTIFICATES=DIR workos-document serve");
     Ok(())

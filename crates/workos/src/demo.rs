@@ -5,7 +5,7 @@
 //! is started for the demo and stopped after it.
 pub(crate) mod http;
 mod import;
-mod people;
+pub(crate) mod people;
 mod scan;
 mod story;
 
@@ -24,7 +24,7 @@ use crate::{
     terminal,
 };
 use import::{Imported, Importer};
-use people::{Cast, SignedIn};
+use people::SignedIn;
 use scan::{Item, Scan};
 use story::Story;
 

@@ -11,6 +11,8 @@ mod up;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Result;
+use chassis::{Config, block_on, outcome};
 use clap::{Parser, Subcommand};
 
 /// The WorkOS platform: six services and an edge in one binary.
@@ -35,10 +37,9 @@ enum Command {
     /// Bring the database schemas of the services up to date
     Migrate,
     /// Look at the configuration: `check`, `print` or `default`
-    #[command(subcommand)]
     Config(chassis::ConfigCommand),
-    /// Ask a running process whether it is ready (exit code 0) or not (1)
-    Health(chassis::HealthArguments),
+    /// Ask a running process for its health
+    Health(chassis::HealthCommand),
     /// Tell the whole story on a folder of real files
     Demo(demo::Arguments),
     /// Sign in and print an access token for curl
@@ -60,20 +61,30 @@ fn main() -> ExitCode {
     engines::guard::main_if_asked();
     let Arguments { command, options } = Arguments::parse();
     match command {
-        Command::Up(arguments) => chassis::run(async move { up::run(&arguments, &options).await }),
-        Command::Serve { services } => match chosen(&services) {
-            Ok(specs) => chassis::serve(&specs, &options),
-            Err(unknown) => fail(&unknown),
+        Command::Up(arguments) => block_on(async move { outcome(up::run(&arguments, &options).await) }),
+        Command::Serve { services } => match (chosen(&services), Config::load(&options)) {
+            (Ok(specs), Ok(config)) => block_on(async move { chassis::serve(&specs, config).await }),
+            (Err(unknown), _) => fail(&unknown),
+            (_, Err(error)) => outcome(Err(error.into())),
         },
-        Command::Migrate => chassis::migrate(&services::SERVICES, &options),
-        Command::Config(command) => command.run(&services::SERVICES, &options),
-        Command::Health(arguments) => arguments.run(&options),
-        Command::Demo(arguments) => chassis::run(async move { demo::run(&arguments, &options).await.map(|()| ExitCode::SUCCESS) }),
-        Command::Login(arguments) => chassis::run(async move { login::run(&arguments).await.map(|()| ExitCode::SUCCESS) }),
-        Command::Contract(command) => chassis::run(async move { contract::run(&command).map(|()| ExitCode::SUCCESS) }),
-        Command::Certificates { dir } => chassis::run(async move { certificates::write(&dir).map(|()| ExitCode::SUCCESS) }),
-        Command::Admin(command) => chassis::run(async move { bootstrap::run(&command, &options).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Migrate => block_on(async move { outcome(migrate(&options).await) }),
+        Command::Config(command) => match Config::load(&options) {
+            Ok(config) => chassis::config_command(&command, &services::SERVICES, &config),
+            Err(error) => outcome(Err(error.into())),
+        },
+        Command::Health(command) => block_on(async move { chassis::health(command).await }),
+        Command::Demo(arguments) => block_on(async move { outcome(demo::run(&arguments, &options).await) }),
+        Command::Login(arguments) => block_on(async move { outcome(login::run(&arguments).await) }),
+        Command::Contract(command) => outcome(contract::run(&command)),
+        Command::Certificates { dir } => outcome(certificates::write(&dir)),
+        Command::Admin(command) => block_on(async move { outcome(bootstrap::run(&command, &options).await) }),
     }
+}
+
+async fn migrate(options: &chassis::Options) -> Result<()> {
+    let applied = chassis::migrate(&services::SERVICES, &Config::load(options)?).await?;
+    terminal::line(format!("{} migrations applied; every schema is up to date", applied.len()));
+    Ok(())
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static chassis::ServiceSpec>, String> {

@@ -105,6 +105,7 @@ impl Running {
             Self::Started(platform, _) => platform.bootstrap_code().await,
             Self::Found(_, config) => {
                 let mut config = Config::clone(config);
+                config.set("data_dir", root.join("data"))?;
                 if let Some(addresses) = engines::Addresses::of_running(root) {
                     config.set("engines.postgres.url", &addresses.postgres)?;
                     config.set("engines.postgres.admin_url", &addresses.postgres)?;

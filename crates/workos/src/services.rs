@@ -3,12 +3,4 @@
 use chassis::ServiceSpec;
 
 /// The services and the edge.
-pub(crate) const SERVICES: [&ServiceSpec; 7] = [
-    &auth::SERVICE,
-    &document::SERVICE,
-    &file::SERVICE,
-    &workflow::SERVICE,
-    &search::SERVICE,
-    &notification::SERVICE,
-    &gateway::SERVICE,
-];
+pub(crate) const SERVICES: [&ServiceSpec; 3] = [&auth::SERVICE, &document::SERVICE, &gateway::SERVICE];

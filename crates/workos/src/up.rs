@@ -5,7 +5,6 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::Arc,
     time::Instant,
 };
@@ -33,7 +32,7 @@ pub(crate) struct Platform {
 }
 
 /// Starts everything, waits for a signal, stops everything.
-pub(crate) async fn run(arguments: &Arguments, options: &Options) -> Result<ExitCode> {
+pub(crate) async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let mut signals = Signals::take()?;
     let begin = Instant::now();
     let starting = Platform::start(options, arguments.quiet);
@@ -41,7 +40,7 @@ pub(crate) async fn run(arguments: &Arguments, options: &Options) -> Result<Exit
         platform = starting => platform?,
         signal = signals.next() => {
             terminal::note(format!("{signal}: stopped before the platform was ready"));
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
     };
     if !arguments.quiet {
@@ -61,7 +60,7 @@ pub(crate) async fn run(arguments: &Arguments, options: &Options) -> Result<Exit
         () = signals.end_on_next() => {}
     }
     match failure {
-        None => Ok(ExitCode::SUCCESS),
+        None => Ok(()),
         Some(reason) => Err(anyhow::anyhow!(reason)),
     }
 }
@@ -71,6 +70,10 @@ impl Platform {
     pub(crate) async fn start(options: &Options, quiet: bool) -> Result<Self> {
         let mut config = Config::load(options)?;
         let root = running::root();
+        if config.platform.data_dir == Config::defaults()?.platform.data_dir {
+            // The default is relative to the folder of the project, not to the current one.
+            config.set("data_dir", root.join("data"))?;
+        }
         let settings = settings(&config, &root);
         let engines = Engines::start(settings, move |progress: Progress| show(&progress, quiet)).await?;
         match Self::start_host(&mut config, engines.addresses()).await {
@@ -92,7 +95,7 @@ impl Platform {
         config.set("engines.redis.url", &addresses.redis)?;
         config.set("engines.nats.url", &addresses.nats)?;
         config.set("engines.temporal.url", &addresses.temporal)?;
-        chassis::migrate_schemas(&SERVICES, config).await.context("migrate the database")?;
+        chassis::migrate(&SERVICES, config).await.context("migrate the database")?;
         let users = addresses.nats_users.clone();
         let parts = Parts { nats: (!users.is_empty()).then(|| nats_sign_in(users)), ..Parts::default() };
         let host = Host::start(&SERVICES, config.clone(), parts).await?;

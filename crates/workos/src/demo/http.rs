@@ -31,7 +31,7 @@ pub(crate) struct Http {
 }
 
 /// One call: a kind for the curl lines, method, path with query, and what it carries.
-pub(crate) struct Call<'a> {
+pub(crate) struct Call {
     /// Kind of call; the first of each is shown.
     pub(crate) kind: &'static str,
     /// HTTP method.
@@ -39,22 +39,22 @@ pub(crate) struct Call<'a> {
     /// Path and query.
     pub(crate) path: String,
     /// Access token.
-    pub(crate) token: Option<&'a str>,
+    pub(crate) token: Option<String>,
     /// Further headers.
     pub(crate) headers: Vec<(&'static str, String)>,
     /// Content type and body.
     pub(crate) body: Option<(&'static str, Bytes)>,
 }
 
-impl<'a> Call<'a> {
+impl Call {
     /// A call without a body.
     pub(crate) fn new(kind: &'static str, method: Method, path: impl Into<String>) -> Self {
         Self { kind, method, path: path.into(), token: None, headers: Vec::new(), body: None }
     }
 
     /// With an access token.
-    pub(crate) fn token(mut self, token: &'a str) -> Self {
-        self.token = Some(token);
+    pub(crate) fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
         self
     }
 
@@ -132,7 +132,7 @@ impl Http {
     }
 
     /// Sends a call and reads the answer, trying again while the platform is away or busy.
-    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Answer> {
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer> {
         self.show(&call);
         let mut last = String::new();
         for attempt in 0..TRIES {
@@ -154,22 +154,22 @@ impl Http {
     }
 
     /// Sends a call once and gives the answer with its body still to be read.
-    pub(crate) async fn stream(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
+    pub(crate) async fn stream(&self, call: &Call) -> Result<Response<Incoming>> {
         self.show(call);
         self.client.request(self.request(call)?).await.with_context(|| format!("{} {}", call.method, call.path))
     }
 
     /// Sends a call once and reads the answer.
-    pub(crate) async fn once(&self, call: &Call<'_>) -> Result<Answer> {
+    pub(crate) async fn once(&self, call: &Call) -> Result<Answer> {
         let response = self.client.request(self.request(call)?).await.context("the gateway does not answer")?;
         let (parts, body) = response.into_parts();
         let body = tokio::time::timeout(Duration::from_secs(60), body.collect()).await.context("the answer takes too long")??.to_bytes();
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
-    fn request(&self, call: &Call<'_>) -> Result<Request<Body>> {
+    fn request(&self, call: &Call) -> Result<Request<Body>> {
         let mut request = Request::builder().method(&call.method).uri(format!("{}{}", self.base, call.path));
-        if let Some(token) = call.token {
+        if let Some(token) = &call.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         for (name, value) in &call.headers {
@@ -184,7 +184,7 @@ impl Http {
     }
 
     /// Prints the first call of each kind as a curl line.
-    fn show(&self, call: &Call<'_>) {
+    fn show(&self, call: &Call) {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if shown.insert(call.kind) {
@@ -194,7 +194,7 @@ impl Http {
 }
 
 /// The call as a curl line; token and secrets stand as shell variables.
-fn curl(base: &str, call: &Call<'_>) -> String {
+fn curl(base: &str, call: &Call) -> String {
     let mut text = String::from("curl -sS");
     if call.method != Method::GET {
         text.push_str(&format!(" -X {}", call.method));

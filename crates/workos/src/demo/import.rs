@@ -109,7 +109,7 @@ impl Importer<'_> {
             let body = json!({"displayName": display_name, "parentFolder": parent});
             let request = request_id(self.namespace, &format!("folder {} {display_name}", folder.id));
             let path = format!("/v1/{}/folders?folderId={}&requestId={request}", self.organization, folder.id);
-            let call = Call::new("create a folder", Method::POST, path).token(&self.owner.token().await?).json(&body);
+            let call = Call::new("create a folder", Method::POST, path).token(self.owner.token().await?).json(&body);
             let answer = self.http.send(call).await?;
             match answer.reason().as_str() {
                 "FOLDER_EXISTS" => continue,
@@ -132,7 +132,7 @@ impl Importer<'_> {
         let digest = Sha256::digest(document.to_string().as_bytes());
         let request = Id::derive(item.id, &digest).uuid();
         let path = format!("/v1/{}/documents?documentId={}&requestId={request}", self.organization, item.id);
-        let call = Call::new("create a document", Method::POST, path).token(&self.owner.token().await?).json(&document);
+        let call = Call::new("create a document", Method::POST, path).token(self.owner.token().await?).json(&document);
         let answer = self.http.send(call).await?;
         if answer.reason() == "RESOURCE_EXISTS" {
             return self.refresh(item, &document, updated).await;
@@ -192,7 +192,7 @@ impl Importer<'_> {
         let request = request_id(self.namespace, &format!("upload {}", item.id));
         let path = format!("/v1/{}/uploads?uploadId={}&requestId={request}", self.organization, item.id);
         let body = json!({"lengthBytes": item.size.to_string(), "displayName": item.title, "mediaType": item.media_type});
-        let call = Call::new("begin an upload", Method::POST, path).token(&self.owner.token().await?).json(&body);
+        let call = Call::new("begin an upload", Method::POST, path).token(self.owner.token().await?).json(&body);
         let answer = self.http.send(call).await?;
         if answer.reason() == "RESOURCE_EXISTS" {
             return Ok(());

@@ -184,7 +184,7 @@ async fn add_members(http: &Http, cast: &mut Cast) -> Result<()> {
         let path = format!("/v1/{organization}/users?userId={id}&requestId={}", request_id(namespace, &person.email));
         // The password travels in the body, not in the address: the whole request is the body here.
         let body = json!({"user": body, "password": person.password});
-        let call = Call::new("create a member without a role", Method::POST, path).token(&owner.token().await?).json(&body);
+        let call = Call::new("create a member without a role", Method::POST, path).token(owner.token().await?).json(&body);
         let answer = http.send(call).await?;
         if answer.status != http::StatusCode::CONFLICT {
             answer.success("create user")?;

@@ -94,7 +94,7 @@ fn add_file(scan: &mut Scan, namespace: Id, path: &Path, relative: &Path, folder
     let (size, text) = kind;
     let item = Item {
         path: path.to_owned(),
-        id: Id::derive(namespace, &[if text { b"document:" } else { b"file:" }, relative.as_os_str().as_bytes()].concat()),
+        id: Id::derive(namespace, &[if text { b"document:".as_slice() } else { b"file:" }, relative.as_os_str().as_bytes()].concat()),
         folder,
         title: cleaned(relative.as_os_str().as_bytes(), if text { 1024 } else { 240 }),
         size,

@@ -66,7 +66,7 @@ impl Story<'_> {
             self.http.send(call).await?.success("update document")?;
         }
         let call = Call::new("list revisions", Method::GET, format!("/v1/{name}/revisions?pageSize=5"));
-        let answer = self.http.send(call.token(&self.owner().await?)).await?.success("list revisions")?;
+        let answer = self.http.send(call.token(self.owner().await?)).await?.success("list revisions")?;
         let mut rows = Vec::new();
         for revision in answer["revisions"].as_array().into_iter().flatten() {
             let number = revision["name"].as_str().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
@@ -83,7 +83,7 @@ impl Story<'_> {
         let bar = terminal::progress(0, "indexing");
         loop {
             let call = Call::new("ask how far the index is", Method::GET, path.clone());
-            let state = self.http.send(call.token(&self.owner().await?)).await?.success("search index")?;
+            let state = self.http.send(call.token(self.owner().await?)).await?.success("search index")?;
             let pending = number(&state["pendingCount"]);
             if pending == 0 {
                 bar.finish_and_clear();
@@ -103,7 +103,7 @@ impl Story<'_> {
         let word = self.word().await?;
         terminal::heading(&format!("Search for {word:?}"));
         let call = Call::new("search", Method::GET, search_path(&self.cast.organization(), &word));
-        let answer = self.http.send(call.token(&self.owner().await?)).await?.success("search")?;
+        let answer = self.http.send(call.token(self.owner().await?)).await?.success("search")?;
         terminal::line(format!("  {} results", text(&answer["total"]["value"])));
         for result in answer["results"].as_array().into_iter().flatten() {
             terminal::line(format!("  {}  {}", text(&result["title"]), terminal::dim(&text(&result["name"]))));
@@ -122,7 +122,7 @@ impl Story<'_> {
     /// A word of the document's text that is worth searching for.
     async fn word(&self) -> Result<String> {
         let path = format!("/v1/{}", self.document());
-        let document = self.http.send(Call::new("get a document", Method::GET, path).token(&self.owner().await?)).await?.success("document")?;
+        let document = self.http.send(Call::new("get a document", Method::GET, path).token(self.owner().await?)).await?.success("document")?;
         let text = document["content"]["text"].as_str().unwrap_or_default();
         let words = text.split(|letter: char| !letter.is_alphabetic());
         Ok(words.filter(|word| (6..20).contains(&word.len())).max_by_key(|word| word.len()).unwrap_or("demo").to_lowercase())
@@ -160,7 +160,7 @@ impl Story<'_> {
         let name = format!("{}/runs/{run_id}", self.cast.organization());
         let body = json!({"documentApproval": {"document": self.document(), "approvers": [self.cast.people[1].user()], "rule": "ANY"}});
         let path = format!("/v1/{}/runs?runId={run_id}&requestId={}", self.cast.organization(), self.request("run"));
-        let call = Call::new("start an approval", Method::POST, path).token(&self.owner().await?).json(&body);
+        let call = Call::new("start an approval", Method::POST, path).token(self.owner().await?).json(&body);
         self.http.send(call).await?.success("start run")?;
         let (token, person) = self.member(1).await?;
         let task = self.open_task(&token, &name).await?;
