@@ -60,7 +60,11 @@ impl Db {
         });
         let soon = tokio::time::Instant::now() + Duration::from_millis(500);
         if let Err(error) = pool.lease(Some(soon)).await {
-            tracing::warn!(service = settings.service, error = %error, "database not reached yet");
+            tracing::warn!(
+                service = settings.service,
+                error = crate::error::describe(&error),
+                "database not reached yet"
+            );
         }
         Ok(Self { pool, relay, shared })
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod faults;
 mod idempotency;
+mod keeping;
 mod migrate;
 mod once;
 mod outbox;

@@ -103,3 +103,29 @@ async fn a_probe_tells_running_from_away() {
     let error = db::probe("postgres://u:p@127.0.0.1:1/d").await.expect_err("nobody listens there");
     assert!(matches!(error.kind(), Kind::Unavailable), "{error:?}");
 }
+
+#[tokio::test]
+async fn migrating_needs_no_superuser() {
+    let elsewhere = Some("unused".to_owned());
+    let one = engines::Settings {
+        mode: engines::Mode::Test,
+        redis_url: elsewhere.clone(),
+        nats_url: elsewhere.clone(),
+        temporal_url: elsewhere,
+        ..engines::Settings::default()
+    };
+    // Roles belong to the whole server, so this needs one where nobody has made them yet.
+    let engines = engines::Engines::start(one, |_| {}).await.expect("PostgreSQL starts");
+    let superuser = engines.addresses().postgres.clone();
+    let client = admin(&superuser).await;
+    let boss = "create role boss login createrole password 'boss'";
+    client.client.batch_execute(boss).await.expect("the superuser may");
+    client.client.batch_execute("create database shop owner boss").await.expect("the superuser may");
+    let (_, host) = superuser.rsplit_once('@').expect("the URL has a user");
+    let url = format!("postgres://boss:boss@{}", host.replace("/postgres", "/shop"));
+    migrate(&url, &[SHELF], &passwords()).await.expect("it may create roles and owns the database");
+    assert_eq!(migrate(&url, &[TWO], &passwords()).await.expect("and again").len(), 1);
+    let db = Db::connect(&Settings::new(&url, "shelf", PASSWORD)).await.expect("the settings are right");
+    db.check_schema(&TWO).await.expect("it is migrated");
+    engines.stop().await;
+}
