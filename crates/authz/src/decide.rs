@@ -30,13 +30,20 @@ pub(crate) enum Outcome {
     Undecidable,
 }
 
-/// Limits of one run: a net under the gate. Less time would refuse good tokens on a busy machine.
+/// Limits of one run: a net under the gate, which bounds the work to some 25 ms for the worst block that passes. The time is
+/// measured by the clock on the wall, so a limit near that would refuse good tokens on a busy machine.
 pub(crate) fn limits() -> AuthorizerLimits {
-    AuthorizerLimits { max_facts: 256, max_iterations: 8, max_time: Duration::from_millis(100) }
+    AuthorizerLimits { max_facts: 256, max_iterations: 8, max_time: Duration::from_secs(1) }
 }
 
 /// Decides a method that asks for a permission.
-pub(crate) fn permission(verified: &Verified, call: &Incoming<'_>, access: &Access, permission: &str, now: i64) -> Outcome {
+pub(crate) fn permission(
+    verified: &Verified,
+    call: &Incoming<'_>,
+    access: &Access,
+    permission: &str,
+    now: i64,
+) -> Outcome {
     let tenant = verified.claims.tenant.as_deref().unwrap_or_default();
     let named = call.resource.and_then(organization_of).map(|organization| organization.to_string());
     let mut run = Run::begin(&DECISIONS.permission, call, now);
@@ -117,10 +124,12 @@ impl Run {
             Ok(0) => Outcome::Granted,
             Ok(_) => Outcome::Undecided,
             Err(error::Token::RunLimit(_)) => Outcome::Undecidable,
-            Err(error::Token::FailedLogic(error::Logic::Unauthorized { checks, .. } | error::Logic::NoMatchingPolicy { checks })) => {
-                let ended = checks.iter().any(|check| {
-                    matches!(check, error::FailedCheck::Block(check) if check.rule.starts_with(TIME_CHECK))
-                });
+            Err(error::Token::FailedLogic(
+                error::Logic::Unauthorized { checks, .. } | error::Logic::NoMatchingPolicy { checks },
+            )) => {
+                let ended = checks.iter().any(
+                    |check| matches!(check, error::FailedCheck::Block(check) if check.rule.starts_with(TIME_CHECK)),
+                );
                 if ended { Outcome::Expired } else { Outcome::Denied }
             }
             Err(_) => Outcome::Denied,

@@ -33,7 +33,12 @@ impl Narrowing {
     }
 
     /// The token for one call.
-    pub(crate) fn narrow(&self, token: &Bytes, method: &'static Method, resource: Option<&str>) -> Result<Bytes, Error> {
+    pub(crate) fn narrow(
+        &self,
+        token: &Bytes,
+        method: &'static Method,
+        resource: Option<&str>,
+    ) -> Result<Bytes, Error> {
         let access = method.access.as_ref().ok_or_else(Error::denied)?;
         let leaf = access.closure.len() <= 1;
         let resource = resource.filter(|_| leaf);

@@ -177,9 +177,20 @@ impl Inner {
             None => (Subject::Workload(peer.clone()), None),
         };
         context.actor = actor(&subject);
-        let (role, acting) = verified.as_deref().map_or((None, None), |verified| (verified.claims.role, verified.claims.acting.clone()));
+        let (role, acting) =
+            verified.as_deref().map_or((None, None), |verified| (verified.claims.role, verified.claims.acting.clone()));
         let (organization, token) = (named.or(of_token), token.filter(|_| verified.is_some()));
-        Ok(Caller::seal(Parts { subject, organization, role, decision: Decision::Granted, peer, session, acting, token, context }))
+        Ok(Caller::seal(Parts {
+            subject,
+            organization,
+            role,
+            decision: Decision::Granted,
+            peer,
+            session,
+            acting,
+            token,
+            context,
+        }))
     }
 
     /// Gate, cache, keys and revocations, signatures on a miss.
@@ -216,7 +227,8 @@ impl Inner {
     }
 
     fn check_signatures(&self, bytes: &Bytes) -> Result<Verified, Error> {
-        let token = Biscuit::from(bytes, Provider(&self.keys)).map_err(|error| invalid("signature").caused_by(error))?;
+        let token =
+            Biscuit::from(bytes, Provider(&self.keys)).map_err(|error| invalid("signature").caused_by(error))?;
         let key_id = token.root_key_id().ok_or_else(|| invalid("key"))?;
         let claims = vocabulary::claims(&token, key_id).ok_or_else(|| invalid("claims"))?;
         Ok(Verified { token, claims, key_id })
@@ -253,13 +265,28 @@ fn decided(outcome: Outcome, access: &Access) -> Result<Decision, Error> {
     }
 }
 
-fn seal(call: Incoming<'_>, found: Option<&Verified>, token: Option<Bytes>, decision: Decision) -> Result<Caller, Error> {
+fn seal(
+    call: Incoming<'_>,
+    found: Option<&Verified>,
+    token: Option<Bytes>,
+    decision: Decision,
+) -> Result<Caller, Error> {
     let peer = call.peer.name().to_owned();
     let mut context = call.context;
     let Some(verified) = found else {
         let subject = Subject::Anonymous;
         let (organization, role, session, acting, token) = (None, None, None, None, None);
-        return Ok(Caller::seal(Parts { subject, organization, role, decision, peer, session, acting, token, context }));
+        return Ok(Caller::seal(Parts {
+            subject,
+            organization,
+            role,
+            decision,
+            peer,
+            session,
+            acting,
+            token,
+            context,
+        }));
     };
     let (user, organization, session) = ids(&verified.claims)?;
     let subject = Subject::User(user);

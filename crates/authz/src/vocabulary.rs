@@ -159,7 +159,8 @@ struct Questions {
 }
 
 static QUESTIONS: LazyLock<Questions> = LazyLock::new(|| {
-    let rule = |source: &'static str| Rule::try_from(source).expect("constant Datalog of this file parses, as its test shows");
+    let rule =
+        |source: &'static str| Rule::try_from(source).expect("constant Datalog of this file parses, as its test shows");
     Questions {
         sub: rule(r#"data($id) <- sub("user", $id)"#),
         tenant: rule("data($id) <- tenant($id)"),

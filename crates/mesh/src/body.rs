@@ -116,7 +116,9 @@ impl HttpBody for Watched {
         let span = this.measure.span().clone();
         let _entered = span.enter();
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(context)));
-        let Ok(polled) = polled else { return this.cut(Error::fault("a fault on our side; it is logged under the request id")) };
+        let Ok(polled) = polled else {
+            return this.cut(Error::fault("a fault on our side; it is logged under the request id"));
+        };
         match ready!(polled) {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {

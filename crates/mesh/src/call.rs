@@ -62,7 +62,12 @@ pub struct Incoming<'a> {
 
 impl fmt::Debug for Incoming<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Incoming").field("method", &self.method.rpc).field("peer", self.peer).field("resource", &self.resource).finish_non_exhaustive()
+        formatter
+            .debug_struct("Incoming")
+            .field("method", &self.method.rpc)
+            .field("peer", self.peer)
+            .field("resource", &self.resource)
+            .finish_non_exhaustive()
     }
 }
 

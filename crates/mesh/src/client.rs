@@ -110,7 +110,12 @@ impl Mesh {
     /// A channel to a service for one call or several calls of one context.
     #[must_use]
     pub fn channel(&self, service: &str, credentials: Credentials, context: &CallContext) -> Channel {
-        Channel { inner: Arc::clone(&self.0), target: self.0.target(service), credentials, context: Arc::new(context.clone()) }
+        Channel {
+            inner: Arc::clone(&self.0),
+            target: self.0.target(service),
+            credentials,
+            context: Arc::new(context.clone()),
+        }
     }
 
     /// A channel that calls on in the name of a caller, within his deadline and under his request id.
@@ -135,7 +140,11 @@ impl Mesh {
 
 impl fmt::Debug for Mesh {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Mesh").field("me", &self.0.me).field("transport", &self.0.transport).finish_non_exhaustive()
+        formatter
+            .debug_struct("Mesh")
+            .field("me", &self.0.me)
+            .field("transport", &self.0.transport)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,11 +155,15 @@ impl Inner {
             return Arc::clone(target);
         }
         let balance = match &self.transport {
-            Transport::Process(network) => Balance::fixed(service, [Address::Pipe(network.connector(service, &self.me))]),
+            Transport::Process(network) => {
+                Balance::fixed(service, [Address::Pipe(network.connector(service, &self.me))])
+            }
             Transport::Direct(identity) => {
                 Balance::resolved(service, self.settings.addresses_of(service), identity.clone(), self.trust.clone())
             }
-            Transport::Sidecar => Balance::fixed(service, self.settings.addresses_of(service).into_iter().map(Address::Name)),
+            Transport::Sidecar => {
+                Balance::fixed(service, self.settings.addresses_of(service).into_iter().map(Address::Name))
+            }
         };
         let target = Arc::new(Target { service: service.to_owned(), balance, budget: Budget::full() });
         targets.insert(service.to_owned(), Arc::clone(&target));
@@ -202,17 +215,21 @@ impl Channel {
         // 1. Observe is outermost: a call that never left is a failed call too.
         let mut measure = Measure::begin(self.inner.registry.of(method), span.clone());
         let mut held = None;
-        let layers =
-            panics::caught(
-                // 2. The deadline spans all tries and waits; what is left of it goes along with each try.
-                deadline::kept(deadline, async {
+        let layers = panics::caught(
+            // 2. The deadline spans all tries and waits; what is left of it goes along with each try.
+            deadline::kept(
+                deadline,
+                // Boxed: each layer above holds its inner future twice.
+                Box::pin(async {
                     // 3. Credentials before retry: a token is narrowed once per call, and never leaves as it is.
                     match self.ready(method, request).await {
                         // 4. Retry above balance: each try may go to another endpoint.
                         Ok(ready) => self.tried(method, ready, deadline, &mut held).await,
                         Err(error) => answer(error),
                     }
-                }));
+                }),
+            ),
+        );
         let response = layers.instrument(span).await;
         match response.extensions().get::<Status>().cloned().or_else(|| Status::from_header_map(response.headers())) {
             Some(status) => {
@@ -226,18 +243,30 @@ impl Channel {
     async fn ready(&self, method: Option<&'static Method>, request: Request<Body>) -> Result<Ready, Error> {
         match method {
             Some(method) => request::ready(&self.inner, method, request, &self.credentials, &self.context).await,
-            None if crate::server::is_beside(request.uri().path()) => request::beside(&self.inner, request, &self.context),
-            None => Err(Error::new(Code::Unimplemented, CommonReason::MethodUnknown, "the contract has no such method")),
+            None if crate::server::is_beside(request.uri().path()) => {
+                request::beside(&self.inner, request, &self.context)
+            }
+            None => {
+                Err(Error::new(Code::Unimplemented, CommonReason::MethodUnknown, "the contract has no such method"))
+            }
         }
     }
 
-    async fn tried(&self, method: Option<&Method>, mut ready: Ready, deadline: Instant, held: &mut Option<Held>) -> Response<Body> {
+    async fn tried(
+        &self,
+        method: Option<&Method>,
+        mut ready: Ready,
+        deadline: Instant,
+        held: &mut Option<Held>,
+    ) -> Response<Body> {
         let (budget, retries) = (&self.target.budget, &self.inner.settings.retries);
         budget.earn(retries.budget_percent);
         let mut tries = 0;
         loop {
             tries += 1;
-            let Some(request) = ready.request(deadline) else { return answer(Error::fault("a stream can be sent only once")) };
+            let Some(request) = ready.request(deadline) else {
+                return answer(Error::fault("a stream can be sent only once"));
+            };
             let (response, unsent, asked) = match self.one_try(request).await {
                 Ok((response, flight)) => match refusal(&response) {
                     Some(asked) => (response, false, asked),

@@ -46,7 +46,8 @@ pub(crate) fn write(headers: &mut HeaderMap, left: Duration) {
 /// How long a call of this method may take, given what its caller asked for.
 pub(crate) fn allowed(deadlines: &Deadlines, method: Option<&Method>, asked: Option<Duration>) -> Duration {
     let streams = method.is_some_and(|method| !method.is_unary());
-    let (default, cap) = if streams { (deadlines.stream, deadlines.stream_max) } else { (deadlines.call, deadlines.call_max) };
+    let (default, cap) =
+        if streams { (deadlines.stream, deadlines.stream_max) } else { (deadlines.call, deadlines.call_max) };
     asked.unwrap_or(default.get()).min(cap.get())
 }
 

@@ -21,8 +21,6 @@ const PREFIX: usize = 5;
 pub(crate) struct First {
     /// The first message, decompressed; `None` when the body ended without one.
     pub(crate) message: Option<Bytes>,
-    /// The message came compressed.
-    pub(crate) compressed: bool,
     /// The body ended with this message: it can be sent again.
     pub(crate) whole: Option<Bytes>,
     /// The body as it came, for the handler.
@@ -68,10 +66,14 @@ pub(crate) async fn first(mut body: Body, limit: usize, to_the_end: bool) -> Res
         }
     }
     let bytes = if held.is_empty() { chunk } else { held.freeze() };
-    let (message, compressed) = message_of(&bytes, limit)?;
+    let message = message_of(&bytes, limit)?;
     let whole = (ended && trailers.is_none()).then(|| bytes.clone());
-    let body = Body::new(Replay { first: Some(bytes).filter(|bytes| !bytes.is_empty()), trailers, rest: (!ended).then_some(body) });
-    Ok(First { message, compressed, whole, body })
+    let body = Body::new(Replay {
+        first: Some(bytes).filter(|bytes| !bytes.is_empty()),
+        trailers,
+        rest: (!ended).then_some(body),
+    });
+    Ok(First { message, whole, body })
 }
 
 fn length_of(bytes: &[u8], limit: usize) -> Result<usize, Error> {
@@ -79,9 +81,9 @@ fn length_of(bytes: &[u8], limit: usize) -> Result<usize, Error> {
     if length > limit { Err(too_large(limit)) } else { Ok(length) }
 }
 
-fn message_of(bytes: &Bytes, limit: usize) -> Result<(Option<Bytes>, bool), Error> {
+fn message_of(bytes: &Bytes, limit: usize) -> Result<Option<Bytes>, Error> {
     if bytes.is_empty() {
-        return Ok((None, false));
+        return Ok(None);
     }
     if bytes.len() < PREFIX {
         return Err(broken("the request ends within a message"));
@@ -92,8 +94,8 @@ fn message_of(bytes: &Bytes, limit: usize) -> Result<(Option<Bytes>, bool), Erro
     }
     let message = bytes.slice(PREFIX..PREFIX + length);
     match bytes[0] {
-        0 => Ok((Some(message), false)),
-        1 => Ok((Some(unzipped(&message, limit)?), true)),
+        0 => Ok(Some(message)),
+        1 => unzipped(&message, limit).map(Some),
         _ => Err(broken("a message has an unknown flag")),
     }
 }
@@ -124,7 +126,8 @@ fn too_large(limit: usize) -> Error {
 }
 
 fn left(status: tonic::Status) -> Error {
-    Error::new(Code::Canceled, CommonReason::CallCanceled, "the caller went away before its request was complete").caused_by(status)
+    Error::new(Code::Canceled, CommonReason::CallCanceled, "the caller went away before its request was complete")
+        .caused_by(status)
 }
 
 /// A body whose beginning was read and is given again.
@@ -138,7 +141,10 @@ impl HttpBody for Replay {
     type Data = Bytes;
     type Error = tonic::Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
         if let Some(bytes) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
@@ -196,7 +202,7 @@ mod tests {
         let error = first(body(&zipped(&[0; 100_000])), 1024, true).await.err().expect("too large");
         assert_eq!(error.reason(), "MESSAGE_TOO_LARGE");
         let read = first(body(&zipped(b"abc")), 1024, true).await.expect("it is a message");
-        assert_eq!((read.message.as_deref(), read.compressed), (Some(&b"abc"[..]), true));
+        assert_eq!(read.message.as_deref(), Some(&b"abc"[..]));
     }
 
     #[tokio::test]

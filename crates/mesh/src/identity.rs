@@ -107,8 +107,12 @@ mod tests {
         assert_eq!(trust().forwarded(one), Peer::named("gateway"));
         let two = format!("URI=spiffe://workos.local/ns/workos/sa/auth,{one}");
         assert_eq!(trust().forwarded(&two), Peer::named("gateway"));
-        for bad in ["", "URI=spiffe://evil/ns/workos/sa/gateway", "Subject=\"URI=spiffe://workos.local/ns/workos/sa/gateway\"",
-            "URI=spiffe://workos.local/ns/workos/sa/a;URI=spiffe://workos.local/ns/workos/sa/b"] {
+        for bad in [
+            "",
+            "URI=spiffe://evil/ns/workos/sa/gateway",
+            "Subject=\"URI=spiffe://workos.local/ns/workos/sa/gateway\"",
+            "URI=spiffe://workos.local/ns/workos/sa/a;URI=spiffe://workos.local/ns/workos/sa/b",
+        ] {
             assert_eq!(trust().forwarded(bad), Peer::unknown(), "{bad}");
         }
     }

@@ -90,7 +90,7 @@ where
 
 /// Sets on a generated server what every server of the mesh has: the message limits and compression.
 ///
-/// ```ignore
+/// ```text
 /// mount.rpc(mesh::rpc!(DocumentServiceServer::new(Rpc::new(documents))));
 /// ```
 #[macro_export]

@@ -3,6 +3,7 @@
 //! Handles of metrics are made once per method and code and then kept: a call costs two atomic additions and one histogram
 //! record, no label is formatted. A series appears with its first call. An error is logged here, once, with the source that
 //! the client never sees.
+#![expect(clippy::disallowed_macros, reason = "the one place of this crate that emits metrics")]
 use std::{
     collections::HashMap,
     error::Error as _,
@@ -79,22 +80,17 @@ impl Handles {
     }
 
     fn count(&self, code: Code) {
-        let counter = || {
-            metrics::counter!(self.side.names()[0], "service" => self.service, "method" => self.method, "code" => code_name(code), "type" => self.kind)
-        };
+        let counter = || metrics::counter!(self.side.names()[0], "service" => self.service, "method" => self.method, "code" => code_name(code), "type" => self.kind);
         self.handled[code as usize].get_or_init(counter).increment(1);
     }
 
     fn seconds(&self) -> &Histogram {
-        let histogram = || {
-            metrics::histogram!(self.side.names()[1], "service" => self.service, "method" => self.method, "type" => self.kind)
-        };
+        let histogram = || metrics::histogram!(self.side.names()[1], "service" => self.service, "method" => self.method, "type" => self.kind);
         self.seconds.get_or_init(histogram)
     }
 
     fn in_flight(&self) -> &Gauge {
-        let gauge =
-            || metrics::gauge!(self.side.names()[2], "service" => self.service, "method" => self.method, "type" => self.kind);
+        let gauge = || metrics::gauge!(self.side.names()[2], "service" => self.service, "method" => self.method, "type" => self.kind);
         self.in_flight.get_or_init(gauge)
     }
 }
@@ -147,7 +143,9 @@ fn log_served(code: Code, milliseconds: f64, status: Option<&Status>) {
         Code::Internal | Code::Unknown | Code::DataLoss => {
             tracing::error!(target: "access", code = name, duration_ms = milliseconds, error, "call failed by our fault");
         }
-        Code::Unavailable => tracing::warn!(target: "access", code = name, duration_ms = milliseconds, error, "call refused for now"),
+        Code::Unavailable => {
+            tracing::warn!(target: "access", code = name, duration_ms = milliseconds, error, "call refused for now")
+        }
         _ => tracing::info!(target: "access", code = name, duration_ms = milliseconds, error, "call served"),
     }
 }

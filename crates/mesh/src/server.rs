@@ -156,7 +156,13 @@ async fn next(listener: &mut Listener) -> io::Result<Option<Next>> {
     })
 }
 
-async fn socket(stream: tokio::net::TcpStream, from: IpAddr, tls: Option<tls::Reloading>, shared: Arc<Shared>, shutdown: CancellationToken) {
+async fn socket(
+    stream: tokio::net::TcpStream,
+    from: IpAddr,
+    tls: Option<tls::Reloading>,
+    shared: Arc<Shared>,
+    shutdown: CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
         // A header from any other address would let everybody name himself.
@@ -196,8 +202,8 @@ async fn stack(shared: Arc<Shared>, peer: Peer, request: Request<Body>) -> Respo
                     deadline::kept(call.deadline,
                         // 5. Audit stands above the decision, so that it sees refusals.
                         audit::refusals_told(&call,
-                            // 6. Authenticate, authorize, handler.
-                            authorize::checked(&shared, &call, request, &mut standing)))).await;
+                            // 6. Authenticate, authorize, handler. Boxed: each layer above holds its inner future twice.
+                            Box::pin(authorize::checked(&shared, &call, request, &mut standing))))).await;
                 permit = held;
                 response
             })

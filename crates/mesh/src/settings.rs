@@ -34,7 +34,7 @@ impl fmt::Display for Period {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         for (unit, name) in [(3_600_000, "h"), (60_000, "m"), (1000, "s")] {
-            if millis >= unit && millis % unit == 0 {
+            if millis >= unit && millis.is_multiple_of(unit) {
                 return write!(formatter, "{}{name}", millis / unit);
             }
         }
@@ -112,7 +112,12 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self { call: Period::secs(15), call_max: Period::secs(60), stream: Period::secs(900), stream_max: Period::secs(3600) }
+        Self {
+            call: Period::secs(15),
+            call_max: Period::secs(60),
+            stream: Period::secs(900),
+            stream_max: Period::secs(3600),
+        }
     }
 }
 
@@ -204,7 +209,8 @@ impl Settings {
     /// # Errors
     /// The first setting that cannot work.
     pub fn check(&self) -> Result<(), String> {
-        let positive = |name: &str, ok: bool| if ok { Ok(()) } else { Err(format!("mesh.{name} must be greater than zero")) };
+        let positive =
+            |name: &str, ok: bool| if ok { Ok(()) } else { Err(format!("mesh.{name} must be greater than zero")) };
         positive("concurrency", self.concurrency > 0)?;
         positive("connections", self.connections > 0)?;
         positive("deadlines.call", !self.deadlines.call.get().is_zero())?;
@@ -218,7 +224,9 @@ impl Settings {
         if self.mode == Mode::Direct {
             for (name, file) in [("certificate", &self.certificate), ("key", &self.key), ("ca", &self.ca)] {
                 if file.as_os_str().is_empty() {
-                    return Err(format!("mesh.mode = \"direct\" needs mesh.{name}; write a development set with `workos certificates DIR`"));
+                    return Err(format!(
+                        "mesh.mode = \"direct\" needs mesh.{name}; write a development set with `workos certificates DIR`"
+                    ));
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! and a file that is replaced within the clock's granularity, are both noticed.
 use std::{
     fmt, fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -224,12 +224,14 @@ fn server(
     roots: Option<&Arc<RootCertStore>>,
 ) -> Result<ServerConfig, Error> {
     let unfit = |source| Error::Unfit { path: files.certificate.clone(), source };
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(unfit)?;
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(unfit)?;
     let builder = match roots {
         None => builder.with_no_client_auth(),
         Some(roots) => {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider()).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| unfit(rustls::Error::General(error.to_string())))?)
+            builder
+                .with_client_cert_verifier(verifier.map_err(|error| unfit(rustls::Error::General(error.to_string())))?)
         }
     };
     let mut config = builder.with_single_cert(chain.to_vec(), key.clone_key()).map_err(unfit)?;
@@ -238,16 +240,16 @@ fn server(
     Ok(config)
 }
 
-fn certificates_in(path: &PathBuf, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let none = || Error::Pem { path: path.clone(), what: "certificate" };
+fn certificates_in(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let none = || Error::Pem { path: path.to_owned(), what: "certificate" };
     let chain: Vec<_> = CertificateDer::pem_slice_iter(bytes).collect::<Result<_, _>>().map_err(|_| none())?;
     if chain.is_empty() { Err(none()) } else { Ok(chain) }
 }
 
-fn roots(path: &PathBuf, bytes: &[u8]) -> Result<RootCertStore, Error> {
+fn roots(path: &Path, bytes: &[u8]) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates_in(path, bytes)? {
-        roots.add(certificate).map_err(|source| Error::Unfit { path: path.clone(), source })?;
+        roots.add(certificate).map_err(|source| Error::Unfit { path: path.to_owned(), source })?;
     }
     Ok(roots)
 }

@@ -22,7 +22,12 @@ impl Trace {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let lower = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte) || *byte == b'-';
-        if bytes.len() != 55 || !text.starts_with("00-") || bytes[35] != b'-' || bytes[52] != b'-' || !bytes.iter().all(lower) {
+        if bytes.len() != 55
+            || !text.starts_with("00-")
+            || bytes[35] != b'-'
+            || bytes[52] != b'-'
+            || !bytes.iter().all(lower)
+        {
             return None;
         }
         let trace = u128::from_str_radix(&text[3..35], 16).ok().filter(|id| *id != 0)?;

@@ -179,7 +179,11 @@ mod tests {
 
     fn update(name: &str, title: &str) -> Vec<u8> {
         let document = proto::document::v1::Document { name: name.to_owned(), ..Default::default() };
-        let request = proto::document::v1::UpdateDocumentRequest { document: Some(document), request_id: title.to_owned(), ..Default::default() };
+        let request = proto::document::v1::UpdateDocumentRequest {
+            document: Some(document),
+            request_id: title.to_owned(),
+            ..Default::default()
+        };
         request.encode_to_vec()
     }
 
@@ -218,7 +222,8 @@ mod tests {
 
         #[test]
         fn the_reader_agrees_with_prost(name in "[a-z/]{1,40}", title in "\\PC{0,20}") {
-            prop_assert_eq!(text_at(&update(&name, &title), &[1, 1]), Ok(Some(name.as_str())));
+            let message = update(&name, &title);
+            prop_assert_eq!(text_at(&message, &[1, 1]), Ok(Some(name.as_str())));
         }
     }
 }

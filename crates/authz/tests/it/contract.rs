@@ -21,7 +21,12 @@ fn t1_every_method_refuses_a_resource_of_another_organization() {
             let token = world.verifier.narrow(&world.token(role), method, Some(&foreign)).expect(method.rpc);
             let rpc = method.rpc.strip_prefix("workos.").expect("ours");
             let error = world.call_as(peer, rpc, Some(&token), Some(&foreign)).expect_err(method.rpc);
-            assert_eq!((error.code(), error.reason()), (Code::PermissionDenied, "ACCESS_DENIED"), "{} {role:?}", method.rpc);
+            assert_eq!(
+                (error.code(), error.reason()),
+                (Code::PermissionDenied, "ACCESS_DENIED"),
+                "{} {role:?}",
+                method.rpc
+            );
         }
     }
     assert!(tried > 30, "only {tried} methods name a resource");
@@ -35,7 +40,8 @@ fn every_method_with_a_permission_grants_its_least_role_and_no_lesser_one() {
         let access = method.access.as_ref().expect("declared");
         let Rule::Permission(permission) = &access.rule else { continue };
         let least = access.role.unwrap_or_else(|| panic!("{} names no role", method.rpc));
-        let organization = if permission.starts_with("platform:") { OrganizationId::SYSTEM } else { world.organization };
+        let organization =
+            if permission.starts_with("platform:") { OrganizationId::SYSTEM } else { world.organization };
         let peer = access.peers.first().map_or("gateway", String::as_str);
         for role in ORDER {
             let mut subject = world.subject(Some(role).filter(|role| *role != Role::Member));

@@ -2,7 +2,7 @@
 use api::{Code, OrganizationId, Subject};
 use proto::{Role, Share};
 
-use crate::support::{BATCH_READ, EVENTS, GET, GET_USER, SEARCH, UPDATE, World, LIFE};
+use crate::support::{BATCH_READ, EVENTS, GET, GET_USER, LIFE, SEARCH, UPDATE, World};
 
 #[test]
 fn a_role_grants_what_it_and_lesser_roles_hold() {
@@ -29,14 +29,16 @@ fn a_share_stands_in_only_where_the_contract_says_so() {
     let read = world.call(GET, Some(&member), Some(&world.document(world.organization))).expect("left to the share");
     assert!(read.permit(Some(()), |()| Some(Share::Reader), "x").is_ok());
     let create = "document.v1.DocumentService/CreateDocument";
-    let refused = world.call(create, Some(&member), Some(&world.organization.name())).expect_err("no share on a parent");
+    let refused =
+        world.call(create, Some(&member), Some(&world.organization.name())).expect_err("no share on a parent");
     assert_eq!(refused.code(), Code::PermissionDenied);
 }
 
 #[test]
 fn every_member_may_do_what_members_may() {
     let world = World::new();
-    let caller = world.call(SEARCH, Some(&world.token(None)), Some(&world.organization.name())).expect("a member searches");
+    let caller =
+        world.call(SEARCH, Some(&world.token(None)), Some(&world.organization.name())).expect("a member searches");
     assert!(caller.granted() && caller.role().is_none());
     assert_eq!(caller.principals().len(), 2);
 }
@@ -96,11 +98,18 @@ fn t10_an_own_record_is_for_its_user_through_first_party_clients() {
     }
     let somebody = format!("users/{}", api::Id::ZERO);
     for name in [Some(somebody.as_str()), Some("users/"), Some("people/me"), Some("organizations/me"), None] {
-        assert_eq!(world.call(GET_USER, Some(&token), name).expect_err("not his").code(), Code::PermissionDenied, "{name:?}");
+        assert_eq!(
+            world.call(GET_USER, Some(&token), name).expect_err("not his").code(),
+            Code::PermissionDenied,
+            "{name:?}"
+        );
     }
     subject.scopes = vec!["user:read".to_owned(), "users:*".to_owned()];
     let third_party = world.mint.mint(&subject, LIFE).expect("it fits");
-    assert_eq!(world.call(GET_USER, Some(&third_party), Some("users/me")).expect_err("T10").code(), Code::PermissionDenied);
+    assert_eq!(
+        world.call(GET_USER, Some(&third_party), Some("users/me")).expect_err("T10").code(),
+        Code::PermissionDenied
+    );
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Blocks that somebody appended to do harm: the gate refuses them before any work is done for them.
 use authz::gate::{self, Refused};
-use biscuit_auth::{Biscuit, UnverifiedBiscuit, builder::{BlockBuilder, Scope}};
+use biscuit_auth::{
+    Biscuit, UnverifiedBiscuit,
+    builder::{BlockBuilder, Scope},
+};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -66,7 +69,10 @@ fn b4_large_sets_and_tokens_are_refused() {
     let token = World::new().token(None);
     let set = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
     assert_eq!(gate::check(&appended(&token, &format!("check if v($x), {{{}}}.contains($x)", set(32)))), Ok(()));
-    assert_eq!(gate::check(&appended(&token, &format!("check if v($x), {{{}}}.contains($x)", set(33)))), Err(Refused::Bounds));
+    assert_eq!(
+        gate::check(&appended(&token, &format!("check if v($x), {{{}}}.contains($x)", set(33)))),
+        Err(Refused::Bounds)
+    );
     let long = format!(r#"check if role("{}")"#, "x".repeat(4096));
     assert_eq!(gate::check(&appended(&token, &long)), Err(Refused::Size));
 }
@@ -77,7 +83,9 @@ fn b4_a_third_party_block_is_refused() {
     let token = UnverifiedBiscuit::from(world.token(None)).expect("a token");
     let other = biscuit_auth::KeyPair::new();
     let request = token.third_party_request().expect("a request");
-    let block = request.create_block(&other.private(), BlockBuilder::new().code("check if v(1)").expect("datalog")).expect("a block");
+    let block = request
+        .create_block(&other.private(), BlockBuilder::new().code("check if v(1)").expect("datalog"))
+        .expect("a block");
     let token = token.append_third_party(&block.serialize().expect("bytes")).expect("appended");
     assert_eq!(gate::check(&token.to_vec().expect("bytes")), Err(Refused::External));
 }

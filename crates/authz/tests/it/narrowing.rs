@@ -42,13 +42,18 @@ fn b9_a_leaf_gets_a_sealed_token_that_cannot_be_passed_on() {
 fn a_method_with_calls_may_pass_its_token_on_to_these_and_no_others() {
     let world = World::new();
     let organization = world.organization.name();
-    let at_search = world.verifier.narrow(&world.token(Some(Role::Viewer)), method(SEARCH), Some(&organization)).expect("hop 1");
+    let at_search =
+        world.verifier.narrow(&world.token(Some(Role::Viewer)), method(SEARCH), Some(&organization)).expect("hop 1");
     assert!(world.call(SEARCH, Some(&at_search), Some(&organization)).expect("the call itself").granted());
     let at_document = world.verifier.narrow(&at_search, method(BATCH_READ), Some(&organization)).expect("hop 2");
     let caller = world.call_as("search", BATCH_READ, Some(&at_document), Some(&organization)).expect("declared");
     assert_eq!(caller.user(), Some(world.user));
-    let astray = world.verifier.narrow(&at_search, method(GET), None).expect("appending is possible, being let in is not");
-    assert_eq!(world.call(GET, Some(&astray), Some(&world.document(world.organization))).expect_err("B7").code(), Code::PermissionDenied);
+    let astray =
+        world.verifier.narrow(&at_search, method(GET), None).expect("appending is possible, being let in is not");
+    assert_eq!(
+        world.call(GET, Some(&astray), Some(&world.document(world.organization))).expect_err("B7").code(),
+        Code::PermissionDenied
+    );
 }
 
 #[test]
@@ -84,7 +89,9 @@ fn a_narrowing_of_every_method_passes_the_gate() {
 fn appended_facts_give_no_rights() {
     let world = World::new();
     let name = world.document(world.organization);
-    for code in [r#"role("owner")"#, r#"scope("*")"#, r#"tenant("x")"#, r#"resource_tenant("x")"#, r#"role("owner") <- v(1)"#] {
+    for code in
+        [r#"role("owner")"#, r#"scope("*")"#, r#"tenant("x")"#, r#"resource_tenant("x")"#, r#"role("owner") <- v(1)"#]
+    {
         let widened = appended(&world.token(None), code);
         let error = world.call(UPDATE, Some(&widened), Some(&name)).expect_err(code);
         assert_eq!(error.reason(), "CREDENTIAL_INVALID", "{code}");
@@ -93,9 +100,14 @@ fn appended_facts_give_no_rights() {
 
 fn check() -> impl Strategy<Value = String> {
     let name = prop_oneof![Just("role"), Just("tenant"), Just("rpc"), Just("scope"), Just("resource"), Just("nothing")];
-    let value = prop_oneof![Just("editor"), Just("member"), Just("*"), Just("workos.document.v1.DocumentService/GetDocument")];
+    let value =
+        prop_oneof![Just("editor"), Just("member"), Just("*"), Just("workos.document.v1.DocumentService/GetDocument")];
     (name, value, any::<bool>()).prop_map(|(name, value, negated)| {
-        if negated { format!(r#"check if {name}($x), $x !== "{value}""#) } else { format!(r#"check if {name}("{value}")"#) }
+        if negated {
+            format!(r#"check if {name}($x), $x !== "{value}""#)
+        } else {
+            format!(r#"check if {name}("{value}")"#)
+        }
     })
 }
 

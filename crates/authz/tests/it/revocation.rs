@@ -19,7 +19,8 @@ fn call(world: &World) -> Result<api::Caller, Error> {
 
 #[test]
 fn b3_each_kind_of_entry_voids_the_tokens_it_names() {
-    let ids: [(Kind, fn(&World) -> String); 5] = [
+    type IdOf = fn(&World) -> String;
+    let ids: [(Kind, IdOf); 5] = [
         (Kind::Sid, |world| world.session.clone()),
         (Kind::User, |world| world.user.to_string()),
         (Kind::Member, |world| format!("{}/{}", world.user, world.organization)),
@@ -115,7 +116,13 @@ fn replacing_the_set_forgets_what_is_not_in_it() {
 #[test]
 fn entries_of_the_wire_are_read_and_unknown_kinds_are_not() {
     let time = Some(api::timestamp(api::Clock::default().now()));
-    let wire = |kind: &str| proto::auth::v1::Revocation { kind: kind.to_owned(), id: "x".to_owned(), not_before: time, keep_until: time, renew: false };
+    let wire = |kind: &str| proto::auth::v1::Revocation {
+        kind: kind.to_owned(),
+        id: "x".to_owned(),
+        not_before: time,
+        keep_until: time,
+        renew: false,
+    };
     for kind in ["sid", "user", "member", "tenant", "delegation", "kid"] {
         assert!(Revocation::parse(&wire(kind)).is_some(), "{kind}");
     }

@@ -53,7 +53,13 @@ impl World {
         self.call_as("gateway", rpc, token, resource)
     }
 
-    pub(crate) fn call_as(&self, peer: &str, rpc: &str, token: Option<&Bytes>, resource: Option<&str>) -> Result<Caller, Error> {
+    pub(crate) fn call_as(
+        &self,
+        peer: &str,
+        rpc: &str,
+        token: Option<&Bytes>,
+        resource: Option<&str>,
+    ) -> Result<Caller, Error> {
         let context = CallContext { method: rpc.to_owned(), ..CallContext::default() };
         self.verifier.authorize(Incoming { method: method(rpc), token, peer: &Peer::named(peer), resource, context })
     }

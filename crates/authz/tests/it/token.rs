@@ -98,7 +98,8 @@ fn p_256_keys_are_no_keys() {
 fn b6_a_token_with_a_p_256_key_does_not_pass_the_gate() {
     let world = World::new();
     let root = biscuit_auth::KeyPair::new_with_algorithm(biscuit_auth::Algorithm::Secp256r1);
-    let token = biscuit_auth::Biscuit::builder().root_key_id(7).fact("v(1)").expect("a fact").build(&root).expect("signed");
+    let token =
+        biscuit_auth::Biscuit::builder().root_key_id(7).fact("v(1)").expect("a fact").build(&root).expect("signed");
     assert_invalid(&world, &token.to_vec().expect("bytes"), "root of another kind");
 }
 
@@ -108,7 +109,8 @@ fn a_token_without_a_key_id_is_refused() {
     let (private, public) = generate_key();
     world.verifier.keys().replace(vec![authz::VerifyKey { key_id: 0, public_key: public }]);
     let key = biscuit_auth::PrivateKey::from_bytes(&private, biscuit_auth::Algorithm::Ed25519).expect("a key");
-    let token = biscuit_auth::Biscuit::builder().fact("v(1)").expect("a fact").build(&biscuit_auth::KeyPair::from(&key));
+    let token =
+        biscuit_auth::Biscuit::builder().fact("v(1)").expect("a fact").build(&biscuit_auth::KeyPair::from(&key));
     assert_invalid(&world, &token.expect("signed").to_vec().expect("bytes"), "no key id");
 }
 

@@ -72,7 +72,9 @@ impl Balance {
         for name in &names.names {
             match tokio::net::lookup_host(name.as_str()).await {
                 Ok(addresses) => found.extend(addresses),
-                Err(error) => tracing::warn!(target: "mesh", service = self.service, name, error = %error, "name does not resolve"),
+                Err(error) => {
+                    tracing::warn!(target: "mesh", service = self.service, name, error = %error, "name does not resolve")
+                }
             }
         }
         found.sort_unstable();

@@ -113,7 +113,10 @@ impl Endpoint {
     }
 
     /// Sends one request.
-    pub(super) async fn send(self: &Arc<Self>, request: Request<Body>) -> Result<(Response<HyperBody>, Flight), Failure> {
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        request: Request<Body>,
+    ) -> Result<(Response<HyperBody>, Flight), Failure> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let flight = Flight(Arc::clone(self));
         let start = Instant::now();
@@ -148,7 +151,8 @@ impl Endpoint {
     fn answered(&self, took: Duration) {
         let mut state = self.state();
         let seconds = took.as_secs_f64();
-        let smoothed = state.latency.map_or(seconds, |(old, _)| if seconds > old { seconds } else { 0.7 * old + 0.3 * seconds });
+        let smoothed =
+            state.latency.map_or(seconds, |(old, _)| if seconds > old { seconds } else { 0.7 * old + 0.3 * seconds });
         state.latency = Some((smoothed, Instant::now()));
     }
 
@@ -163,11 +167,18 @@ impl Endpoint {
             return Ok(sender.clone());
         }
         // One caller connects, the others wait for its outcome and do not try again at once.
-        let resting = { let state = self.state(); state.failed_connects > 0 && state.rests_until.is_some_and(|until| Instant::now() < until) };
+        let resting = {
+            let state = self.state();
+            state.failed_connects > 0 && state.rests_until.is_some_and(|until| Instant::now() < until)
+        };
         if resting {
-            return Err(self.unsent(io::Error::new(io::ErrorKind::ConnectionRefused, "the last attempt to connect failed just now")));
+            return Err(self.unsent(io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                "the last attempt to connect failed just now",
+            )));
         }
-        let opened = tokio::time::timeout(CONNECT, self.open(&mut connection.drivers)).await;
+        // Boxed: it is large and rare, and would be carried through every call otherwise.
+        let opened = tokio::time::timeout(CONNECT, Box::pin(self.open(&mut connection.drivers))).await;
         match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(sender) => {
                 connection.sender = Some(sender.clone());
@@ -195,7 +206,8 @@ impl Endpoint {
                 let config = identity.client(trust, &self.service).map_err(io::Error::other)?;
                 let stream = connected(TcpStream::connect(address).await?);
                 // The verifier goes by the SPIFFE name; the address stands here because the protocol wants some name.
-                let stream = TlsConnector::from(config).connect(ServerName::IpAddress(address.ip().into()), stream).await?;
+                let stream =
+                    TlsConnector::from(config).connect(ServerName::IpAddress(address.ip().into()), stream).await?;
                 handshake(stream, drivers).await
             }
         }

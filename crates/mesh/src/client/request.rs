@@ -59,7 +59,12 @@ impl Ready {
 }
 
 /// When the call must be over: what the request asks for, but not longer than what its own call has left.
-pub(super) fn deadline_of(inner: &Inner, method: Option<&Method>, headers: &HeaderMap, context: &CallContext) -> Instant {
+pub(super) fn deadline_of(
+    inner: &Inner,
+    method: Option<&Method>,
+    headers: &HeaderMap,
+    context: &CallContext,
+) -> Instant {
     let own = Instant::now() + deadline::allowed(&inner.settings.deadlines, method, deadline::read(headers));
     context.deadline.map_or(own, |left| left.min(own))
 }
@@ -73,24 +78,24 @@ pub(super) async fn ready(
     context: &CallContext,
 ) -> Result<Ready, Error> {
     let (parts, body) = request.into_parts();
-    let (mut message, mut payload) = (None, Payload::Once(None));
+    let (message, payload);
     if method.client_streaming {
-        payload = Payload::Once(Some(body));
+        (message, payload) = (None, Payload::Once(Some(body)));
     } else {
-        let First { message: first, compressed, whole, .. } = frame::first(body, inner.settings.message_bytes_max, true).await?;
-        if let Some(first) = first {
-            let filled = with_request_id(method, &first, &inner.ids);
-            let framed = match (&filled, compressed, whole) {
-                (None, _, Some(whole)) => whole,
-                _ => frame::framed(filled.as_ref().unwrap_or(&first)),
-            };
-            payload = Payload::Whole(framed);
-            message = Some(filled.unwrap_or(first));
-        }
+        let First { message: first, whole, .. } = frame::first(body, inner.settings.message_bytes_max, true).await?;
+        let first = first.ok_or_else(|| Error::invalid_field("request", "is missing; send one message"))?;
+        let filled = with_request_id(method, &first, &inner.ids);
+        let framed = match (&filled, whole) {
+            // What needs no change goes as it came, compressed or not.
+            (None, Some(whole)) => whole,
+            _ => frame::framed(filled.as_ref().unwrap_or(&first)),
+        };
+        (message, payload) = (Some(filled.unwrap_or(first)), Payload::Whole(framed));
     }
     let mut ready = assemble(&parts, payload, &inner.authority, context)?;
     if let Credentials::Token(token) = credentials {
-        let resource = message.as_ref().and_then(|message| wire::text_at(message, &method.resource_path).ok().flatten());
+        let resource =
+            message.as_ref().and_then(|message| wire::text_at(message, &method.resource_path).ok().flatten());
         let resource = resource.filter(|name| !name.is_empty() && !method.resource_path.is_empty());
         let narrowed = inner.narrower.narrow(token, method, resource)?;
         ready.headers = with_token(std::mem::take(&mut ready.headers), &narrowed);
@@ -104,9 +109,19 @@ pub(super) fn beside(inner: &Inner, request: Request<Body>, context: &CallContex
     assemble(&parts, Payload::Once(Some(body)), &inner.authority, context)
 }
 
-fn assemble(parts: &Parts, payload: Payload, authority: &http::uri::Authority, context: &CallContext) -> Result<Ready, Error> {
+fn assemble(
+    parts: &Parts,
+    payload: Payload,
+    authority: &http::uri::Authority,
+    context: &CallContext,
+) -> Result<Ready, Error> {
     let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let uri = Uri::builder().scheme("http").authority(authority.clone()).path_and_query(path).build().map_err(Error::internal)?;
+    let uri = Uri::builder()
+        .scheme("http")
+        .authority(authority.clone())
+        .path_and_query(path)
+        .build()
+        .map_err(Error::internal)?;
     let mut headers = parts.headers.clone();
     // What only the mesh may say is never taken from the request.
     for key in [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY] {
@@ -118,7 +133,10 @@ fn assemble(parts: &Parts, payload: Payload, authority: &http::uri::Authority, c
         headers.insert(REQUEST_ID_KEY, id);
     }
     let trace = Trace::of(&Span::current()).or_else(|| Trace::parse(&context.traceparent)).unwrap_or_else(Trace::fresh);
-    headers.insert(TRACEPARENT_KEY, HeaderValue::from_str(&trace.render()).expect("hexadecimal digits are a header value"));
+    headers.insert(
+        TRACEPARENT_KEY,
+        HeaderValue::from_str(&trace.render()).expect("hexadecimal digits are a header value"),
+    );
     Ok(Ready { uri, headers, payload })
 }
 
@@ -131,7 +149,8 @@ fn with_token(headers: HeaderMap, token: &[u8]) -> HeaderMap {
 /// The message with a request id, when the method takes one and the caller gave none: a retry then gets the first answer.
 fn with_request_id(method: &Method, message: &Bytes, ids: &Ids) -> Option<Bytes> {
     let field = method.request_id_field.filter(|_| method.idempotency == Idempotency::Idempotent)?;
-    let given = Fields::of(message).any(|found| !matches!(found, Ok((number, value)) if number != field || value == Value::Bytes(b"")));
+    let given = Fields::of(message)
+        .any(|found| !matches!(found, Ok((number, value)) if number != field || value == Value::Bytes(b"")));
     (!given).then(|| wire::with_text(message, field, &ids.next().uuid().to_string()))
 }
 

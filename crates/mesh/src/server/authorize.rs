@@ -20,7 +20,12 @@ use crate::{
 };
 
 /// What runs behind the layers: the decision, then the handler.
-pub(crate) async fn checked(shared: &Arc<Shared>, call: &Call, request: Request<Body>, standing: &mut Option<Check>) -> Response<Body> {
+pub(crate) async fn checked(
+    shared: &Arc<Shared>,
+    call: &Call,
+    request: Request<Body>,
+    standing: &mut Option<Check>,
+) -> Response<Body> {
     match admitted(shared, call, request, standing).await {
         Ok(request) => match shared.router.clone().oneshot(request).await {
             Ok(response) => response,
@@ -30,8 +35,14 @@ pub(crate) async fn checked(shared: &Arc<Shared>, call: &Call, request: Request<
     }
 }
 
-async fn admitted(shared: &Arc<Shared>, call: &Call, request: Request<Body>, standing: &mut Option<Check>) -> Result<Request<Body>, Error> {
-    let method = call.method.filter(|method| shared.mounted.contains(method.full_service)).ok_or_else(unknown_method)?;
+async fn admitted(
+    shared: &Arc<Shared>,
+    call: &Call,
+    request: Request<Body>,
+    standing: &mut Option<Check>,
+) -> Result<Request<Body>, Error> {
+    let method =
+        call.method.filter(|method| shared.mounted.contains(method.full_service)).ok_or_else(unknown_method)?;
     let (parts, body) = request.into_parts();
     let metadata = MetadataMap::from_headers(parts.headers);
     let token = call::token(&metadata)?;

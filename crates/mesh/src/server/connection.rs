@@ -44,7 +44,9 @@ pub(super) async fn serve(
     connection.as_mut().graceful_shutdown();
     match tokio::time::timeout(limit, connection).await {
         Ok(ended) => log_end(ended),
-        Err(_) => tracing::info!(target: "mesh", limit_s = limit.as_secs(), "connection closed with calls still running"),
+        Err(_) => {
+            tracing::info!(target: "mesh", limit_s = limit.as_secs(), "connection closed with calls still running")
+        }
     }
 }
 

@@ -30,7 +30,12 @@ impl Offer {
     /// The service is not in the contract, or one of its methods has no access option.
     pub fn mount<S>(&mut self, server: S) -> Result<(), Undeclared>
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Future: Send + 'static,
     {
         check([S::NAME])?;
@@ -45,7 +50,12 @@ impl Offer {
     /// Any other service: it belongs into the contract.
     pub fn mount_beside<S>(&mut self, server: S) -> Result<(), Undeclared>
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Future: Send + 'static,
     {
         if !super::is_beside(&format!("/{}/", S::NAME)) {

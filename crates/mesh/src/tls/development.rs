@@ -117,7 +117,6 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     fs::rename(&beside, path).map_err(error)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err by name")]
 fn make(error: impl std::fmt::Display) -> Error {
     Error::Make(error.to_string())
 }
