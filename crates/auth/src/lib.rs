@@ -54,17 +54,18 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.rpc(mesh::rpc!(OAuthServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(TokenServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(DelegationServiceServer::new(rpc)));
-        open_keys(mount, Arc::clone(&auth), secrets);
+        open_keys(mount, Arc::clone(&auth), secrets, kit.verify_keys());
         housekeeping(mount, auth, kit.profile());
         Ok(())
     })
 }
 
-/// Not ready until the keys are open; tries again while the database is away.
-fn open_keys(mount: &mut Mount, auth: Arc<Auth>, secrets: Arc<Secrets>) {
+/// Not ready until the keys are open and the verifier of this process has them; tries again while the database is away.
+fn open_keys(mount: &mut Mount, auth: Arc<Auth>, secrets: Arc<Secrets>, verifier: authz::Keys) {
     let awaited = Arc::new(mount.ready("signing keys"));
     mount.task("signing keys", move |shutdown| {
         let (auth, secrets, awaited) = (Arc::clone(&auth), Arc::clone(&secrets), Arc::clone(&awaited));
+        let verifier = verifier.clone();
         async move {
             while let Err(error) = auth.load_keys(&secrets).await {
                 awaited.lost(error.for_operator());
@@ -73,6 +74,8 @@ fn open_keys(mount: &mut Mount, auth: Arc<Auth>, secrets: Arc<Secrets>) {
                     () = tokio::time::sleep(KEYS_RETRY) => {}
                 }
             }
+            let keys = auth.own_verify_keys().await.into_iter().map(rpc::render_key);
+            verifier.replace(keys.filter_map(|key| authz::VerifyKey::parse(&key)).collect());
             awaited.done();
             shutdown.cancelled().await;
         }
@@ -122,7 +125,7 @@ struct Own {
 
 impl Source for Own {
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, api::Error>> {
-        Box::pin(async { Ok(self.auth.verify_keys()?.into_iter().map(rpc::render_key).collect()) })
+        Box::pin(async { Ok(self.auth.own_verify_keys().await.into_iter().map(rpc::render_key).collect()) })
     }
 
     fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, api::Error>> {

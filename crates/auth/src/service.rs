@@ -17,13 +17,14 @@ mod user;
 use std::{
     ops::Deref,
     path::PathBuf,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use api::{CallContext, Caller, Clock, Id, Ids, OrganizationId, Page, Sealer};
 use db::{Db, Replay, Tx};
 use serde::{Serialize, de::DeserializeOwned};
 use time::{Duration, OffsetDateTime};
+use tokio::sync::SetOnce;
 
 use crate::{
     config::Config,
@@ -53,7 +54,7 @@ pub(crate) struct Auth {
     sealer: Sealer,
     config: Config,
     hashes: HashPool,
-    keys: OnceLock<Keyring>,
+    keys: SetOnce<Keyring>,
     /// Key of the counters of attempts, derived from the pepper.
     identifiers: [u8; 32],
     /// The public URL: issuer and audience of access tokens.

@@ -5,12 +5,12 @@
 use std::{
     io::{ErrorKind, Write},
     path::Path,
-    sync::OnceLock,
 };
 
 use anyhow::Context;
 use api::CallContext;
 use chassis::{BootError, ConfigError, Kit, Profile, Secret};
+use tokio::sync::SetOnce;
 
 use super::Auth;
 use crate::{
@@ -87,7 +87,7 @@ impl Auth {
             sealer: kit.sealer(),
             config,
             hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
-            keys: OnceLock::new(),
+            keys: SetOnce::new(),
             identifiers: hmac(&secrets.pepper, &[b"workos sign-in identifiers v1"]),
             issuer: kit.public_url().to_owned(),
             data_dir: kit.data_dir(),
@@ -128,3 +128,27 @@ impl Auth {
 
 const WRONG_KEY: &str = "the signing keys in the database do not open with this wrapping key: restore the file `wrapping-key` of the data folder \
                          or the configured wrapping_key that made them";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_secret_is_made_in_development_and_refused_elsewhere() {
+        let folder = std::env::temp_dir().join(format!("workos-auth-secrets-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written");
+        let config = Config::default();
+        for profile in [Profile::Staging, Profile::Prod] {
+            let refused = Secrets::resolve(&config, profile, &folder).err().expect("it is never made");
+            assert!(refused.downcast_ref::<ConfigError>().is_some(), "exit code 78");
+            assert!(refused.to_string().contains("wrapping_key_file"), "{refused}");
+        }
+        let first = Secrets::resolve(&config, Profile::Dev, &folder).expect("made");
+        let second = Secrets::resolve(&config, Profile::Dev, &folder).expect("read");
+        assert_eq!((first.wrapping_key, first.pepper), (second.wrapping_key, second.pepper));
+        assert_ne!(first.wrapping_key, first.pepper);
+        let given = Config { wrapping_key: Secret::new("short"), ..Config::default() };
+        assert!(Secrets::resolve(&given, Profile::Prod, &folder).err().expect("malformed").to_string().contains("32 bytes"));
+        std::fs::remove_dir_all(folder).expect("made above");
+    }
+}

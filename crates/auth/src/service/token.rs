@@ -85,6 +85,11 @@ impl Auth {
         self.mint(&delegated(delegation, role), expire_time, expire_time - self.clock.now())
     }
 
+    /// Public keys for the verifier of this process, as soon as they are open.
+    pub(crate) async fn own_verify_keys(&self) -> Vec<PublicKey> {
+        self.keys.wait().await.public.clone()
+    }
+
     /// Public keys for verifiers.
     pub(crate) fn verify_keys(&self) -> Result<Vec<PublicKey>, Error> {
         Ok(self.keys()?.public.clone())

@@ -68,9 +68,9 @@ async fn a_delegation_ends_with_its_time_and_with_the_membership_of_its_subject(
     let owner = platform.owner().await;
     let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
     let mut client = delegations(&platform, &signed, "workflow").await;
-    let short = client.create_delegation(request(&platform, Duration::from_secs(60))).await.expect("made").into_inner();
+    let short = client.create_delegation(request(&platform, Duration::from_secs(20))).await.expect("made").into_inner();
     let long = client.create_delegation(request(&platform, Duration::from_secs(3600))).await.expect("made").into_inner();
-    platform.system.clock().advance(Duration::from_secs(61));
+    platform.system.clock().advance(Duration::from_secs(21));
     assert_refused(exchanged(&platform, "workflow", &short.name).await, Code::PermissionDenied, "DELEGATION_INVALID");
     exchanged(&platform, "workflow", &long.name).await.expect("still good");
     let name = platform.membership(&owner, &bob.name).await.name;

@@ -23,7 +23,7 @@ async fn a_sign_in_goes_from_password_over_organization_to_code() {
     assert_eq!(offered, [(platform.organization.as_str(), "Analytical Engines"), (OPERATORS, "Platform operators")]);
     let done = logins(&platform.system).continue_login(organization_answer(&asked.flow, &platform.organization)).await.expect("member").into_inner();
     let Some(Step::Done(done)) = done.step else { panic!("the sign-in is complete") };
-    let issuer = "http%3A%2F%2F127.0.0.1%3A8080";
+    let issuer = "http%3A%2F%2Flocalhost%3A8080";
     assert_eq!(done.redirect_uri, format!("{}?code={}&state=s%201&iss={issuer}", crate::REDIRECT, done.code));
 }
 

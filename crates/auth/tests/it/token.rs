@@ -27,8 +27,8 @@ async fn from_sign_in_to_jwt_to_biscuit_to_ones_own_record() {
     let (header, claims) = claims(&signed.access);
     assert_eq!((header["alg"].as_str(), header["typ"].as_str()), (Some("ES256"), Some("at+jwt")));
     for (claim, value) in [
-        ("iss", "http://127.0.0.1:8080"),
-        ("aud", "http://127.0.0.1:8080"),
+        ("iss", "http://localhost:8080"),
+        ("aud", "http://localhost:8080"),
         ("sub", &platform.owner["users/".len()..]),
         ("org", &platform.organization["organizations/".len()..]),
         ("client_id", "workos-cli"),
@@ -54,7 +54,7 @@ async fn the_published_key_verifies_an_access_token() {
     let key = keys.iter().find(|key| Some(key.kid.as_str()) == header["kid"].as_str()).expect("the kid is published");
     assert_eq!((key.r#use(), key.public_key.len(), key.public_key[0]), (Use::Edge, 65, 4));
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
-    validation.set_audience(&["http://127.0.0.1:8080"]);
+    validation.set_audience(&["http://localhost:8080"]);
     let key = jsonwebtoken::DecodingKey::from_ec_der(&key.public_key);
     jsonwebtoken::decode::<Value>(&signed.access, &key, &validation).expect("an independent reading agrees");
     assert_eq!(keys.iter().filter(|key| key.r#use() == Use::Internal).count(), 1);
