@@ -112,28 +112,33 @@ impl Endpoint {
         (seconds + 0.0001) * f64::from(self.in_flight.load(Ordering::Relaxed) + 1)
     }
 
-    /// Sends one request.
+    /// Sends one request. One that the connection gives back unsent, because it was closing just then, goes over a new one.
     pub(super) async fn send(
         self: &Arc<Self>,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<(Response<HyperBody>, Flight), Failure> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let flight = Flight(Arc::clone(self));
         let start = Instant::now();
-        let mut sender = self.sender().await?;
-        match sender.try_send_request(request).await {
-            Ok(response) => {
-                self.answered(start.elapsed());
-                Ok((response, flight))
-            }
-            Err(mut failed) => {
-                let handed_back = failed.take_message().is_some();
-                let error = failed.into_error();
-                let unsent = handed_back || refused(&error);
-                if !unsent {
-                    self.failed();
+        let mut again = true;
+        loop {
+            let mut failed = match self.sender().await?.try_send_request(request).await {
+                Ok(response) => {
+                    self.answered(start.elapsed());
+                    return Ok((response, flight));
                 }
-                Err(Failure { unsent, error: self.away(error) })
+                Err(failed) => failed,
+            };
+            match failed.take_message() {
+                Some(back) if std::mem::take(&mut again) => request = back,
+                back => {
+                    let error = failed.into_error();
+                    let unsent = back.is_some() || refused(&error);
+                    if !unsent {
+                        self.failed();
+                    }
+                    return Err(Failure { unsent, error: self.away(error) });
+                }
             }
         }
     }

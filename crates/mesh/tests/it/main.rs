@@ -4,6 +4,7 @@ mod faults;
 mod first_message;
 mod handler;
 mod layers;
+mod logs;
 mod retries;
 mod secure;
 mod streams;
