@@ -180,10 +180,14 @@ async fn add_members(http: &Http, cast: &mut Cast) -> Result<()> {
         }
         let person = cast.people[index].clone();
         let id = Id::derive(namespace, person.email.as_bytes()).to_string();
-        let body = json!({"email": person.email, "displayName": person.name});
-        let path = format!("/v1/{organization}/users?userId={id}&requestId={}", request_id(namespace, &person.email));
-        // The password travels in the body, not in the address: the whole request is the body here.
-        let body = json!({"user": body, "password": person.password});
+        // The password travels in the body, never in the address.
+        let body = json!({
+            "user": {"email": person.email, "displayName": person.name},
+            "password": person.password,
+            "userId": id,
+            "requestId": request_id(namespace, &person.email),
+        });
+        let path = format!("/v1/{organization}/users");
         let call = Call::new("create a member without a role", Method::POST, path).token(owner.token().await?).json(&body);
         let answer = http.send(call).await?;
         if answer.status != http::StatusCode::CONFLICT {
