@@ -1,0 +1,6 @@
+//! The search service as a process of its own.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::main(&[&search::SERVICE])
+}
