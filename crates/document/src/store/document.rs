@@ -28,12 +28,22 @@ macro_rules! strongest_grant {
     };
 }
 
+/// The newest revision of a document `d`. `limit 1` keeps the planner from reading all revisions to filter them by number.
+macro_rules! head_revision {
+    () => {
+        " join lateral (
+            select media_type, content, metadata from revisions
+            where organization_id = d.organization_id and document_id = d.id and number = d.head limit 1
+          ) r on true "
+    };
+}
+pub(super) use head_revision;
+
 const FIND: &str = concat!(
     "select ",
     columns!(),
-    ", r.media_type, r.content, r.metadata, g.role, g.expire_time
-     from documents d
-     join revisions r on r.organization_id = d.organization_id and r.document_id = d.id and r.number = d.head",
+    ", r.media_type, r.content, r.metadata, g.role, g.expire_time from documents d",
+    head_revision!(),
     strongest_grant!(),
     "where d.organization_id = $1 and d.id = $2"
 );

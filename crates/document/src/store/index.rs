@@ -3,6 +3,7 @@ use api::{Id, OrganizationId};
 use db::{Error, Row, Tx};
 use time::OffsetDateTime;
 
+use super::document::head_revision;
 use crate::model::{Content, DocumentName, FolderName, Indexed, Shown, head_of, limit};
 
 const ACCESS: &str = "select d.id, d.version, d.delete_time is not null as deleted, array(
@@ -12,14 +13,16 @@ const ACCESS: &str = "select d.id, d.version, d.delete_time is not null as delet
      ) as principals
      from documents d where d.organization_id = $1 and d.id = any($2)";
 /// As many characters as the bytes that are wanted: never fewer bytes, so that Rust can cut between characters.
-const FULL: &str = "select d.id, d.version, d.delete_time is not null as deleted, array(
+const FULL: &str = concat!(
+    "select d.id, d.version, d.delete_time is not null as deleted, array(
        select principal from grants
        where organization_id = d.organization_id and document_id = d.id and (expire_time is null or expire_time > $3)
        order by principal
      ) as principals, d.title, d.folder_id, d.update_time, r.media_type, left(r.content, $4) as content
-     from documents d
-     join revisions r on r.organization_id = d.organization_id and r.document_id = d.id and r.number = d.head
-     where d.organization_id = $1 and d.id = any($2)";
+     from documents d",
+    head_revision!(),
+    "where d.organization_id = $1 and d.id = any($2)"
+);
 
 /// Version, state and principals of the documents that are there, in any order.
 pub(crate) async fn access(

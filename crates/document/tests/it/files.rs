@@ -102,7 +102,7 @@ async fn files_are_attached_in_order_and_taken_off_again() {
     assert_eq!((both.files.as_slice(), both.head_revision), ([one.clone(), other.clone()].as_slice(), 1));
     assert_eq!(fixture.attach(&document.name, &one).await.expect("attached already"), both);
     let left = fixture.detach(&document.name, &one).await.expect("attached");
-    assert_eq!(left.files, [other.clone()]);
+    assert_eq!(left.files, std::slice::from_ref(&other));
     assert_eq!(fixture.detach(&document.name, &one).await.expect("not attached"), left);
     assert_eq!(fixture.get(&document.name).await, left);
     let events = fixture.published::<DocumentUpdated>().await;

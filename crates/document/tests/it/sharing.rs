@@ -130,7 +130,10 @@ async fn a_second_grant_for_a_principal_replaces_the_first() {
             .await;
     assert_eq!(refusal(written).0, DENIED);
     let request = ListGrantsRequest { parent: document.name.clone(), ..Default::default() };
-    assert_eq!(read(fixture.documents.clone().list_grants(request).await).expect("valid").grants, [second.clone()]);
+    assert_eq!(
+        read(fixture.documents.clone().list_grants(request).await).expect("valid").grants,
+        std::slice::from_ref(&second)
+    );
     assert_eq!(fixture.share(&document, &member.name(), Role::Reader).await, second);
     let events = fixture.published::<DocumentGrantsChanged>().await;
     let gained: Vec<_> = events.into_iter().map(|(_, event)| event.gained).collect();
