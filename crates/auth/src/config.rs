@@ -57,7 +57,10 @@ impl chassis::Section for Config {
             return Err("refresh_window must be at most 5m".to_owned());
         }
         if self.session_idle <= self.access_token_life || self.session_life < self.session_idle {
-            return Err("session_idle must be longer than access_token_life, and session_life at least as long as session_idle".to_owned());
+            return Err(
+                "session_idle must be longer than access_token_life, and session_life at least as long as session_idle"
+                    .to_owned(),
+            );
         }
         if !(1..=1000).contains(&self.sessions_per_user) {
             return Err("sessions_per_user must be 1 to 1000".to_owned());

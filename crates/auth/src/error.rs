@@ -24,7 +24,9 @@ pub(crate) enum Unfit {
 impl Unfit {
     fn advice(self) -> &'static str {
         match self {
-            Self::TooShort => "the password has fewer than 15 characters; choose a longer one, for example four or five random words",
+            Self::TooShort => {
+                "the password has fewer than 15 characters; choose a longer one, for example four or five random words"
+            }
             Self::TooLong => "the password is longer than 1,024 bytes; choose a shorter one",
             Self::Common => "the password is on a list of known passwords; choose another one",
             Self::Pattern => "the password is one piece repeated or a sequence; choose another one",
@@ -136,13 +138,18 @@ impl From<Error> for api::Error {
             Error::EmailTaken => Self::new(Code::AlreadyExists, ErrorReason::EmailTaken, EMAIL_TAKEN),
             Error::EmailInvalid => Self::invalid(ErrorReason::EmailInvalid, EMAIL_INVALID),
             Error::DisplayNameInvalid(field) => {
-                Self::invalid(ErrorReason::DisplayNameInvalid, format!("{field} {DISPLAY_NAME_INVALID}")).violation(field, DISPLAY_NAME_INVALID)
+                Self::invalid(ErrorReason::DisplayNameInvalid, format!("{field} {DISPLAY_NAME_INVALID}"))
+                    .violation(field, DISPLAY_NAME_INVALID)
             }
             Error::PasswordUnfit(field, unfit) => {
                 let advice = unfit.advice();
-                Self::invalid(ErrorReason::PasswordUnfit, advice).violation(field, advice).with("problem", unfit.label())
+                Self::invalid(ErrorReason::PasswordUnfit, advice)
+                    .violation(field, advice)
+                    .with("problem", unfit.label())
             }
-            Error::PasswordTooLong(field) => Self::invalid_field(field, "is longer than 1,024 bytes, which no password is"),
+            Error::PasswordTooLong(field) => {
+                Self::invalid_field(field, "is longer than 1,024 bytes, which no password is")
+            }
             Error::RoleTooHigh => Self::new(Code::PermissionDenied, ErrorReason::RoleTooHigh, ROLE_TOO_HIGH),
             Error::LastOwner => Self::new(Code::FailedPrecondition, ErrorReason::LastOwner, LAST_OWNER),
             Error::UserNotFound(name) => {
@@ -150,7 +157,9 @@ impl From<Error> for api::Error {
                 Self::new(Code::FailedPrecondition, ErrorReason::UserNotFound, message).with("user", name)
             }
             Error::BootstrapDone => Self::new(Code::FailedPrecondition, ErrorReason::BootstrapDone, BOOTSTRAP_DONE),
-            Error::BootstrapCodeInvalid => Self::new(Code::PermissionDenied, ErrorReason::BootstrapCodeInvalid, BOOTSTRAP_CODE_INVALID),
+            Error::BootstrapCodeInvalid => {
+                Self::new(Code::PermissionDenied, ErrorReason::BootstrapCodeInvalid, BOOTSTRAP_CODE_INVALID)
+            }
             Error::FlowInvalid => Self::new(Code::FailedPrecondition, ErrorReason::FlowInvalid, FLOW_INVALID),
             Error::ClientInvalid => Self::invalid(ErrorReason::ClientInvalid, CLIENT_INVALID),
             Error::ChallengeInvalid => Self::invalid(ErrorReason::ChallengeInvalid, CHALLENGE_INVALID),
@@ -160,7 +169,9 @@ impl From<Error> for api::Error {
             Error::HashQueueFull(delay) => {
                 Self::new(Code::ResourceExhausted, ErrorReason::HashQueueFull, HASH_QUEUE_FULL).retry_after(delay)
             }
-            Error::DelegationInvalid => Self::new(Code::PermissionDenied, ErrorReason::DelegationInvalid, DELEGATION_INVALID),
+            Error::DelegationInvalid => {
+                Self::new(Code::PermissionDenied, ErrorReason::DelegationInvalid, DELEGATION_INVALID)
+            }
             Error::CredentialInvalid => Self::credential_invalid(),
         }
     }
@@ -168,15 +179,18 @@ impl From<Error> for api::Error {
 
 const EMAIL_TAKEN: &str = "a user with this e-mail address exists; make that user a member instead";
 const EMAIL_INVALID: &str = "this is not an e-mail address; send local@domain, at most 254 bytes";
-const DISPLAY_NAME_INVALID: &str = "must have 1 to 255 characters, not only blanks and none of them a control character";
+const DISPLAY_NAME_INVALID: &str =
+    "must have 1 to 255 characters, not only blanks and none of them a control character";
 const ROLE_TOO_HIGH: &str = "the role is above your own; ask somebody who holds it";
 const LAST_OWNER: &str = "this is the last active owner of the organization; make somebody else an owner first";
 const BOOTSTRAP_DONE: &str = "the platform has its first owner already; ask an administrator for an account";
 const BOOTSTRAP_CODE_INVALID: &str = "the code is wrong or has expired; run `workos admin bootstrap` for a new one";
 const FLOW_INVALID: &str = "the sign-in has expired, was continued elsewhere or waits for another answer; start again";
 const CLIENT_INVALID: &str = "the client is unknown or its redirect URI is not registered";
-const CHALLENGE_INVALID: &str = "send code_challenge_method S256 and a code_challenge of 43 base64url characters (RFC 7636)";
+const CHALLENGE_INVALID: &str =
+    "send code_challenge_method S256 and a code_challenge of 43 base64url characters (RFC 7636)";
 const SIGN_IN_REFUSED: &str = "wrong e-mail address or password, or too many attempts; wait, then try again";
 const NO_MEMBERSHIP: &str = "you are not an active member of this organization; choose another one";
 const HASH_QUEUE_FULL: &str = "too many sign-ins at once; try again after the time in RetryInfo";
-const DELEGATION_INVALID: &str = "the delegation has ended, was revoked, is not yours, or its subject is no longer a member";
+const DELEGATION_INVALID: &str =
+    "the delegation has ended, was revoked, is not yours, or its subject is no longer a member";

@@ -42,7 +42,12 @@ pub(crate) fn membership_deleted(tx: &Tx, membership: &Membership) -> Result<(),
 }
 
 /// Tokens became void. Every entry is its own aggregate: verifiers read the whole list anyway.
-pub(crate) fn credentials_revoked(tx: &Tx, organization: OrganizationId, entry: &Revocation, aggregate: Id) -> Result<(), db::Error> {
+pub(crate) fn credentials_revoked(
+    tx: &Tx,
+    organization: OrganizationId,
+    entry: &Revocation,
+    aggregate: Id,
+) -> Result<(), db::Error> {
     let event = wire::CredentialsRevoked { kind: entry.kind.clone(), id: entry.id.clone() };
     tx.publish_for(organization, &event, aggregate, 1)
 }

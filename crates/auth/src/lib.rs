@@ -20,8 +20,9 @@ use chassis::{BootError, Kit, Mount, Profile, ServiceSpec, identity::Source};
 use futures::future::BoxFuture;
 use proto::auth::v1::{
     Revocation, bootstrap_service_server::BootstrapServiceServer, delegation_service_server::DelegationServiceServer,
-    list_verify_keys_response::VerifyKey, login_service_server::LoginServiceServer, o_auth_service_server::OAuthServiceServer,
-    organization_service_server::OrganizationServiceServer, token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
+    list_verify_keys_response::VerifyKey, login_service_server::LoginServiceServer,
+    o_auth_service_server::OAuthServiceServer, organization_service_server::OrganizationServiceServer,
+    token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
 };
 use rpc::Rpc;
 use service::{Auth, Secrets};
@@ -144,7 +145,12 @@ impl Source for Own {
 ///
 /// # Errors
 /// The platform has its first owner already, the database is away, or the file cannot be written.
-pub async fn bootstrap_code(db: &db::Db, clock: &api::Clock, data_dir: &Path, public_url: &str) -> Result<String, BootError> {
+pub async fn bootstrap_code(
+    db: &db::Db,
+    clock: &api::Clock,
+    data_dir: &Path,
+    public_url: &str,
+) -> Result<String, BootError> {
     let link = service::new_link(db, clock, &api::Ids::default(), data_dir, public_url.trim_end_matches('/')).await?;
     link.ok_or_else(|| BootError::msg("the platform has its first owner already; ask an administrator for an account"))
 }

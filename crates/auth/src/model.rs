@@ -9,8 +9,8 @@ mod refresh;
 mod revocation;
 
 pub(crate) use account::{
-    Delegation, DelegationName, DisplayName, Email, Membership, MembershipChange, MembershipName, MembershipState, NewDelegation, Organization, Purpose, Role,
-    Session, SessionName, User,
+    Delegation, DelegationName, DisplayName, Email, Membership, MembershipChange, MembershipName, MembershipState,
+    NewDelegation, Organization, Purpose, Role, Session, SessionName, User,
 };
 pub(crate) use client::{Challenge, Client, State, redirect_with};
 pub(crate) use lockout::{LOCKOUT_FREE, lockout_delay};

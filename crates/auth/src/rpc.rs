@@ -11,7 +11,6 @@ mod user;
 use std::sync::Arc;
 
 use api::{Caller, Etag, Id, OrganizationId, UserId, timestamp};
-use prost::Message;
 use proto::auth::v1 as wire;
 
 pub(crate) use token::{render_key, render_revocation};
@@ -19,7 +18,7 @@ pub(crate) use token::{render_key, render_revocation};
 use crate::{
     error::Error,
     model::{Delegation, DelegationName, Membership, MembershipState, Organization, Role, Session, SessionName, User},
-    service::{Auth, Once, PageRequest},
+    service::{Auth, PageRequest},
 };
 
 /// All services of the contract's package `workos.auth.v1`.
@@ -33,11 +32,6 @@ impl Rpc {
     pub(crate) fn new(auth: Arc<Auth>) -> Self {
         Self { auth }
     }
-}
-
-/// Marks a request that may come twice. `request` is fingerprinted: secrets in it are masked before.
-fn once(caller: &Caller, request_id: &str, request: &impl Message) -> Once {
-    Once { request_id: request_id.to_owned(), fingerprint: db::fingerprint(&caller.context().method, request) }
 }
 
 fn page(size: i32, token: String) -> PageRequest {
@@ -82,7 +76,9 @@ fn role(field: &str, number: i32) -> Result<Option<Role>, Error> {
         Ok(wire::membership::Role::Editor) => Ok(Some(Role::Editor)),
         Ok(wire::membership::Role::Admin) => Ok(Some(Role::Admin)),
         Ok(wire::membership::Role::Owner) => Ok(Some(Role::Owner)),
-        Err(_) => Err(api::Error::invalid_field(field, "is no role; send VIEWER, EDITOR, ADMIN, OWNER or nothing").into()),
+        Err(_) => {
+            Err(api::Error::invalid_field(field, "is no role; send VIEWER, EDITOR, ADMIN, OWNER or nothing").into())
+        }
     }
 }
 

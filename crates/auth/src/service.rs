@@ -68,12 +68,17 @@ pub(crate) struct Auth {
 /// A request that may come twice.
 pub(crate) struct Once {
     /// The client's request id; empty when it does not care.
-    pub(crate) request_id: String,
+    request_id: String,
     /// Fingerprint of the request, with secrets replaced by their MAC.
-    pub(crate) fingerprint: [u8; 32],
+    fingerprint: [u8; 32],
 }
 
 impl Once {
+    /// Marks a request. It is fingerprinted as it is: secrets in it are masked before.
+    pub(crate) fn new(caller: &Caller, request_id: &str, request: &impl prost::Message) -> Self {
+        Self { request_id: request_id.to_owned(), fingerprint: db::fingerprint(&caller.context().method, request) }
+    }
+
     /// The answer of the first request, if this is not it.
     async fn replay<T: DeserializeOwned>(&self, tx: &Tx) -> Result<Option<T>, Error> {
         match tx.replay(&self.request_id, &self.fingerprint).await? {
@@ -175,13 +180,23 @@ impl Auth {
         let position = self.sealer.open(&context.method, binding.as_bytes(), &request.token)?;
         let after = match position {
             None => Id::ZERO,
-            Some(bytes) => std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(|| Error::fault("a sealed position is no id"))?,
+            Some(bytes) => std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| Error::fault("a sealed position is no id"))?,
         };
         Ok((after, page.size))
     }
 
     /// Cuts the row too many off and seals where the next page begins.
-    fn cut<T>(&self, context: &CallContext, binding: &str, mut rows: Vec<T>, size: usize, id: impl Fn(&T) -> Id) -> (Vec<T>, String) {
+    fn cut<T>(
+        &self,
+        context: &CallContext,
+        binding: &str,
+        mut rows: Vec<T>,
+        size: usize,
+        id: impl Fn(&T) -> Id,
+    ) -> (Vec<T>, String) {
         if rows.len() <= size {
             return (rows, String::new());
         }

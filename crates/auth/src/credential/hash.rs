@@ -61,10 +61,19 @@ impl HashPool {
             thread::Builder::new().name(format!("password-{index}")).spawn(move || work(&queue, &pepper, &pace))?;
         }
         let started = Instant::now();
-        let dummy = make(&pepper, &Password::present("dummy", "nobody has this password").unwrap_or_else(|_| unreachable!("it is short")));
+        let dummy = make(
+            &pepper,
+            &Password::present("dummy", "nobody has this password").unwrap_or_else(|_| unreachable!("it is short")),
+        );
         pace.store(micros(started), Ordering::Relaxed);
         let dummy = dummy.map_err(|_| std::io::Error::other("argon2 refuses its own parameters"))?;
-        Ok(Self(Arc::new(Inner { jobs, places: Arc::new(Semaphore::new(threads)), waiting: AtomicUsize::new(0), pace, dummy })))
+        Ok(Self(Arc::new(Inner {
+            jobs,
+            places: Arc::new(Semaphore::new(threads)),
+            waiting: AtomicUsize::new(0),
+            pace,
+            dummy,
+        })))
     }
 
     /// Hashes a new password.
@@ -190,7 +199,9 @@ mod tests {
     #[tokio::test]
     async fn the_queue_is_bounded() {
         let pool = HashPool::start([1; 32]).expect("threads start");
-        let _places = Arc::clone(&pool.0.places).acquire_many_owned(u32::try_from(pool.0.places.available_permits()).expect("few")).await;
+        let _places = Arc::clone(&pool.0.places)
+            .acquire_many_owned(u32::try_from(pool.0.places.available_permits()).expect("few"))
+            .await;
         tokio::time::pause();
         let attempts = (0..=QUEUE).map(|_| pool.make(password("vK4 rqz Lp8 wmN")));
         let results = futures::future::join_all(attempts).await;

@@ -79,14 +79,19 @@ impl Edge {
             return None;
         }
         let header = decode_header(token).ok()?;
-        let points_elsewhere = header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some() || header.crit.is_some();
+        let points_elsewhere = header.jku.is_some()
+            || header.jwk.is_some()
+            || header.x5u.is_some()
+            || header.x5c.is_some()
+            || header.crit.is_some();
         if header.alg != Algorithm::ES256 || header.typ.as_deref() != Some(TYPE) || points_elsewhere {
             return None;
         }
         let key = self.reading.get(header.kid.as_deref()?)?;
         let claims = decode::<Claims>(token, key, &validation(issuer)).ok()?.claims;
         let now = now.unix_timestamp();
-        (claims.aud == issuer && claims.iss == issuer && claims.exp > now - LEEWAY && claims.iat <= now + LEEWAY).then_some(claims)
+        (claims.aud == issuer && claims.iss == issuer && claims.exp > now - LEEWAY && claims.iat <= now + LEEWAY)
+            .then_some(claims)
     }
 }
 

@@ -117,9 +117,15 @@ impl Keyring {
         let newest = |kind| keys.iter().rev().find(|key| key.kind == kind).ok_or(VaultError);
         let private = |key: &StoredKey| vault.open(&purpose(key.kind, &key.kid), &key.sealed_key);
         let (internal, edge, refresh) = (newest(KeyUse::Internal)?, newest(KeyUse::Edge)?, newest(KeyUse::Refresh)?);
-        let points = keys.iter().filter(|key| key.kind == KeyUse::Edge).map(|key| (key.kid.clone(), key.public_key.clone()));
+        let points =
+            keys.iter().filter(|key| key.kind == KeyUse::Edge).map(|key| (key.kid.clone(), key.public_key.clone()));
         let public = keys.iter().filter(|key| key.kind != KeyUse::Refresh);
-        let public = public.map(|key| PublicKey { kind: key.kind, key_id: key.key_id, kid: key.kid.clone(), bytes: key.public_key.clone() });
+        let public = public.map(|key| PublicKey {
+            kind: key.kind,
+            key_id: key.key_id,
+            kid: key.kid.clone(),
+            bytes: key.public_key.clone(),
+        });
         Ok(Self {
             mint: authz::Mint::new(&private(internal)?, internal.key_id, clock.clone()).map_err(|_| VaultError)?,
             edge: Edge::new(&edge.kid, &private(edge)?, points),
@@ -146,7 +152,8 @@ fn generate_internal() -> (Vec<u8>, Vec<u8>) {
 
 /// A new P-256 key: PKCS #8 and the uncompressed public point.
 pub(super) fn generate_edge() -> Result<(Vec<u8>, Vec<u8>), Error> {
-    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).map_err(Error::fault)?;
+    let document =
+        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).map_err(Error::fault)?;
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).map_err(Error::fault)?;
     Ok((document.as_ref().to_vec(), pair.public_key().as_ref().to_vec()))
 }

@@ -76,12 +76,16 @@ fn problem(password: &str, names: &[&str]) -> Option<Unfit> {
     let service = ["workos", "workos platform"];
     let plain = letters_and_digits(core);
     let named = names.iter().chain(service.iter()).map(|name| letters_and_digits(&name.to_lowercase()));
-    named.into_iter().any(|name| !name.is_empty() && (name == plain || name == letters_and_digits(&folded))).then_some(Unfit::Name)
+    named
+        .into_iter()
+        .any(|name| !name.is_empty() && (name == plain || name == letters_and_digits(&folded)))
+        .then_some(Unfit::Name)
 }
 
 /// One piece of at most eleven letters again and again, the last time perhaps cut off.
 fn is_repetition(letters: &[char]) -> bool {
-    (1..=11.min(letters.len() / 2)).any(|period| letters.iter().skip(period).eq(letters.iter().take(letters.len() - period)))
+    (1..=11.min(letters.len() / 2))
+        .any(|period| letters.iter().skip(period).eq(letters.iter().take(letters.len() - period)))
 }
 
 /// Each letter follows the one before by the same step of at most one: `abcdefgh`, `987654321`; 9 and 0 are neighbors.
@@ -104,9 +108,11 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Result<Password, Unfit> {
-        Password::choose("password", text, &["Ada Lovelace Analytical", "ada.lovelace@example.com"]).map_err(|error| match error {
-            Error::PasswordUnfit(_, unfit) => unfit,
-            other => panic!("{other:?}"),
+        Password::choose("password", text, &["Ada Lovelace Analytical", "ada.lovelace@example.com"]).map_err(|error| {
+            match error {
+                Error::PasswordUnfit(_, unfit) => unfit,
+                other => panic!("{other:?}"),
+            }
         })
     }
 
@@ -128,10 +134,19 @@ mod tests {
         for text in ["Correct Horse Battery Staple", "1qaz2wsx3edc4rfv", "password1234567!", "123456-dragon-123456"] {
             assert_eq!(check(text), Err(Unfit::Common), "{text}");
         }
-        for text in ["aaaaaaaaaaaaaaaa", "xyxyxyxyxyxyxyxyx", "tr0mbonetr0mbone", "bcdefghijklmnopq", "345678901234567", "zyxwvutsrqponmlk"] {
+        for text in [
+            "aaaaaaaaaaaaaaaa",
+            "xyxyxyxyxyxyxyxyx",
+            "tr0mbonetr0mbone",
+            "bcdefghijklmnopq",
+            "345678901234567",
+            "zyxwvutsrqponmlk",
+        ] {
             assert_eq!(check(text), Err(Unfit::Pattern), "{text}");
         }
-        for text in ["ada.lovelace@example.com", "AdaLovelaceAnalytical", "ada lovelace analytical 2026!", "WorkOS--Platform"] {
+        for text in
+            ["ada.lovelace@example.com", "AdaLovelaceAnalytical", "ada lovelace analytical 2026!", "WorkOS--Platform"]
+        {
             assert_eq!(check(text), Err(Unfit::Name), "{text}");
         }
     }

@@ -149,7 +149,8 @@ impl Membership {
 
     /// The membership after a change; the same version when nothing changes.
     pub(crate) fn changed(&self, change: &MembershipChange, now: OffsetDateTime) -> Self {
-        let mut next = Self { role: change.role.unwrap_or(self.role), state: change.state.unwrap_or(self.state), ..self.clone() };
+        let mut next =
+            Self { role: change.role.unwrap_or(self.role), state: change.state.unwrap_or(self.state), ..self.clone() };
         if next != *self {
             next.version += 1;
             next.update_time = now;
@@ -265,9 +266,16 @@ impl Email {
         let well_formed = text.len() <= 254
             && !text.chars().any(|letter| letter.is_control() || letter.is_whitespace())
             && text.split_once('@').is_some_and(|(local, domain)| {
-                !local.is_empty() && local.len() <= 64 && !domain.contains('@') && domain.split('.').all(|label| !label.is_empty())
+                !local.is_empty()
+                    && local.len() <= 64
+                    && !domain.contains('@')
+                    && domain.split('.').all(|label| !label.is_empty())
             });
-        if well_formed { Ok(Self { text: text.nfc().collect(), key: Self::key(text) }) } else { Err(Error::EmailInvalid) }
+        if well_formed {
+            Ok(Self { text: text.nfc().collect(), key: Self::key(text) })
+        } else {
+            Err(Error::EmailInvalid)
+        }
     }
 
     /// What an identifier typed at sign-in is compared by; any text has one.
@@ -299,13 +307,27 @@ mod tests {
     fn an_address_is_the_same_in_every_case() {
         let email = Email::parse("Ada@Example.com").expect("valid");
         assert_eq!((email.text.as_str(), email.key.as_str()), ("Ada@Example.com", "ada@example.com"));
-        assert_eq!(Email::parse("ÅSA@example.com").expect("valid").key, Email::parse("A\u{30a}sa@example.com").expect("valid").key);
+        assert_eq!(
+            Email::parse("ÅSA@example.com").expect("valid").key,
+            Email::parse("A\u{30a}sa@example.com").expect("valid").key
+        );
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
-        for text in ["", "ada", "@example.com", "ada@", "a@b@c", "ada @example.com", "ada@example..com", "ada@\0", "ada\n@example.com", &long] {
+        for text in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "a@b@c",
+            "ada @example.com",
+            "ada@example..com",
+            "ada@\0",
+            "ada\n@example.com",
+            &long,
+        ] {
             assert!(Email::parse(text).is_err(), "{text:?}");
         }
     }

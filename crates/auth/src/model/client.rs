@@ -32,7 +32,9 @@ impl Client {
     pub(crate) fn allows(&self, redirect_uri: &str) -> bool {
         let after_host = ["http://127.0.0.1:", "http://[::1]:"].iter().find_map(|host| redirect_uri.strip_prefix(host));
         let port = after_host.and_then(|rest| rest.strip_suffix(self.callback));
-        port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0') && port.parse::<u16>().is_ok())
+        port.is_some_and(|port| {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0') && port.parse::<u16>().is_ok()
+        })
     }
 }
 
@@ -44,7 +46,11 @@ impl Challenge {
     /// Reads challenge and method; no other method is taken by any route.
     pub(crate) fn parse(challenge: &str, method: &str) -> Result<Self, Error> {
         let digest = URL_SAFE_NO_PAD.decode(challenge).ok().filter(|digest| digest.len() == 32);
-        if method == "S256" && challenge.len() == 43 && digest.is_some() { Ok(Self(challenge.to_owned())) } else { Err(Error::ChallengeInvalid) }
+        if method == "S256" && challenge.len() == 43 && digest.is_some() {
+            Ok(Self(challenge.to_owned()))
+        } else {
+            Err(Error::ChallengeInvalid)
+        }
     }
 
     /// The verifier belongs to the challenge (RFC 7636 sections 4.1 and 4.6).
@@ -133,10 +139,24 @@ mod tests {
         let text = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
         let challenge = Challenge::parse(text, "S256").expect("the example of RFC 7636");
         assert!(challenge.is_met_by(verifier));
-        for wrong in ["", text, &verifier[1..], "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK", &"a".repeat(129), &format!("{verifier}\0")] {
+        for wrong in [
+            "",
+            text,
+            &verifier[1..],
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK",
+            &"a".repeat(129),
+            &format!("{verifier}\0"),
+        ] {
             assert!(!challenge.is_met_by(wrong), "{wrong}");
         }
-        for (challenge, method) in [(text, "plain"), (text, ""), (text, "s256"), ("", "S256"), (&text[1..], "S256"), (&format!("{text}A"), "S256")] {
+        for (challenge, method) in [
+            (text, "plain"),
+            (text, ""),
+            (text, "s256"),
+            ("", "S256"),
+            (&text[1..], "S256"),
+            (&format!("{text}A"), "S256"),
+        ] {
             assert!(Challenge::parse(challenge, method).is_err(), "{challenge} {method}");
         }
     }

@@ -13,12 +13,18 @@ use crate::{
 
 #[tonic::async_trait]
 impl BootstrapService for Rpc {
-    async fn get_bootstrap_state(&self, request: Request<wire::GetBootstrapStateRequest>) -> Reply<wire::BootstrapState> {
+    async fn get_bootstrap_state(
+        &self,
+        request: Request<wire::GetBootstrapStateRequest>,
+    ) -> Reply<wire::BootstrapState> {
         let (caller, _request) = caller(request)?;
         reply(self.auth.bootstrap_done(caller.context()).await.map(|completed| wire::BootstrapState { completed }))
     }
 
-    async fn complete_bootstrap(&self, request: Request<wire::CompleteBootstrapRequest>) -> Reply<wire::CompleteBootstrapResponse> {
+    async fn complete_bootstrap(
+        &self,
+        request: Request<wire::CompleteBootstrapRequest>,
+    ) -> Reply<wire::CompleteBootstrapResponse> {
         let (caller, request) = caller(request)?;
         reply(self.complete(caller.context(), request).await)
     }
@@ -26,7 +32,11 @@ impl BootstrapService for Rpc {
 
 impl Rpc {
     /// The code is tested first: who has none learns nothing about the rules of the other fields.
-    async fn complete(&self, context: &CallContext, request: wire::CompleteBootstrapRequest) -> Result<wire::CompleteBootstrapResponse, Error> {
+    async fn complete(
+        &self,
+        context: &CallContext,
+        request: wire::CompleteBootstrapRequest,
+    ) -> Result<wire::CompleteBootstrapResponse, Error> {
         self.auth.test_bootstrap_code(context, &request.code).await?;
         let first = FirstOwner {
             email: Email::parse(&request.email)?,
@@ -37,6 +47,9 @@ impl Rpc {
             code: request.code,
         };
         let (user, organization) = self.auth.complete_bootstrap(context, first).await?;
-        Ok(wire::CompleteBootstrapResponse { user: Some(render_user(user)), organization: Some(render_organization(organization)) })
+        Ok(wire::CompleteBootstrapResponse {
+            user: Some(render_user(user)),
+            organization: Some(render_organization(organization)),
+        })
     }
 }

@@ -7,10 +7,11 @@ use proto::{
 };
 use tonic::Request;
 
-use super::{Rpc, once, organization_id, render_delegation};
+use super::{Rpc, organization_id, render_delegation};
 use crate::{
     error::Error,
     model::{DelegationName, NewDelegation, Purpose},
+    service::Once,
 };
 
 const METHODS_MAX: usize = 32;
@@ -26,21 +27,27 @@ impl DelegationService for Rpc {
 
     async fn delete_delegation(&self, request: Request<wire::DeleteDelegationRequest>) -> Reply<()> {
         let (caller, request) = caller(request)?;
-        let done = async { self.auth.delete_delegation(&caller, DelegationName::parse_field("name", &request.name)?).await };
+        let done =
+            async { self.auth.delete_delegation(&caller, DelegationName::parse_field("name", &request.name)?).await };
         reply(done.await)
     }
 }
 
 impl Rpc {
-    async fn delegate(&self, caller: &Caller, request: &wire::CreateDelegationRequest) -> Result<wire::Delegation, Error> {
-        let once = once(caller, &request.request_id, request);
+    async fn delegate(
+        &self,
+        caller: &Caller,
+        request: &wire::CreateDelegationRequest,
+    ) -> Result<wire::Delegation, Error> {
+        let once = Once::new(caller, &request.request_id, request);
         let organization = organization_id("parent", &request.parent)?;
         let sent = request.delegation.clone().unwrap_or_default();
         let expire_time = sent.expire_time.as_ref().and_then(from_timestamp);
         let new = NewDelegation {
             purpose: Purpose::parse("delegation.purpose", &sent.purpose)?,
             methods: methods(sent.methods)?,
-            expire_time: expire_time.ok_or_else(|| api::Error::invalid_field("delegation.expire_time", "is missing or no time"))?,
+            expire_time: expire_time
+                .ok_or_else(|| api::Error::invalid_field("delegation.expire_time", "is missing or no time"))?,
         };
         Ok(render_delegation(self.auth.create_delegation(caller, organization, new, &once).await?))
     }
@@ -51,12 +58,17 @@ fn methods(mut names: Vec<String>) -> Result<Vec<String>, Error> {
     names.sort_unstable();
     names.dedup();
     let invalid = |problem: &str| Err(api::Error::invalid_field("delegation.methods", problem).into());
-    if names.is_empty() || names.len() > METHODS_MAX || names.iter().map(String::len).sum::<usize>() > METHODS_BYTES_MAX {
+    if names.is_empty() || names.len() > METHODS_MAX || names.iter().map(String::len).sum::<usize>() > METHODS_BYTES_MAX
+    {
         return invalid("must name 1 to 32 RPCs, together at most 1,600 bytes");
     }
     let delegable = |name: &String| {
         let access = proto::methods().get(&format!("/{name}")).and_then(|method| method.access.as_ref());
         access.is_some_and(|access| matches!(access.rule, Rule::Permission(_)))
     };
-    if names.iter().all(delegable) { Ok(names) } else { invalid("must be RPCs of the contract (package.Service/Method) that a permission guards") }
+    if names.iter().all(delegable) {
+        Ok(names)
+    } else {
+        invalid("must be RPCs of the contract (package.Service/Method) that a permission guards")
+    }
 }

@@ -38,11 +38,16 @@ impl LoginService for Rpc {
 impl Rpc {
     async fn step(&self, context: &CallContext, request: wire::ContinueLoginRequest) -> Result<Step, Error> {
         match request.answer {
-            Some(Answer::Password(answer)) => self.auth.prove(context, &request.flow, &answer.email, &answer.password).await,
+            Some(Answer::Password(answer)) => {
+                self.auth.prove(context, &request.flow, &answer.email, &answer.password).await
+            }
             Some(Answer::Organization(name)) => {
                 self.auth.choose_organization(context, &request.flow, organization_id("organization", &name)?).await
             }
-            None => Err(api::Error::invalid_field("answer", "is missing; send password or organization, as the step asks").into()),
+            None => {
+                Err(api::Error::invalid_field("answer", "is missing; send password or organization, as the step asks")
+                    .into())
+            }
         }
     }
 }
@@ -53,7 +58,8 @@ fn render(step: Step) -> wire::LoginStep {
     let (flow, step) = match step {
         Step::Password { flow } => (flow, login_step::Step::Password(PasswordStep {})),
         Step::Organization { flow, choices } => {
-            let choices = choices.into_iter().map(|(id, display_name)| Choice { organization: id.name(), display_name });
+            let choices =
+                choices.into_iter().map(|(id, display_name)| Choice { organization: id.name(), display_name });
             (flow, login_step::Step::ChooseOrganization(OrganizationStep { choices: choices.collect() }))
         }
         Step::Done { code, redirect_uri } => (String::new(), login_step::Step::Done(DoneStep { code, redirect_uri })),

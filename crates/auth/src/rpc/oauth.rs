@@ -13,7 +13,7 @@ impl OAuthService for Rpc {
         let client = request.client_id.clone();
         let grant = match parse(request) {
             Ok(grant) => grant,
-            Err(refused) => return Ok(tonic::Response::new(refused)),
+            Err(refused) => return Ok(tonic::Response::new(*refused)),
         };
         reply(self.auth.token(caller.context(), &client, grant).await.map(render))
     }
@@ -25,24 +25,32 @@ impl OAuthService for Rpc {
     }
 }
 
-fn parse(request: wire::TokenRequest) -> Result<Grant, wire::TokenResponse> {
-    let needs = |what: &str| refused("invalid_request", &format!("{what} is needed for this grant_type"));
+fn parse(request: wire::TokenRequest) -> Result<Grant, Box<wire::TokenResponse>> {
+    let needs = |what: &str| Box::new(refused("invalid_request", &format!("{what} is needed for this grant_type")));
     if request.client_id.is_empty() {
         return Err(needs("client_id"));
     }
     match request.grant_type.as_str() {
         "authorization_code" => {
-            let fields = [("code", &request.code), ("redirect_uri", &request.redirect_uri), ("code_verifier", &request.code_verifier)];
+            let fields = [
+                ("code", &request.code),
+                ("redirect_uri", &request.redirect_uri),
+                ("code_verifier", &request.code_verifier),
+            ];
             let missing = fields.into_iter().find(|(_, value)| value.is_empty()).map(|(name, _)| name);
             match missing {
                 Some(missing) => Err(needs(missing)),
-                None => Ok(Grant::Code { code: request.code, redirect_uri: request.redirect_uri, verifier: request.code_verifier }),
+                None => Ok(Grant::Code {
+                    code: request.code,
+                    redirect_uri: request.redirect_uri,
+                    verifier: request.code_verifier,
+                }),
             }
         }
         "refresh_token" if request.refresh_token.is_empty() => Err(needs("refresh_token")),
         "refresh_token" => Ok(Grant::Refresh(request.refresh_token)),
-        "" => Err(refused("invalid_request", "grant_type is needed: authorization_code or refresh_token")),
-        _ => Err(refused("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")),
+        "" => Err(Box::new(refused("invalid_request", "grant_type is needed: authorization_code or refresh_token"))),
+        _ => Err(Box::new(refused("unsupported_grant_type", "grant_type must be authorization_code or refresh_token"))),
     }
 }
 
@@ -56,12 +64,17 @@ fn render(answer: Result<Tokens, Refusal>) -> wire::TokenResponse {
             ..wire::TokenResponse::default()
         },
         Err(Refusal::Client) => refused("invalid_client", "the client is not registered"),
-        Err(Refusal::Grant) => {
-            refused("invalid_grant", "the code or refresh token is unknown, used, expired or not for this client; sign in again")
-        }
+        Err(Refusal::Grant) => refused(
+            "invalid_grant",
+            "the code or refresh token is unknown, used, expired or not for this client; sign in again",
+        ),
     }
 }
 
 fn refused(error: &str, description: &str) -> wire::TokenResponse {
-    wire::TokenResponse { error: error.to_owned(), error_description: description.to_owned(), ..wire::TokenResponse::default() }
+    wire::TokenResponse {
+        error: error.to_owned(),
+        error_description: description.to_owned(),
+        ..wire::TokenResponse::default()
+    }
 }

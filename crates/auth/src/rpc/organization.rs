@@ -4,10 +4,11 @@ use mesh::{Reply, caller, reply};
 use proto::auth::v1::{self as wire, membership::State, organization_service_server::OrganizationService};
 use tonic::Request;
 
-use super::{Rpc, once, organization_id, page, render_membership, render_organization, role, user_id};
+use super::{Rpc, organization_id, page, render_membership, render_organization, role, user_id};
 use crate::{
     error::Error,
     model::{DisplayName, MembershipChange, MembershipName, MembershipState},
+    service::Once,
 };
 
 #[tonic::async_trait]
@@ -18,7 +19,10 @@ impl OrganizationService for Rpc {
         reply(found.await.map(render_organization))
     }
 
-    async fn update_organization(&self, request: Request<wire::UpdateOrganizationRequest>) -> Reply<wire::Organization> {
+    async fn update_organization(
+        &self,
+        request: Request<wire::UpdateOrganizationRequest>,
+    ) -> Reply<wire::Organization> {
         let (caller, request) = caller(request)?;
         reply(self.rename(&caller, &request).await)
     }
@@ -34,7 +38,10 @@ impl OrganizationService for Rpc {
         reply(found.await.map(render_membership))
     }
 
-    async fn list_memberships(&self, request: Request<wire::ListMembershipsRequest>) -> Reply<wire::ListMembershipsResponse> {
+    async fn list_memberships(
+        &self,
+        request: Request<wire::ListMembershipsRequest>,
+    ) -> Reply<wire::ListMembershipsResponse> {
         let (caller, request) = caller(request)?;
         let page = page(request.page_size, request.page_token);
         let found = async { self.auth.memberships(&caller, organization_id("parent", &request.parent)?, &page).await };
@@ -51,7 +58,7 @@ impl OrganizationService for Rpc {
 
     async fn delete_membership(&self, request: Request<wire::DeleteMembershipRequest>) -> Reply<()> {
         let (caller, request) = caller(request)?;
-        let once = once(&caller, &request.request_id, &request);
+        let once = Once::new(&caller, &request.request_id, &request);
         let done = async {
             let name = MembershipName::parse_field("name", &request.name)?;
             self.auth.delete_membership(&caller, name, &request.etag, &once).await
@@ -61,19 +68,34 @@ impl OrganizationService for Rpc {
 }
 
 impl Rpc {
-    async fn rename(&self, caller: &Caller, request: &wire::UpdateOrganizationRequest) -> Result<wire::Organization, Error> {
-        let once = once(caller, &request.request_id, request);
+    async fn rename(
+        &self,
+        caller: &Caller,
+        request: &wire::UpdateOrganizationRequest,
+    ) -> Result<wire::Organization, Error> {
+        let once = Once::new(caller, &request.request_id, request);
         let organization = request.organization.clone().unwrap_or_default();
         let id = organization_id("organization.name", &organization.name)?;
         let populated: &[&str] = if organization.display_name.is_empty() { &[] } else { &["display_name"] };
-        let mask = Mask::parse(request.update_mask.as_ref(), &["display_name"], &["name", "etag", "create_time", "update_time"], populated)?;
-        let name = mask.has("display_name").then(|| DisplayName::parse("organization.display_name", &organization.display_name));
+        let mask = Mask::parse(
+            request.update_mask.as_ref(),
+            &["display_name"],
+            &["name", "etag", "create_time", "update_time"],
+            populated,
+        )?;
+        let name = mask
+            .has("display_name")
+            .then(|| DisplayName::parse("organization.display_name", &organization.display_name));
         let changed = self.auth.update_organization(caller, id, &organization.etag, name.transpose()?, &once).await?;
         Ok(render_organization(changed))
     }
 
-    async fn add_membership(&self, caller: &Caller, request: &wire::CreateMembershipRequest) -> Result<wire::Membership, Error> {
-        let once = once(caller, &request.request_id, request);
+    async fn add_membership(
+        &self,
+        caller: &Caller,
+        request: &wire::CreateMembershipRequest,
+    ) -> Result<wire::Membership, Error> {
+        let once = Once::new(caller, &request.request_id, request);
         let organization = organization_id("parent", &request.parent)?;
         let membership = request.membership.clone().unwrap_or_default();
         let user = user_id("membership.user", &membership.user)?;
@@ -81,12 +103,20 @@ impl Rpc {
         Ok(render_membership(self.auth.create_membership(caller, organization, user, role, &once).await?))
     }
 
-    async fn change_membership(&self, caller: &Caller, request: &wire::UpdateMembershipRequest) -> Result<wire::Membership, Error> {
-        let once = once(caller, &request.request_id, request);
+    async fn change_membership(
+        &self,
+        caller: &Caller,
+        request: &wire::UpdateMembershipRequest,
+    ) -> Result<wire::Membership, Error> {
+        let once = Once::new(caller, &request.request_id, request);
         let sent = request.membership.clone().unwrap_or_default();
         let name = MembershipName::parse_field("membership.name", &sent.name)?;
         let (role_sent, state_sent) = (sent.role != 0, sent.state != 0);
-        let populated: Vec<&str> = [("role", role_sent), ("state", state_sent)].iter().filter(|(_, sent)| *sent).map(|(name, _)| *name).collect();
+        let populated: Vec<&str> = [("role", role_sent), ("state", state_sent)]
+            .iter()
+            .filter(|(_, sent)| *sent)
+            .map(|(name, _)| *name)
+            .collect();
         let ignored = ["name", "user", "etag", "create_time", "update_time", "email", "display_name"];
         let mask = Mask::parse(request.update_mask.as_ref(), &["role", "state"], &ignored, &populated)?;
         let change = MembershipChange {
@@ -101,6 +131,8 @@ fn state(number: i32) -> Result<MembershipState, Error> {
     match State::try_from(number) {
         Ok(State::Active) => Ok(MembershipState::Active),
         Ok(State::Deactivated) => Ok(MembershipState::Deactivated),
-        Ok(State::Unspecified) | Err(_) => Err(api::Error::invalid_field("membership.state", "must be ACTIVE or DEACTIVATED").into()),
+        Ok(State::Unspecified) | Err(_) => {
+            Err(api::Error::invalid_field("membership.state", "must be ACTIVE or DEACTIVATED").into())
+        }
     }
 }

@@ -16,28 +16,52 @@ use crate::{
 
 #[tonic::async_trait]
 impl TokenService for Rpc {
-    async fn exchange_credential(&self, request: Request<wire::ExchangeCredentialRequest>) -> Reply<wire::ExchangeCredentialResponse> {
+    async fn exchange_credential(
+        &self,
+        request: Request<wire::ExchangeCredentialRequest>,
+    ) -> Reply<wire::ExchangeCredentialResponse> {
         let (caller, request) = caller(request)?;
         let token = self.auth.exchange_credential(caller.context(), &request.access_token).await;
-        reply(token.map(|token| wire::ExchangeCredentialResponse { token: token.token, expire_time: Some(timestamp(token.expire_time)) }))
+        reply(token.map(|token| wire::ExchangeCredentialResponse {
+            token: token.token,
+            expire_time: Some(timestamp(token.expire_time)),
+        }))
     }
 
-    async fn exchange_delegation(&self, request: Request<wire::ExchangeDelegationRequest>) -> Reply<wire::ExchangeDelegationResponse> {
+    async fn exchange_delegation(
+        &self,
+        request: Request<wire::ExchangeDelegationRequest>,
+    ) -> Reply<wire::ExchangeDelegationResponse> {
         let (caller, request) = caller(request)?;
-        let token = async { self.auth.exchange_delegation(&caller, DelegationName::parse_field("delegation", &request.delegation)?).await };
-        reply(token.await.map(|token| wire::ExchangeDelegationResponse { token: token.token, expire_time: Some(timestamp(token.expire_time)) }))
+        let token = async {
+            self.auth
+                .exchange_delegation(&caller, DelegationName::parse_field("delegation", &request.delegation)?)
+                .await
+        };
+        reply(token.await.map(|token| wire::ExchangeDelegationResponse {
+            token: token.token,
+            expire_time: Some(timestamp(token.expire_time)),
+        }))
     }
 
-    async fn list_verify_keys(&self, request: Request<wire::ListVerifyKeysRequest>) -> Reply<wire::ListVerifyKeysResponse> {
+    async fn list_verify_keys(
+        &self,
+        request: Request<wire::ListVerifyKeysRequest>,
+    ) -> Reply<wire::ListVerifyKeysResponse> {
         let (_caller, _request) = caller(request)?;
         let keys = self.auth.verify_keys();
         reply(keys.map(|keys| wire::ListVerifyKeysResponse { keys: keys.into_iter().map(render_key).collect() }))
     }
 
-    async fn list_revocations(&self, request: Request<wire::ListRevocationsRequest>) -> Reply<wire::ListRevocationsResponse> {
+    async fn list_revocations(
+        &self,
+        request: Request<wire::ListRevocationsRequest>,
+    ) -> Reply<wire::ListRevocationsResponse> {
         let (caller, _request) = caller(request)?;
         let entries = self.auth.revocations(caller.context()).await;
-        reply(entries.map(|entries| wire::ListRevocationsResponse { revocations: entries.into_iter().map(render_revocation).collect() }))
+        reply(entries.map(|entries| wire::ListRevocationsResponse {
+            revocations: entries.into_iter().map(render_revocation).collect(),
+        }))
     }
 }
 

@@ -4,11 +4,14 @@ use mesh::{Reply, caller, reply};
 use proto::auth::v1::{self as wire, user_service_server::UserService};
 use tonic::Request;
 
-use super::{Rpc, chosen_id, once, oneself, organization_id, own_session, page, render_membership, render_session, render_user, role, user_id};
+use super::{
+    Rpc, chosen_id, oneself, organization_id, own_session, page, render_membership, render_session, render_user, role,
+    user_id,
+};
 use crate::{
     error::Error,
     model::{DisplayName, Email},
-    service::NewUser,
+    service::{NewUser, Once},
 };
 
 const NAMES_MAX: usize = 1000;
@@ -26,10 +29,14 @@ impl UserService for Rpc {
         reply(found.await.map(render_user))
     }
 
-    async fn list_own_memberships(&self, request: Request<wire::ListOwnMembershipsRequest>) -> Reply<wire::ListOwnMembershipsResponse> {
+    async fn list_own_memberships(
+        &self,
+        request: Request<wire::ListOwnMembershipsRequest>,
+    ) -> Reply<wire::ListOwnMembershipsResponse> {
         let (caller, request) = caller(request)?;
         let page = page(request.page_size, request.page_token);
-        let found = async { self.auth.own_memberships(&caller, oneself(&caller, "parent", &request.parent)?, &page).await };
+        let found =
+            async { self.auth.own_memberships(&caller, oneself(&caller, "parent", &request.parent)?, &page).await };
         reply(found.await.map(|(memberships, next_page_token)| wire::ListOwnMembershipsResponse {
             memberships: memberships.into_iter().map(render_membership).collect(),
             next_page_token,
@@ -61,7 +68,10 @@ impl UserService for Rpc {
         reply(done.await)
     }
 
-    async fn batch_read_users(&self, request: Request<wire::BatchReadUsersRequest>) -> Reply<wire::BatchReadUsersResponse> {
+    async fn batch_read_users(
+        &self,
+        request: Request<wire::BatchReadUsersRequest>,
+    ) -> Reply<wire::BatchReadUsersResponse> {
         let (caller, request) = caller(request)?;
         reply(self.read_users(&caller, &request).await)
     }
@@ -71,7 +81,7 @@ impl Rpc {
     async fn add_user(&self, caller: &Caller, mut request: wire::CreateUserRequest) -> Result<wire::User, Error> {
         let password = std::mem::take(&mut request.password);
         request.password = self.auth.masked(&password);
-        let once = once(caller, &request.request_id, &request);
+        let once = Once::new(caller, &request.request_id, &request);
         let user = request.user.unwrap_or_default();
         let organization = organization_id("parent", &request.parent)?;
         let new = NewUser {
@@ -84,7 +94,11 @@ impl Rpc {
         Ok(render_user(self.auth.create_user(caller, organization, new, &once).await?))
     }
 
-    async fn read_users(&self, caller: &Caller, request: &wire::BatchReadUsersRequest) -> Result<wire::BatchReadUsersResponse, Error> {
+    async fn read_users(
+        &self,
+        caller: &Caller,
+        request: &wire::BatchReadUsersRequest,
+    ) -> Result<wire::BatchReadUsersResponse, Error> {
         let organization = organization_id("organization", &request.organization)?;
         if request.names.len() > NAMES_MAX {
             return Err(api::Error::invalid_field("names", "holds more than 1,000 names; ask in several calls").into());

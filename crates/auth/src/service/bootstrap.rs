@@ -55,13 +55,23 @@ impl Auth {
         if store::bootstrap::is_done(&tx).await? {
             return Err(Error::BootstrapDone);
         }
-        if store::bootstrap::has_code(&tx, &digest(code), self.clock.now()).await? { Ok(()) } else { Err(Error::BootstrapCodeInvalid) }
+        if store::bootstrap::has_code(&tx, &digest(code), self.clock.now()).await? {
+            Ok(())
+        } else {
+            Err(Error::BootstrapCodeInvalid)
+        }
     }
 
     /// Makes the first owner, of the system organization and of a first organization of his own.
-    pub(crate) async fn complete_bootstrap(&self, context: &CallContext, first: FirstOwner) -> Result<(User, Organization), Error> {
+    pub(crate) async fn complete_bootstrap(
+        &self,
+        context: &CallContext,
+        first: FirstOwner,
+    ) -> Result<(User, Organization), Error> {
         if first.organization == Some(OrganizationId::SYSTEM) {
-            return Err(api::Error::invalid_field("organization_id", "is that of the operators; choose another one").into());
+            return Err(
+                api::Error::invalid_field("organization_id", "is that of the operators; choose another one").into()
+            );
         }
         let named = names(&first.organization_name.0, &first.display_name.0, &first.email.text);
         let hash = self.hashes.make(Password::choose("password", &first.password, &named)?).await?;
@@ -95,13 +105,20 @@ impl Auth {
         Ok((user, organization))
     }
 
-    async fn add_organization(&self, tx: &Tx, id: Option<OrganizationId>, display_name: String) -> Result<Organization, Error> {
+    async fn add_organization(
+        &self,
+        tx: &Tx,
+        id: Option<OrganizationId>,
+        display_name: String,
+    ) -> Result<Organization, Error> {
         let now = self.clock.now();
         let id = id.unwrap_or_else(|| self.ids.next().into());
         let organization = Organization { id, display_name, version: 1, create_time: now, update_time: now };
-        store::organization::insert(tx, &organization).await.map_err(|error| match error.is_unique("organizations_pkey") {
-            true => Error::from(api::Error::already_exists(id.name())),
-            false => error.into(),
+        store::organization::insert(tx, &organization).await.map_err(|error| {
+            match error.is_unique("organizations_pkey") {
+                true => Error::from(api::Error::already_exists(id.name())),
+                false => error.into(),
+            }
         })?;
         events::organization_created(tx, &organization)?;
         Ok(organization)
@@ -129,7 +146,13 @@ impl Auth {
 }
 
 /// Makes a new code and writes the link with it into the data folder (mode 0600). `None` when there is a first owner.
-pub(crate) async fn new_link(db: &Db, clock: &Clock, ids: &Ids, data_dir: &Path, public_url: &str) -> Result<Option<String>, anyhow::Error> {
+pub(crate) async fn new_link(
+    db: &Db,
+    clock: &Clock,
+    ids: &Ids,
+    data_dir: &Path,
+    public_url: &str,
+) -> Result<Option<String>, anyhow::Error> {
     let context = CallContext::background("auth-bootstrap", ids);
     let code = Handle::new();
     let tx = db.system("a new bootstrap code", &context).await?;

@@ -28,7 +28,11 @@ impl Auth {
         }
         let now = self.clock.now();
         if new.expire_time <= now || new.expire_time > now + LONGEST {
-            return Err(api::Error::invalid_field("delegation.expire_time", "must be in the future, at most 400 days from now").into());
+            return Err(api::Error::invalid_field(
+                "delegation.expire_time",
+                "must be in the future, at most 400 days from now",
+            )
+            .into());
         }
         let tx = self.db.tenant(caller).await?;
         if let Some(first) = once.replay(&tx).await? {

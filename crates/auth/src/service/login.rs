@@ -78,16 +78,30 @@ impl Auth {
         }
         let Challenge(code_challenge) = Challenge::parse(&start.challenge, &start.method)?;
         let State(state) = State::parse(&start.state)?;
-        let flow = Flow { client: client.id.to_owned(), redirect_uri: start.redirect_uri, code_challenge, state, proven: None };
+        let flow = Flow {
+            client: client.id.to_owned(),
+            redirect_uri: start.redirect_uri,
+            code_challenge,
+            state,
+            proven: None,
+        };
         let flow = self.save_flow(context, &flow).await?;
         Ok(Step::Password { flow })
     }
 
     /// Tests name and password.
-    pub(crate) async fn prove(&self, context: &CallContext, flow: &str, email: &str, password: &str) -> Result<Step, Error> {
+    pub(crate) async fn prove(
+        &self,
+        context: &CallContext,
+        flow: &str,
+        email: &str,
+        password: &str,
+    ) -> Result<Step, Error> {
         let password = Password::present("password.password", password)?;
         if email.len() > 1024 {
-            return Err(api::Error::invalid_field("password.email", "is longer than 1,024 bytes, which no address is").into());
+            return Err(
+                api::Error::invalid_field("password.email", "is longer than 1,024 bytes, which no address is").into()
+            );
         }
         let flow = self.take_flow(context, flow, false).await?;
         let known = self.find_user(context, email).await?;
@@ -100,7 +114,12 @@ impl Auth {
     }
 
     /// Chooses the organization to sign in to.
-    pub(crate) async fn choose_organization(&self, context: &CallContext, flow: &str, organization: OrganizationId) -> Result<Step, Error> {
+    pub(crate) async fn choose_organization(
+        &self,
+        context: &CallContext,
+        flow: &str,
+        organization: OrganizationId,
+    ) -> Result<Step, Error> {
         let flow = self.take_flow(context, flow, true).await?;
         let (user, auth_time) = flow.proven.ok_or(Error::FlowInvalid)?;
         let tx = self.db.subject(user, context).await?;
@@ -164,7 +183,7 @@ impl Auth {
     }
 
     async fn take_flow(&self, context: &CallContext, handle: &str, proven: bool) -> Result<Flow, Error> {
-        let tx = self.db.system("the next step of a sign-in", context).await?;
+        let tx = self.db.system("the next step of a sign-in", &quiet(context)).await?;
         let flow = store::login::take_flow(&tx, &digest(handle), proven, self.clock.now()).await?;
         tx.commit().await?;
         flow.ok_or(Error::FlowInvalid)
@@ -190,8 +209,9 @@ impl Auth {
         password: Password,
         hash: Option<PasswordHash>,
     ) -> Result<bool, Error> {
-        let delays: Vec<f64> = (0..=LOCKOUT_FREE + 8).map(|failures| lockout_delay(failures).as_seconds_f64()).collect();
-        let tx = self.db.system("count an attempt to sign in", context).await?;
+        let delays: Vec<f64> =
+            (0..=LOCKOUT_FREE + 8).map(|failures| lockout_delay(failures).as_seconds_f64()).collect();
+        let tx = self.db.system("count an attempt to sign in", &quiet(context)).await?;
         let counted = store::login::count_attempt(&tx, identifier, &delays, self.clock.now()).await?;
         tx.commit().await?;
         if counted.is_none() {
@@ -210,15 +230,20 @@ impl Auth {
 
     /// An attempt that was never looked at does not count.
     async fn forgive(&self, context: &CallContext, identifier: &[u8; 32]) -> Result<(), Error> {
-        let tx = self.db.system("take an attempt back that was not looked at", context).await?;
+        let tx = self.db.system("take an attempt back that was not looked at", &quiet(context)).await?;
         store::login::forgive_attempt(&tx, identifier, self.clock.now()).await?;
         Ok(tx.commit().await?)
     }
 
     /// The password was right: its counter begins anew.
     pub(super) async fn clear(&self, context: &CallContext, identifier: &[u8; 32]) -> Result<(), Error> {
-        let tx = self.db.system("reset the counter of attempts", context).await?;
+        let tx = self.db.system("reset the counter of attempts", &quiet(context)).await?;
         store::login::clear_attempts(&tx, identifier).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Context of a transaction that is no change of its own: the call's audit row is written with its outcome, once.
+fn quiet(context: &CallContext) -> CallContext {
+    CallContext { audit: false, ..context.clone() }
 }

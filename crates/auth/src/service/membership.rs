@@ -119,7 +119,13 @@ impl Auth {
     }
 
     /// Ends a membership with all its credentials.
-    pub(crate) async fn delete_membership(&self, caller: &Caller, name: MembershipName, etag: &str, once: &Once) -> Result<(), Error> {
+    pub(crate) async fn delete_membership(
+        &self,
+        caller: &Caller,
+        name: MembershipName,
+        etag: &str,
+        once: &Once,
+    ) -> Result<(), Error> {
         let tx = self.change(self.db.tenant(caller).await?);
         if once.replay::<()>(&tx).await?.is_some() {
             return Ok(());

@@ -58,7 +58,9 @@ impl Auth {
     pub(crate) async fn token(&self, context: &CallContext, client: &str, grant: Grant) -> Result<Answer, Error> {
         let Some(client) = Client::find(client) else { return Ok(Err(Refusal::Client)) };
         match grant {
-            Grant::Code { code, redirect_uri, verifier } => self.redeem(context, client, (&code, &redirect_uri, &verifier)).await,
+            Grant::Code { code, redirect_uri, verifier } => {
+                self.redeem(context, client, (&code, &redirect_uri, &verifier)).await
+            }
             Grant::Refresh(token) => self.refresh(context, client, &token).await,
         }
     }
@@ -74,7 +76,12 @@ impl Auth {
         tx.commit().await
     }
 
-    async fn redeem(&self, context: &CallContext, client: &Client, (code, redirect_uri, verifier): (&str, &str, &str)) -> Result<Answer, Error> {
+    async fn redeem(
+        &self,
+        context: &CallContext,
+        client: &Client,
+        (code, redirect_uri, verifier): (&str, &str, &str),
+    ) -> Result<Answer, Error> {
         let digest = digest(code);
         let now = self.clock.now();
         let tx = self.change(self.db.system("redeem an authorization code", context).await?);
@@ -179,7 +186,14 @@ impl Auth {
         refuse(tx, "refresh_reused").await
     }
 
-    async fn issue(&self, tx: &Tx, client: &Client, session: &Session, role: Option<Role>, counter: i64) -> Result<Tokens, Error> {
+    async fn issue(
+        &self,
+        tx: &Tx,
+        client: &Client,
+        session: &Session,
+        role: Option<Role>,
+        counter: i64,
+    ) -> Result<Tokens, Error> {
         let live = store::revocation::of(tx, &hits(session), self.clock.now()).await?;
         let issued = issue_time(self.clock.now(), &live);
         let life = Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE);
@@ -202,7 +216,8 @@ impl Auth {
         let keys = self.keys()?;
         let refresh = keys.refresh.write(RefreshToken { session: session.id, counter });
         metrics::token_issued("access");
-        Ok(Tokens { access: keys.edge.sign(&claims)?, refresh, life, scope: client.scope })
+        let left = Duration::seconds(claims.exp - claims.iat);
+        Ok(Tokens { access: keys.edge.sign(&claims)?, refresh, life: left, scope: client.scope })
     }
 }
 

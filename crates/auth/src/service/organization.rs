@@ -36,7 +36,12 @@ impl Auth {
         let mut organization = caller.permit(found, |_| None, id.name())?;
         Etag::check(etag, organization.version)?;
         if let Some(DisplayName(name)) = display_name.filter(|name| name.0 != organization.display_name) {
-            organization = Organization { display_name: name, version: organization.version + 1, update_time: self.clock.now(), ..organization };
+            organization = Organization {
+                display_name: name,
+                version: organization.version + 1,
+                update_time: self.clock.now(),
+                ..organization
+            };
             store::organization::save(&tx, &organization).await?;
             events::organization_updated(&tx, &organization)?;
         }

@@ -10,7 +10,12 @@ use crate::{
 
 impl Auth {
     /// A page of the caller's sessions.
-    pub(crate) async fn sessions(&self, caller: &Caller, user: UserId, request: &PageRequest) -> Result<(Vec<Session>, String), Error> {
+    pub(crate) async fn sessions(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        request: &PageRequest,
+    ) -> Result<(Vec<Session>, String), Error> {
         oneself(caller, user)?;
         let binding = user.name();
         let (after, size) = self.page(caller.context(), &binding, request)?;

@@ -42,17 +42,24 @@ impl Secrets {
 
 /// One secret: configured, or out of the data folder (`dev`), which then has a file of its name with `-` for `_`.
 fn read_secret(name: &str, configured: &Secret, dev: Option<&Path>) -> Result<[u8; 32], BootError> {
-    let wrong = |place: &str| ConfigError::new(format!("[auth] {place} must hold 32 bytes in base64; make some with `openssl rand -base64 32`"));
+    let wrong = |place: &str| {
+        ConfigError::new(format!(
+            "[auth] {place} must hold 32 bytes in base64; make some with `openssl rand -base64 32`"
+        ))
+    };
     if !configured.is_empty() {
         return Ok(read_key(&configured.reveal()).ok_or_else(|| wrong(&format!("{name} or {name}_file")))?);
     }
     let Some(folder) = dev else {
-        let remedy = format!("[auth] {name} is not set; outside the profile `dev` it is never made: set {name}_file to the path of its file");
+        let remedy = format!(
+            "[auth] {name} is not set; outside the profile `dev` it is never made: set {name}_file to the path of its file"
+        );
         return Err(ConfigError::new(remedy).into());
     };
     let path = folder.join(name.replace('_', "-"));
     if !path.exists() {
-        write_private(&path, &format!("{}\n", new_key()), false).with_context(|| format!("make the secret file {}", path.display()))?;
+        write_private(&path, &format!("{}\n", new_key()), false)
+            .with_context(|| format!("make the secret file {}", path.display()))?;
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("read the secret file {}", path.display()))?;
     Ok(read_key(&text).ok_or_else(|| wrong(&path.display().to_string()))?)
@@ -148,7 +155,9 @@ mod tests {
         assert_eq!((first.wrapping_key, first.pepper), (second.wrapping_key, second.pepper));
         assert_ne!(first.wrapping_key, first.pepper);
         let given = Config { wrapping_key: Secret::new("short"), ..Config::default() };
-        assert!(Secrets::resolve(&given, Profile::Prod, &folder).err().expect("malformed").to_string().contains("32 bytes"));
+        assert!(
+            Secrets::resolve(&given, Profile::Prod, &folder).err().expect("malformed").to_string().contains("32 bytes")
+        );
         std::fs::remove_dir_all(folder).expect("made above");
     }
 }

@@ -30,7 +30,11 @@ pub(crate) struct InternalToken {
 
 impl Auth {
     /// Exchanges an access token.
-    pub(crate) async fn exchange_credential(&self, context: &CallContext, access_token: &str) -> Result<InternalToken, Error> {
+    pub(crate) async fn exchange_credential(
+        &self,
+        context: &CallContext,
+        access_token: &str,
+    ) -> Result<InternalToken, Error> {
         let now = self.clock.now();
         let claims = self.keys()?.edge.read(access_token, &self.issuer, now).ok_or(Error::CredentialInvalid)?;
         let user = UserId(id(&claims.sub)?);
@@ -38,7 +42,9 @@ impl Auth {
         let (session, state) = self.session_of(&tx, &claims, user, now).await?;
         let role = match session.organization {
             None => None,
-            Some(organization) => store::membership::active(&tx, user, organization).await?.ok_or(Error::CredentialInvalid)?.role,
+            Some(organization) => {
+                store::membership::active(&tx, user, organization).await?.ok_or(Error::CredentialInvalid)?.role
+            }
         };
         let live = store::revocation::of(&tx, &hits(&session), now).await?;
         if live.iter().any(|entry| !entry.renew && claims.iat < entry.not_before.unix_timestamp()) {
@@ -69,14 +75,23 @@ impl Auth {
     }
 
     /// Exchanges a delegation, for the workload that it was given to.
-    pub(crate) async fn exchange_delegation(&self, caller: &Caller, name: DelegationName) -> Result<InternalToken, Error> {
+    pub(crate) async fn exchange_delegation(
+        &self,
+        caller: &Caller,
+        name: DelegationName,
+    ) -> Result<InternalToken, Error> {
         let now = self.clock.now();
         let tx = self.db.tenant_as(name.organization, caller.context()).await?;
         let found = store::delegation::get(&tx, name).await?;
-        let delegation = found.filter(|found| found.actor == caller.peer() && now < found.expire_time).ok_or(Error::DelegationInvalid)?;
+        let delegation = found
+            .filter(|found| found.actor == caller.peer() && now < found.expire_time)
+            .ok_or(Error::DelegationInvalid)?;
         let member = store::membership::active(&tx, delegation.user, delegation.organization).await?;
         let role = member.ok_or(Error::DelegationInvalid)?.role;
-        let what = [RevocationKind::Delegation(delegation.id), RevocationKind::Member(delegation.user, delegation.organization)];
+        let what = [
+            RevocationKind::Delegation(delegation.id),
+            RevocationKind::Member(delegation.user, delegation.organization),
+        ];
         let live = store::revocation::of(&tx, &what, now).await?;
         drop(tx);
         let expire_time = delegation.expire_time.min(now + DELEGATED_LIFE);
@@ -101,10 +116,18 @@ impl Auth {
         Ok(store::revocation::list(&tx, self.clock.now()).await?)
     }
 
-    async fn session_of(&self, tx: &Tx, claims: &Claims, user: UserId, now: OffsetDateTime) -> Result<(Session, RefreshState), Error> {
+    async fn session_of(
+        &self,
+        tx: &Tx,
+        claims: &Claims,
+        user: UserId,
+        now: OffsetDateTime,
+    ) -> Result<(Session, RefreshState), Error> {
         let organization = claims.org.as_deref().map(id).transpose()?.map(OrganizationId);
         let found = store::session::get(tx, id(&claims.sid)?, false).await?;
-        let matches = |session: &Session| session.user == user && session.organization == organization && now < session.expire_time;
+        let matches = |session: &Session| {
+            session.user == user && session.organization == organization && now < session.expire_time
+        };
         found.filter(|(session, _)| matches(session)).ok_or(Error::CredentialInvalid)
     }
 
@@ -122,6 +145,8 @@ impl Auth {
     }
 }
 
+/// The subject of a delegation, with present rights. The token does not carry the RPCs that the delegation lists: `authz` has no word for
+/// them, so what holds it back is the subject's rights, the five minutes and the actor.
 fn delegated(delegation: Delegation, role: Option<Role>) -> Subject {
     Subject {
         user: delegation.user,

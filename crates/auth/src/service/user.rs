@@ -28,10 +28,17 @@ pub(crate) struct NewUser {
 
 impl Auth {
     /// Creates a user with a first password and makes it a member.
-    pub(crate) async fn create_user(&self, caller: &Caller, organization: OrganizationId, new: NewUser, once: &Once) -> Result<User, Error> {
+    pub(crate) async fn create_user(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        new: NewUser,
+        once: &Once,
+    ) -> Result<User, Error> {
         Role::at_most(new.role, Self::role(caller))?;
         let name = self.organization(caller, organization).await?.display_name;
-        let password = Password::choose("password", &new.password, &names(&name, &new.display_name.0, &new.email.text))?;
+        let password =
+            Password::choose("password", &new.password, &names(&name, &new.display_name.0, &new.email.text))?;
         let hash = self.hashes.make(password).await?;
         let now = self.clock.now();
         let tx = self.db.tenant(caller).await?;
@@ -79,7 +86,13 @@ impl Auth {
     }
 
     /// Changes the caller's password; all other sessions end. The wrong current password counts like a wrong sign-in.
-    pub(crate) async fn change_password(&self, caller: &Caller, user: UserId, current: &str, new: &str) -> Result<(), Error> {
+    pub(crate) async fn change_password(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        current: &str,
+        new: &str,
+    ) -> Result<(), Error> {
         let current = Password::present("current_password", current)?;
         let record = self.user(caller, user).await?;
         let context = caller.context();
@@ -95,14 +108,20 @@ impl Auth {
         store::session::delete_pending(&tx, user).await?;
         let kept = caller.session().and_then(|session| session.parse::<Id>().ok()).unwrap_or(Id::ZERO);
         for session in store::session::delete_others(&tx, user, kept).await? {
-            self.revoke(&tx, RevocationKind::Session(session), Owner { user: Some(user), organization: None }, false).await?;
+            self.revoke(&tx, RevocationKind::Session(session), Owner { user: Some(user), organization: None }, false)
+                .await?;
         }
         tx.commit().await?;
         self.clear(context, &identifier).await
     }
 
     /// Active members of an organization among these users, in the order asked.
-    pub(crate) async fn read_users(&self, caller: &Caller, organization: OrganizationId, users: &[UserId]) -> Result<Vec<User>, Error> {
+    pub(crate) async fn read_users(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        users: &[UserId],
+    ) -> Result<Vec<User>, Error> {
         let tx = self.db.tenant_as(organization, caller.context()).await?;
         let found = store::user::members(&tx, organization, users).await?;
         let found: HashMap<_, _> = found.into_iter().map(|user| (user.id, user)).collect();

@@ -10,14 +10,21 @@ pub(crate) async fn insert(tx: &Tx, delegation: &Delegation) -> Result<(), db::E
     let sql = "insert into delegations (organization_id, delegation_id, user_id, actor, purpose, methods, expire_time, create_time) \
          values ($1, $2, $3, $4, $5, $6, $7, $8)";
     let Delegation { id, organization, user, actor, purpose, methods, expire_time, create_time } = delegation;
-    tx.execute(sql, &[&organization.uuid(), &id.uuid(), &user.uuid(), actor, purpose, methods, expire_time, create_time]).await.map(drop)
+    tx.execute(
+        sql,
+        &[&organization.uuid(), &id.uuid(), &user.uuid(), actor, purpose, methods, expire_time, create_time],
+    )
+    .await
+    .map(drop)
 }
 
 /// A delegation.
 pub(crate) async fn get(tx: &Tx, name: DelegationName) -> Result<Option<Delegation>, db::Error> {
     let sql = "select delegation_id, organization_id, user_id, actor, purpose, methods, expire_time, create_time from delegations \
          where organization_id = $1 and delegation_id = $2";
-    let Some(row) = tx.query_opt(sql, &[&name.organization.uuid(), &name.delegation.uuid()]).await? else { return Ok(None) };
+    let Some(row) = tx.query_opt(sql, &[&name.organization.uuid(), &name.delegation.uuid()]).await? else {
+        return Ok(None);
+    };
     Ok(Some(Delegation {
         id: id(&row, "delegation_id")?,
         organization: id(&row, "organization_id")?.into(),

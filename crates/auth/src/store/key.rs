@@ -11,7 +11,8 @@ pub(crate) async fn lock(tx: &Tx) -> Result<(), db::Error> {
 
 /// All keys, oldest first.
 pub(crate) async fn list(tx: &Tx) -> Result<Vec<StoredKey>, db::Error> {
-    let rows = tx.query("select key_id, use, kid, public_key, sealed_key from signing_keys order by key_id", &[]).await?;
+    let rows =
+        tx.query("select key_id, use, kid, public_key, sealed_key from signing_keys order by key_id", &[]).await?;
     let mut keys = Vec::with_capacity(rows.len());
     for row in rows {
         let key_id: i32 = row.try_get("key_id")?;

@@ -40,16 +40,28 @@ pub(crate) struct Code {
 }
 
 /// A new flow.
-pub(crate) async fn insert_flow(tx: &Tx, digest: &[u8], flow: &Flow, expire_time: OffsetDateTime) -> Result<(), db::Error> {
+pub(crate) async fn insert_flow(
+    tx: &Tx,
+    digest: &[u8],
+    flow: &Flow,
+    expire_time: OffsetDateTime,
+) -> Result<(), db::Error> {
     let sql = "insert into login_flows (flow_digest, client, redirect_uri, code_challenge, state, user_id, auth_time, expire_time) \
          values ($1, $2, $3, $4, $5, $6, $7, $8)";
     let Flow { client, redirect_uri, code_challenge, state, proven } = flow;
     let (user, auth_time) = (proven.map(|(user, _)| user.uuid()), proven.map(|(_, time)| time));
-    tx.execute(sql, &[&digest, client, redirect_uri, code_challenge, state, &user, &auth_time, &expire_time]).await.map(drop)
+    tx.execute(sql, &[&digest, client, redirect_uri, code_challenge, state, &user, &auth_time, &expire_time])
+        .await
+        .map(drop)
 }
 
 /// Takes a flow that waits for the password (or, `proven`, for the organization): it is gone, nobody can take it again.
-pub(crate) async fn take_flow(tx: &Tx, digest: &[u8], proven: bool, now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
+pub(crate) async fn take_flow(
+    tx: &Tx,
+    digest: &[u8],
+    proven: bool,
+    now: OffsetDateTime,
+) -> Result<Option<Flow>, db::Error> {
     let sql = "delete from login_flows where flow_digest = $1 and (user_id is not null) = $2 and expire_time > $3 \
          returning client, redirect_uri, code_challenge, state, user_id, auth_time";
     tx.query_opt(sql, &[&digest, &proven, &now]).await?.as_ref().map(read_flow).transpose()
@@ -73,7 +85,12 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
          values ($1, $2, $3, $4, $5, $6, $7, $8)";
     let Code { client, redirect_uri, code_challenge, user, organization, auth_time, expire_time } = code;
     let organization = organization.map(OrganizationId::uuid);
-    tx.execute(sql, &[&digest, client, redirect_uri, code_challenge, &user.uuid(), &organization, auth_time, expire_time]).await.map(drop)
+    tx.execute(
+        sql,
+        &[&digest, client, redirect_uri, code_challenge, &user.uuid(), &organization, auth_time, expire_time],
+    )
+    .await
+    .map(drop)
 }
 
 /// Marks a code as used and gives it, to one caller only.
@@ -97,7 +114,9 @@ fn read_code(row: &Row) -> Result<Code, db::Error> {
 
 /// The session that a code began.
 pub(crate) async fn save_code_session(tx: &Tx, digest: &[u8], session: Id) -> Result<(), db::Error> {
-    tx.execute("update authorization_codes set session_id = $2 where code_digest = $1", &[&digest, &session.uuid()]).await.map(drop)
+    tx.execute("update authorization_codes set session_id = $2 where code_digest = $1", &[&digest, &session.uuid()])
+        .await
+        .map(drop)
 }
 
 /// The session that a used code began; `None` for an unknown code and one that began none.
@@ -111,7 +130,12 @@ pub(crate) async fn session_of_code(tx: &Tx, digest: &[u8]) -> Result<Option<Id>
 
 /// Counts an attempt before it is looked at; `None` when the identifier must wait. The delay of each number of failures is
 /// `delays[failures]` in seconds, the last one for all beyond.
-pub(crate) async fn count_attempt(tx: &Tx, identifier: &[u8], delays: &[f64], now: OffsetDateTime) -> Result<Option<i32>, db::Error> {
+pub(crate) async fn count_attempt(
+    tx: &Tx,
+    identifier: &[u8],
+    delays: &[f64],
+    now: OffsetDateTime,
+) -> Result<Option<i32>, db::Error> {
     let sql = "insert into sign_in_attempts as a (identifier, failures, next_time, update_time) values ($1, 1, $3, $3) \
          on conflict (identifier) do update set failures = a.failures + 1, update_time = $3, \
          next_time = $3::timestamptz + make_interval(secs => ($2::float8[])[least(a.failures + 2, array_length($2::float8[], 1))]) \

@@ -36,14 +36,24 @@ pub(crate) async fn get(tx: &Tx, name: MembershipName) -> Result<Option<Membersh
 }
 
 /// The active membership of a user in an organization.
-pub(crate) async fn active(tx: &Tx, user: UserId, organization: OrganizationId) -> Result<Option<Membership>, db::Error> {
+pub(crate) async fn active(
+    tx: &Tx,
+    user: UserId,
+    organization: OrganizationId,
+) -> Result<Option<Membership>, db::Error> {
     let sql = format!("{SELECT} where m.organization_id = $1 and m.user_id = $2 and m.state = 1");
     tx.query_opt(&sql, &[&organization.uuid(), &user.uuid()]).await?.as_ref().map(read).transpose()
 }
 
 /// A page of an organization's members, in the order in which they came.
-pub(crate) async fn list(tx: &Tx, organization: OrganizationId, after: Id, limit: i64) -> Result<Vec<Membership>, db::Error> {
-    let sql = format!("{SELECT} where m.organization_id = $1 and m.membership_id > $2 order by m.membership_id limit $3");
+pub(crate) async fn list(
+    tx: &Tx,
+    organization: OrganizationId,
+    after: Id,
+    limit: i64,
+) -> Result<Vec<Membership>, db::Error> {
+    let sql =
+        format!("{SELECT} where m.organization_id = $1 and m.membership_id > $2 order by m.membership_id limit $3");
     read_all(&tx.query(&sql, &[&organization.uuid(), &after.uuid(), &limit]).await?)
 }
 
@@ -65,7 +75,9 @@ pub(crate) async fn insert(tx: &Tx, membership: &Membership) -> Result<(), db::E
          values ($1, $2, $3, $4, $5, $6, $7, $7)";
     let Membership { id, organization, user, role, state, version, create_time, .. } = membership;
     let (role, state) = (role.map(|role| role as i16), *state as i16);
-    tx.execute(sql, &[&organization.uuid(), &id.uuid(), &user.uuid(), &role, &state, version, create_time]).await.map(drop)
+    tx.execute(sql, &[&organization.uuid(), &id.uuid(), &user.uuid(), &role, &state, version, create_time])
+        .await
+        .map(drop)
 }
 
 /// Changes role and state; the organization is locked.

@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use super::{id, id_opt};
 use crate::model::{RefreshState, Session};
 
-const COLUMNS: &str = "session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time";
+const COLUMNS: &str =
+    "session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time";
 
 fn read(row: &Row) -> Result<Session, db::Error> {
     Ok(Session {
@@ -26,14 +27,25 @@ pub(crate) async fn get(tx: &Tx, session: Id, locked: bool) -> Result<Option<(Se
     let lock = if locked { " for update" } else { "" };
     let sql = format!("select {COLUMNS}, counter, rotated_time, confirmed from sessions where session_id = $1{lock}");
     let Some(row) = tx.query_opt(&sql, &[&session.uuid()]).await? else { return Ok(None) };
-    let state =
-        RefreshState { counter: row.try_get("counter")?, rotated_time: row.try_get("rotated_time")?, confirmed: row.try_get("confirmed")? };
+    let state = RefreshState {
+        counter: row.try_get("counter")?,
+        rotated_time: row.try_get("rotated_time")?,
+        confirmed: row.try_get("confirmed")?,
+    };
     Ok(Some((read(&row)?, state)))
 }
 
 /// A page of a user's sessions that have not ended, in the order in which they began.
-pub(crate) async fn list(tx: &Tx, user: UserId, now: OffsetDateTime, after: Id, limit: i64) -> Result<Vec<Session>, db::Error> {
-    let sql = format!("select {COLUMNS} from sessions where user_id = $1 and expire_time > $2 and session_id > $3 order by session_id limit $4");
+pub(crate) async fn list(
+    tx: &Tx,
+    user: UserId,
+    now: OffsetDateTime,
+    after: Id,
+    limit: i64,
+) -> Result<Vec<Session>, db::Error> {
+    let sql = format!(
+        "select {COLUMNS} from sessions where user_id = $1 and expire_time > $2 and session_id > $3 order by session_id limit $4"
+    );
     tx.query(&sql, &[&user.uuid(), &now, &after.uuid(), &limit]).await?.iter().map(read).collect()
 }
 
@@ -43,7 +55,9 @@ pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> 
          values ($1, $2, $3, $4, $5, $6, $6, $7, $6)";
     let Session { id, user, organization, client, auth_time, create_time, expire_time, .. } = session;
     let organization = organization.map(OrganizationId::uuid);
-    tx.execute(sql, &[&id.uuid(), &user.uuid(), &organization, client, auth_time, create_time, expire_time]).await.map(drop)
+    tx.execute(sql, &[&id.uuid(), &user.uuid(), &organization, client, auth_time, create_time, expire_time])
+        .await
+        .map(drop)
 }
 
 /// A new refresh token was given out; the row is locked.

@@ -5,7 +5,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::id;
-use crate::{credential::PasswordHash, model::{Email, User}};
+use crate::{
+    credential::PasswordHash,
+    model::{Email, User},
+};
 
 const COLUMNS: &str = "u.user_id, u.email, u.display_name, u.managing_organization_id, u.create_time, u.update_time";
 
@@ -41,18 +44,29 @@ pub(crate) async fn insert(tx: &Tx, user: &User, email: &Email) -> Result<(), db
     let sql = "insert into users (user_id, email, email_key, display_name, managing_organization_id, create_time, update_time) \
          values ($1, $2, $3, $4, $5, $6, $6)";
     let User { id, display_name, managing_organization, create_time, .. } = user;
-    let params: [&(dyn db::ToSql + Sync); 6] = [&id.uuid(), &email.text, &email.key, display_name, &managing_organization.uuid(), create_time];
+    let params: [&(dyn db::ToSql + Sync); 6] =
+        [&id.uuid(), &email.text, &email.key, display_name, &managing_organization.uuid(), create_time];
     tx.execute(sql, &params).await.map(drop)
 }
 
 /// The first password of a user.
-pub(crate) async fn insert_password(tx: &Tx, user: UserId, hash: &PasswordHash, now: OffsetDateTime) -> Result<(), db::Error> {
+pub(crate) async fn insert_password(
+    tx: &Tx,
+    user: UserId,
+    hash: &PasswordHash,
+    now: OffsetDateTime,
+) -> Result<(), db::Error> {
     let sql = "insert into passwords (user_id, hash, update_time) values ($1, $2, $3)";
     tx.execute(sql, &[&user.uuid(), &hash.0, &now]).await.map(drop)
 }
 
 /// Another password for a user.
-pub(crate) async fn save_password(tx: &Tx, user: UserId, hash: &PasswordHash, now: OffsetDateTime) -> Result<(), db::Error> {
+pub(crate) async fn save_password(
+    tx: &Tx,
+    user: UserId,
+    hash: &PasswordHash,
+    now: OffsetDateTime,
+) -> Result<(), db::Error> {
     let sql = "update passwords set hash = $2, update_time = $3 where user_id = $1";
     tx.execute(sql, &[&user.uuid(), &hash.0, &now]).await.map(drop)
 }

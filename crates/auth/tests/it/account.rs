@@ -2,7 +2,10 @@
 use proto::auth::v1::{self as wire, membership::Role, user_service_client::UserServiceClient};
 use tonic::Code;
 
-use crate::{Platform, assert_refused, exchange, new_user, password_of, platform, refresh_grant, refusal, sign_in, token, try_password, users};
+use crate::{
+    Platform, assert_refused, exchange, new_user, password_of, platform, refresh_grant, refusal, sign_in, token,
+    try_password, users,
+};
 
 #[tokio::test]
 async fn a_user_is_made_with_a_good_password_and_a_free_address_only() {
@@ -17,7 +20,10 @@ async fn a_user_is_made_with_a_good_password_and_a_free_address_only() {
     };
     for (request, reason) in [
         (wire::CreateUserRequest { password: "14 characters.".to_owned(), ..good.clone() }, "PASSWORD_UNFIT"),
-        (wire::CreateUserRequest { password: "correct horse battery staple".to_owned(), ..good.clone() }, "PASSWORD_UNFIT"),
+        (
+            wire::CreateUserRequest { password: "correct horse battery staple".to_owned(), ..good.clone() },
+            "PASSWORD_UNFIT",
+        ),
         (wire::CreateUserRequest { password: "Analytical-Engines!".to_owned(), ..good.clone() }, "PASSWORD_UNFIT"),
         (wire::CreateUserRequest { password: "bob@example.com".to_owned(), ..good.clone() }, "PASSWORD_UNFIT"),
         (wire::CreateUserRequest { password: "é".repeat(513), ..good.clone() }, "PASSWORD_UNFIT"),
@@ -30,12 +36,28 @@ async fn a_user_is_made_with_a_good_password_and_a_free_address_only() {
         assert_refused(client.create_user(request).await, Code::InvalidArgument, reason);
     }
     let id = "00000000000000000000000007";
-    let made = client.create_user(wire::CreateUserRequest { user_id: id.to_owned(), ..good.clone() }).await.expect("good").into_inner();
+    let made = client
+        .create_user(wire::CreateUserRequest { user_id: id.to_owned(), ..good.clone() })
+        .await
+        .expect("good")
+        .into_inner();
     assert_eq!((made.name, made.managing_organization), (format!("users/{id}"), platform.organization.clone()));
     let other = new_user(&platform.organization, "carol", Role::Editor);
-    assert_refused(client.create_user(wire::CreateUserRequest { user_id: id.to_owned(), ..other }).await, Code::AlreadyExists, "RESOURCE_EXISTS");
-    assert_refused(client.create_user(with_user(&|user| user.email = "BOB@EXAMPLE.COM".to_owned())).await, Code::AlreadyExists, "EMAIL_TAKEN");
-    assert_eq!(platform.system.sql("select count(*) from auth.users").await[0][0].as_deref(), Some("2"), "nothing half made");
+    assert_refused(
+        client.create_user(wire::CreateUserRequest { user_id: id.to_owned(), ..other }).await,
+        Code::AlreadyExists,
+        "RESOURCE_EXISTS",
+    );
+    assert_refused(
+        client.create_user(with_user(&|user| user.email = "BOB@EXAMPLE.COM".to_owned())).await,
+        Code::AlreadyExists,
+        "EMAIL_TAKEN",
+    );
+    assert_eq!(
+        platform.system.sql("select count(*) from auth.users").await[0][0].as_deref(),
+        Some("2"),
+        "nothing half made"
+    );
     let stored = platform.system.sql("select hash from auth.passwords").await;
     assert!(stored.iter().all(|row| row[0].as_deref().expect("set").starts_with("$argon2id$v=19$m=19456,t=2,p=1$")));
 }
@@ -64,7 +86,11 @@ async fn a_changed_password_ends_all_other_sessions_and_the_old_password() {
     for grant in [refresh_grant(&there.refresh), crate::code_grant(&pending)] {
         assert_eq!(token(&platform.system, grant).await.err().as_deref(), Some("invalid_grant"));
     }
-    assert_refused(try_password(&platform.system, &bob.email, &password_of("bob")).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
+    assert_refused(
+        try_password(&platform.system, &bob.email, &password_of("bob")).await,
+        Code::Unauthenticated,
+        "SIGN_IN_REFUSED",
+    );
     try_password(&platform.system, &bob.email, &password_of("new")).await.expect("the new one");
 }
 
@@ -82,7 +108,11 @@ async fn wrong_current_passwords_count_like_wrong_sign_ins() {
     for _ in 0..5 {
         assert_refused(client.change_password(request.clone()).await, Code::PermissionDenied, "SIGN_IN_REFUSED");
     }
-    assert_refused(try_password(&platform.system, &bob.email, &password_of("bob")).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
+    assert_refused(
+        try_password(&platform.system, &bob.email, &password_of("bob")).await,
+        Code::Unauthenticated,
+        "SIGN_IN_REFUSED",
+    );
 }
 
 #[tokio::test]
@@ -124,17 +154,35 @@ async fn nobody_reads_or_changes_another_persons_account() {
         let mut client = users(&platform.system, by).await;
         let answers = [
             client.get_user(wire::GetUserRequest { name: victim.clone() }).await.map(drop),
-            client.list_sessions(wire::ListSessionsRequest { parent: victim.clone(), ..Default::default() }).await.map(drop),
-            client.list_own_memberships(wire::ListOwnMembershipsRequest { parent: victim.clone(), ..Default::default() }).await.map(drop),
-            client.delete_session(wire::DeleteSessionRequest { name: format!("{victim}/sessions/00000000000000000000000001") }).await.map(drop),
-            client.change_password(wire::ChangePasswordRequest { name: victim.clone(), ..Default::default() }).await.map(drop),
+            client
+                .list_sessions(wire::ListSessionsRequest { parent: victim.clone(), ..Default::default() })
+                .await
+                .map(drop),
+            client
+                .list_own_memberships(wire::ListOwnMembershipsRequest { parent: victim.clone(), ..Default::default() })
+                .await
+                .map(drop),
+            client
+                .delete_session(wire::DeleteSessionRequest {
+                    name: format!("{victim}/sessions/00000000000000000000000001"),
+                })
+                .await
+                .map(drop),
+            client
+                .change_password(wire::ChangePasswordRequest { name: victim.clone(), ..Default::default() })
+                .await
+                .map(drop),
         ];
         for answer in answers {
             assert_refused(answer, Code::PermissionDenied, "ACCESS_DENIED");
         }
     }
     let stolen = session.replace(&platform.owner, "users/me");
-    users(&platform.system, &signed).await.delete_session(wire::DeleteSessionRequest { name: stolen }).await.expect("no session of his");
+    users(&platform.system, &signed)
+        .await
+        .delete_session(wire::DeleteSessionRequest { name: stolen })
+        .await
+        .expect("no session of his");
     exchange(&platform.system, &owner.access).await.expect("the session of the owner is untouched");
 }
 
@@ -155,10 +203,12 @@ async fn workloads_read_active_members_in_the_order_asked() {
         names: vec![bob.name.clone(), unknown, platform.owner.clone(), bob.name.clone()],
     };
     let client = |workload: &str| UserServiceClient::new(platform.system.as_workload(workload).channel("auth"));
-    let found = client("notification").batch_read_users(request.clone()).await.expect("for workloads").into_inner().users;
+    let found =
+        client("notification").batch_read_users(request.clone()).await.expect("for workloads").into_inner().users;
     let names: Vec<_> = found.iter().map(|user| user.name.as_str()).collect();
     assert_eq!(names, [&bob.name, &platform.owner, &bob.name]);
-    let elsewhere = wire::BatchReadUsersRequest { organization: platform.system.organization().name(), ..request.clone() };
+    let elsewhere =
+        wire::BatchReadUsersRequest { organization: platform.system.organization().name(), ..request.clone() };
     assert!(client("workflow").batch_read_users(elsewhere).await.expect("for workloads").into_inner().users.is_empty());
     let many = wire::BatchReadUsersRequest { names: vec![bob.name.clone(); 1001], ..request.clone() };
     assert_refused(client("workflow").batch_read_users(many).await, Code::InvalidArgument, "FIELD_INVALID");

@@ -10,7 +10,14 @@ use crate::{OPERATORS, assert_refused, bootstrap_code, complete, first_owner, pl
 async fn auth_h04_of_two_parallel_bootstraps_one_wins_and_afterwards_none() {
     let mut system = start().await;
     let state = |system: &testkit::System| BootstrapServiceClient::new(system.anonymous().channel("auth"));
-    assert!(!state(&system).get_bootstrap_state(wire::GetBootstrapStateRequest {}).await.expect("public").into_inner().completed);
+    assert!(
+        !state(&system)
+            .get_bootstrap_state(wire::GetBootstrapStateRequest {})
+            .await
+            .expect("public")
+            .into_inner()
+            .completed
+    );
     let code = bootstrap_code(&system).await;
     let other = wire::CompleteBootstrapRequest { email: "eve@example.com".to_owned(), ..first_owner(&code) };
     let (first, second) = tokio::join!(complete(&system, first_owner(&code)), complete(&system, other.clone()));
@@ -20,7 +27,14 @@ async fn auth_h04_of_two_parallel_bootstraps_one_wins_and_afterwards_none() {
     assert_refused(complete(&system, other.clone()).await, Code::FailedPrecondition, "BOOTSTRAP_DONE");
     system.restart().await;
     assert_refused(complete(&system, other).await, Code::FailedPrecondition, "BOOTSTRAP_DONE");
-    assert!(state(&system).get_bootstrap_state(wire::GetBootstrapStateRequest {}).await.expect("public").into_inner().completed);
+    assert!(
+        state(&system)
+            .get_bootstrap_state(wire::GetBootstrapStateRequest {})
+            .await
+            .expect("public")
+            .into_inner()
+            .completed
+    );
     assert_eq!(system.sql("select count(*) from auth.users").await[0][0].as_deref(), Some("1"));
     assert!(!system.data_dir().join("auth/bootstrap-link").exists(), "a used link is deleted");
 }
@@ -43,18 +57,35 @@ async fn the_code_survives_a_refused_first_owner() {
     let code = bootstrap_code(&system).await;
     for (request, reason) in [
         (wire::CompleteBootstrapRequest { password: "short".to_owned(), ..first_owner(&code) }, "PASSWORD_UNFIT"),
-        (wire::CompleteBootstrapRequest { password: "Analytical-Engines 2026".to_owned(), ..first_owner(&code) }, "PASSWORD_UNFIT"),
+        (
+            wire::CompleteBootstrapRequest { password: "Analytical-Engines 2026".to_owned(), ..first_owner(&code) },
+            "PASSWORD_UNFIT",
+        ),
         (wire::CompleteBootstrapRequest { email: "ada".to_owned(), ..first_owner(&code) }, "EMAIL_INVALID"),
-        (wire::CompleteBootstrapRequest { display_name: "\0".to_owned(), ..first_owner(&code) }, "DISPLAY_NAME_INVALID"),
-        (wire::CompleteBootstrapRequest { organization_display_name: " ".to_owned(), ..first_owner(&code) }, "DISPLAY_NAME_INVALID"),
+        (
+            wire::CompleteBootstrapRequest { display_name: "\0".to_owned(), ..first_owner(&code) },
+            "DISPLAY_NAME_INVALID",
+        ),
+        (
+            wire::CompleteBootstrapRequest { organization_display_name: " ".to_owned(), ..first_owner(&code) },
+            "DISPLAY_NAME_INVALID",
+        ),
         (wire::CompleteBootstrapRequest { organization_id: "x".to_owned(), ..first_owner(&code) }, "FIELD_INVALID"),
-        (wire::CompleteBootstrapRequest { organization_id: OPERATORS[14..].to_owned(), ..first_owner(&code) }, "FIELD_INVALID"),
+        (
+            wire::CompleteBootstrapRequest { organization_id: OPERATORS[14..].to_owned(), ..first_owner(&code) },
+            "FIELD_INVALID",
+        ),
     ] {
         assert_refused(complete(&system, request).await, Code::InvalidArgument, reason);
     }
     let chosen = "7zzzzzzzzzzzzzzzzzzzzzzzzz";
-    let made = complete(&system, wire::CompleteBootstrapRequest { organization_id: chosen.to_owned(), ..first_owner(&code) }).await;
-    assert_eq!(made.expect("the code is still good").organization.expect("made").name, format!("organizations/{chosen}"));
+    let made =
+        complete(&system, wire::CompleteBootstrapRequest { organization_id: chosen.to_owned(), ..first_owner(&code) })
+            .await;
+    assert_eq!(
+        made.expect("the code is still good").organization.expect("made").name,
+        format!("organizations/{chosen}")
+    );
 }
 
 #[tokio::test]
@@ -64,7 +95,9 @@ async fn an_operator_gets_another_code_and_both_are_good() {
     let settings = db::Settings::new(system.engine_url(testkit::Engine::Postgres), "auth", role_password());
     let db = db::Db::connect(&settings).await.expect("the address is valid");
     let folder = system.data_dir().join("auth");
-    let link = auth::bootstrap_code(&db, system.clock(), &folder, "http://127.0.0.1:8080/").await.expect("there is no owner yet");
+    let link = auth::bootstrap_code(&db, system.clock(), &folder, "http://127.0.0.1:8080/")
+        .await
+        .expect("there is no owner yet");
     assert!(link.starts_with("http://127.0.0.1:8080/v1/bootstrap:complete#"), "{link}");
     let second = auth::code_of_link(&link).expect("it holds a code").to_owned();
     assert_ne!(first, second);
@@ -72,7 +105,9 @@ async fn an_operator_gets_another_code_and_both_are_good() {
     assert_eq!(std::fs::read_to_string(&path).expect("written").trim(), link);
     assert_eq!(std::fs::metadata(&path).expect("written").mode() & 0o777, 0o600);
     complete(&system, first_owner(&first)).await.expect("the first code is still good");
-    let refused = auth::bootstrap_code(&db, system.clock(), &folder, "http://127.0.0.1:8080").await.expect_err("there is an owner");
+    let refused = auth::bootstrap_code(&db, system.clock(), &folder, "http://127.0.0.1:8080")
+        .await
+        .expect_err("there is an owner");
     assert!(refused.to_string().contains("first owner already"), "{refused}");
 }
 
@@ -88,12 +123,17 @@ async fn the_first_owner_owns_his_organization_and_that_of_the_operators() {
     let platform = platform().await;
     for organization in [platform.organization.as_str(), OPERATORS] {
         let signed = sign_in(&platform.system, crate::OWNER, crate::OWNER_PASSWORD, organization).await;
-        let request = wire::ListOwnMembershipsRequest { parent: "users/me".to_owned(), ..wire::ListOwnMembershipsRequest::default() };
-        let page = users(&platform.system, &signed).await.list_own_memberships(request).await.expect("his own").into_inner();
+        let request = wire::ListOwnMembershipsRequest {
+            parent: "users/me".to_owned(),
+            ..wire::ListOwnMembershipsRequest::default()
+        };
+        let page =
+            users(&platform.system, &signed).await.list_own_memberships(request).await.expect("his own").into_inner();
         assert_eq!(page.memberships.len(), 2);
         assert!(page.memberships.iter().all(|membership| membership.role() == wire::membership::Role::Owner));
     }
-    let files: Vec<_> = ["wrapping-key", "pepper"].map(|name| platform.system.data_dir().join("auth").join(name)).into_iter().collect();
+    let files: Vec<_> =
+        ["wrapping-key", "pepper"].map(|name| platform.system.data_dir().join("auth").join(name)).into_iter().collect();
     for file in files {
         assert_eq!(std::fs::metadata(&file).expect("made at the first start").mode() & 0o777, 0o600);
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use mesh::client::Channel;
 use proto::auth::v1::{
-    self as wire, delegation_service_client::DelegationServiceClient, membership::Role, organization_service_client::OrganizationServiceClient,
-    token_service_client::TokenServiceClient,
+    self as wire, delegation_service_client::DelegationServiceClient, membership::Role,
+    organization_service_client::OrganizationServiceClient, token_service_client::TokenServiceClient,
 };
 use tonic::{Code, Status};
 
@@ -21,7 +21,11 @@ fn request(platform: &Platform, life: Duration) -> wire::CreateDelegationRequest
         expire_time: Some(api::timestamp(end)),
         ..wire::Delegation::default()
     };
-    wire::CreateDelegationRequest { parent: platform.organization.clone(), delegation: Some(delegation), request_id: String::new() }
+    wire::CreateDelegationRequest {
+        parent: platform.organization.clone(),
+        delegation: Some(delegation),
+        request_id: String::new(),
+    }
 }
 
 async fn delegations(platform: &Platform, signed: &Signed, workload: &str) -> DelegationServiceClient<Channel> {
@@ -45,14 +49,21 @@ async fn auth_b11_a_delegation_acts_for_its_subject_until_it_is_ended() {
     let platform = platform().await;
     let owner = platform.owner().await;
     let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
-    let made = delegations(&platform, &signed, "workflow").await.create_delegation(request(&platform, Duration::from_secs(3600))).await;
+    let made = delegations(&platform, &signed, "workflow")
+        .await
+        .create_delegation(request(&platform, Duration::from_secs(3600)))
+        .await;
     let made = made.expect("any member may").into_inner();
     assert_eq!((made.subject.as_str(), made.actor.as_str()), (bob.name.as_str(), "workflow"));
     let token = exchanged(&platform, "workflow", &made.name).await.expect("the workload it was made for");
     let mut client = OrganizationServiceClient::new(with(&platform.system, "workflow", token.clone()));
     let get = wire::GetOrganizationRequest { name: platform.organization.clone() };
     client.get_organization(get.clone()).await.expect("bob may, so the worker may");
-    assert_refused(exchanged(&platform, "notification", &made.name).await, Code::PermissionDenied, "DELEGATION_INVALID");
+    assert_refused(
+        exchanged(&platform, "notification", &made.name).await,
+        Code::PermissionDenied,
+        "DELEGATION_INVALID",
+    );
     let mut again = DelegationServiceClient::new(with(&platform.system, "workflow", token));
     let further = again.create_delegation(request(&platform, Duration::from_secs(7200))).await;
     assert_eq!(further.expect_err("a delegation makes no delegation").code(), Code::PermissionDenied);
@@ -69,7 +80,8 @@ async fn a_delegation_ends_with_its_time_and_with_the_membership_of_its_subject(
     let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
     let mut client = delegations(&platform, &signed, "workflow").await;
     let short = client.create_delegation(request(&platform, Duration::from_secs(20))).await.expect("made").into_inner();
-    let long = client.create_delegation(request(&platform, Duration::from_secs(3600))).await.expect("made").into_inner();
+    let long =
+        client.create_delegation(request(&platform, Duration::from_secs(3600))).await.expect("made").into_inner();
     platform.system.clock().advance(Duration::from_secs(21));
     assert_refused(exchanged(&platform, "workflow", &short.name).await, Code::PermissionDenied, "DELEGATION_INVALID");
     exchanged(&platform, "workflow", &long.name).await.expect("still good");
@@ -91,9 +103,15 @@ async fn what_a_delegation_may_hold_is_bounded() {
     };
     for wrong in [
         with_delegation(&|delegation| delegation.methods.clear()),
-        with_delegation(&|delegation| delegation.methods = vec!["workos.auth.v1.OrganizationService/Nothing".to_owned()]),
-        with_delegation(&|delegation| delegation.methods = vec!["workos.auth.v1.UserService/ChangePassword".to_owned()]),
-        with_delegation(&|delegation| delegation.methods = vec!["workos.auth.v1.TokenService/ExchangeDelegation".to_owned()]),
+        with_delegation(&|delegation| {
+            delegation.methods = vec!["workos.auth.v1.OrganizationService/Nothing".to_owned()]
+        }),
+        with_delegation(&|delegation| {
+            delegation.methods = vec!["workos.auth.v1.UserService/ChangePassword".to_owned()]
+        }),
+        with_delegation(&|delegation| {
+            delegation.methods = vec!["workos.auth.v1.TokenService/ExchangeDelegation".to_owned()]
+        }),
         with_delegation(&|delegation| delegation.purpose = String::new()),
         with_delegation(&|delegation| delegation.purpose = "x\0".to_owned()),
         with_delegation(&|delegation| delegation.purpose = "x".repeat(513)),
@@ -103,7 +121,8 @@ async fn what_a_delegation_may_hold_is_bounded() {
     ] {
         assert_refused(client.create_delegation(wrong).await, Code::InvalidArgument, "FIELD_INVALID");
     }
-    let repeated = wire::CreateDelegationRequest { request_id: "d1".to_owned(), ..request(&platform, Duration::from_secs(3600)) };
+    let repeated =
+        wire::CreateDelegationRequest { request_id: "d1".to_owned(), ..request(&platform, Duration::from_secs(3600)) };
     let first = client.create_delegation(repeated.clone()).await.expect("made").into_inner();
     assert_eq!(client.create_delegation(repeated.clone()).await.expect("the first answer").into_inner(), first);
     let mut other = repeated;
@@ -115,9 +134,15 @@ async fn what_a_delegation_may_hold_is_bounded() {
 async fn people_make_delegations_through_a_workload_only() {
     let platform = platform().await;
     let owner = platform.owner().await;
-    let refused = delegations(&platform, &owner, "gateway").await.create_delegation(request(&platform, Duration::from_secs(60))).await;
+    let refused = delegations(&platform, &owner, "gateway")
+        .await
+        .create_delegation(request(&platform, Duration::from_secs(60)))
+        .await;
     assert_eq!(refused.expect_err("the gateway is no workload that acts later").code(), Code::PermissionDenied);
-    let made = delegations(&platform, &owner, "workflow").await.create_delegation(request(&platform, Duration::from_secs(60))).await;
+    let made = delegations(&platform, &owner, "workflow")
+        .await
+        .create_delegation(request(&platform, Duration::from_secs(60)))
+        .await;
     let name = made.expect("made").into_inner().name;
     let mut client = DelegationServiceClient::new(platform.system.as_workload("notification").channel("auth"));
     let refused = client.delete_delegation(wire::DeleteDelegationRequest { name: name.clone() }).await;

@@ -6,8 +6,8 @@ use proto::auth::v1::{self as wire, login_step::Step, membership::Role};
 use tonic::Code;
 
 use crate::{
-    OPERATORS, OWNER, OWNER_PASSWORD, Platform, assert_refused, begin, logins, organization_answer, password_answer, platform, start, start_login,
-    try_password,
+    OPERATORS, OWNER, OWNER_PASSWORD, Platform, assert_refused, begin, logins, organization_answer, password_answer,
+    platform, start, start_login, try_password,
 };
 
 #[tokio::test]
@@ -16,13 +16,24 @@ async fn a_sign_in_goes_from_password_over_organization_to_code() {
     let started = logins(&platform.system).start_login(start_login()).await.expect("started").into_inner();
     assert!(matches!(started.step, Some(Step::Password(_))));
     assert_eq!((started.flow.len(), started.expire_after.expect("set").seconds), (43, 300));
-    let asked = logins(&platform.system).continue_login(password_answer(&started.flow, "ADA@EXAMPLE.COM", OWNER_PASSWORD)).await;
+    let asked = logins(&platform.system)
+        .continue_login(password_answer(&started.flow, "ADA@EXAMPLE.COM", OWNER_PASSWORD))
+        .await;
     let asked = asked.expect("case does not matter in addresses").into_inner();
     let Some(Step::ChooseOrganization(step)) = asked.step else { panic!("two memberships ask for a choice") };
-    let offered: Vec<_> = step.choices.iter().map(|choice| (choice.organization.as_str(), choice.display_name.as_str())).collect();
+    let offered: Vec<_> =
+        step.choices.iter().map(|choice| (choice.organization.as_str(), choice.display_name.as_str())).collect();
     assert_eq!(offered, [(platform.organization.as_str(), "Analytical Engines"), (OPERATORS, "Platform operators")]);
-    let done = logins(&platform.system).continue_login(organization_answer(&asked.flow, &platform.organization)).await.expect("member").into_inner();
+    let done = logins(&platform.system)
+        .continue_login(organization_answer(&asked.flow, &platform.organization))
+        .await
+        .expect("member")
+        .into_inner();
     let Some(Step::Done(done)) = done.step else { panic!("the sign-in is complete") };
+    let audited = "select method from auth.audit_event where method like '%Login' order by audit_id";
+    let audited: Vec<_> = platform.system.sql(audited).await.into_iter().map(|row| row[0].clone()).collect();
+    let (start, next) = ("workos.auth.v1.LoginService/StartLogin", "workos.auth.v1.LoginService/ContinueLogin");
+    assert_eq!(audited, [start, next, next].map(|rpc| Some(rpc.to_owned())), "one row for each call");
     let issuer = "http%3A%2F%2Flocalhost%3A8080";
     assert_eq!(done.redirect_uri, format!("{}?code={}&state=s%201&iss={issuer}", crate::REDIRECT, done.code));
 }
@@ -56,8 +67,14 @@ async fn only_registered_clients_with_pkce_begin_a_sign_in() {
     let system = start().await;
     for (request, reason) in [
         (wire::StartLoginRequest { client_id: "other".to_owned(), ..start_login() }, "CLIENT_INVALID"),
-        (wire::StartLoginRequest { redirect_uri: "http://localhost:1/callback".to_owned(), ..start_login() }, "CLIENT_INVALID"),
-        (wire::StartLoginRequest { redirect_uri: "https://evil.example/callback".to_owned(), ..start_login() }, "CLIENT_INVALID"),
+        (
+            wire::StartLoginRequest { redirect_uri: "http://localhost:1/callback".to_owned(), ..start_login() },
+            "CLIENT_INVALID",
+        ),
+        (
+            wire::StartLoginRequest { redirect_uri: "https://evil.example/callback".to_owned(), ..start_login() },
+            "CLIENT_INVALID",
+        ),
         (wire::StartLoginRequest { code_challenge_method: "plain".to_owned(), ..start_login() }, "CHALLENGE_INVALID"),
         (wire::StartLoginRequest { code_challenge: String::new(), ..start_login() }, "CHALLENGE_INVALID"),
         (wire::StartLoginRequest { state: "\0".to_owned(), ..start_login() }, "FIELD_INVALID"),
@@ -107,12 +124,20 @@ async fn auth_p06_five_wrong_attempts_lock_for_a_growing_time_and_a_right_one_re
     let platform = platform().await;
     let system = &platform.system;
     for _ in 0..5 {
-        assert_refused(try_password(system, OWNER, "wrong but long enough").await, Code::Unauthenticated, "SIGN_IN_REFUSED");
+        assert_refused(
+            try_password(system, OWNER, "wrong but long enough").await,
+            Code::Unauthenticated,
+            "SIGN_IN_REFUSED",
+        );
     }
     assert_refused(try_password(system, OWNER, OWNER_PASSWORD).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
     assert_eq!(failures(&platform).await, [5], "a locked attempt is not counted");
     system.clock().advance(Duration::from_secs(31));
-    assert_refused(try_password(system, OWNER, "wrong but long enough").await, Code::Unauthenticated, "SIGN_IN_REFUSED");
+    assert_refused(
+        try_password(system, OWNER, "wrong but long enough").await,
+        Code::Unauthenticated,
+        "SIGN_IN_REFUSED",
+    );
     system.clock().advance(Duration::from_secs(31));
     assert_refused(try_password(system, OWNER, OWNER_PASSWORD).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
     system.clock().advance(Duration::from_secs(31));
@@ -140,10 +165,16 @@ async fn a_member_of_one_organization_chooses_nothing_and_of_none_gets_a_token_f
     let bob = platform.user(&owner, "bob", Role::Unspecified).await;
     let step = try_password(&platform.system, &bob.email, &crate::password_of("bob")).await.expect("right");
     assert!(matches!(step.step, Some(Step::Done(_))));
-    let request = wire::DeleteMembershipRequest { name: platform.membership(&owner, &bob.name).await.name, ..wire::DeleteMembershipRequest::default() };
+    let request = wire::DeleteMembershipRequest {
+        name: platform.membership(&owner, &bob.name).await.name,
+        ..wire::DeleteMembershipRequest::default()
+    };
     crate::organizations(&platform.system, &owner).await.delete_membership(request).await.expect("the owner may");
     let signed = crate::sign_in(&platform.system, &bob.email, &crate::password_of("bob"), "").await;
-    let own = crate::users(&platform.system, &signed).await.get_user(wire::GetUserRequest { name: "users/me".to_owned() }).await;
+    let own = crate::users(&platform.system, &signed)
+        .await
+        .get_user(wire::GetUserRequest { name: "users/me".to_owned() })
+        .await;
     assert_eq!(own.expect("his own record").into_inner().name, bob.name);
     let other = wire::GetOrganizationRequest { name: platform.organization.clone() };
     let refused = crate::organizations(&platform.system, &signed).await.get_organization(other).await;

@@ -16,9 +16,15 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use mesh::client::Channel;
 use proto::auth::v1::{
-    self as wire, bootstrap_service_client::BootstrapServiceClient, continue_login_request::{Answer, Password},
-    login_service_client::LoginServiceClient, login_step::Step, membership::Role, o_auth_service_client::OAuthServiceClient,
-    organization_service_client::OrganizationServiceClient, token_service_client::TokenServiceClient,
+    self as wire,
+    bootstrap_service_client::BootstrapServiceClient,
+    continue_login_request::{Answer, Password},
+    login_service_client::LoginServiceClient,
+    login_step::Step,
+    membership::Role,
+    o_auth_service_client::OAuthServiceClient,
+    organization_service_client::OrganizationServiceClient,
+    token_service_client::TokenServiceClient,
     user_service_client::UserServiceClient,
 };
 use sha2::{Digest, Sha256};
@@ -78,7 +84,10 @@ fn first_owner(code: &str) -> wire::CompleteBootstrapRequest {
     }
 }
 
-async fn complete(system: &System, request: wire::CompleteBootstrapRequest) -> Result<wire::CompleteBootstrapResponse, Status> {
+async fn complete(
+    system: &System,
+    request: wire::CompleteBootstrapRequest,
+) -> Result<wire::CompleteBootstrapResponse, Status> {
     let mut client = BootstrapServiceClient::new(system.anonymous().channel("auth"));
     client.complete_bootstrap(request).await.map(tonic::Response::into_inner)
 }
@@ -163,7 +172,9 @@ async fn token(system: &System, request: wire::TokenRequest) -> Result<Signed, S
     if answer.error.is_empty() {
         Ok(Signed { access: answer.access_token, refresh: answer.refresh_token })
     } else {
-        assert!(answer.access_token.is_empty() && answer.refresh_token.is_empty() && !answer.error_description.is_empty());
+        assert!(
+            answer.access_token.is_empty() && answer.refresh_token.is_empty() && !answer.error_description.is_empty()
+        );
         Err(answer.error)
     }
 }
@@ -218,8 +229,17 @@ impl Platform {
 
     /// The membership of a user in the first organization.
     async fn membership(&self, owner: &Signed, user: &str) -> wire::Membership {
-        let request = wire::ListMembershipsRequest { parent: self.organization.clone(), page_size: 1000, ..wire::ListMembershipsRequest::default() };
-        let page = organizations(&self.system, owner).await.list_memberships(request).await.expect("the owner may").into_inner();
+        let request = wire::ListMembershipsRequest {
+            parent: self.organization.clone(),
+            page_size: 1000,
+            ..wire::ListMembershipsRequest::default()
+        };
+        let page = organizations(&self.system, owner)
+            .await
+            .list_memberships(request)
+            .await
+            .expect("the owner may")
+            .into_inner();
         page.memberships.into_iter().find(|membership| membership.user == user).expect("he is a member")
     }
 }
@@ -229,7 +249,8 @@ fn password_of(name: &str) -> String {
 }
 
 fn new_user(organization: &str, name: &str, role: Role) -> wire::CreateUserRequest {
-    let user = wire::User { email: format!("{name}@example.com"), display_name: name.to_owned(), ..wire::User::default() };
+    let user =
+        wire::User { email: format!("{name}@example.com"), display_name: name.to_owned(), ..wire::User::default() };
     wire::CreateUserRequest {
         parent: organization.to_owned(),
         user: Some(user),

@@ -1,25 +1,40 @@
 //! Memberships: roles, the last owner, etags, repeats, and what a change does to tokens.
-use proto::auth::v1::{self as wire, membership::{Role, State}};
 use prost_types::FieldMask;
+use proto::auth::v1::{
+    self as wire,
+    membership::{Role, State},
+};
 use testkit::eventually;
 use tonic::Code;
 
-use crate::{OPERATORS, Platform, Signed, assert_refused, channel, exchange, new_user, organizations, platform, refusal, users, with};
+use crate::{
+    OPERATORS, Platform, Signed, assert_refused, channel, exchange, new_user, organizations, platform, refusal, users,
+    with,
+};
 
 fn mask(paths: &[&str]) -> Option<FieldMask> {
     Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
 }
 
 fn role_change(membership: &wire::Membership, role: Role) -> wire::UpdateMembershipRequest {
-    let membership = wire::Membership { name: membership.name.clone(), role: role.into(), ..wire::Membership::default() };
-    wire::UpdateMembershipRequest { membership: Some(membership), update_mask: mask(&["role"]), request_id: String::new() }
+    let membership =
+        wire::Membership { name: membership.name.clone(), role: role.into(), ..wire::Membership::default() };
+    wire::UpdateMembershipRequest {
+        membership: Some(membership),
+        update_mask: mask(&["role"]),
+        request_id: String::new(),
+    }
 }
 
 fn deletion(name: &str) -> wire::DeleteMembershipRequest {
     wire::DeleteMembershipRequest { name: name.to_owned(), ..wire::DeleteMembershipRequest::default() }
 }
 
-async fn change(platform: &Platform, by: &Signed, request: wire::UpdateMembershipRequest) -> Result<wire::Membership, tonic::Status> {
+async fn change(
+    platform: &Platform,
+    by: &Signed,
+    request: wire::UpdateMembershipRequest,
+) -> Result<wire::Membership, tonic::Status> {
     organizations(&platform.system, by).await.update_membership(request).await.map(tonic::Response::into_inner)
 }
 
@@ -36,7 +51,8 @@ async fn a_membership_is_created_read_listed_changed_and_ended() {
     assert_ne!(changed.etag, membership.etag);
     let same = change(&platform, &owner, role_change(&membership, Role::Editor)).await.expect("nothing to do");
     assert_eq!(same.etag, changed.etag, "what changes nothing makes no version");
-    let none = change(&platform, &owner, role_change(&membership, Role::Unspecified)).await.expect("a role may be taken");
+    let none =
+        change(&platform, &owner, role_change(&membership, Role::Unspecified)).await.expect("a role may be taken");
     assert_eq!(none.role(), Role::Unspecified);
     let mut client = organizations(&platform.system, &owner).await;
     let request = wire::GetMembershipRequest { name: membership.name.clone() };
@@ -47,7 +63,11 @@ async fn a_membership_is_created_read_listed_changed_and_ended() {
     let versions: Vec<_> = versions(&platform, &membership.name).await;
     assert_eq!(versions, [1, 2, 3, 4], "versions have no gap");
     let again = wire::Membership { user: bob.name.clone(), ..wire::Membership::default() };
-    let request = wire::CreateMembershipRequest { parent: platform.organization.clone(), membership: Some(again), request_id: String::new() };
+    let request = wire::CreateMembershipRequest {
+        parent: platform.organization.clone(),
+        membership: Some(again),
+        request_id: String::new(),
+    };
     client.create_membership(request.clone()).await.expect("he may come back");
     assert_refused(client.create_membership(request).await, Code::AlreadyExists, "RESOURCE_EXISTS");
 }
@@ -73,17 +93,23 @@ async fn auth_t03_nobody_gives_takes_or_touches_a_role_above_his_own() {
     let owned = platform.membership(&owner, &platform.owner).await;
     let bobs = platform.membership(&owner, &bob.name).await;
     let own = platform.membership(&owner, &admin_user.name).await;
-    for request in [role_change(&bobs, Role::Owner), role_change(&own, Role::Owner), role_change(&owned, Role::Viewer)] {
+    for request in [role_change(&bobs, Role::Owner), role_change(&own, Role::Owner), role_change(&owned, Role::Viewer)]
+    {
         assert_refused(change(&platform, &admin, request).await, Code::PermissionDenied, "ROLE_TOO_HIGH");
     }
     let refused = organizations(&platform.system, &admin).await.delete_membership(deletion(&owned.name)).await;
     assert_refused(refused, Code::PermissionDenied, "ROLE_TOO_HIGH");
-    let refused = users(&platform.system, &admin).await.create_user(new_user(&platform.organization, "carol", Role::Owner)).await;
+    let refused =
+        users(&platform.system, &admin).await.create_user(new_user(&platform.organization, "carol", Role::Owner)).await;
     assert_refused(refused, Code::PermissionDenied, "ROLE_TOO_HIGH");
     change(&platform, &admin, role_change(&bobs, Role::Admin)).await.expect("his own role may be given");
     let (editor_user, editor) = platform.signed_user(&owner, "eddy", Role::Editor).await;
     let own = platform.membership(&owner, &editor_user.name).await;
-    assert_refused(change(&platform, &editor, role_change(&own, Role::Admin)).await, Code::PermissionDenied, "ACCESS_DENIED");
+    assert_refused(
+        change(&platform, &editor, role_change(&own, Role::Admin)).await,
+        Code::PermissionDenied,
+        "ACCESS_DENIED",
+    );
 }
 
 #[tokio::test]
@@ -92,7 +118,11 @@ async fn auth_t03_the_last_active_owner_stays_also_in_a_race() {
     let owner = platform.owner().await;
     let owned = platform.membership(&owner, &platform.owner).await;
     let deactivated = |membership: &wire::Membership| wire::UpdateMembershipRequest {
-        membership: Some(wire::Membership { name: membership.name.clone(), state: State::Deactivated.into(), ..wire::Membership::default() }),
+        membership: Some(wire::Membership {
+            name: membership.name.clone(),
+            state: State::Deactivated.into(),
+            ..wire::Membership::default()
+        }),
         update_mask: mask(&["state"]),
         request_id: String::new(),
     };
@@ -103,8 +133,10 @@ async fn auth_t03_the_last_active_owner_stays_also_in_a_race() {
     assert_refused(refused, Code::FailedPrecondition, "LAST_OWNER");
     let (bob_user, bob) = platform.signed_user(&owner, "bob", Role::Owner).await;
     let bobs = platform.membership(&owner, &bob_user.name).await;
-    let (mut one, mut other) = (organizations(&platform.system, &owner).await, organizations(&platform.system, &bob).await);
-    let (first, second) = tokio::join!(one.delete_membership(deletion(&bobs.name)), other.delete_membership(deletion(&owned.name)));
+    let (mut one, mut other) =
+        (organizations(&platform.system, &owner).await, organizations(&platform.system, &bob).await);
+    let (first, second) =
+        tokio::join!(one.delete_membership(deletion(&bobs.name)), other.delete_membership(deletion(&owned.name)));
     assert_eq!(usize::from(first.is_ok()) + usize::from(second.is_ok()), 1, "{first:?} {second:?}");
     let sql = "select count(*) from auth.memberships m join auth.organizations o using (organization_id) \
          where m.role = 4 and o.display_name = 'Analytical Engines'";
@@ -125,9 +157,21 @@ async fn a_stale_etag_changes_nothing() {
     change(&platform, &owner, with_etag(Role::Editor)).await.expect("the etag is current");
     assert_refused(change(&platform, &owner, with_etag(Role::Admin)).await, Code::Aborted, "ETAG_MISMATCH");
     let stale = wire::DeleteMembershipRequest { etag: read.etag.clone(), ..deletion(&read.name) };
-    assert_refused(organizations(&platform.system, &owner).await.delete_membership(stale).await, Code::Aborted, "ETAG_MISMATCH");
-    let organization = wire::Organization { name: platform.organization.clone(), display_name: "Engines".to_owned(), ..wire::Organization::default() };
-    let mut request = wire::UpdateOrganizationRequest { organization: Some(organization), update_mask: None, request_id: String::new() };
+    assert_refused(
+        organizations(&platform.system, &owner).await.delete_membership(stale).await,
+        Code::Aborted,
+        "ETAG_MISMATCH",
+    );
+    let organization = wire::Organization {
+        name: platform.organization.clone(),
+        display_name: "Engines".to_owned(),
+        ..wire::Organization::default()
+    };
+    let mut request = wire::UpdateOrganizationRequest {
+        organization: Some(organization),
+        update_mask: None,
+        request_id: String::new(),
+    };
     let mut client = organizations(&platform.system, &owner).await;
     let renamed = client.update_organization(request.clone()).await.expect("the owner may").into_inner();
     assert_eq!(renamed.display_name, "Engines");
@@ -144,8 +188,17 @@ async fn auth_t04_a_changed_role_acts_at_once_without_a_new_sign_in() {
     let owner = platform.owner().await;
     let (bob, signed) = platform.signed_user(&owner, "bob", Role::Admin).await;
     let held = exchange(&platform.system, &signed.access).await.expect("good");
-    let list = wire::ListMembershipsRequest { parent: platform.organization.clone(), ..wire::ListMembershipsRequest::default() };
-    let client = |token| proto::auth::v1::organization_service_client::OrganizationServiceClient::new(with(&platform.system, "gateway", token));
+    let list = wire::ListMembershipsRequest {
+        parent: platform.organization.clone(),
+        ..wire::ListMembershipsRequest::default()
+    };
+    let client = |token| {
+        proto::auth::v1::organization_service_client::OrganizationServiceClient::new(with(
+            &platform.system,
+            "gateway",
+            token,
+        ))
+    };
     client(held.clone()).list_memberships(list.clone()).await.expect("an admin may");
     let membership = platform.membership(&owner, &bob.name).await;
     change(&platform, &owner, role_change(&membership, Role::Unspecified)).await.expect("the owner may");
@@ -171,18 +224,34 @@ async fn auth_b03_removing_a_member_voids_every_token_in_the_organization_and_on
     assert_refused(exchange(&platform.system, &owner.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
     exchange(&platform.system, &as_operator.access).await.expect("another organization");
     let listed = eventually("the revocation is listed", || async {
-        let mut client = proto::auth::v1::token_service_client::TokenServiceClient::new(platform.system.as_workload("document").channel("auth"));
-        let entries = client.list_revocations(wire::ListRevocationsRequest {}).await.expect("for workloads").into_inner().revocations;
+        let mut client = proto::auth::v1::token_service_client::TokenServiceClient::new(
+            platform.system.as_workload("document").channel("auth"),
+        );
+        let entries = client
+            .list_revocations(wire::ListRevocationsRequest {})
+            .await
+            .expect("for workloads")
+            .into_inner()
+            .revocations;
         entries.into_iter().find(|entry| entry.kind == "member" && !entry.renew)
     });
     let id = format!("{}/{}", &platform.owner["users/".len()..], &platform.organization["organizations/".len()..]);
     assert_eq!(listed.await.id, id);
-    let back = wire::Membership { user: platform.owner.clone(), role: Role::Viewer.into(), ..wire::Membership::default() };
-    let request = wire::CreateMembershipRequest { parent: platform.organization.clone(), membership: Some(back), request_id: String::new() };
+    let back =
+        wire::Membership { user: platform.owner.clone(), role: Role::Viewer.into(), ..wire::Membership::default() };
+    let request = wire::CreateMembershipRequest {
+        parent: platform.organization.clone(),
+        membership: Some(back),
+        request_id: String::new(),
+    };
     bobs.create_membership(request).await.expect("he may come back");
     assert_refused(exchange(&platform.system, &owner.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
     let anew = platform.owner().await;
-    organizations(&platform.system, &anew).await.get_organization(wire::GetOrganizationRequest { name: platform.organization.clone() }).await.expect("signed in anew");
+    organizations(&platform.system, &anew)
+        .await
+        .get_organization(wire::GetOrganizationRequest { name: platform.organization.clone() })
+        .await
+        .expect("signed in anew");
     assert_eq!(platform.membership(&signed, &bob.name).await.role(), Role::Owner);
 }
 
@@ -193,7 +262,11 @@ async fn a_deactivated_member_is_out_until_he_is_activated_again() {
     let (bob, signed) = platform.signed_user(&owner, "bob", Role::Editor).await;
     let membership = platform.membership(&owner, &bob.name).await;
     let to = |state: State| wire::UpdateMembershipRequest {
-        membership: Some(wire::Membership { name: membership.name.clone(), state: state.into(), ..wire::Membership::default() }),
+        membership: Some(wire::Membership {
+            name: membership.name.clone(),
+            state: state.into(),
+            ..wire::Membership::default()
+        }),
         update_mask: None,
         request_id: String::new(),
     };
@@ -209,7 +282,10 @@ async fn a_deactivated_member_is_out_until_he_is_activated_again() {
 async fn a_repeated_request_gets_the_first_answer_also_in_parallel() {
     let platform = platform().await;
     let owner = platform.owner().await;
-    let request = wire::CreateUserRequest { request_id: "2f1c".to_owned(), ..new_user(&platform.organization, "bob", Role::Viewer) };
+    let request = wire::CreateUserRequest {
+        request_id: "2f1c".to_owned(),
+        ..new_user(&platform.organization, "bob", Role::Viewer)
+    };
     let (mut one, mut other) = (users(&platform.system, &owner).await, users(&platform.system, &owner).await);
     let (first, second) = tokio::join!(one.create_user(request.clone()), other.create_user(request.clone()));
     let (first, second) = (first.expect("made").into_inner(), second.expect("the same answer").into_inner());
@@ -221,16 +297,22 @@ async fn a_repeated_request_gets_the_first_answer_also_in_parallel() {
         assert_refused(one.create_user(changed).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
     }
     let membership = platform.membership(&owner, &first.name).await;
-    let change_role = |role| wire::UpdateMembershipRequest { request_id: "31aa".to_owned(), ..role_change(&membership, role) };
+    let change_role =
+        |role| wire::UpdateMembershipRequest { request_id: "31aa".to_owned(), ..role_change(&membership, role) };
     let changed = change(&platform, &owner, change_role(Role::Editor)).await.expect("changed");
     change(&platform, &owner, role_change(&membership, Role::Admin)).await.expect("changed again");
     assert_eq!(change(&platform, &owner, change_role(Role::Editor)).await.expect("the first answer"), changed);
-    assert_refused(change(&platform, &owner, change_role(Role::Owner)).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    assert_refused(
+        change(&platform, &owner, change_role(Role::Owner)).await,
+        Code::InvalidArgument,
+        "REQUEST_ID_REUSED",
+    );
     let end = wire::DeleteMembershipRequest { request_id: "99".to_owned(), ..deletion(&membership.name) };
     let mut client = organizations(&platform.system, &owner).await;
     client.delete_membership(end.clone()).await.expect("ended");
     client.delete_membership(end).await.expect("the first answer");
-    let stored = platform.system.sql("select fingerprint::text || coalesce(response_name, '') from auth.idempotency").await;
+    let stored =
+        platform.system.sql("select fingerprint::text || coalesce(response_name, '') from auth.idempotency").await;
     assert!(stored.iter().flatten().flatten().all(|text| !text.contains("zT5")), "no password is kept");
 }
 
@@ -242,11 +324,17 @@ async fn pages_are_stable_and_their_tokens_bound() {
         platform.user(&owner, name, Role::Unspecified).await;
     }
     let mut client = organizations(&platform.system, &owner).await;
-    let mut request = wire::ListMembershipsRequest { parent: platform.organization.clone(), page_size: 3, page_token: String::new() };
+    let mut request =
+        wire::ListMembershipsRequest { parent: platform.organization.clone(), page_size: 3, page_token: String::new() };
     let first = client.list_memberships(request.clone()).await.expect("a page").into_inner();
     request.page_token.clone_from(&first.next_page_token);
     let second = client.list_memberships(request.clone()).await.expect("a page").into_inner();
-    let names: Vec<_> = first.memberships.iter().chain(&second.memberships).map(|membership| membership.display_name.as_str()).collect();
+    let names: Vec<_> = first
+        .memberships
+        .iter()
+        .chain(&second.memberships)
+        .map(|membership| membership.display_name.as_str())
+        .collect();
     assert_eq!(names, ["Ada", "bob", "carol", "dora"]);
     assert!(second.next_page_token.is_empty());
     for (size, token) in [(3, "x".to_owned()), (3, first.next_page_token.clone() + "A")] {
@@ -255,7 +343,11 @@ async fn pages_are_stable_and_their_tokens_bound() {
     }
     let negative = wire::ListMembershipsRequest { page_size: -1, page_token: String::new(), ..request };
     assert_refused(client.list_memberships(negative).await, Code::InvalidArgument, "FIELD_INVALID");
-    let other = wire::ListOwnMembershipsRequest { parent: "users/me".to_owned(), page_size: 3, page_token: first.next_page_token };
+    let other = wire::ListOwnMembershipsRequest {
+        parent: "users/me".to_owned(),
+        page_size: 3,
+        page_token: first.next_page_token,
+    };
     let refused = users(&platform.system, &owner).await.list_own_memberships(other).await;
     assert_refused(refused, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
 }

@@ -47,7 +47,11 @@ async fn auth_s03_the_token_before_is_reuse_once_its_successor_was_used_and_the_
     assert_eq!(same.refresh, second.refresh);
     platform.system.clock().advance(Duration::from_secs(11));
     assert_eq!(refresh(&platform.system, &first.refresh).await.err().as_deref(), Some("invalid_grant"));
-    assert_eq!(refresh(&platform.system, &second.refresh).await.err().as_deref(), Some("invalid_grant"), "the session has ended");
+    assert_eq!(
+        refresh(&platform.system, &second.refresh).await.err().as_deref(),
+        Some("invalid_grant"),
+        "the session has ended"
+    );
 }
 
 #[tokio::test]

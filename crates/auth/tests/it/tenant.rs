@@ -1,9 +1,12 @@
 //! Tenants: every method against another organization, and the second wall in the database.
 use prost_types::FieldMask;
 use proto::auth::v1::{self as wire, delegation_service_client::DelegationServiceClient, membership::Role};
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::{OPERATORS, OWNER, OWNER_PASSWORD, assert_refused, exchange, new_user, organizations, platform, sign_in, users, with};
+use crate::{
+    OPERATORS, OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, exchange, new_user, organizations, platform,
+    sign_in, users, with,
+};
 
 #[tokio::test]
 async fn auth_t01_t02_every_method_refuses_another_tenant_as_if_it_were_not_there() {
@@ -12,32 +15,53 @@ async fn auth_t01_t02_every_method_refuses_another_tenant_as_if_it_were_not_ther
     let owner = platform.owner().await;
     let membership = platform.membership(&owner, &platform.owner).await;
     let absent = "organizations/00000000000000000000000009".to_owned();
-    for (organization, member) in
-        [(platform.organization.clone(), membership.name), (absent.clone(), format!("{absent}/memberships/00000000000000000000000001"))]
-    {
-        let mut client = organizations(&platform.system, &signed).await;
-        let renamed = wire::Organization { name: organization.clone(), display_name: "Taken".to_owned(), ..Default::default() };
-        let joined = wire::Membership { user: platform.owner.clone(), ..Default::default() };
-        let changed = wire::Membership { name: member.clone(), ..Default::default() };
-        let mask = Some(FieldMask { paths: vec!["role".to_owned()] });
-        let delegation = wire::CreateDelegationRequest { parent: organization.clone(), ..Default::default() };
+    for (organization, member) in [
+        (platform.organization.clone(), membership.name),
+        (absent.clone(), format!("{absent}/memberships/00000000000000000000000001")),
+    ] {
         let token = exchange(&platform.system, &signed.access).await.expect("good");
-        let answers = [
-            client.get_organization(wire::GetOrganizationRequest { name: organization.clone() }).await.map(drop),
-            client.update_organization(wire::UpdateOrganizationRequest { organization: Some(renamed), ..Default::default() }).await.map(drop),
-            client.create_membership(wire::CreateMembershipRequest { parent: organization.clone(), membership: Some(joined), ..Default::default() }).await.map(drop),
-            client.get_membership(wire::GetMembershipRequest { name: member.clone() }).await.map(drop),
-            client.list_memberships(wire::ListMembershipsRequest { parent: organization.clone(), ..Default::default() }).await.map(drop),
-            client.update_membership(wire::UpdateMembershipRequest { membership: Some(changed), update_mask: mask, ..Default::default() }).await.map(drop),
-            client.delete_membership(wire::DeleteMembershipRequest { name: member, ..Default::default() }).await.map(drop),
-            users(&platform.system, &signed).await.create_user(new_user(&organization, "eve", Role::Viewer)).await.map(drop),
-            DelegationServiceClient::new(with(&platform.system, "workflow", token)).create_delegation(delegation).await.map(drop),
-        ];
+        let delegation = wire::CreateDelegationRequest { parent: organization.clone(), ..Default::default() };
+        let mut workflow = DelegationServiceClient::new(with(&platform.system, "workflow", token));
+        let user = new_user(&organization, "eve", Role::Viewer);
+        let mut answers = on_organization(&platform, &signed, &organization, &member).await;
+        answers.push(users(&platform.system, &signed).await.create_user(user).await.map(drop));
+        answers.push(workflow.create_delegation(delegation).await.map(drop));
         for answer in answers {
             assert_refused(answer, Code::PermissionDenied, "ACCESS_DENIED");
         }
     }
-    assert_eq!(platform.system.sql("select count(*) from auth.users").await[0][0].as_deref(), Some("1"));
+    let users = platform.system.sql("select count(*) from auth.users").await;
+    assert_eq!(users[0][0].as_deref(), Some("1"));
+}
+
+/// Every method of `OrganizationService` on this organization and this membership.
+async fn on_organization(
+    platform: &Platform,
+    signed: &Signed,
+    organization: &str,
+    member: &str,
+) -> Vec<Result<(), Status>> {
+    let mut client = organizations(&platform.system, signed).await;
+    let (organization, member) = (organization.to_owned(), member.to_owned());
+    let get = wire::GetOrganizationRequest { name: organization.clone() };
+    let renamed =
+        wire::Organization { name: organization.clone(), display_name: "Taken".to_owned(), ..Default::default() };
+    let rename = wire::UpdateOrganizationRequest { organization: Some(renamed), ..Default::default() };
+    let membership = Some(wire::Membership { user: platform.owner.clone(), ..Default::default() });
+    let join = wire::CreateMembershipRequest { parent: organization.clone(), membership, ..Default::default() };
+    let list = wire::ListMembershipsRequest { parent: organization, ..Default::default() };
+    let membership = Some(wire::Membership { name: member.clone(), ..Default::default() });
+    let update_mask = Some(FieldMask { paths: vec!["role".to_owned()] });
+    let change = wire::UpdateMembershipRequest { membership, update_mask, ..Default::default() };
+    vec![
+        client.get_organization(get).await.map(drop),
+        client.update_organization(rename).await.map(drop),
+        client.create_membership(join).await.map(drop),
+        client.get_membership(wire::GetMembershipRequest { name: member.clone() }).await.map(drop),
+        client.list_memberships(list).await.map(drop),
+        client.update_membership(change).await.map(drop),
+        client.delete_membership(wire::DeleteMembershipRequest { name: member, ..Default::default() }).await.map(drop),
+    ]
 }
 
 #[tokio::test]
@@ -54,16 +78,39 @@ async fn a_token_without_credential_reaches_nothing_but_the_public_methods() {
 async fn auth_t08_without_a_tenant_the_services_role_sees_no_row() {
     let platform = platform().await;
     platform.owner().await;
-    let tables = ["organizations", "users", "memberships", "passwords", "sessions", "login_flows", "authorization_codes", "signing_keys", "revocations"];
+    let tables = [
+        "organizations",
+        "users",
+        "memberships",
+        "passwords",
+        "sessions",
+        "login_flows",
+        "authorization_codes",
+        "signing_keys",
+        "revocations",
+    ];
     for table in tables {
         for settings in ["", "set local workos.organization = ''; set local workos.subject = '';"] {
-            let sql = format!("begin; set local role workos_auth; {settings} select count(*) from auth.{table}; rollback");
+            let sql =
+                format!("begin; set local role workos_auth; {settings} select count(*) from auth.{table}; rollback");
             assert_eq!(platform.system.sql(&sql).await[0][0].as_deref(), Some("0"), "{table}");
         }
     }
-    let organization = platform.system.sql("select organization_id from auth.organizations where display_name = 'Analytical Engines'").await[0][0].clone();
+    let organization = platform
+        .system
+        .sql("select organization_id from auth.organizations where display_name = 'Analytical Engines'")
+        .await[0][0]
+        .clone();
     let tenant = format!("set local workos.organization = '{}'", organization.expect("not null"));
-    for table in ["passwords", "login_flows", "authorization_codes", "sign_in_attempts", "signing_keys", "bootstrap", "bootstrap_codes"] {
+    for table in [
+        "passwords",
+        "login_flows",
+        "authorization_codes",
+        "sign_in_attempts",
+        "signing_keys",
+        "bootstrap",
+        "bootstrap_codes",
+    ] {
         let sql = format!("begin; set local role workos_auth; {tenant}; select count(*) from auth.{table}; rollback");
         assert_eq!(platform.system.sql(&sql).await[0][0].as_deref(), Some("0"), "a tenant reads no {table}");
     }
@@ -78,7 +125,8 @@ async fn auth_h01_no_secret_is_stored_as_it_is() {
     let tables = platform.system.sql("select table_name from information_schema.tables where table_schema = 'auth' and table_type = 'BASE TABLE'").await;
     assert!(tables.len() > 12);
     for table in tables {
-        let rows = platform.system.sql(&format!("select t::text from auth.{} t", table[0].as_deref().expect("a name"))).await;
+        let rows =
+            platform.system.sql(&format!("select t::text from auth.{} t", table[0].as_deref().expect("a name"))).await;
         for secret in [flow.as_str(), &code, &signed.access, &signed.refresh, OWNER_PASSWORD] {
             assert!(rows.iter().flatten().flatten().all(|row| !row.contains(secret)), "{table:?} holds a secret");
         }

@@ -3,12 +3,16 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proto::auth::v1::{
-    self as wire, list_verify_keys_response::verify_key::Use, o_auth_service_client::OAuthServiceClient, token_service_client::TokenServiceClient,
+    self as wire, list_verify_keys_response::verify_key::Use, o_auth_service_client::OAuthServiceClient,
+    token_service_client::TokenServiceClient,
 };
 use serde_json::Value;
 use tonic::Code;
 
-use crate::{OWNER, OWNER_PASSWORD, Platform, VERIFIER, assert_refused, code, code_grant, exchange, platform, refresh_grant, token, users};
+use crate::{
+    OWNER, OWNER_PASSWORD, Platform, VERIFIER, assert_refused, code, code_grant, exchange, platform, refresh_grant,
+    token, users,
+};
 
 async fn owner_code(platform: &Platform) -> String {
     code(&platform.system, OWNER, OWNER_PASSWORD, &platform.organization).await
@@ -38,7 +42,8 @@ async fn from_sign_in_to_jwt_to_biscuit_to_ones_own_record() {
     }
     assert_eq!(claims["exp"].as_i64().expect("number") - claims["iat"].as_i64().expect("number"), 300);
     assert_eq!(claims["roles"], serde_json::json!(["owner"]));
-    let me = users(&platform.system, &signed).await.get_user(wire::GetUserRequest { name: "users/me".to_owned() }).await;
+    let me =
+        users(&platform.system, &signed).await.get_user(wire::GetUserRequest { name: "users/me".to_owned() }).await;
     let me = me.expect("his own record").into_inner();
     assert_eq!((me.name.as_str(), me.email.as_str()), (platform.owner.as_str(), OWNER));
     assert_eq!(me.managing_organization, platform.organization);
@@ -68,7 +73,11 @@ async fn auth_o03_a_wrong_verifier_burns_the_code() {
         let code = owner_code(&platform).await;
         let wrong = wire::TokenRequest { code_verifier: verifier.to_owned(), ..code_grant(&code) };
         assert_eq!(token(&platform.system, wrong).await.err().as_deref(), Some("invalid_grant"));
-        assert_eq!(token(&platform.system, code_grant(&code)).await.err().as_deref(), Some("invalid_grant"), "the code is burnt");
+        assert_eq!(
+            token(&platform.system, code_grant(&code)).await.err().as_deref(),
+            Some("invalid_grant"),
+            "the code is burnt"
+        );
     }
 }
 
@@ -87,7 +96,8 @@ async fn auth_o04_a_code_used_twice_ends_what_it_began() {
 async fn auth_o04_of_two_parallel_uses_of_a_code_nothing_survives() {
     let platform = platform().await;
     let code = owner_code(&platform).await;
-    let (one, other) = tokio::join!(token(&platform.system, code_grant(&code)), token(&platform.system, code_grant(&code)));
+    let (one, other) =
+        tokio::join!(token(&platform.system, code_grant(&code)), token(&platform.system, code_grant(&code)));
     let signed = one.or(other).expect("one of them was first");
     assert_refused(exchange(&platform.system, &signed.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
 }
@@ -104,7 +114,10 @@ async fn auth_o05_o08_other_redirects_clients_grants_and_late_codes_are_refused(
         (wire::TokenRequest { code_verifier: String::new(), ..code_grant(&code) }, "invalid_request"),
         (wire::TokenRequest { grant_type: "refresh_token".to_owned(), ..code_grant(&code) }, "invalid_request"),
         (wire::TokenRequest { code: "unknown".to_owned(), ..code_grant(&code) }, "invalid_grant"),
-        (wire::TokenRequest { redirect_uri: "http://127.0.0.1:49153/callback".to_owned(), ..code_grant(&code) }, "invalid_grant"),
+        (
+            wire::TokenRequest { redirect_uri: "http://127.0.0.1:49153/callback".to_owned(), ..code_grant(&code) },
+            "invalid_grant",
+        ),
     ] {
         assert_eq!(token(&platform.system, request).await.err().as_deref(), Some(error));
     }
