@@ -42,13 +42,13 @@ fn asked<T>(message: T) -> Request<T> {
     request
 }
 
-async fn list(admin: &Admin, consumer: &str, page_size: i32, page_token: &str) -> (Vec<DeadLetter>, String) {
+pub(crate) async fn list(admin: &Admin, consumer: &str, page_size: i32, page_token: &str) -> (Vec<DeadLetter>, String) {
     let request = ListDeadLettersRequest { consumer: consumer.to_owned(), page_size, page_token: page_token.to_owned() };
     let answer = admin.list_dead_letters(asked(request)).await.expect("listed").into_inner();
     (answer.dead_letters, answer.next_page_token)
 }
 
-async fn redrive(admin: &Admin, names: &[String], consumer: &str, validate_only: bool) -> Result<i32, tonic::Status> {
+pub(crate) async fn redrive(admin: &Admin, names: &[String], consumer: &str, validate_only: bool) -> Result<i32, tonic::Status> {
     let request = RedriveDeadLettersRequest { names: names.to_vec(), consumer: consumer.to_owned(), validate_only };
     Ok(admin.redrive_dead_letters(asked(request)).await?.into_inner().redriven_count)
 }
@@ -130,7 +130,7 @@ async fn an_event_that_dies_again_after_its_redrive_can_be_redriven_again() {
     let broken = Broken::start().await;
     broken.world.write(new_id(), 1).await;
     let first = broken.dead(1).await;
-    assert_eq!(redrive(&broken.admin, &[first[0].name.clone()], "", false).await.expect("redriven"), 1);
+    assert_eq!(redrive(&broken.admin, std::slice::from_ref(&first[0].name), "", false).await.expect("redriven"), 1);
     let both = broken.dead(2).await;
     assert_eq!((both[0].state(), both[1].state()), (State::Dead, State::Redriven), "newest first");
     assert_eq!(both[0].envelope, both[1].envelope);
@@ -180,11 +180,11 @@ async fn wrong_requests_say_what_to_do_and_another_services_letters_do_not_exist
     let refused = |result: Result<i32, tonic::Status>| result.expect_err("refused").code();
     assert_eq!(refused(redrive(&broken.admin, &[], "", false).await), Code::InvalidArgument);
     assert_eq!(refused(redrive(&broken.admin, &["letters/1".to_owned()], "", false).await), Code::InvalidArgument);
-    assert_eq!(refused(redrive(&broken.admin, &[letter.name.clone()], "index", false).await), Code::InvalidArgument);
+    assert_eq!(refused(redrive(&broken.admin, std::slice::from_ref(&letter.name), "index", false).await), Code::InvalidArgument);
     assert_eq!(refused(redrive(&broken.admin, &[], "index.state.>", false).await), Code::InvalidArgument);
     assert_eq!(refused(redrive(&broken.admin, &["deadLetters/999".to_owned()], "", false).await), Code::NotFound);
     let other = broken.world.broker("document").await.admin(broken.world.publisher.clone(), Sealer::new(b"secret"));
-    assert_eq!(refused(redrive(&other, &[letter.name.clone()], "", false).await), Code::NotFound);
+    assert_eq!(refused(redrive(&other, std::slice::from_ref(&letter.name), "", false).await), Code::NotFound);
     let (none, _) = list(&other, "", 0, "").await;
     assert_eq!(none, []);
     let request = ListDeadLettersRequest { page_token: "AAAA".to_owned(), ..ListDeadLettersRequest::default() };

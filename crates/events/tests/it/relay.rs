@@ -7,7 +7,7 @@ use crate::{
 };
 use db::Kind;
 use events::{Broker, Consumer, Settings};
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use proto::document::v1::DocumentUpdated;
 
 use crate::world::Task;
@@ -154,7 +154,7 @@ async fn evt_06_writers_go_on_while_the_broker_is_away_and_the_outbox_drains_in_
     assert_in_order(&published);
 }
 
-/// `aggregates` writers, each writing versions 1 to `versions`.
+/// Versions 1 to `versions` of each of some aggregates, up to eight of them written at once.
 pub(crate) async fn write_many(world: &World, aggregates: usize, versions: i64) {
     let writers = (0..aggregates).map(|_| async {
         let aggregate = new_id();
@@ -162,7 +162,7 @@ pub(crate) async fn write_many(world: &World, aggregates: usize, versions: i64) 
             world.write(aggregate, version).await;
         }
     });
-    join_all(writers).await;
+    stream::iter(writers).for_each_concurrent(8, |writer| writer).await;
 }
 
 #[tokio::test]

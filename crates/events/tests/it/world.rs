@@ -216,7 +216,9 @@ async fn schema(admin_url: &str, prefix: &str, files: &'static [(&'static str, &
     let service: &'static str = Box::leak(format!("events_{prefix}_{}_{number}", std::process::id()).into_boxed_str());
     let passwords = std::collections::BTreeMap::from([(service.to_owned(), "secret".to_owned())]);
     db::migrate(admin_url, &[Migrations { service, files }], &passwords).await.expect("the schema is made");
-    Db::connect(&db::Settings::new(admin_url, service, "secret")).await.expect("the address is well formed")
+    // Many tests share two cores; none of them is about a pool that runs dry.
+    let settings = db::Settings { acquire_timeout: Duration::from_secs(20), ..db::Settings::new(admin_url, service, "secret") };
+    Db::connect(&settings).await.expect("the address is well formed")
 }
 
 /// Background work of a test. Dropped, it is cut off where it stands, like a killed process.
