@@ -18,7 +18,7 @@ pub use clock::{Clock, from_timestamp, timestamp};
 pub use context::CallContext;
 pub use error::{Code, Error};
 pub use etag::Etag;
-pub use id::{Id, Ids, OrganizationId, UserId};
+pub use id::{Id, IdError, Ids, OrganizationId, UserId};
 pub use mask::Mask;
 pub use name::parse_segments;
 pub use page::{Page, Sealer};

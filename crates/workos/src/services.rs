@@ -3,4 +3,5 @@
 use chassis::ServiceSpec;
 
 /// The services and the edge.
-pub(crate) const SERVICES: [&ServiceSpec; 3] = [&auth::SERVICE, &document::SERVICE, &gateway::SERVICE];
+pub(crate) const SERVICES: [&ServiceSpec; 6] =
+    [&auth::SERVICE, &document::SERVICE, &file::SERVICE, &workflow::SERVICE, &search::SERVICE, &gateway::SERVICE];

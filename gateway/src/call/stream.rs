@@ -47,7 +47,8 @@ pub(crate) async fn drive(
             Ok(first) => Some(first?),
             Err(_) => None,
         },
-        _ => Some(messages.next().await?),
+        Some(_) => Some(messages.next().await?),
+        None => Some(messages.next().await.map_err(|refusal| range_refusal(refusal, edge))?),
     };
     let running = Running {
         edge: edge.clone(),
@@ -64,6 +65,14 @@ pub(crate) async fn drive(
 fn form(headers: &HeaderMap, options: &ResponseOptions) -> Result<Form, Refusal> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     Ok(negotiate(accept, options.alt)?)
+}
+
+/// A range outside the content has a status of its own (RFC 9110 section 15.5.17).
+fn range_refusal(mut refusal: Refusal, edge: &Edge) -> Refusal {
+    if refusal.parts.code == tonic::Code::OutOfRange as i32 && refusal.reason(&edge.contract).as_deref() == Some("RANGE_UNSATISFIABLE") {
+        refusal.parts.http = Some(416);
+    }
+    refusal
 }
 
 /// The answer with its headers; the body runs on by itself.

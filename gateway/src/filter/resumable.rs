@@ -190,7 +190,7 @@ fn refused(status: tonic::Status) -> Refusal {
     let error = Error::from(status);
     let http = match (error.code(), error.reason()) {
         (Code::PermissionDenied | Code::NotFound, _) => 404,
-        (_, "OFFSET_MISMATCH") => 409,
+        (_, "OFFSET_MISMATCH" | "UPLOAD_COMPLETE") => 409,
         (_, "UPLOAD_TOO_LARGE") => 413,
         (_, "UPLOAD_LOCKED") => 423,
         (_, "STORAGE_FULL") => 507,

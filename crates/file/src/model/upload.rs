@@ -1,0 +1,113 @@
+//! An upload in progress.
+use api::{Id, UserId};
+use time::OffsetDateTime;
+
+use super::{FileName, Metadata, UploadName, display_name};
+use crate::{config::Config, error::Error};
+
+/// An upload as it is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    /// Full length in bytes.
+    pub(crate) length: i64,
+    /// `Upload-Metadata` as it came.
+    pub(crate) raw_metadata: String,
+    /// File name.
+    pub(crate) display_name: String,
+    /// Media type.
+    pub(crate) media_type: String,
+}
+
+impl Draft {
+    /// Checks what was sent. Name and type come from the metadata when their own fields are empty.
+    pub(crate) fn parse(length: i64, raw_metadata: String, name: &str, media_type: &str) -> Result<Self, Error> {
+        if length < 0 {
+            return Err(Error::LengthInvalid);
+        }
+        let metadata = Metadata::parse(&raw_metadata)?;
+        let name = if name.is_empty() { metadata.file_name.as_deref().unwrap_or("unnamed") } else { name };
+        let media_type = if media_type.is_empty() { metadata.file_type.unwrap_or_default() } else { media_type.to_owned() };
+        let media_type = if media_type.is_empty() { "application/octet-stream".to_owned() } else { media_type };
+        if media_type.len() > 255 || !media_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || !media_type.contains('/') {
+            return Err(Error::TypeRefused("that is none".to_owned()));
+        }
+        Ok(Self { length, display_name: display_name(name)?, media_type, raw_metadata })
+    }
+
+    /// Checks it against the settings.
+    pub(crate) fn allowed(self, config: &Config) -> Result<Self, Error> {
+        let limit = i64::try_from(config.size_max.bytes()).unwrap_or(i64::MAX);
+        if self.length > limit {
+            return Err(Error::TooLarge { limit });
+        }
+        let essence = self.media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let refused = |rule: &String| match rule.strip_suffix("/*") {
+            Some(kind) => essence.split('/').next() == Some(kind),
+            None => *rule == essence,
+        };
+        if config.refused_types.iter().any(refused) { Err(Error::TypeRefused(essence)) } else { Ok(self) }
+    }
+}
+
+/// An upload.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    /// Its name.
+    pub(crate) name: UploadName,
+    /// Who uploads.
+    pub(crate) owner: UserId,
+    /// What is uploaded.
+    pub(crate) draft: Draft,
+    /// Durable bytes.
+    pub(crate) offset: i64,
+    /// It has become a file.
+    pub(crate) complete: bool,
+    /// When it was created.
+    pub(crate) create_time: OffsetDateTime,
+    /// When it is dropped.
+    pub(crate) expire_time: OffsetDateTime,
+}
+
+impl Upload {
+    /// The file it is or will be.
+    pub(crate) fn file(&self) -> FileName {
+        FileName { organization: self.name.organization, file: self.name.upload }
+    }
+
+    /// The id of upload and file.
+    pub(crate) fn id(&self) -> Id {
+        self.name.upload
+    }
+
+    /// Bytes may be appended at `offset`.
+    pub(crate) fn continues_at(&self, offset: i64) -> Result<(), Error> {
+        if offset != self.offset {
+            return Err(Error::OffsetMismatch { current: self.offset });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_and_type_come_from_the_metadata() {
+        let draft = Draft::parse(1, "filename YS50eHQ=,filetype dGV4dC9wbGFpbg==".to_owned(), "", "").expect("valid");
+        assert_eq!((draft.display_name.as_str(), draft.media_type.as_str()), ("a.txt", "text/plain"));
+        let own = Draft::parse(1, "filename YS50eHQ=".to_owned(), "b.txt", "").expect("valid");
+        assert_eq!((own.display_name.as_str(), own.media_type.as_str()), ("b.txt", "application/octet-stream"));
+        assert!(Draft::parse(-1, String::new(), "a", "").is_err());
+    }
+
+    #[test]
+    fn refused_types_and_lengths_are_named() {
+        let config = Config { refused_types: vec!["image/*".to_owned(), "text/html".to_owned()], ..Config::default() };
+        let draft = |kind: &str| Draft::parse(1, String::new(), "a", kind).expect("valid");
+        assert!(draft("image/png").allowed(&config).is_err());
+        assert!(draft("text/html; charset=utf-8").allowed(&config).is_err());
+        assert!(draft("text/plain").allowed(&config).is_ok());
+        assert!(Draft::parse(i64::MAX, String::new(), "a", "").expect("valid").allowed(&config).is_err());
+    }
+}
