@@ -133,23 +133,37 @@ impl<'a> Iterator for Fields<'a> {
 
 /// The text that a path of field numbers leads to; `None` when a field on the way is absent.
 ///
+/// A message on the way may come in parts, as protobuf allows and the edge sends them (path first, body after it): the parts
+/// are read as the one message that they merge to.
+///
 /// # Errors
-/// Malformed bytes, and a field on the path that stands twice: prost would merge the two, and the handler might then see
-/// another name than the one that was authorized.
+/// Malformed bytes, and a text that stands twice: the handler would see the last one, and it might not be the one that was
+/// authorized.
 pub fn text_at<'a>(message: &'a [u8], path: &[u32]) -> Result<Option<&'a str>, Malformed> {
-    let mut bytes = message;
-    for wanted in path {
-        let mut found = None;
-        for field in Fields::of(bytes) {
+    let Some((leaf, way)) = path.split_last() else { return Err(Malformed::Number) };
+    let mut parts = vec![message];
+    for wanted in way {
+        parts = occurrences(&parts, *wanted)?;
+    }
+    match occurrences(&parts, *leaf)?.as_slice() {
+        [] => Ok(None),
+        [text] => std::str::from_utf8(text).map(Some).map_err(|_| Malformed::Text),
+        _ => Err(Malformed::Repeated),
+    }
+}
+
+/// Every occurrence of a field in the parts of one message.
+fn occurrences<'a>(parts: &[&'a [u8]], wanted: u32) -> Result<Vec<&'a [u8]>, Malformed> {
+    let mut found = Vec::with_capacity(1);
+    for part in parts {
+        for field in Fields::of(part) {
             let (number, value) = field?;
-            if number == *wanted && found.replace(value.bytes()?).is_some() {
-                return Err(Malformed::Repeated);
+            if number == wanted {
+                found.push(value.bytes()?);
             }
         }
-        let Some(next) = found else { return Ok(None) };
-        bytes = next;
     }
-    std::str::from_utf8(bytes).map(Some).map_err(|_| Malformed::Text)
+    Ok(found)
 }
 
 /// The message with a text field added at its end (protobuf messages concatenate).
@@ -198,6 +212,10 @@ mod tests {
     fn a_name_sent_twice_is_refused() {
         let twice = [update("a/b", ""), update("c/d", "")].concat();
         assert_eq!(text_at(&twice, &[1, 1]), Err(Malformed::Repeated));
+        let document = proto::document::v1::Document { etag: "e".to_owned(), ..Default::default() };
+        let rest = proto::document::v1::UpdateDocumentRequest { document: Some(document), ..Default::default() };
+        let parts = [update("a/b", ""), rest.encode_to_vec()].concat();
+        assert_eq!(text_at(&parts, &[1, 1]), Ok(Some("a/b")), "a message in parts is one message");
     }
 
     #[test]
