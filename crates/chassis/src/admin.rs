@@ -68,7 +68,11 @@ impl Admin {
             let Some((stream, peer, slot)) = accepted else { continue };
             let mut server = auto::Builder::new(TokioExecutor::new());
             server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-            server.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30)).max_concurrent_streams(32);
+            server
+                .http2()
+                .timer(TokioTimer::new())
+                .keep_alive_interval(Duration::from_secs(30))
+                .max_concurrent_streams(32);
             let admin = self.clone();
             let service = service_fn(move |request| admin.clone().answer(peer, request));
             let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service).into_owned());
@@ -83,7 +87,8 @@ impl Admin {
     }
 
     async fn answer(self, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let grpc =
+            request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         if grpc {
             return self.health.service().oneshot(request.map(Body::new)).await;
         }

@@ -146,7 +146,10 @@ impl Config {
 
     fn extract<T: DeserializeOwned>(&self, section: Option<&str>) -> Result<T, ConfigError> {
         secret::forget_literals();
-        let read = section.map_or_else(|| self.figment.extract(), |section| self.figment.extract_inner(section));
+        let read = match section {
+            Some(section) => self.figment.extract_inner(section),
+            None => self.figment.extract(),
+        };
         let value = read.map_err(|error| ConfigError(error.to_string()))?;
         for tag in secret::literals() {
             let source = self.figment.get_metadata(tag).and_then(|metadata| metadata.source.as_ref());

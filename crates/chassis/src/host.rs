@@ -34,6 +34,9 @@ use crate::{
     telemetry::{self, Telemetry},
 };
 
+/// User and password of a service at NATS.
+pub type NatsSignIn = Arc<dyn Fn(&str) -> (String, String) + Send + Sync>;
+
 /// What a host takes from its surroundings instead of making it itself.
 #[derive(Clone, Default)]
 pub struct Parts {
@@ -46,7 +49,7 @@ pub struct Parts {
     /// Telemetry that is already set up.
     pub telemetry: Option<Telemetry>,
     /// Sign-in at NATS by service, where it is not user = service with a derived password.
-    pub nats: Option<Arc<dyn Fn(&str) -> (String, String) + Send + Sync>>,
+    pub nats: Option<NatsSignIn>,
     /// Before the names of cache keys, so that several systems can share one server.
     pub cache_prefix: String,
 }
@@ -103,7 +106,11 @@ impl Host {
         let admin_socket = bind("the admin port (admin.listen)", platform.admin.listen).await?;
         let Way { transport, settings, rpc_socket } = way(specs, &config).await?;
         let admin = admin_socket.local_addr().context("ask the admin port for its address")?;
-        let rpc = rpc_socket.as_ref().map(TcpListener::local_addr).transpose().context("ask the gRPC port for its address")?;
+        let rpc = rpc_socket
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()
+            .context("ask the gRPC port for its address")?;
         let shared = Shared::assemble(specs, config, parts, root_key, telemetry, (transport, settings))?;
         tracing::info!(admin = %admin, services = specs.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", "), "starting");
         let starting = shared.readiness.awaiting("start");
@@ -122,7 +129,9 @@ impl Host {
         let state = state.context("the host is gone")?.clone();
         match state {
             state if state.is_ready() => Ok(()),
-            State { failed: Some(failed), .. } => Err(self.take_boot_error().unwrap_or_else(|| anyhow::anyhow!(failed))),
+            State { failed: Some(failed), .. } => {
+                Err(self.take_boot_error().unwrap_or_else(|| anyhow::anyhow!(failed)))
+            }
             _ => Err(anyhow::anyhow!("stopped before everything was there")),
         }
     }
@@ -246,7 +255,9 @@ impl Shared {
         });
         let awaited = Arc::new(self.readiness.awaiting("verify keys"));
         let identity = self.identity.clone();
-        self.tasks.keep_in(Stage::Platform, "identity", move |shutdown| identity.clone().keep(Arc::clone(&awaited), shutdown));
+        self.tasks.keep_in(Stage::Platform, "identity", move |shutdown| {
+            identity.clone().keep(Arc::clone(&awaited), shutdown)
+        });
         let telemetry = self.telemetry.clone();
         self.tasks.keep_in(Stage::Platform, "upkeep", move |shutdown| watch::upkeep(telemetry.clone(), shutdown));
     }
@@ -264,8 +275,8 @@ async fn way(specs: &[&'static ServiceSpec], config: &Config) -> Result<Way, Boo
     let platform = &config.platform;
     let name = specs.first().map_or("", |spec| spec.name);
     let settings = config.mesh_settings(name);
-    // The servers end within their stage: what the relay needs afterwards is left over.
-    let settings = mesh::Settings { drain: mesh::Period::millis(drain_millis(platform)), ..settings };
+    let drain = mesh::Period::millis(drain_millis(platform, settings.mode).max(1));
+    let settings = mesh::Settings { drain, ..settings };
     settings.check().map_err(ConfigError::new)?;
     let rpc = async || bind("the gRPC port (rpc.listen)", platform.rpc.listen).await;
     Ok(match settings.mode {
@@ -280,9 +291,11 @@ async fn way(specs: &[&'static ServiceSpec], config: &Config) -> Result<Way, Boo
     })
 }
 
-fn drain_millis(platform: &Platform) -> u64 {
+/// Time that running calls have left at the stop: within the stage of the servers, which in one process comes after that of
+/// the edge.
+fn drain_millis(platform: &Platform, mode: mesh::Mode) -> u64 {
     let millis = u64::try_from(platform.lifecycle.drain.as_millis()).unwrap_or(u64::MAX);
-    millis - millis / 4
+    if mode == mesh::Mode::Process { millis / 16 * 5 } else { millis / 16 * 12 }
 }
 
 /// Everything that can be known to be wrong before a port opens.

@@ -23,8 +23,9 @@ use crate::{readiness::Awaited, telemetry::metrics};
 
 /// Time between two loads.
 const EVERY: Duration = Duration::from_secs(10);
-/// Wait after a failed load; doubles up to [`EVERY`].
+/// Wait after a failed load; doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
 /// Time a load may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,7 +48,8 @@ impl OverMesh {
     fn client(&self) -> TokenServiceClient<mesh::client::Channel> {
         let context = CallContext::background("identity", &self.ids);
         // The owner is looked up, not named: nothing below the services knows a service.
-        let owner = proto::methods().get("/workos.auth.v1.TokenService/ListVerifyKeys").map_or("", |method| method.service);
+        let owner =
+            proto::methods().get("/workos.auth.v1.TokenService/ListVerifyKeys").map_or("", |method| method.service);
         TokenServiceClient::new(self.mesh.as_workload(owner, &context))
     }
 }
@@ -122,7 +124,7 @@ impl Identity {
                 Err(error) => {
                     let text = format!("keys and revocations cannot be loaded: {}", error.message());
                     self.say(&awaited, &text);
-                    retry = (retry * 2).min(EVERY);
+                    retry = (retry * 2).min(RETRY_MAX);
                     retry
                 }
             };

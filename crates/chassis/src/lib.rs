@@ -21,10 +21,13 @@ pub mod tasks;
 pub mod telemetry;
 
 pub use command::{
-    ConfigCommand, HealthCommand, block_on, config_command, default_text, engine_password, health, main, migrate, outcome, serve,
+    ConfigCommand, HealthCommand, block_on, config_command, default_text, engine_password, health, main, migrate,
+    outcome, serve,
 };
-pub use config::{Config, ConfigError, EngineUrl, LogFormat, Options, Platform, Profile, Secret, Section, Size, duration};
-pub use host::{Addresses, Host, Parts};
+pub use config::{
+    Config, ConfigError, EngineUrl, LogFormat, Options, Platform, Profile, Secret, Section, Size, duration,
+};
+pub use host::{Addresses, Host, NatsSignIn, Parts};
 pub use kit::{Engine, Kit};
 pub use mount::Mount;
 pub use readiness::Awaited;

@@ -20,8 +20,16 @@ pub(crate) const EXIT_FAILED: u8 = 70;
 /// Exit code of a wrong configuration (`EX_CONFIG`).
 pub(crate) const EXIT_CONFIG: u8 = 78;
 
-/// Left of the drain time when the relay and the platform have to end.
-const LAST_STAGES: Duration = Duration::from_secs(2);
+/// The sixteenths of the drain time that have passed when a stage is cut: a slow one must leave time to those after it.
+const fn sixteenths(stage: Stage) -> u32 {
+    match stage {
+        Stage::Edge => 8,
+        Stage::Consume => 10,
+        Stage::Rpc => 14,
+        Stage::Work => 15,
+        Stage::Relay | Stage::Platform => 16,
+    }
+}
 
 /// SIGTERM and SIGINT. While it lives, neither ends the process by itself.
 #[derive(Debug)]
@@ -62,10 +70,7 @@ pub(crate) async fn drain(readiness: &Readiness, tasks: &Tasks, limit: Duration)
     readiness.drain();
     tracing::info!(limit_ms = limit.as_millis(), "draining");
     for stage in Stage::ORDER {
-        let deadline = match stage {
-            Stage::Relay | Stage::Platform => began + limit,
-            _ => began + limit.saturating_sub(LAST_STAGES.min(limit / 2)),
-        };
+        let deadline = began + limit * sixteenths(stage) / 16;
         if tokio::time::timeout_at(deadline, tasks.stop(stage)).await.is_err() {
             tracing::warn!(stage = ?stage, tasks = tasks.names(stage).join(", "), "drain deadline passed, cutting what still runs");
         }

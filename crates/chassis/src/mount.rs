@@ -65,7 +65,12 @@ impl Mount {
     /// a method without access option, stops the start and is named.
     pub fn rpc<S>(&mut self, server: S)
     where
-        S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Future: Send + 'static,
     {
         if let Err(undeclared) = self.offer.mount(server) {
@@ -133,7 +138,9 @@ impl Mount {
 
 /// Binds a socket; says which setting names a taken address.
 pub(crate) async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, BootError> {
-    TcpListener::bind(address).await.with_context(|| format!("bind {name} to {address}: choose another address, or stop what listens there"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("bind {name} to {address}: choose another address, or stop what listens there"))
 }
 
 /// A handler that a restarted consumer task takes up again.

@@ -80,7 +80,6 @@ impl Readiness {
         self.0.subscribe()
     }
 
-
     pub(crate) fn drain(&self) {
         self.0.send_modify(|state| state.draining = true);
     }

@@ -9,7 +9,9 @@ use tonic_reflection::server::{
 use crate::BootError;
 
 /// Reflection over the contract, listing these services.
-pub(crate) fn server(services: impl Iterator<Item = &'static str>) -> Result<ServerReflectionServer<impl ServerReflection>, BootError> {
+pub(crate) fn server(
+    services: impl Iterator<Item = &'static str>,
+) -> Result<ServerReflectionServer<impl ServerReflection>, BootError> {
     let builder = Builder::configure().register_encoded_file_descriptor_set(proto::CONTRACT);
     let builder = services.fold(builder, Builder::with_service_name);
     builder.build_v1().context("read the contract for reflection")

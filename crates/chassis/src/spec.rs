@@ -1,11 +1,7 @@
 //! What a service says about itself, as one constant. The host runs it; the same constant runs alone or beside others.
 use futures::future::BoxFuture;
 
-use crate::{
-    Config, ConfigError, Section,
-    kit::Kit,
-    mount::Mount,
-};
+use crate::{Config, ConfigError, Section, kit::Kit, mount::Mount};
 
 /// Why a process could not start; printed once. A [`ConfigError`] inside means exit code 78, else 70.
 pub type BootError = anyhow::Error;

@@ -179,7 +179,12 @@ impl Tasks {
                 }
                 let failure = failure.unwrap_or_else(|| "ended unasked".to_owned());
                 delay = if began.elapsed() > STABLE_AFTER { FIRST_DELAY } else { delay };
-                tracing::error!(task.name = label, error.message = failure, delay_ms = delay.as_millis(), "task restarts");
+                tracing::error!(
+                    task.name = label,
+                    error.message = failure,
+                    delay_ms = delay.as_millis(),
+                    "task restarts"
+                );
                 entry.lost(format!("{failure}; restarts"));
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}
@@ -229,7 +234,11 @@ impl Tasks {
     }
 
     fn fail(&self, name: &str, failure: &str) {
-        tracing::error!(task.name = name, error.message = failure, "task failed, the process is broken until it is restarted");
+        tracing::error!(
+            task.name = name,
+            error.message = failure,
+            "task failed, the process is broken until it is restarted"
+        );
         self.inner.readiness.fail(&format!("task {name}: {failure}"));
     }
 
@@ -274,7 +283,8 @@ async fn outcome<F: Future<Output: Ending>>(work: F) -> Option<String> {
         Ok(ending) => ending.failure(),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
+            let text =
+                text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned());
             Some(format!("panicked: {text}"))
         }
     }

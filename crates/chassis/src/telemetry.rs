@@ -22,7 +22,9 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{Sampler, SdkTracerProvider},
 };
-use tracing_subscriber::{EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _,
+};
 
 use crate::{BootError, LogFormat, Platform};
 
@@ -95,7 +97,12 @@ pub fn install(platform: &Platform, service: &str) -> Result<Telemetry, BootErro
     };
     let lines = if pretty {
         let ansi = std::io::stderr().is_terminal();
-        tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(std::io::stderr).with_target(true).compact().boxed()
+        tracing_subscriber::fmt::layer()
+            .with_ansi(ansi)
+            .with_writer(std::io::stderr)
+            .with_target(true)
+            .compact()
+            .boxed()
     } else {
         ecs::Ecs::new(service, platform.profile.as_str(), std::io::stdout).boxed()
     };
@@ -129,7 +136,11 @@ fn set_up(platform: &Platform, service: &str, lines: Lines) -> Result<Telemetry,
         .with_tracked_inactivity(false)
         .with_filter(tracing_subscriber::filter::LevelFilter::INFO);
     let metrics = metrics::install(service).context("install the metrics recorder")?;
-    tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).try_init().context("install the log")?;
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(traces)
+        .try_init()
+        .context("install the log")?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let set_level: SetLevel = Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()));
     let telemetry = Telemetry(Arc::new(Inner { metrics, level: Mutex::new(level), set_level, tracer }));
@@ -137,7 +148,11 @@ fn set_up(platform: &Platform, service: &str, lines: Lines) -> Result<Telemetry,
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, String> {
-    let wrong = |error| format!("log level `{directives}`: {error}; write error, warn, info, debug, trace, or directives such as info,mesh=debug");
+    let wrong = |error| {
+        format!(
+            "log level `{directives}`: {error}; write error, warn, info, debug, trace, or directives such as info,mesh=debug"
+        )
+    };
     EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(wrong)
 }
 
@@ -152,7 +167,8 @@ fn tracer(platform: &Platform, service: &str) -> Result<SdkTracerProvider, BootE
     if settings.otlp_url.is_empty() {
         return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
     }
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(&settings.otlp_url).with_timeout(EXPORT_TIMEOUT).build();
+    let exporter =
+        SpanExporter::builder().with_tonic().with_endpoint(&settings.otlp_url).with_timeout(EXPORT_TIMEOUT).build();
     let exporter = exporter
         .map_err(|error| crate::ConfigError::new(format!("telemetry.otlp_url = \"{}\": {error}", settings.otlp_url)))?;
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio)));
@@ -165,7 +181,8 @@ fn log_panics() {
         let text = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let trace = std::backtrace::Backtrace::capture();
-        let trace = if trace.status() == std::backtrace::BacktraceStatus::Captured { trace.to_string() } else { String::new() };
+        let trace =
+            if trace.status() == std::backtrace::BacktraceStatus::Captured { trace.to_string() } else { String::new() };
         tracing::error!(error.message = text, log.origin.file.name = place, error.stack_trace = trace, "panic");
     }));
 }

@@ -46,8 +46,10 @@ impl Contract {
     /// Methods that need no credential, one a line, sorted: the golden list.
     #[must_use]
     pub fn public_methods(&self) -> String {
-        let public = |method: &&proto::Method| method.access.as_ref().is_some_and(|access| access.rule == proto::Rule::Public);
-        let mut names: Vec<_> = proto::methods().iter().filter(public).map(|method| format!("{}\n", method.rpc)).collect();
+        let public =
+            |method: &&proto::Method| method.access.as_ref().is_some_and(|access| access.rule == proto::Rule::Public);
+        let mut names: Vec<_> =
+            proto::methods().iter().filter(public).map(|method| format!("{}\n", method.rpc)).collect();
         names.sort();
         names.concat()
     }
@@ -70,7 +72,9 @@ fn comments(method: &MethodDescriptor) -> String {
     let at = |path: &[i32]| {
         let info = file.file_descriptor_proto().source_code_info.as_ref();
         let location = info.and_then(|info| info.location.iter().find(|location| location.path == path));
-        location.map(|location| format!("{}{}", location.leading_comments(), location.trailing_comments())).unwrap_or_default()
+        location
+            .map(|location| format!("{}{}", location.leading_comments(), location.trailing_comments()))
+            .unwrap_or_default()
     };
     format!("{}{}", at(method.path()), at(method.parent_service().path()))
 }

@@ -51,7 +51,11 @@ where
 ///
 /// # Panics
 /// When the deadline passes; the message is `what` and what was seen last.
-pub async fn eventually_within<F>(deadline: Duration, what: &str, mut look: impl FnMut() -> F) -> <F::Output as Look>::Found
+pub async fn eventually_within<F>(
+    deadline: Duration,
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> <F::Output as Look>::Found
 where
     F: Future<Output: Look>,
 {
@@ -61,7 +65,10 @@ where
         looks += 1;
         match look().await.found() {
             Ok(found) => return found,
-            Err(seen) => assert!(began.elapsed() < deadline, "not within {deadline:?} ({looks} looks): {what}; seen last: {seen}"),
+            Err(seen) => assert!(
+                began.elapsed() < deadline,
+                "not within {deadline:?} ({looks} looks): {what}; seen last: {seen}"
+            ),
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -116,7 +116,12 @@ impl Wires {
         }
     }
 
-    async fn pump(&self, mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf, budget: Option<&AtomicU64>) {
+    async fn pump(
+        &self,
+        mut from: tokio::net::tcp::OwnedReadHalf,
+        mut to: tokio::net::tcp::OwnedWriteHalf,
+        budget: Option<&AtomicU64>,
+    ) {
         let mut buffer = vec![0; 16 * 1024];
         let mut watch = self.line.subscribe();
         while let Ok(read @ 1..) = from.read(&mut buffer).await {

@@ -14,7 +14,10 @@ use authz::Mint;
 use chassis::{Config, Host, Parts, ServiceSpec, identity::Source};
 use engines::{Addresses, NatsAccount};
 use futures::future::BoxFuture;
-use proto::auth::v1::{Revocation, list_verify_keys_response::{VerifyKey, verify_key::Use}};
+use proto::auth::v1::{
+    Revocation,
+    list_verify_keys_response::{VerifyKey, verify_key::Use},
+};
 use serde::Serialize;
 
 use crate::Proxy;
@@ -252,7 +255,8 @@ impl Builder {
         }
         let nats = engines.next_nats_account().expect("a set of engines for tests has NATS accounts left");
         let folder = temporary_folder(&name);
-        let setup = Setup { specs: self.specs, settings: self.settings, addresses, proxies, database, nats, folder, name };
+        let setup =
+            Setup { specs: self.specs, settings: self.settings, addresses, proxies, database, nats, folder, name };
         let (private, _) = authz::generate_key();
         let world = World {
             mint: Mint::new(&private, 1, self.clock.clone()).expect("the key was just made"),
@@ -268,7 +272,11 @@ impl Builder {
 }
 
 /// Addresses of the engines as services are to use them, with proxies in front if asked for.
-async fn reach(engines: &Addresses, database: &Database, proxied: bool) -> (BTreeMap<&'static str, String>, BTreeMap<&'static str, Proxy>) {
+async fn reach(
+    engines: &Addresses,
+    database: &Database,
+    proxied: bool,
+) -> (BTreeMap<&'static str, String>, BTreeMap<&'static str, Proxy>) {
     let all = [
         (Engine::Postgres, database.url().to_owned()),
         (Engine::Redis, engines.redis.clone()),
@@ -278,7 +286,8 @@ async fn reach(engines: &Addresses, database: &Database, proxied: bool) -> (BTre
     let (mut addresses, mut proxies) = (BTreeMap::new(), BTreeMap::new());
     for (engine, url) in all {
         let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host).split('/').next().unwrap_or_default().to_owned();
+        let host =
+            host.rsplit_once('@').map_or(host, |(_, host)| host).split('/').next().unwrap_or_default().to_owned();
         if proxied && !host.is_empty() {
             let proxy = Proxy::start(host.clone()).await;
             addresses.insert(engine.as_str(), url.replace(&host, &proxy.address().to_string()));
@@ -329,7 +338,9 @@ impl Setup {
             nats: Some(Arc::new(sign_in)),
             cache_prefix: format!("{}:", self.name),
         };
-        let host = Host::start(&self.specs, config, parts).await.unwrap_or_else(|error| panic!("the system does not start: {error:#}"));
+        let host = Host::start(&self.specs, config, parts)
+            .await
+            .unwrap_or_else(|error| panic!("the system does not start: {error:#}"));
         match tokio::time::timeout(START, host.ready()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => panic!("the system does not start: {error:#}"),
@@ -355,7 +366,12 @@ struct Injected(Arc<World>);
 impl Source for Injected {
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, Error>> {
         let key = self.0.mint.verify_key();
-        let key = VerifyKey { r#use: Use::Internal.into(), key_id: key.key_id, public_key: key.public_key, kid: String::new() };
+        let key = VerifyKey {
+            r#use: Use::Internal.into(),
+            key_id: key.key_id,
+            public_key: key.public_key,
+            kid: String::new(),
+        };
         Box::pin(async move { Ok(vec![key]) })
     }
 

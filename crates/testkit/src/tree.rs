@@ -80,12 +80,15 @@ impl Workspace {
     /// When a file cannot be read: the test then has no subject.
     #[must_use]
     pub fn read() -> Workspace {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/testkit lies two below the root");
-        let mut folders: Vec<_> = list(&root.join("crates")).into_iter().filter(|path| path.join("Cargo.toml").is_file()).collect();
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/testkit lies two below the root");
+        let mut folders: Vec<_> =
+            list(&root.join("crates")).into_iter().filter(|path| path.join("Cargo.toml").is_file()).collect();
         folders.push(root.join("gateway"));
         let crates: Vec<_> = folders.iter().map(|folder| read_crate(root, folder)).collect();
         let in_contract = |name: &str| proto::methods().of_service(name).next().is_some();
-        let services = crates.iter().map(|of| of.name.clone()).filter(|name| in_contract(name) && name != "events").collect();
+        let services =
+            crates.iter().map(|of| of.name.clone()).filter(|name| in_contract(name) && name != "events").collect();
         Workspace { root: root.to_owned(), crates, services }
     }
 
@@ -136,11 +139,13 @@ impl Workspace {
 /// # Errors
 /// The file is missing or stale; the text says how to write it again.
 pub fn fresh(path: &str, expected: &str) -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/testkit lies two below the root");
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/testkit lies two below the root");
     match std::fs::read_to_string(root.join(path)) {
         Ok(found) if found == expected => Ok(()),
         Ok(found) => {
-            let line = found.lines().zip(expected.lines()).take_while(|(found, expected)| found == expected).count() + 1;
+            let line =
+                found.lines().zip(expected.lines()).take_while(|(found, expected)| found == expected).count() + 1;
             Err(format!("{path}:{line}: generated and stale; run ./dev generate and commit the result"))
         }
         Err(error) => Err(format!("{path}: generated and missing ({error}); run ./dev generate and commit the result")),
@@ -172,7 +177,8 @@ fn collect(root: &Path, folder: &Path, into: &mut Vec<Source>) {
 }
 
 fn list(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut found: Vec<_> =
+        std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
     found.sort();
     found
 }

@@ -15,7 +15,11 @@ const INDEX: &str = "/metrics  Prometheus metrics\n/ready    what is still await
 type Reply = Response<Bytes>;
 
 /// Answers one request.
-pub(super) async fn answer(admin: &Admin, peer: SocketAddr, request: Request<UnsyncBoxBody<Bytes, hyper::Error>>) -> Reply {
+pub(super) async fn answer(
+    admin: &Admin,
+    peer: SocketAddr,
+    request: Request<UnsyncBoxBody<Bytes, hyper::Error>>,
+) -> Reply {
     let (parts, body) = request.into_parts();
     let page = page_of(admin, parts.uri.path());
     let reply = match Limited::new(body, BODY_BYTES).collect().await {

@@ -25,17 +25,27 @@ pub struct HealthCommand {
 pub async fn health(command: HealthCommand) -> ExitCode {
     let limit = Duration::from_secs(command.timeout);
     let asked = tokio::time::timeout(limit, ask(&command)).await;
-    outcome(asked.unwrap_or_else(|_| Err(anyhow::anyhow!("{} did not answer within {} s", command.address, command.timeout))))
+    outcome(
+        asked.unwrap_or_else(|_| {
+            Err(anyhow::anyhow!("{} did not answer within {} s", command.address, command.timeout))
+        }),
+    )
 }
 
 async fn ask(command: &HealthCommand) -> Result<(), BootError> {
     // A process that listens on every address is asked over loopback.
-    let ip = if command.address.ip().is_unspecified() { std::net::Ipv4Addr::LOCALHOST.into() } else { command.address.ip() };
+    let ip =
+        if command.address.ip().is_unspecified() { std::net::Ipv4Addr::LOCALHOST.into() } else { command.address.ip() };
     let address = SocketAddr::new(ip, command.address.port());
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?;
     let channel = channel.connect().await.with_context(|| format!("connect to the admin port {address}"))?;
     let request = HealthCheckRequest { service: command.service.clone() };
     let reply = HealthClient::new(channel).check(request).await;
-    let status = reply.map_err(|status| anyhow::anyhow!("{}: {}", command.service, status.message()))?.into_inner().status();
-    if status == ServingStatus::Serving { Ok(()) } else { Err(anyhow::anyhow!("{} is {}", command.service, status.as_str_name())) }
+    let status =
+        reply.map_err(|status| anyhow::anyhow!("{}: {}", command.service, status.message()))?.into_inner().status();
+    if status == ServingStatus::Serving {
+        Ok(())
+    } else {
+        Err(anyhow::anyhow!("{} is {}", command.service, status.as_str_name()))
+    }
 }

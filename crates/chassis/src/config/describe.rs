@@ -25,7 +25,8 @@ pub(super) fn render(source: &str, root: &str, value: &Table, path: &str) -> Str
 
 fn table(structs: &BTreeMap<&str, Vec<Field<'_>>>, name: &str, value: &Table, path: &str, text: &mut String) {
     let fields = structs.get(name).map(Vec::as_slice).unwrap_or_default();
-    let is_table = |field: &Field<'_>| structs.contains_key(field.kind) && value.get(field.name).is_some_and(Value::is_table);
+    let is_table =
+        |field: &Field<'_>| structs.contains_key(field.kind) && value.get(field.name).is_some_and(Value::is_table);
     for field in fields.iter().filter(|field| !is_table(field)) {
         comment(field, text);
         text.push_str(&line(field, value.get(field.name), path));
@@ -51,7 +52,8 @@ fn line(field: &Field<'_>, value: Option<&Value>, path: &str) -> String {
     let secret = field.kind.starts_with("Secret") || field.kind.ends_with("EngineUrl");
     match value {
         Some(Value::String(text)) if secret && text.is_empty() => {
-            let prefix = if path.is_empty() { String::new() } else { format!("{}__", path.replace('.', "__").to_uppercase()) };
+            let prefix =
+                if path.is_empty() { String::new() } else { format!("{}__", path.replace('.', "__").to_uppercase()) };
             format!("# environment WORKOS__{prefix}{}, or {}_file = \"PATH\"\n", field.name.to_uppercase(), field.name)
         }
         Some(value) => format!("{} = {value}\n", field.name),
@@ -65,7 +67,12 @@ fn read(source: &str) -> BTreeMap<&str, Vec<Field<'_>>> {
     let mut docs = Vec::new();
     for line in source.lines() {
         let trimmed = line.trim();
-        if let Some(rest) = trimmed.strip_prefix("pub struct ").or_else(|| trimmed.strip_prefix("pub(crate) struct ")).or_else(|| trimmed.strip_prefix("pub(super) struct ")).filter(|rest| rest.ends_with('{')) {
+        if let Some(rest) = trimmed
+            .strip_prefix("pub struct ")
+            .or_else(|| trimmed.strip_prefix("pub(crate) struct "))
+            .or_else(|| trimmed.strip_prefix("pub(super) struct "))
+            .filter(|rest| rest.ends_with('{'))
+        {
             current = Some((rest.trim_end_matches('{').trim(), Vec::new()));
         } else if line == "}" {
             structs.extend(current.take());

@@ -39,7 +39,11 @@ pub(crate) fn render(duration: Duration) -> String {
 }
 
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("\"{text}\" is not a duration; write a number and a unit (ms, s, m, h, d), such as \"250ms\" or \"1m30s\"");
+    let wrong = || {
+        format!(
+            "\"{text}\" is not a duration; write a number and a unit (ms, s, m, h, d), such as \"250ms\" or \"1m30s\""
+        )
+    };
     let mut rest = text.trim();
     let mut millis = 0u64;
     if rest.is_empty() {
@@ -63,7 +67,9 @@ mod tests {
 
     #[test]
     fn what_is_rendered_parses_to_the_same_duration() {
-        for (text, millis) in [("0s", 0), ("250ms", 250), ("1m30s", 90_000), ("14d", 1_209_600_000), ("1h1ms", 3_600_001)] {
+        for (text, millis) in
+            [("0s", 0), ("250ms", 250), ("1m30s", 90_000), ("14d", 1_209_600_000), ("1h1ms", 3_600_001)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
             assert_eq!(render(Duration::from_millis(millis)), text);
         }

@@ -259,7 +259,8 @@ impl Default for Lifecycle {
 
 impl Platform {
     /// Where the comments of `config default` are read from.
-    pub(super) const SOURCE: &'static str = concat!(include_str!("platform.rs"), include_str!("../../../mesh/src/settings.rs"));
+    pub(super) const SOURCE: &'static str =
+        concat!(include_str!("platform.rs"), include_str!("../../../mesh/src/settings.rs"));
 
     /// Refuses values that cannot work, naming the setting.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -268,17 +269,26 @@ impl Platform {
             return refuse(format!("public_url = \"{}\" must begin with http:// or https://", self.public_url));
         }
         if self.profile != Profile::Dev && self.secret_key.is_empty() {
-            return refuse("secret_key is empty: outside the profile `dev` give it by WORKOS__SECRET_KEY or secret_key_file".to_owned());
+            return refuse(
+                "secret_key is empty: outside the profile `dev` give it by WORKOS__SECRET_KEY or secret_key_file"
+                    .to_owned(),
+            );
         }
         if !self.secret_key.is_empty() && self.secret_key.reveal().chars().count() < 32 {
             return refuse("secret_key is shorter than 32 characters; make one with: openssl rand -hex 32".to_owned());
         }
         self.mesh.check().map_err(ConfigError::new)?;
         if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
-            return refuse(format!("telemetry.sample_ratio = {} must lie between 0 and 1", self.telemetry.sample_ratio));
+            return refuse(format!(
+                "telemetry.sample_ratio = {} must lie between 0 and 1",
+                self.telemetry.sample_ratio
+            ));
         }
         if !(1..=1000).contains(&self.engines.postgres.pool_size) {
-            return refuse(format!("engines.postgres.pool_size = {} must lie between 1 and 1000", self.engines.postgres.pool_size));
+            return refuse(format!(
+                "engines.postgres.pool_size = {} must lie between 1 and 1000",
+                self.engines.postgres.pool_size
+            ));
         }
         if !(1..=5).contains(&self.engines.nats.replicas) {
             return refuse(format!("engines.nats.replicas = {} must lie between 1 and 5", self.engines.nats.replicas));

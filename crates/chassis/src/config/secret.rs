@@ -174,11 +174,14 @@ fn read_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Secret, Opt
 }
 
 fn read(path: &std::path::Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|error| format!("cannot read the secret file {}: {error}", path.display()))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|error| format!("cannot read the secret file {}: {error}", path.display()))?
+        .len();
     if size > MAX_FILE_BYTES {
         return Err(format!("the secret file {} has {size} bytes; at most {MAX_FILE_BYTES} are read", path.display()));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read the secret file {}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read the secret file {}: {error}", path.display()))?;
     // Editors and `echo` end a file with a newline that is no part of the secret.
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -36,7 +36,9 @@ impl Size {
     }
 
     fn parse(text: &str) -> Result<Size, String> {
-        let wrong = || format!("\"{text}\" is not a size; write a number and a unit (B, KiB, MiB, GiB, TiB), such as \"4 MiB\"");
+        let wrong = || {
+            format!("\"{text}\" is not a size; write a number and a unit (B, KiB, MiB, GiB, TiB), such as \"4 MiB\"")
+        };
         let text = text.trim();
         let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -74,7 +76,9 @@ mod tests {
 
     #[test]
     fn what_is_rendered_parses_to_the_same_size() {
-        for (text, bytes) in [("0 B", 0), ("1 B", 1), ("64 KiB", 65_536), ("4 MiB", 4 << 20), ("1 TiB", 1 << 40), ("1025 B", 1025)] {
+        for (text, bytes) in
+            [("0 B", 0), ("1 B", 1), ("64 KiB", 65_536), ("4 MiB", 4 << 20), ("1 TiB", 1 << 40), ("1025 B", 1025)]
+        {
             assert_eq!(Size::parse(text), Ok(Size(bytes)), "{text}");
             assert_eq!(Size(bytes).to_string(), text);
         }

@@ -33,7 +33,11 @@ impl Section for Sample {
 }
 
 fn from_toml(toml: &str) -> Result<Config, ConfigError> {
-    let path = std::env::temp_dir().join(format!("workos-config-{}-{:?}.toml", std::process::id(), std::thread::current().id()));
+    let path = std::env::temp_dir().join(format!(
+        "workos-config-{}-{:?}.toml",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     std::fs::write(&path, toml).expect("the temporary folder takes a file");
     let config = Config::load(&Options { config: Some(path.clone()), set: Vec::new() });
     std::fs::remove_file(path).expect("it was just written");
@@ -58,7 +62,8 @@ fn unknown_keys_and_sections_are_refused_by_name() {
     assert!(error.contains("documnt") && error.contains("document"), "{error}");
     let error = from_toml("[telemetry]\nlevle = 'info'\n").expect_err("misspelled").to_string();
     assert!(error.contains("levle"), "{error}");
-    let error = from_toml("[document]\npage_size = 1\n").expect("the section is read later").section::<Sample>("document");
+    let error =
+        from_toml("[document]\npage_size = 1\n").expect("the section is read later").section::<Sample>("document");
     assert!(error.expect_err("unknown").to_string().contains("page_size"));
 }
 
@@ -66,7 +71,10 @@ fn unknown_keys_and_sections_are_refused_by_name() {
 fn a_value_out_of_range_is_refused_with_its_section() {
     let mut config = Config::defaults().expect("valid");
     config.set("document.page_size_max", 5000).expect("known");
-    assert_eq!(config.section::<Sample>("document").expect_err("too large").to_string(), "[document] page_size_max must be at most 1000");
+    assert_eq!(
+        config.section::<Sample>("document").expect_err("too large").to_string(),
+        "[document] page_size_max must be at most 1000"
+    );
     assert!(config.set("telemetry.sample_ratio", 2.0).is_err());
     assert!(config.set("profile", "prod").expect_err("no key").to_string().contains("secret_key_file"));
 }

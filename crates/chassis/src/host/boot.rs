@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use db::Db;
-use events::Broker;
+use events::{Broker, Consumer, Delivery, Outcome};
 use mesh::{
     client::Transport,
     server::{self, Listener, Offer},
 };
-use proto::events::v1::event_admin_service_server::EventAdminServiceServer;
+use proto::{auth::v1::CredentialsRevoked, events::v1::event_admin_service_server::EventAdminServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -25,14 +25,19 @@ use crate::{
     mount::Mount,
     readiness::Awaited,
     reflection,
-    tasks::Stage,
+    tasks::{Stage, Tasks},
 };
 
 /// Time between two looks at a PostgreSQL that is away.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Begins to start all services; `starting` is released when each has said what it awaits.
-pub(super) fn services(shared: &Arc<Shared>, specs: &[&'static ServiceSpec], rpc_socket: Option<TcpListener>, starting: Awaited) {
+pub(super) fn services(
+    shared: &Arc<Shared>,
+    specs: &[&'static ServiceSpec],
+    rpc_socket: Option<TcpListener>,
+    starting: Awaited,
+) {
     let starting = Arc::new(starting);
     let mut rpc_socket = rpc_socket;
     for &spec in specs {
@@ -53,7 +58,11 @@ pub(super) fn services(shared: &Arc<Shared>, specs: &[&'static ServiceSpec], rpc
     }
 }
 
-async fn service(shared: &Arc<Shared>, spec: &'static ServiceSpec, socket: Option<TcpListener>) -> Result<(), BootError> {
+async fn service(
+    shared: &Arc<Shared>,
+    spec: &'static ServiceSpec,
+    socket: Option<TcpListener>,
+) -> Result<(), BootError> {
     let db = match spec.migrations {
         Some(migrations) => Some(database(shared, spec, &migrations).await?),
         None => None,
@@ -93,7 +102,13 @@ struct Connections {
 }
 
 /// Starts everything that was mounted.
-fn run(shared: &Arc<Shared>, spec: &ServiceSpec, mount: Mount, socket: Option<TcpListener>, connections: Connections) -> Result<(), BootError> {
+fn run(
+    shared: &Arc<Shared>,
+    spec: &ServiceSpec,
+    mount: Mount,
+    socket: Option<TcpListener>,
+    connections: Connections,
+) -> Result<(), BootError> {
     let tasks = shared.tasks.of(spec.name);
     if let Some(source) = mount.identity {
         shared.identity.replace_source(source);
@@ -111,6 +126,9 @@ fn run(shared: &Arc<Shared>, spec: &ServiceSpec, mount: Mount, socket: Option<Tc
                 async move { broker.consume(consumer, handler, shutdown).await }
             });
         }
+        if shared.parts.identity.is_none() && !matches!(shared.transport, Transport::Process(_)) {
+            hear_revocations(shared, &tasks, broker);
+        }
         if let Some(db) = &connections.db {
             let (broker, db) = (broker.clone(), db.clone());
             tasks.keep_in(Stage::Relay, "relay", move |shutdown| {
@@ -126,8 +144,28 @@ fn run(shared: &Arc<Shared>, spec: &ServiceSpec, mount: Mount, socket: Option<Tc
     Ok(())
 }
 
+/// Loads revocations at once when the event says that there are new ones. Instances of one service share the consumer, so the
+/// others hear of it with their next load; within one process the owner of the set writes into it directly.
+fn hear_revocations(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker) {
+    let consumer = Consumer::new("identity").on::<CredentialsRevoked>();
+    let (broker, identity) = (broker.clone(), shared.identity.clone());
+    tasks.keep_in(Stage::Consume, "consumer identity", move |shutdown| {
+        let (broker, consumer, identity) = (broker.clone(), consumer.clone(), identity.clone());
+        let handler = move |_: Delivery| {
+            identity.nudge();
+            std::future::ready(Outcome::Done)
+        };
+        async move { broker.consume(consumer, handler, shutdown).await }
+    });
+}
+
 /// Serves the mounted RPCs, with reflection beside the stack.
-fn serve(shared: &Arc<Shared>, spec: &ServiceSpec, mut offer: Offer, socket: Option<TcpListener>) -> Result<(), BootError> {
+fn serve(
+    shared: &Arc<Shared>,
+    spec: &ServiceSpec,
+    mut offer: Offer,
+    socket: Option<TcpListener>,
+) -> Result<(), BootError> {
     offer.mount_beside(reflection::server(offer.services().collect::<Vec<_>>().into_iter())?)?;
     let listener = match (&shared.transport, socket) {
         (Transport::Process(network), _) => Listener::Pipe(network.listen(spec.name)),
@@ -149,7 +187,8 @@ async fn database(shared: &Arc<Shared>, spec: &ServiceSpec, migrations: &db::Mig
         empty if empty.is_empty() => shared.root_key.password("postgres", spec.name),
         given => given,
     };
-    let settings = db::Settings { pool_size: postgres.pool_size, ..db::Settings::new(postgres.url.reveal(), spec.name, password) };
+    let settings =
+        db::Settings { pool_size: postgres.pool_size, ..db::Settings::new(postgres.url.reveal(), spec.name, password) };
     let db = Db::connect(&settings).await.map_err(configuration)?;
     let awaited = shared.readiness.awaiting(format!("{}/postgres", spec.name));
     let mut said = false;
@@ -197,13 +236,17 @@ async fn broker(shared: &Arc<Shared>, spec: &ServiceSpec) -> Result<Broker, Boot
         dead_letter_bytes: nats.dead_letter_size.bytes(),
         replicas: nats.replicas,
     };
-    Broker::connect(spec.name, &settings).await.map_err(|error| crate::ConfigError::new(format!("[engines.nats] {error}")).into())
+    Broker::connect(spec.name, &settings)
+        .await
+        .map_err(|error| crate::ConfigError::new(format!("[engines.nats] {error}")).into())
 }
 
 fn without_userinfo(url: &EngineUrl) -> String {
     let text = url.reveal();
     match (url.userinfo(), text.split_once("://")) {
-        (Some(_), Some((scheme, rest))) => format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host)),
+        (Some(_), Some((scheme, rest))) => {
+            format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+        }
         _ => text,
     }
 }
@@ -212,5 +255,7 @@ async fn cache(shared: &Arc<Shared>, spec: &ServiceSpec) -> Result<cache::Cache,
     let url = kit::engine_url(&shared.config.platform, Engine::Redis)?;
     let prefix = format!("{}{}", shared.parts.cache_prefix, spec.name);
     let settings = cache::Settings::new(url, prefix);
-    cache::Cache::connect(&settings).await.map_err(|error| crate::ConfigError::new(format!("[engines.redis] {error}")).into())
+    cache::Cache::connect(&settings)
+        .await
+        .map_err(|error| crate::ConfigError::new(format!("[engines.redis] {error}")).into())
 }

@@ -17,19 +17,31 @@ const LOOK: Duration = Duration::from_secs(1);
 const UPKEEP: Duration = Duration::from_secs(10);
 
 /// Watches what one service is connected to.
-pub(super) fn engines(shared: &Arc<Shared>, service: &'static str, db: Option<Db>, broker: Option<Broker>, cache: cache::Cache) {
+pub(super) fn engines(
+    shared: &Arc<Shared>,
+    service: &'static str,
+    db: Option<Db>,
+    broker: Option<Broker>,
+    cache: cache::Cache,
+) {
     let entry = |engine: &str| Arc::new(shared.readiness.present(format!("{service}/{engine}")));
     let tasks = shared.tasks.of(service);
     if let Some(db) = db {
         let entry = entry("postgres");
-        tasks.keep_in(Stage::Platform, "watch postgres", move |shutdown| watch_postgres(service, db.clone(), Arc::clone(&entry), shutdown));
+        tasks.keep_in(Stage::Platform, "watch postgres", move |shutdown| {
+            watch_postgres(service, db.clone(), Arc::clone(&entry), shutdown)
+        });
     }
     if let Some(broker) = broker {
         let entry = entry("events");
-        tasks.keep_in(Stage::Platform, "watch events", move |shutdown| watch_events(service, broker.clone(), Arc::clone(&entry), shutdown));
+        tasks.keep_in(Stage::Platform, "watch events", move |shutdown| {
+            watch_events(service, broker.clone(), Arc::clone(&entry), shutdown)
+        });
     }
     let entry = entry("redis");
-    tasks.keep_in(Stage::Platform, "watch redis", move |shutdown| watch_redis(service, cache.clone(), Arc::clone(&entry), shutdown));
+    tasks.keep_in(Stage::Platform, "watch redis", move |shutdown| {
+        watch_redis(service, cache.clone(), Arc::clone(&entry), shutdown)
+    });
 }
 
 async fn watch_postgres(service: &'static str, db: Db, entry: Arc<Awaited>, shutdown: CancellationToken) {

@@ -12,17 +12,25 @@ use tracing::{
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{
-    Layer,
-    layer::Context,
-    registry::LookupSpan,
-};
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 /// Version of the schema these names are taken from.
 const ECS_VERSION: &str = "8.17";
 /// First parts of names that the schema defines.
 const SCHEMA: [&str; 14] = [
-    "client", "error", "event", "file", "http", "log", "network", "organization", "process", "server", "service", "trace", "url",
+    "client",
+    "error",
+    "event",
+    "file",
+    "http",
+    "log",
+    "network",
+    "organization",
+    "process",
+    "server",
+    "service",
+    "trace",
+    "url",
     "user",
 ];
 
@@ -94,11 +102,14 @@ impl<W> Ecs<W> {
         put_trace(&mut line);
         let mut labels = Map::new();
         for (name, value) in fields.0 {
-            if matches!(&value, Value::String(text) if text.is_empty()) {
+            // What only the exporter reads is no field of a line.
+            if name.starts_with("otel.") || matches!(&value, Value::String(text) if text.is_empty()) {
                 continue;
             }
             match schema_name(&name) {
-                Some((name, nanoseconds)) => line.insert(name, if nanoseconds { to_nanoseconds(&value) } else { value }),
+                Some((name, nanoseconds)) => {
+                    line.insert(name, if nanoseconds { to_nanoseconds(&value) } else { value })
+                }
                 None => labels.insert(name.replace('.', "_"), Value::String(text(value))),
             };
         }

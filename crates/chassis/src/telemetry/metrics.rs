@@ -1,6 +1,8 @@
 //! The Prometheus recorder, its buckets, and the metrics of the process itself.
 //!
 //! A scrape reads `/proc`, nothing is sampled in between. The only raw metric macros of this crate are here.
+#![expect(clippy::disallowed_macros, reason = "the one file of this crate that emits metrics")]
+
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 

@@ -10,7 +10,8 @@ use crate::service::DOCUMENT;
 
 pub(crate) async fn page(system: &System, method: Method, path: &str, body: &str) -> (StatusCode, String) {
     let stream = tokio::net::TcpStream::connect(system.host().addresses().admin).await.expect("the admin port is open");
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP/1.1");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP/1.1");
     let request = Request::builder().method(method).uri(path).header("host", "localhost");
     let request = request.body(Full::new(Bytes::from(body.to_owned()))).expect("a valid request");
     let exchange = async {
@@ -26,7 +27,8 @@ pub(crate) async fn page(system: &System, method: Method, path: &str, body: &str
 }
 
 async fn health(system: &System, service: &str) -> Result<ServingStatus, tonic::Code> {
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", system.host().addresses().admin)).expect("an address");
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", system.host().addresses().admin))
+        .expect("an address");
     let channel = endpoint.connect().await.expect("the admin port speaks HTTP/2 too");
     let reply = HealthClient::new(channel).check(HealthCheckRequest { service: service.to_owned() }).await;
     reply.map(|reply| reply.into_inner().status()).map_err(|status| status.code())

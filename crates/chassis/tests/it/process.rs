@@ -8,8 +8,8 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{rt::TokioExecutor, rt::TokioIo, server::conn::auto};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use testkit::{Engine, System, eventually, temporary_folder};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::service::DOCUMENT;
 
@@ -19,7 +19,12 @@ fn service(settings: &[(&str, &str)], arguments: &[&str]) -> Command {
     let test = std::env::current_exe().expect("a test has a program");
     let folder = test.parent().and_then(std::path::Path::parent).expect("tests lie in deps");
     let mut command = Command::new(folder.join("examples/service"));
-    command.args(arguments).env_clear().current_dir(temporary_folder("process")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env_clear()
+        .current_dir(temporary_folder("process"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     for (key, value) in settings {
         command.env(format!("WORKOS__{}", key.replace('.', "__").to_uppercase()), value);
     }
@@ -35,7 +40,13 @@ async fn ended(mut child: Child) -> (Option<i32>, String) {
     let waited = tokio::task::spawn_blocking(move || {
         let status = child.wait().expect("our child");
         let mut text = String::new();
-        for stream in [child.stdout.take().map(|s| Box::new(s) as Box<dyn std::io::Read>), child.stderr.take().map(|s| Box::new(s) as _)].into_iter().flatten() {
+        for stream in [
+            child.stdout.take().map(|s| Box::new(s) as Box<dyn std::io::Read>),
+            child.stderr.take().map(|s| Box::new(s) as _),
+        ]
+        .into_iter()
+        .flatten()
+        {
             let mut stream = stream;
             let _ = std::io::Read::read_to_string(&mut stream, &mut text);
         }
@@ -72,18 +83,23 @@ fn signal(child: &Child, name: nix::sys::signal::Signal) {
     nix::sys::signal::kill(process, name).expect("it runs");
 }
 
+/// The page `/ready`, or why it could not be read.
+async fn ready_page(address: &str) -> std::io::Result<String> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    stream.write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
 /// Waits until everything but the keys is there: those come from a service that does not run here.
 async fn until_it_runs(address: &str) {
+    let runs = |page: &String| page.contains("verify keys") && !page.contains("\"start\"");
     let look = || async {
-        let mut stream = tokio::net::TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        let request = b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        let mut answer = String::new();
-        let exchange = async {
-            stream.write_all(request).await?;
-            stream.read_to_string(&mut answer).await
-        };
-        exchange.await.map_err(|error| error.to_string())?;
-        if answer.contains("verify keys") && !answer.contains("\"start\"") { Ok(()) } else { Err(answer) }
+        match ready_page(address).await {
+            Ok(page) if runs(&page) => Ok(()),
+            other => Err(other),
+        }
     };
     eventually("the process runs", look).await;
 }
@@ -132,11 +148,8 @@ async fn a_signal_drains_and_a_second_one_ends_at_once() {
     let child = service(&settings, &["serve"]).spawn().expect("it starts");
     until_it_runs(&address).await;
     signal(&child, nix::sys::signal::Signal::SIGINT);
-    eventually("the admin port is closed or draining", || async {
-        let output = run(service(&[], &["health", "--address", &address, "--service", "liveness"])).await;
-        Some(output)
-    })
-    .await;
+    let drains = || async { ready_page(&address).await.ok().filter(|page| page.contains("\"draining\":true")) };
+    eventually("it drains", drains).await;
     signal(&child, nix::sys::signal::Signal::SIGINT);
     let (code, log) = ended(child).await;
     assert_eq!(code, Some(70));
@@ -149,10 +162,15 @@ async fn traces_go_to_the_collector_and_log_lines_are_json() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
     let collector = format!("http://{}", listener.local_addr().expect("bound"));
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let sink = tokio::spawn(collect(listener, Arc::clone(&seen)));
+    let mut sink = tokio::task::JoinSet::new();
+    sink.spawn(collect(listener, Arc::clone(&seen)));
     let (address, folder) = (free_address(), temporary_folder("process").display().to_string());
     let mut settings = settings(&system, &address, &folder);
-    settings.extend([("telemetry.otlp_url", collector.as_str()), ("telemetry.format", "json"), ("lifecycle.drain", "1s")]);
+    settings.extend([
+        ("telemetry.otlp_url", collector.as_str()),
+        ("telemetry.format", "json"),
+        ("lifecycle.drain", "1s"),
+    ]);
     let child = service(&settings, &["serve"]).spawn().expect("it starts");
     until_it_runs(&address).await;
     signal(&child, nix::sys::signal::Signal::SIGTERM);
@@ -162,29 +180,96 @@ async fn traces_go_to_the_collector_and_log_lines_are_json() {
     assert_eq!(line["service.name"], "workos-document");
     eventually("spans arrive", || async {
         let seen = seen.lock().expect("not poisoned");
-        seen.iter().any(|(path, body): &(String, Bytes)| path.ends_with("TraceService/Export") && body.windows(15).any(|part| part == b"workos-document")).then_some(())
+        seen.iter()
+            .any(|(path, body): &(String, Bytes)| {
+                path.ends_with("TraceService/Export") && body.windows(15).any(|part| part == b"workos-document")
+            })
+            .then_some(())
     })
     .await;
-    sink.abort();
+    sink.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_service_alone_speaks_mutual_tls_and_only_to_workloads() {
+    let system = System::start(&[&DOCUMENT]).await;
+    let folder = temporary_folder(&format!("mutual-{}", std::process::id()));
+    let settings_of_mesh = mesh::Settings::default();
+    let trust = mesh::identity::Trust::new(&settings_of_mesh.trust_domain, &settings_of_mesh.namespace);
+    mesh::tls::certificates(&folder, &["document", "gateway"], &trust, api::Clock::default().now())
+        .expect("a development CA");
+    let file = |name: &str| folder.join(name).display().to_string();
+    let (admin, rpc, data) = (free_address(), free_address(), file("data"));
+    let (certificate, key, ca) = (file("{service}.pem"), file("{service}-key.pem"), file("ca.pem"));
+    let mut settings = settings(&system, &admin, &data);
+    settings.retain(|(key, _)| *key != "mesh.mode");
+    settings.extend([
+        ("mesh.certificate", certificate.as_str()),
+        ("mesh.key", &key),
+        ("mesh.ca", &ca),
+        ("rpc.listen", &rpc),
+    ]);
+    settings.push(("lifecycle.drain", "1s"));
+    let child = service(&settings, &["serve"]).spawn().expect("it starts");
+    until_it_runs(&admin).await;
+
+    let answer = services_listed_at(&rpc, &folder).await;
+    assert!(answer.contains("workos.events.v1.EventAdminService"), "{answer}");
+
+    let mut plain = tokio::net::TcpStream::connect(&rpc).await.expect("the port is open");
+    plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sent");
+    let mut refused = Vec::new();
+    let _ = plain.read_to_end(&mut refused).await;
+    assert!(!refused.windows(3).any(|part| part == [0, 0, 0]), "no HTTP/2 settings frame without TLS: {refused:?}");
+    signal(&child, nix::sys::signal::Signal::SIGTERM);
+    ended(child).await;
+}
+
+/// What the reflection of `document` lists to the workload `gateway`.
+async fn services_listed_at(rpc: &str, folder: &std::path::Path) -> String {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest,
+    };
+    let clock = api::Clock::default();
+    let certificate = folder.join("gateway.pem");
+    let files = mesh::tls::Files { certificate, key: folder.join("gateway-key.pem"), ca: Some(folder.join("ca.pem")) };
+    let transport = mesh::client::Transport::Direct(mesh::tls::Reloading::open(files).expect("just written"));
+    let verifier =
+        authz::Verifier::new("gateway", authz::Keys::default(), authz::Revocations::new(clock.clone()), clock);
+    let addresses = std::collections::BTreeMap::from([("document".to_owned(), vec![rpc.to_owned()])]);
+    let settings = mesh::Settings { mode: mesh::Mode::Direct, addresses, ..mesh::Settings::default() };
+    let gateway = mesh::client::Mesh::new("gateway", transport, Arc::new(verifier), settings);
+    let context = api::CallContext::background("test", &api::Ids::default());
+    let list = MessageRequest::ListServices(String::new());
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    let mut reflection = ServerReflectionClient::new(gateway.as_workload("document", &context));
+    let answers = reflection.server_reflection_info(futures::stream::iter([request])).await.expect("mutual TLS holds");
+    format!("{:?}", answers.into_inner().message().await.expect("an answer"))
 }
 
 /// Takes whatever comes and answers gRPC OK with an empty message.
 async fn collect(listener: tokio::net::TcpListener, seen: Arc<Mutex<Vec<(String, Bytes)>>>) {
+    let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let seen = Arc::clone(&seen);
         let answer = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let seen = Arc::clone(&seen);
             async move {
                 let path = request.uri().path().to_owned();
-                let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                let body =
+                    request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
                 seen.lock().expect("not poisoned").push((path, body));
                 let mut trailers = http::HeaderMap::new();
                 trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
-                let body = Full::new(Bytes::from_static(&[0; 5])).with_trailers(async move { Some(Ok::<_, Infallible>(trailers)) });
+                let body = Full::new(Bytes::from_static(&[0; 5]))
+                    .with_trailers(async move { Some(Ok::<_, Infallible>(trailers)) });
                 let response = http::Response::builder().header("content-type", "application/grpc").body(body);
                 Ok::<_, Infallible>(response.expect("a valid response"))
             }
         });
-        tokio::spawn(async move { auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await.map_err(drop) });
+        connections.spawn(async move {
+            auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await.map_err(drop)
+        });
     }
 }

@@ -38,7 +38,9 @@ fn tired(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
 fn config_of(system: &System) -> Config {
     let mut config = Config::defaults().expect("valid");
     let folder = system.data_dir().join("second").display().to_string();
-    for (key, value) in [("admin.listen", "127.0.0.1:0"), ("mesh.mode", "process"), ("lifecycle.drain", "10s"), ("data_dir", &folder)] {
+    for (key, value) in
+        [("admin.listen", "127.0.0.1:0"), ("mesh.mode", "process"), ("lifecycle.drain", "10s"), ("data_dir", &folder)]
+    {
         config.set(key, value).expect(key);
     }
     config.set("secret_key", "testkit secret that protects nothing at all").expect("long enough");
@@ -55,16 +57,27 @@ async fn start(spec: &'static ServiceSpec, config: Config) -> Host {
 #[tokio::test]
 async fn an_operator_may_and_nobody_else() {
     let system = System::start(&[&DOCUMENT]).await;
-    let ask = async |channel| EventAdminServiceClient::new(channel).get_relay_status(GetRelayStatusRequest {}).await.map(drop);
+    let ask = async |channel| {
+        EventAdminServiceClient::new(channel).get_relay_status(GetRelayStatusRequest {}).await.map(drop)
+    };
     ask(system.operator().channel("document")).await.expect("the operator may");
     let owner = system.organization().user(Role::Owner);
-    assert_eq!(ask(owner.channel("document")).await.map_err(|status| status.code()), Err(tonic::Code::PermissionDenied));
-    assert_eq!(ask(system.anonymous().channel("document")).await.map_err(|status| status.code()), Err(tonic::Code::Unauthenticated));
+    assert_eq!(
+        ask(owner.channel("document")).await.map_err(|status| status.code()),
+        Err(tonic::Code::PermissionDenied)
+    );
+    assert_eq!(
+        ask(system.anonymous().channel("document")).await.map_err(|status| status.code()),
+        Err(tonic::Code::Unauthenticated)
+    );
 }
 
 #[tokio::test]
 async fn a_missing_address_is_a_matter_of_configuration() {
-    let error = Host::start(&[&DOCUMENT], Config::defaults().expect("valid"), Parts::default()).await.err().expect("no engines");
+    let error = Host::start(&[&DOCUMENT], Config::defaults().expect("valid"), Parts::default())
+        .await
+        .err()
+        .expect("no engines");
     assert!(error.downcast_ref::<ConfigError>().is_some(), "{error:#}");
     assert!(error.to_string().contains("WORKOS__ENGINES__REDIS__URL"), "{error}");
 }
@@ -100,12 +113,15 @@ async fn postgres_that_is_away_at_the_start_is_waited_for() {
     let system = System::start(&[&DOCUMENT]).await;
     let mut config = config_of(&system);
     let url = system.engine_url(Engine::Postgres);
-    let address = url.rsplit_once('@').and_then(|(_, rest)| rest.split_once('/')).map(|(address, _)| address).expect("a URL");
+    let address =
+        url.rsplit_once('@').and_then(|(_, rest)| rest.split_once('/')).map(|(address, _)| address).expect("a URL");
     let proxy = Proxy::start(address).await;
     proxy.cut();
     config.set("engines.postgres.url", url.replace(address, &proxy.address().to_string())).expect("known");
     let host = start(&DOCUMENT, config).await;
-    let look = || async { host.readiness().state().awaited.get("document/postgres").filter(|why| why.as_str() != "not yet there").cloned() };
+    let look = || async {
+        host.readiness().state().awaited.get("document/postgres").filter(|why| why.as_str() != "not yet there").cloned()
+    };
     eventually("postgres is awaited", look).await;
     assert!(!host.readiness().state().started);
     proxy.mend();
@@ -117,10 +133,17 @@ async fn postgres_that_is_away_at_the_start_is_waited_for() {
 async fn keys_that_cannot_be_loaded_are_awaited() {
     let system = System::start(&[&DOCUMENT]).await;
     let host = start(&DOCUMENT, config_of(&system)).await;
-    let look = || async { host.readiness().state().awaited.get("verify keys").filter(|why| why.contains("cannot be loaded")).cloned() };
+    let look = || async {
+        host.readiness().state().awaited.get("verify keys").filter(|why| why.contains("cannot be loaded")).cloned()
+    };
     eventually("keys are awaited", look).await;
-    assert!(tokio::time::timeout(Duration::from_millis(100), host.ready()).await.is_err(), "without keys nobody can be told apart");
-    let channel = host.mesh("gateway").as_workload("document", &api::CallContext::background("test", &api::Ids::default()));
-    let status = EventAdminServiceClient::new(channel).get_relay_status(GetRelayStatusRequest {}).await.expect_err("no token");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), host.ready()).await.is_err(),
+        "without keys nobody can be told apart"
+    );
+    let channel =
+        host.mesh("gateway").as_workload("document", &api::CallContext::background("test", &api::Ids::default()));
+    let status =
+        EventAdminServiceClient::new(channel).get_relay_status(GetRelayStatusRequest {}).await.expect_err("no token");
     assert_ne!(status.code(), tonic::Code::Ok);
 }

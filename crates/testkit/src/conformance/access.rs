@@ -26,7 +26,10 @@ pub(super) fn declared(contract: &Contract) -> Vec<String> {
             found.push(format!("{}: set `audit`", method.rpc));
         }
         if method.idempotency == Idempotency::NoSideEffects && access.audit == Audit::EveryCall {
-            found.push(format!("{}: a read has nothing to audit on success; use REFUSALS, or say what it changes", method.rpc));
+            found.push(format!(
+                "{}: a read has nothing to audit on success; use REFUSALS, or say what it changes",
+                method.rpc
+            ));
         }
         if let Rule::Permission(permission) = &access.rule {
             let form = permission.split_once(':').is_some_and(|(resource, verb)| plain(resource) && plain(verb));
@@ -41,10 +44,23 @@ pub(super) fn declared(contract: &Contract) -> Vec<String> {
     found
 }
 
-/// Every method has a REST binding unless its comment says why not.
+/// Every method has a REST binding unless its comment says why not; one for workloads only has none.
 pub(super) fn bound(contract: &Contract) -> Vec<String> {
-    let unbound = contract.methods().filter(|(method, known)| !known.has_http && !comments(method).contains("REST"));
-    unbound.map(|(_, known)| format!("{}: add option google.api.http, or say in its comment why it has no REST binding", known.rpc)).collect()
+    let mut found = Vec::new();
+    for (method, known) in contract.methods() {
+        let workloads = known.access.as_ref().is_some_and(|access| access.rule == Rule::PeerOnly);
+        if workloads && known.has_http {
+            found
+                .push(format!("{}: peer_only, so no client may reach it: take away option google.api.http", known.rpc));
+        }
+        if !workloads && !known.has_http && !comments(&method).contains("REST") {
+            found.push(format!(
+                "{}: add option google.api.http, or say in its comment why it has no REST binding",
+                known.rpc
+            ));
+        }
+    }
+    found
 }
 
 /// `resource` leads to a string, and a share has a resource to be on.
@@ -58,8 +74,14 @@ pub(super) fn resource_paths(contract: &Contract) -> Vec<String> {
         if access.share.is_some() && access.resource.is_empty() {
             found.push(format!("{}: a share needs `resource`, the thing that is shared", known.rpc));
         }
-        if known.client_streaming && access.resource.contains('.') && method.input().oneofs().all(|oneof| oneof.is_synthetic()) {
-            found.push(format!("{}: the resource of a client stream stands in its first message: give it a oneof with `start`", known.rpc));
+        if known.client_streaming
+            && access.resource.contains('.')
+            && method.input().oneofs().all(|oneof| oneof.is_synthetic())
+        {
+            found.push(format!(
+                "{}: the resource of a client stream stands in its first message: give it a oneof with `start`",
+                known.rpc
+            ));
         }
     }
     found
@@ -78,25 +100,39 @@ fn leads_to_string(message: &MessageDescriptor, path: &str) -> bool {
 /// Calls exist, make no cycle, and stay within what a token and a deadline can carry.
 pub(super) fn calls(contract: &Contract) -> Vec<String> {
     let mut found = Vec::new();
-    let calls: BTreeMap<&str, &[String]> = contract.methods().filter_map(|(_, known)| Some((known.rpc, known.access.as_ref()?.calls.as_slice()))).collect();
+    let calls: BTreeMap<&str, &[String]> = contract
+        .methods()
+        .filter_map(|(_, known)| Some((known.rpc, known.access.as_ref()?.calls.as_slice())))
+        .collect();
     for (_, known) in contract.methods() {
         let Some(access) = &known.access else { continue };
         if access.closure.len() > CLOSURE_MAX {
-            found.push(format!("{}: reaches {} RPCs by its calls, at most {CLOSURE_MAX}", known.rpc, access.closure.len()));
+            found.push(format!(
+                "{}: reaches {} RPCs by its calls, at most {CLOSURE_MAX}",
+                known.rpc,
+                access.closure.len()
+            ));
         }
         match longest(known.rpc, &calls, &mut BTreeSet::new()) {
-            Ok(length) if length > PATH_MAX => found.push(format!("{}: its longest path of calls has {length} RPCs, at most {PATH_MAX}", known.rpc)),
+            Ok(length) if length > PATH_MAX => {
+                found.push(format!("{}: its longest path of calls has {length} RPCs, at most {PATH_MAX}", known.rpc))
+            }
             Ok(_) => {}
             Err(cycle) => found.push(format!("{}: calls itself by way of {cycle}", known.rpc)),
         }
-        for call in access.calls.iter().filter(|call| call.as_str() == known.rpc || !calls.contains_key(call.as_str())) {
+        for call in access.calls.iter().filter(|call| call.as_str() == known.rpc || !calls.contains_key(call.as_str()))
+        {
             found.push(format!("{}: cannot call {call}", known.rpc));
         }
     }
     found
 }
 
-fn longest<'a>(rpc: &'a str, calls: &BTreeMap<&'a str, &'a [String]>, open: &mut BTreeSet<&'a str>) -> Result<usize, String> {
+fn longest<'a>(
+    rpc: &'a str,
+    calls: &BTreeMap<&'a str, &'a [String]>,
+    open: &mut BTreeSet<&'a str>,
+) -> Result<usize, String> {
     if !open.insert(rpc) {
         return Err(rpc.to_owned());
     }
@@ -117,7 +153,10 @@ pub(super) fn permissions(contract: &Contract) -> Vec<String> {
         let Rule::Permission(permission) = &access.rule else { continue };
         let (role, share, first) = seen.entry(permission).or_insert((access.role, access.share, known.rpc));
         if (*role, *share) != (access.role, access.share) {
-            found.push(format!("{}: {permission} has another role or share here than at {first}; one permission means one thing", known.rpc));
+            found.push(format!(
+                "{}: {permission} has another role or share here than at {first}; one permission means one thing",
+                known.rpc
+            ));
         }
     }
     found
@@ -127,14 +166,16 @@ pub(super) fn permissions(contract: &Contract) -> Vec<String> {
 pub(super) fn peers(contract: &Contract) -> Vec<String> {
     let mut found = Vec::new();
     let services: BTreeSet<_> = contract.methods().map(|(_, known)| known.service).chain(["gateway"]).collect();
-    let called: BTreeSet<_> = contract.methods().filter_map(|(_, known)| known.access.as_ref()).flat_map(|access| &access.calls).collect();
+    let called: BTreeSet<_> =
+        contract.methods().filter_map(|(_, known)| known.access.as_ref()).flat_map(|access| &access.calls).collect();
     for (_, known) in contract.methods() {
         let Some(access) = &known.access else { continue };
         for peer in access.peers.iter().filter(|peer| !services.contains(peer.as_str())) {
             found.push(format!("{}: `{peer}` is no workload", known.rpc));
         }
         if access.rule == Rule::PeerOnly && access.peers.is_empty() && !called.contains(&known.rpc.to_owned()) {
-            found.push(format!("{}: peer_only without `peers`, and nothing declares to call it: nobody may", known.rpc));
+            found
+                .push(format!("{}: peer_only without `peers`, and nothing declares to call it: nobody may", known.rpc));
         }
     }
     found

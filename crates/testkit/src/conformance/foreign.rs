@@ -30,7 +30,10 @@ pub async fn foreign_tenant(system: &System, services: &[&str]) -> Vec<Foreign> 
             let request = request(method, &format!("organizations/{}", ours.id()));
             let answer = call(stranger.channel(service), method, request).await;
             if answer != Err(tonic::Code::PermissionDenied) {
-                found.push(Foreign { rpc: method.rpc, problem: format!("a foreign tenant heard {answer:?}, must hear PERMISSION_DENIED") });
+                found.push(Foreign {
+                    rpc: method.rpc,
+                    problem: format!("a foreign tenant heard {answer:?}, must hear PERMISSION_DENIED"),
+                });
             }
         }
     }
@@ -71,7 +74,9 @@ fn patterns() -> BTreeMap<String, String> {
     for (method, known) in contract.methods() {
         let options = method.options();
         let text = options.get_extension(&http).into_owned();
-        let text = text.as_message().map(|rule| rule.fields().filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect::<Vec<_>>());
+        let text = text
+            .as_message()
+            .map(|rule| rule.fields().filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect::<Vec<_>>());
         let path = text.unwrap_or_default().into_iter().find(|text| text.contains("=organizations/*"));
         let pattern = path.as_deref().and_then(|path| path.split_once('=')).and_then(|(_, rest)| rest.split_once('}'));
         found.extend(pattern.map(|(pattern, _)| (known.path.to_owned(), pattern.to_owned())));
@@ -85,7 +90,8 @@ async fn call(channel: mesh::client::Channel, method: &'static Method, request: 
     let path = http::uri::PathAndQuery::from_static(method.path);
     let Ok(()) = client.ready().await;
     if method.server_streaming {
-        let response = client.server_streaming(tonic::Request::new(request), path, Raw).await.map_err(|status| status.code())?;
+        let response =
+            client.server_streaming(tonic::Request::new(request), path, Raw).await.map_err(|status| status.code())?;
         let message = response.into_inner().message().await.map_err(|status| status.code())?;
         return Ok(message.map_or(0, |message| message.len()));
     }

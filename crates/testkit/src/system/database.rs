@@ -62,7 +62,9 @@ impl Database {
         let client = connect(&self.url).await;
         let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {}", describe(&error)));
         let rows = messages.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()),
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect())
+            }
             _ => None,
         });
         rows.collect()
@@ -89,7 +91,8 @@ impl Database {
 
 /// The migrated template for these services; made when there is none yet.
 async fn template(server: &str, admin: &Client, specs: &[&'static ServiceSpec], secret_key: &str) -> String {
-    let sets: BTreeMap<_, _> = specs.iter().filter_map(|spec| spec.migration_set()).map(|set| (set.service, set)).collect();
+    let sets: BTreeMap<_, _> =
+        specs.iter().filter_map(|spec| spec.migration_set()).map(|set| (set.service, set)).collect();
     let mut hash = std::hash::DefaultHasher::new();
     for (service, set) in &sets {
         hash.write(service.as_bytes());
@@ -103,7 +106,8 @@ async fn template(server: &str, admin: &Client, specs: &[&'static ServiceSpec], 
         run(admin, &format!("drop database if exists {unfinished} with (force)")).await;
         run(admin, &format!("create database {unfinished}")).await;
         migrate(&named(server, &unfinished), specs, secret_key).await;
-        run(admin, &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{unfinished}'")).await;
+        run(admin, &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{unfinished}'"))
+            .await;
         run(admin, &format!("alter database {unfinished} rename to {name}")).await;
     }
     run(admin, &format!("select pg_advisory_unlock({LOCK})")).await;
@@ -120,7 +124,8 @@ async fn migrate(url: &str, specs: &[&'static ServiceSpec], secret_key: &str) {
 #[expect(clippy::disallowed_methods, reason = "the driver's connection ends with its client")]
 async fn connect(url: &str) -> Client {
     let address: Address = url.parse().expect("engines give valid addresses");
-    let (client, connection) = address.connect(NoTls).await.unwrap_or_else(|error| panic!("connect to PostgreSQL: {}", describe(&error)));
+    let (client, connection) =
+        address.connect(NoTls).await.unwrap_or_else(|error| panic!("connect to PostgreSQL: {}", describe(&error)));
     tokio::spawn(connection);
     client
 }

@@ -73,19 +73,27 @@ fn dependencies(of: &Crate) -> impl Iterator<Item = (&'static str, &str, &Value)
 pub(super) fn edges(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for of in workspace.crates.iter().filter(|of| of.name != "workos" && of.name != "testkit") {
-        let allowed = EDGES.iter().find(|(name, _)| *name == of.name).map_or(SERVICE.as_slice(), |(_, allowed)| allowed);
+        let allowed =
+            EDGES.iter().find(|(name, _)| *name == of.name).map_or(SERVICE.as_slice(), |(_, allowed)| allowed);
         for (section, name, _) in dependencies(of) {
             let Some(ours) = name.strip_prefix("workos-") else { continue };
-            // Tests may stand on what runs them, and tests of the platform on all of the platform.
-            let platform = EDGES.iter().any(|(name, _)| *name == of.name) && EDGES.iter().any(|(name, _)| *name == ours);
-            let test_only = section == "dev-dependencies" && (platform || ["testkit", "engines"].contains(&ours));
+            // Tests may stand on what runs them: platform crates on all of the platform, services on the peers they start.
+            let platform = EDGES.iter().any(|(name, _)| *name == of.name);
+            let of_platform = EDGES.iter().any(|(name, _)| *name == ours);
+            let test_only = section == "dev-dependencies" && (!platform || of_platform || ours == "testkit");
             if !allowed.contains(&ours) && !MORE.contains(&(of.name.as_str(), ours)) && !test_only {
                 let remedy = match ours {
                     "testkit" => "testkit is a dev-dependency only",
-                    _ if workspace.services.iter().any(|service| service == ours) => "call it by its generated client over kit.mesh(), or hear its events",
+                    _ if workspace.services.iter().any(|service| service == ours) => {
+                        "call it by its generated client over kit.mesh(), or hear its events"
+                    }
                     _ => "turn the dependency around, or move the code to where both may see it",
                 };
-                violations.push(Violation::new(&of.folder.join("Cargo.toml"), 0, format!("{} may not stand on {ours} ({section}): {remedy}", of.name)));
+                violations.push(Violation::new(
+                    &of.folder.join("Cargo.toml"),
+                    0,
+                    format!("{} may not stand on {ours} ({section}): {remedy}", of.name),
+                ));
             }
         }
     }
@@ -99,8 +107,13 @@ pub(super) fn fences(workspace: &Workspace) -> Vec<Violation> {
         let is_platform = EDGES.iter().any(|(name, _)| *name == of.name);
         // A platform crate's tests may play the other side with any driver; services have no business with one.
         for (_, name, _) in dependencies(of).filter(|(section, _, _)| *section != "dev-dependencies" || !is_platform) {
-            if let Some((_, users)) = FENCES.iter().find(|(driver, users)| *driver == name && !users.contains(&of.name.as_str())) {
-                let text = format!("{name} may be named by {} only: use what that crate offers, or add what is missing there", users.join(", "));
+            if let Some((_, users)) =
+                FENCES.iter().find(|(driver, users)| *driver == name && !users.contains(&of.name.as_str()))
+            {
+                let text = format!(
+                    "{name} may be named by {} only: use what that crate offers, or add what is missing there",
+                    users.join(", ")
+                );
                 violations.push(Violation::new(&of.folder.join("Cargo.toml"), 0, text));
             }
         }
@@ -134,7 +147,9 @@ pub(super) fn manifests(workspace: &Workspace) -> Vec<Violation> {
         for (_, name, value) in dependencies(of) {
             let only_workspace = value.as_table().is_some_and(|table| table.len() == 1) && from_workspace(value);
             if !only_workspace {
-                say(format!("write {name}.workspace = true: version, path and features stand in the root's [workspace.dependencies]"));
+                say(format!(
+                    "write {name}.workspace = true: version, path and features stand in the root's [workspace.dependencies]"
+                ));
             }
         }
         if of.manifest.contains_key("features") {

@@ -36,14 +36,23 @@ pub(super) fn pages(workspace: &Workspace) -> Vec<Violation> {
     for (path, limit) in PAGES {
         let lines = workspace.text(path).map_or(0, |text| text.lines().count());
         if lines > limit {
-            violations.push(Violation::new(Path::new(path), 0, format!("{lines} lines: one page is at most {limit}; move detail to docs/")));
+            violations.push(Violation::new(
+                Path::new(path),
+                0,
+                format!("{lines} lines: one page is at most {limit}; move detail to docs/"),
+            ));
         }
     }
     for path in list(&workspace.root.join("docs/adr")) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let numbered = name.len() > 8 && name.bytes().take(4).all(|byte| byte.is_ascii_digit()) && name[4..].starts_with('-');
+        let numbered =
+            name.len() > 8 && name.bytes().take(4).all(|byte| byte.is_ascii_digit()) && name[4..].starts_with('-');
         if !numbered || !name.ends_with(".md") {
-            violations.push(Violation::new(&Path::new("docs/adr").join(&name), 0, "a decision record is named NNNN-title.md"));
+            violations.push(Violation::new(
+                &Path::new("docs/adr").join(&name),
+                0,
+                "a decision record is named NNNN-title.md",
+            ));
         }
     }
     violations

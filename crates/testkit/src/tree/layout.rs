@@ -26,20 +26,36 @@ pub(super) fn service_files(workspace: &Workspace) -> Vec<Violation> {
     for of in workspace.service_crates() {
         let src = of.folder.join("src");
         for name in NINE.iter().filter(|name| !workspace.root.join(&src).join(format!("{name}.rs")).is_file()) {
-            violations.push(Violation::new(&src.join(format!("{name}.rs")), 0, "missing: every service crate has the same nine files"));
+            violations.push(Violation::new(
+                &src.join(format!("{name}.rs")),
+                0,
+                "missing: every service crate has the same nine files",
+            ));
         }
         let adapters = ADAPTERS.iter().find(|(name, _)| *name == of.name).map_or([].as_slice(), |(_, folders)| folders);
         for path in list(&workspace.root.join(&src)) {
             let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let allowed = NINE.contains(&stem.as_str()) || BESIDE.contains(&stem.as_str()) || adapters.contains(&stem.as_str());
+            let allowed =
+                NINE.contains(&stem.as_str()) || BESIDE.contains(&stem.as_str()) || adapters.contains(&stem.as_str());
             if !allowed {
                 let adapters = if adapters.is_empty() { String::new() } else { format!(", {}", adapters.join(", ")) };
-                let text = format!("not one of the nine files nor of {}{adapters}: put it into the file it belongs to, as a submodule", BESIDE.join(", "));
+                let text = format!(
+                    "not one of the nine files nor of {}{adapters}: put it into the file it belongs to, as a submodule",
+                    BESIDE.join(", ")
+                );
                 violations.push(Violation::new(&src.join(path.file_name().unwrap_or_default()), 0, text));
             }
         }
-        for source in of.sources.iter().filter(|source| source.path == src.join("main.rs") && source.text.lines().count() > MAIN_LINES) {
-            violations.push(Violation::new(&source.path, 0, format!("more than {MAIN_LINES} lines: main only calls chassis::main(&[&{}::SERVICE])", of.name)));
+        for source in of
+            .sources
+            .iter()
+            .filter(|source| source.path == src.join("main.rs") && source.text.lines().count() > MAIN_LINES)
+        {
+            violations.push(Violation::new(
+                &source.path,
+                0,
+                format!("more than {MAIN_LINES} lines: main only calls chassis::main(&[&{}::SERVICE])", of.name),
+            ));
         }
     }
     violations
@@ -55,10 +71,18 @@ pub(super) fn names(workspace: &Workspace) -> Vec<Violation> {
         let relative = source.path.strip_prefix(&of.folder).unwrap_or(&source.path);
         let mut parts = relative.components().filter_map(|part| Path::new(part.as_os_str()).file_stem()?.to_str());
         if let Some(name) = parts.find(|name| BANNED_NAMES.contains(name)) {
-            violations.push(Violation::new(&source.path, 0, format!("`{name}` says how code is shared; name it for what it does")));
+            violations.push(Violation::new(
+                &source.path,
+                0,
+                format!("`{name}` says how code is shared; name it for what it does"),
+            ));
         }
         if source.name() == "mod.rs" {
-            violations.push(Violation::new(&source.path, 0, "no mod.rs: move it to a file named as its folder, beside it"));
+            violations.push(Violation::new(
+                &source.path,
+                0,
+                "no mod.rs: move it to a file named as its folder, beside it",
+            ));
         }
     }
     violations
@@ -69,10 +93,16 @@ pub(super) fn folders(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (of, source) in workspace.sources() {
         let src = of.folder.join("src");
-        let Some(folder) = source.path.parent().filter(|folder| folder.starts_with(&src) && **folder != src) else { continue };
+        let Some(folder) = source.path.parent().filter(|folder| folder.starts_with(&src) && **folder != src) else {
+            continue;
+        };
         let beside = folder.with_extension("rs");
         if !folder.ends_with("bin") && !workspace.root.join(&beside).is_file() {
-            violations.push(Violation::new(folder, 0, format!("a folder of modules needs {} beside it, which says what it is for", beside.display())));
+            violations.push(Violation::new(
+                folder,
+                0,
+                format!("a folder of modules needs {} beside it, which says what it is for", beside.display()),
+            ));
         }
     }
     violations
@@ -84,11 +114,19 @@ pub(super) fn tests(workspace: &Workspace) -> Vec<Violation> {
     for of in &workspace.crates {
         let tests = of.folder.join("tests");
         for source in of.sources.iter().filter(|source| source.path.parent() == Some(&tests)) {
-            violations.push(Violation::new(&source.path, 0, "one integration target per crate: move it to tests/it/ and name it in tests/it/main.rs"));
+            violations.push(Violation::new(
+                &source.path,
+                0,
+                "one integration target per crate: move it to tests/it/ and name it in tests/it/main.rs",
+            ));
         }
         let has_modules = of.sources.iter().any(|source| source.path.starts_with(tests.join("it")));
         if has_modules && !workspace.root.join(&tests).join("it/main.rs").is_file() {
-            violations.push(Violation::new(&tests.join("it/main.rs"), 0, "missing: it declares the modules of tests/it/"));
+            violations.push(Violation::new(
+                &tests.join("it/main.rs"),
+                0,
+                "missing: it declares the modules of tests/it/",
+            ));
         }
     }
     violations
@@ -102,9 +140,15 @@ pub(super) fn migrations(workspace: &Workspace) -> Vec<Violation> {
         for (index, path) in list(&workspace.root.join(&folder)).iter().enumerate() {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let prefix = format!("{:04}_", index + 1);
-            let lower = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'.');
+            let lower = name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'.');
             if !name.starts_with(&prefix) || !name.ends_with(".sql") || !lower {
-                violations.push(Violation::new(&folder.join(&name), 0, format!("migrations are numbered without a gap: {prefix}<lower_snake_case>.sql")));
+                violations.push(Violation::new(
+                    &folder.join(&name),
+                    0,
+                    format!("migrations are numbered without a gap: {prefix}<lower_snake_case>.sql"),
+                ));
             }
         }
     }

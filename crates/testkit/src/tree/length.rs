@@ -23,10 +23,16 @@ pub(super) fn files(workspace: &Workspace) -> Vec<Violation> {
         }
         let production = lines.min(tests - 1);
         if production > FILE {
-            say(format!("{production} lines: a file has at most {FILE}; give it a folder of its name with one file per subject"));
+            say(format!(
+                "{production} lines: a file has at most {FILE}; give it a folder of its name with one file per subject"
+            ));
         }
         if lines - production > TEST_MODULE {
-            say(format!("{} lines of tests at the bottom, at most {TEST_MODULE}: move them to {}/tests.rs", lines - production, source.stem()));
+            say(format!(
+                "{} lines of tests at the bottom, at most {TEST_MODULE}: move them to {}/tests.rs",
+                lines - production,
+                source.stem()
+            ));
         }
     }
     violations
@@ -40,7 +46,8 @@ pub(super) fn functions(workspace: &Workspace) -> Vec<Violation> {
         for function in source.functions() {
             let (limit, kind) = budget(source, service, &function.signature);
             if function.lines > limit {
-                let text = format!("{kind} `{}` has {} lines, at most {limit}: name its parts", function.name, function.lines);
+                let text =
+                    format!("{kind} `{}` has {} lines, at most {limit}: name its parts", function.name, function.lines);
                 violations.push(Violation::new(&source.path, function.line, text));
             }
         }

@@ -10,7 +10,11 @@ pub(super) fn places(workspace: &Workspace) -> Vec<Violation> {
     for folder in super::list(&workspace.root.join("proto/workos")) {
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if !["api", "events"].contains(&name.as_str()) && !names.contains(&name.as_str()) {
-            violations.push(Violation::new(Path::new(&format!("proto/workos/{name}")), 0, format!("this service has no crate: write crates/{name} (./dev new-service {name})")));
+            violations.push(Violation::new(
+                Path::new(&format!("proto/workos/{name}")),
+                0,
+                format!("this service has no crate: write crates/{name} (./dev new-service {name})"),
+            ));
         }
     }
     names.push("gateway");
@@ -31,7 +35,10 @@ pub(super) fn places(workspace: &Workspace) -> Vec<Violation> {
         }
     }
     if workspace.root.join("k8s/base").is_dir() {
-        let lists = workspace.text("k8s/base/services/kustomization.yaml").or_else(|| workspace.text("k8s/base/kustomization.yaml")).unwrap_or_default();
+        let lists = workspace
+            .text("k8s/base/services/kustomization.yaml")
+            .or_else(|| workspace.text("k8s/base/kustomization.yaml"))
+            .unwrap_or_default();
         for name in names.iter().filter(|name| **name != "gateway") {
             let path = format!("k8s/base/services/{name}/kustomization.yaml");
             if workspace.text(&path).is_none() {

@@ -45,7 +45,8 @@ impl Source {
 
     /// The file belongs to tests as a whole.
     pub(crate) fn is_test(&self) -> bool {
-        self.stem() == "tests" || self.path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches")))
+        self.stem() == "tests"
+            || self.path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches")))
     }
 
     /// Line from which the rest of the file is `#[cfg(test)] mod tests { ... }`; the line after the last when there is none.
@@ -55,7 +56,11 @@ impl Source {
         }
         let lines: Vec<_> = self.code.lines().collect();
         let begins = |index: &usize| {
-            lines[*index].trim() == "#[cfg(test)]" && lines[index + 1..].iter().find(|line| !line.trim().starts_with("#[")).is_some_and(|line| line.trim().starts_with("mod ") && line.contains('{'))
+            lines[*index].trim() == "#[cfg(test)]"
+                && lines[index + 1..]
+                    .iter()
+                    .find(|line| !line.trim().starts_with("#["))
+                    .is_some_and(|line| line.trim().starts_with("mod ") && line.contains('{'))
         };
         (0..lines.len()).find(begins).map_or(lines.len() + 1, |index| index + 1)
     }
@@ -75,7 +80,10 @@ impl Source {
     pub(crate) fn is_excused(&self, line: usize, lint: &str) -> bool {
         let lines: Vec<_> = self.text.lines().collect();
         let before = lines[line.saturating_sub(80)..line.min(lines.len())].concat();
-        before.split("#[expect(").skip(1).any(|attribute| attribute.split(')').next().is_some_and(|inside| inside.contains(lint)))
+        before
+            .split("#[expect(")
+            .skip(1)
+            .any(|attribute| attribute.split(')').next().is_some_and(|inside| inside.contains(lint)))
     }
 
     /// Lines within a `macro_rules!`, where an `expect` would go unfulfilled in some expansions.
@@ -116,7 +124,8 @@ impl Source {
         while let Some(start) = find_word(&self.code[offset..], "fn").map(|start| start + offset) {
             offset = start + 2;
             let rest = &self.code[start..];
-            let name: String = rest[2..].trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String =
+                rest[2..].trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             let Some(open) = body(rest).filter(|_| !name.is_empty()) else { continue };
             let length = closing(&rest[open..]).map_or(rest.len(), |length| open + length);
             let line = self.code[..start].matches('\n').count() + 1;
@@ -190,7 +199,11 @@ fn flatten(prefix: &str, text: &str, found: &mut impl FnMut(String)) {
         if c == ',' && depth == 0 {
             let item = text[start..offset].trim();
             match item.split_once('{') {
-                Some((head, tail)) => flatten(&format!("{prefix}{}", head.trim()), tail.trim_end().strip_suffix('}').unwrap_or(tail), found),
+                Some((head, tail)) => flatten(
+                    &format!("{prefix}{}", head.trim()),
+                    tail.trim_end().strip_suffix('}').unwrap_or(tail),
+                    found,
+                ),
                 None if !item.is_empty() => {
                     let path = item.split_whitespace().next().unwrap_or_default();
                     found(format!("{prefix}{path}").trim_start_matches("::").to_owned());
@@ -214,7 +227,9 @@ fn blank(text: &str) -> String {
             '/' if next == Some('*') => block_end(&chars, at),
             '"' => string_end(&chars, at + 1),
             'r' if raw_hashes(&chars, at).is_some() => raw_end(&chars, at, raw_hashes(&chars, at).unwrap_or_default()),
-            '\'' if next == Some('\\') => chars[at + 3..].iter().position(|c| *c == '\'').map_or(chars.len(), |end| at + 4 + end),
+            '\'' if next == Some('\\') => {
+                chars[at + 3..].iter().position(|c| *c == '\'').map_or(chars.len(), |end| at + 4 + end)
+            }
             '\'' if chars.get(at + 2) == Some(&'\'') => at + 3,
             c => {
                 code.push(c);

@@ -25,9 +25,15 @@ fn use_paths_are_flattened() {
 
 #[test]
 fn functions_have_their_lines_and_declarations_have_none() {
-    let read = source("a.rs", "trait T { fn none(&self); }\nasync fn two(\n  a: [u8; 3],\n) -> u8 {\n  { 1 }\n}\nfn last() {}\n");
+    let read = source(
+        "a.rs",
+        "trait T { fn none(&self); }\nasync fn two(\n  a: [u8; 3],\n) -> u8 {\n  { 1 }\n}\nfn last() {}\n",
+    );
     let functions = read.functions();
-    assert_eq!(functions.iter().map(|f| (f.name.as_str(), f.line, f.lines)).collect::<Vec<_>>(), [("two", 2, 5), ("last", 7, 1)]);
+    assert_eq!(
+        functions.iter().map(|f| (f.name.as_str(), f.line, f.lines)).collect::<Vec<_>>(),
+        [("two", 2, 5), ("last", 7, 1)]
+    );
 }
 
 #[test]

@@ -11,5 +11,8 @@ fn the_contract_keeps_every_rule() {
 fn the_list_of_methods_without_a_credential_is_the_agreed_one() {
     let golden = include_str!("../golden/public_methods.txt");
     let found = Contract::default().public_methods();
-    assert_eq!(found, golden, "a method became public, or is no longer: if that is agreed, write the list into crates/testkit/tests/golden/public_methods.txt");
+    assert_eq!(
+        found, golden,
+        "a method became public, or is no longer: if that is agreed, write the list into crates/testkit/tests/golden/public_methods.txt"
+    );
 }

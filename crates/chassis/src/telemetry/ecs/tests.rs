@@ -37,7 +37,12 @@ fn log(emit: impl FnOnce()) -> Vec<Map<String, Value>> {
 #[test]
 fn a_line_has_schema_names_on_top_and_everything_else_as_labels() {
     let lines = log(|| {
-        let span = tracing::info_span!("call", http.request.id = "req-1", organization.id = tracing::field::Empty, rpc = "Get");
+        let span = tracing::info_span!(
+            "call",
+            http.request.id = "req-1",
+            organization.id = tracing::field::Empty,
+            rpc = "Get"
+        );
         span.record("organization.id", "org-1");
         let _entered = span.enter();
         tracing::warn!(error = "refused\nby policy", duration_ms = 1.5, pages = 3, empty = "", "call \"refused\"");
