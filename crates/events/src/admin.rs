@@ -7,8 +7,9 @@ use api::{CallContext, Caller, Page, Sealer};
 use db::Db;
 use futures::{StreamExt, TryStreamExt, stream};
 use proto::events::v1::{
-    DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetRelayStatusRequest, ListDeadLettersRequest, ListDeadLettersResponse,
-    RedriveDeadLettersRequest, RedriveDeadLettersResponse, RelayStatus, event_admin_service_server::EventAdminService, relay_status,
+    DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetRelayStatusRequest, ListDeadLettersRequest,
+    ListDeadLettersResponse, RedriveDeadLettersRequest, RedriveDeadLettersResponse, RelayStatus,
+    event_admin_service_server::EventAdminService, relay_status,
 };
 use tonic::{Request, Response, Status};
 
@@ -68,13 +69,24 @@ impl Admin {
         letters.truncate(page.size);
         Ok(ListDeadLettersResponse {
             dead_letters: letters.iter().map(Letter::render).collect(),
-            next_page_token: next.map(|next| self.sealer.seal(LIST, consumer.as_bytes(), &next.to_be_bytes())).unwrap_or_default(),
+            next_page_token: next
+                .map(|next| self.sealer.seal(LIST, consumer.as_bytes(), &next.to_be_bytes()))
+                .unwrap_or_default(),
         })
     }
 
-    async fn redrive(&self, context: &CallContext, request: RedriveDeadLettersRequest) -> Result<RedriveDeadLettersResponse, api::Error> {
+    async fn redrive(
+        &self,
+        context: &CallContext,
+        request: RedriveDeadLettersRequest,
+    ) -> Result<RedriveDeadLettersResponse, api::Error> {
         let letters = match (request.names.as_slice(), request.consumer.as_str()) {
-            ([], "") => return Err(api::Error::invalid_field("names", "name the dead letters, or a consumer whose dead letters are meant")),
+            ([], "") => {
+                return Err(api::Error::invalid_field(
+                    "names",
+                    "name the dead letters, or a consumer whose dead letters are meant",
+                ));
+            }
             ([], consumer) => self.all_of(parse_consumer(consumer)?).await?,
             (names, "") => self.named(names).await?,
             _ => return Err(api::Error::invalid_field("consumer", "must be empty when names are given")),
@@ -89,7 +101,11 @@ impl Admin {
         Ok(RedriveDeadLettersResponse { redriven_count: i32::try_from(redriven_count).unwrap_or(i32::MAX) })
     }
 
-    async fn discard(&self, context: &CallContext, request: DiscardDeadLettersRequest) -> Result<DiscardDeadLettersResponse, api::Error> {
+    async fn discard(
+        &self,
+        context: &CallContext,
+        request: DiscardDeadLettersRequest,
+    ) -> Result<DiscardDeadLettersResponse, api::Error> {
         if request.names.is_empty() {
             return Err(api::Error::invalid_field("names", "name the dead letters to discard"));
         }
@@ -121,7 +137,12 @@ impl Admin {
         }
         let mut sequences = Vec::with_capacity(names.len());
         for name in names {
-            let wrong = || api::Error::invalid_field("names", format!("`{name}` is not like deadLetters/17, as ListDeadLetters gives it"));
+            let wrong = || {
+                api::Error::invalid_field(
+                    "names",
+                    format!("`{name}` is not like deadLetters/17, as ListDeadLetters gives it"),
+                )
+            };
             sequences.push(parse_name(name).ok_or_else(wrong)?);
         }
         sequences.sort_unstable();
@@ -160,7 +181,8 @@ fn parse_consumer(consumer: &str) -> Result<&str, api::Error> {
 /// The server stack of the mesh put the caller there.
 fn caller<T>(request: Request<T>) -> Result<(Caller, T), api::Error> {
     let (_, mut extensions, message) = request.into_parts();
-    let caller = extensions.remove::<Caller>().ok_or_else(|| api::Error::fault("the call did not pass the server stack"))?;
+    let caller =
+        extensions.remove::<Caller>().ok_or_else(|| api::Error::fault("the call did not pass the server stack"))?;
     Ok((caller, message))
 }
 
@@ -178,12 +200,18 @@ impl EventAdminService for Admin {
         Ok(Response::new(self.list(request).await?))
     }
 
-    async fn redrive_dead_letters(&self, request: Request<RedriveDeadLettersRequest>) -> Reply<RedriveDeadLettersResponse> {
+    async fn redrive_dead_letters(
+        &self,
+        request: Request<RedriveDeadLettersRequest>,
+    ) -> Reply<RedriveDeadLettersResponse> {
         let (caller, request) = caller(request)?;
         Ok(Response::new(self.redrive(caller.context(), request).await?))
     }
 
-    async fn discard_dead_letters(&self, request: Request<DiscardDeadLettersRequest>) -> Reply<DiscardDeadLettersResponse> {
+    async fn discard_dead_letters(
+        &self,
+        request: Request<DiscardDeadLettersRequest>,
+    ) -> Reply<DiscardDeadLettersResponse> {
         let (caller, request) = caller(request)?;
         Ok(Response::new(self.discard(caller.context(), request).await?))
     }

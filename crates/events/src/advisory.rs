@@ -52,9 +52,20 @@ impl Station {
             ack_policy: AckPolicy::Explicit,
             ..pull::Config::default()
         };
-        let consumer: PullConsumer =
-            self.broker.0.jetstream.create_consumer_on_stream(config, subject::ADVISORIES).await.what("set up the watch over advisories")?;
-        let mut advisories = consumer.stream().max_messages_per_batch(BATCH).heartbeat(HEARTBEAT).messages().await.what("subscribe to advisories")?;
+        let consumer: PullConsumer = self
+            .broker
+            .0
+            .jetstream
+            .create_consumer_on_stream(config, subject::ADVISORIES)
+            .await
+            .what("set up the watch over advisories")?;
+        let mut advisories = consumer
+            .stream()
+            .max_messages_per_batch(BATCH)
+            .heartbeat(HEARTBEAT)
+            .messages()
+            .await
+            .what("subscribe to advisories")?;
         while let Some(advisory) = advisories.next().await {
             let advisory = advisory.what("read an advisory")?;
             self.bury_named(&advisory).await?;
@@ -72,7 +83,11 @@ impl Station {
         let given_up = match stream.get_raw_message(advisory.stream_seq).await {
             Ok(given_up) => given_up,
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
-                tracing::warn!(consumer = self.durable, sequence = advisory.stream_seq, "an event expired before it could be buried");
+                tracing::warn!(
+                    consumer = self.durable,
+                    sequence = advisory.stream_seq,
+                    "an event expired before it could be buried"
+                );
                 return Ok(());
             }
             Err(error) => return Err(error).what("read a message"),

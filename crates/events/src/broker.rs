@@ -118,7 +118,11 @@ impl Broker {
     /// # Errors
     /// [`Error::Address`] when the address cannot be read.
     pub async fn connect(service: &str, settings: &Settings) -> Result<Self, Error> {
-        let client = open(options(settings).custom_inbox_prefix(subject::inbox(service)).name(service).retry_on_initial_connect(), &settings.url).await?;
+        let client = open(
+            options(settings).custom_inbox_prefix(subject::inbox(service)).name(service).retry_on_initial_connect(),
+            &settings.url,
+        )
+        .await?;
         let jetstream = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
         Ok(Self(Arc::new(Inner {
             service: service.to_owned(),
@@ -191,8 +195,10 @@ impl fmt::Debug for Broker {
 /// # Errors
 /// What went wrong, in one line for an operator.
 pub async fn probe(url: &str, user: &str, password: &str) -> Result<(), String> {
-    let settings = Settings { url: url.to_owned(), user: user.to_owned(), password: password.to_owned(), ..Settings::default() };
-    let client = open(options(&settings).connection_timeout(REQUEST_TIMEOUT), url).await.map_err(|error| error.to_string())?;
+    let settings =
+        Settings { url: url.to_owned(), user: user.to_owned(), password: password.to_owned(), ..Settings::default() };
+    let client =
+        open(options(&settings).connection_timeout(REQUEST_TIMEOUT), url).await.map_err(|error| error.to_string())?;
     let jetstream = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client);
     jetstream.query_account().await.what("JetStream does not answer").map(|_| ()).map_err(|error| error.to_string())
 }
@@ -219,7 +225,11 @@ fn options(settings: &Settings) -> ConnectOptions {
                 other => tracing::warn!(event = %other, "event broker"),
             }
         });
-    if settings.user.is_empty() { options } else { options.user_and_password(settings.user.clone(), settings.password.clone()) }
+    if settings.user.is_empty() {
+        options
+    } else {
+        options.user_and_password(settings.user.clone(), settings.password.clone())
+    }
 }
 
 async fn open(options: ConnectOptions, url: &str) -> Result<Client, Error> {

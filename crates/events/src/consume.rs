@@ -42,7 +42,12 @@ pub(crate) struct Station {
 impl Broker {
     /// Hands the events that `consumer` wants to `handler`, until `shutdown`; then lets handlers at work finish for some
     /// seconds. Waits for a broker that is away. Run it as a task; several instances of a service share the work.
-    pub fn consume(&self, consumer: Consumer, handler: impl Handler, shutdown: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+    pub fn consume(
+        &self,
+        consumer: Consumer,
+        handler: impl Handler,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let publishers: Vec<_> = consumer.types.keys().copied().collect();
         let stations: Vec<_> = publishers
@@ -74,7 +79,11 @@ impl Broker {
 
 impl Station {
     async fn work(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut floor = Floor { station: self.clone(), desk: Desk::new(self.consumer.concurrency, BATCH * 8), jobs: JoinSet::new() };
+        let mut floor = Floor {
+            station: self.clone(),
+            desk: Desk::new(self.consumer.concurrency, BATCH * 8),
+            jobs: JoinSet::new(),
+        };
         let mut messages = Box::pin(stream::unfold(None, |open| self.next(open)));
         let mut beat = tokio::time::interval(self.beat());
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,7 +137,8 @@ impl Station {
     async fn open(&self) -> Result<pull::Stream, Error> {
         self.broker.ensure_streams(self.publisher).await?;
         let config = self.config(self.known_filters().await?);
-        let consumer: PullConsumer = self.broker.0.jetstream.create_consumer_on_stream(config, &self.stream).await.what("set up a consumer")?;
+        let consumer: PullConsumer =
+            self.broker.0.jetstream.create_consumer_on_stream(config, &self.stream).await.what("set up a consumer")?;
         let pull = consumer.stream().max_messages_per_batch(BATCH).expires(PULL_EXPIRES).heartbeat(HEARTBEAT);
         pull.messages().await.what("subscribe a consumer")
     }
@@ -139,7 +149,11 @@ impl Station {
         let stream = self.broker.0.jetstream.get_stream_no_info(&self.stream).await.what("name a stream")?;
         match stream.consumer_info(&self.durable).await {
             Ok(info) => Ok(info.config.filter_subjects),
-            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound) => Ok(Vec::new()),
+            Err(error)
+                if matches!(error.kind(), ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound) =>
+            {
+                Ok(Vec::new())
+            }
             Err(error) => Err(error).what("read a consumer"),
         }
     }
@@ -185,7 +199,9 @@ impl Floor {
                 self.serve(served);
             }
             // Handlers' panics are caught where they are called, so this is a fault of this crate.
-            Err(error) => tracing::error!(%error, consumer = self.station.durable, "a consumer's own code failed; its aggregate waits for a restart"),
+            Err(error) => {
+                tracing::error!(%error, consumer = self.station.durable, "a consumer's own code failed; its aggregate waits for a restart")
+            }
         }
     }
 
@@ -211,7 +227,10 @@ impl Floor {
         }
         let drained = async { while self.jobs.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!(consumer = self.station.durable, "handlers were cut off at shutdown; their events come again");
+            tracing::warn!(
+                consumer = self.station.durable,
+                "handlers were cut off at shutdown; their events come again"
+            );
         }
     }
 }

@@ -25,7 +25,9 @@ impl Consumer {
     /// When the name has other letters, at service start.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        let valid = !name.is_empty() && name.len() <= 64 && name.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
+        let valid = !name.is_empty()
+            && name.len() <= 64
+            && name.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
         assert!(valid, "the consumer name `{name}` must consist of lower-case letters and `_`");
         let (ack_wait, time_limit) = (Duration::from_secs(30), Duration::from_secs(300));
         Self { name, types: BTreeMap::new(), concurrency: 8, ack_wait, time_limit }

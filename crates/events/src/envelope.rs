@@ -84,7 +84,8 @@ impl Delivery {
         if self.envelope.kind != E::TYPE || self.envelope.schema != E::full_name() {
             return Err(Outcome::Hold(format!("type {} with schema {}", self.envelope.kind, self.envelope.schema)));
         }
-        E::decode(self.payload.clone()).map_err(|error| Outcome::Reject(format!("the payload is no {}: {error}", E::full_name())))
+        E::decode(self.payload.clone())
+            .map_err(|error| Outcome::Reject(format!("the payload is no {}: {error}", E::full_name())))
     }
 
     /// Context for what the handler does: request id and trace of the cause, so that one request can be followed through.
@@ -133,7 +134,8 @@ pub(crate) fn headers(service: &str, row: &OutboxRow) -> HeaderMap {
 /// Sets a header; control characters become spaces, since they would break the protocol, and long values are cut.
 pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
     let Ok(name) = name.parse::<HeaderName>() else { return };
-    let clean: String = value.chars().take(VALUE_MAX).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let clean: String =
+        value.chars().take(VALUE_MAX).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if let Ok(value) = clean.parse::<HeaderValue>() {
         headers.insert(name, value);
     }

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn the_packed_form_orders_as_the_pair_does() {
-        let revisions = [(0, 1), (0, 2), (0, (1 << 48) - 1), (1, 0), (1, 1), (7, 3)].map(|(epoch, version)| Revision { epoch, version });
+        let revisions = [(0, 1), (0, 2), (0, (1 << 48) - 1), (1, 0), (1, 1), (7, 3)]
+            .map(|(epoch, version)| Revision { epoch, version });
         assert!(revisions.windows(2).all(|pair| pair[0] < pair[1] && pair[0].packed() < pair[1].packed()));
     }
 }

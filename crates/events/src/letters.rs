@@ -100,7 +100,8 @@ impl Broker {
     async fn last_per_subject(&self, subjects: &[String], up_to: Option<u64>) -> Result<Vec<StreamMessage>, Error> {
         let client = &self.0.client;
         let inbox = client.new_inbox();
-        let request = serde_json::to_vec(&LastPerSubject { multi_last: subjects, up_to_seq: up_to }).what("write a request")?;
+        let request =
+            serde_json::to_vec(&LastPerSubject { multi_last: subjects, up_to_seq: up_to }).what("write a request")?;
         let mut answers = client.subscribe(inbox.clone()).await.what("subscribe to an answer")?;
         let subject = format!("$JS.API.DIRECT.GET.{}", subject::DEAD_LETTERS);
         client.publish_with_reply(subject, inbox, request.into()).await.what("read dead letters")?;
@@ -160,7 +161,16 @@ mod tests {
     #[test]
     fn a_name_has_one_spelling() {
         assert_eq!(parse_name("deadLetters/17"), Some(17));
-        for name in ["", "17", "deadLetters/", "deadLetters/0", "deadLetters/017", "deadLetters/+17", "deadLetters/-", "deadLetters/99999999999999999999999"] {
+        for name in [
+            "",
+            "17",
+            "deadLetters/",
+            "deadLetters/0",
+            "deadLetters/017",
+            "deadLetters/+17",
+            "deadLetters/-",
+            "deadLetters/99999999999999999999999",
+        ] {
             assert_eq!(parse_name(name), None, "{name}");
         }
     }

@@ -37,7 +37,8 @@ pub(crate) fn publish_failed(service: &str, failed: usize, error: &str) {
 pub(crate) fn lag(service: &str, consumer: &str, pending: u64, unacknowledged: u64) {
     let labels = [("service", service.to_owned()), ("consumer", consumer.to_owned())];
     gauge!("workos_events_consumer_lag", &labels).set(to_gauge(i64::try_from(pending).unwrap_or(i64::MAX)));
-    gauge!("workos_events_consumer_unacknowledged", &labels).set(to_gauge(i64::try_from(unacknowledged).unwrap_or(i64::MAX)));
+    gauge!("workos_events_consumer_unacknowledged", &labels)
+        .set(to_gauge(i64::try_from(unacknowledged).unwrap_or(i64::MAX)));
 }
 
 /// A message arrived: how old its event is, and whether it came before.
@@ -59,13 +60,15 @@ pub(crate) fn handled(service: &str, consumer: &str, outcome: &'static str, took
 /// An event went to the dead-letter stream.
 pub(crate) fn dead_letter(service: &str, consumer: &str, event: &str, cause: &str) {
     tracing::warn!(service, consumer, event, cause, "event moved to the dead letters; redrive or discard it");
-    counter!("workos_events_dead_letters_total", "service" => service.to_owned(), "consumer" => consumer.to_owned()).increment(1);
+    counter!("workos_events_dead_letters_total", "service" => service.to_owned(), "consumer" => consumer.to_owned())
+        .increment(1);
 }
 
 /// The broker did not confirm an acknowledgment; the message comes again and its effect is found done.
 pub(crate) fn unconfirmed(service: &str, consumer: &str, error: &str) {
     tracing::info!(service, consumer, error, "the broker did not confirm an acknowledgment");
-    counter!("workos_events_unconfirmed_total", "service" => service.to_owned(), "consumer" => consumer.to_owned()).increment(1);
+    counter!("workos_events_unconfirmed_total", "service" => service.to_owned(), "consumer" => consumer.to_owned())
+        .increment(1);
 }
 
 fn to_gauge(value: i64) -> f64 {

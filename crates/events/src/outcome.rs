@@ -111,17 +111,21 @@ mod tests {
     fn retries_grow_and_end_in_a_dead_letter() {
         let delays: Vec<_> = (1..ATTEMPTS).map(|attempt| fate(Outcome::retry(), attempt, 0.5)).collect();
         assert_eq!(delays[0], Fate::Again(Duration::from_secs(1)));
-        assert!(delays.windows(2).all(|pair| matches!(pair, [Fate::Again(first), Fate::Again(second)] if first < second)));
+        assert!(
+            delays.windows(2).all(|pair| matches!(pair, [Fate::Again(first), Fate::Again(second)] if first < second))
+        );
         assert!(matches!(fate(Outcome::retry(), ATTEMPTS, 0.5), Fate::Bury(_)));
         assert_eq!(fate(Outcome::Retry(Duration::from_millis(7)), 3, 0.9), Fate::Again(Duration::from_millis(7)));
     }
 
     #[test]
     fn evt_14_an_unknown_event_is_held_for_a_day_and_then_unsupported() {
-        let held: Duration = (1..MAX_DELIVER).map(|attempt| match fate(Outcome::Hold("x".into()), attempt, 0.5) {
-            Fate::Again(delay) => delay,
-            other => panic!("attempt {attempt} gave {other:?}"),
-        }).sum();
+        let held: Duration = (1..MAX_DELIVER)
+            .map(|attempt| match fate(Outcome::Hold("x".into()), attempt, 0.5) {
+                Fate::Again(delay) => delay,
+                other => panic!("attempt {attempt} gave {other:?}"),
+            })
+            .sum();
         assert!(held >= Duration::from_secs(24 * 3600), "held only {held:?}");
         assert_eq!(fate(Outcome::Hold("type x".into()), MAX_DELIVER, 0.0), Fate::Bury("UNSUPPORTED: type x".into()));
     }
@@ -130,7 +134,10 @@ mod tests {
     fn passing_failures_are_retried_and_lasting_ones_rejected() {
         assert_eq!(Outcome::from(Err::<(), _>(api::Error::unavailable("search"))), Outcome::retry());
         assert_eq!(Outcome::from(Err::<(), _>(api::Error::conflict())), Outcome::retry());
-        assert!(matches!(Outcome::from(Err::<(), _>(api::Error::invalid_field("name", "is empty"))), Outcome::Reject(_)));
+        assert!(matches!(
+            Outcome::from(Err::<(), _>(api::Error::invalid_field("name", "is empty"))),
+            Outcome::Reject(_)
+        ));
         assert_eq!(Outcome::from(Ok::<(), api::Error>(())), Outcome::Done);
     }
 }

@@ -59,7 +59,9 @@ impl Broker {
     async fn publish_part(&self, rows: &[OutboxRow], begun: Instant) -> Published {
         if self.suits_batch(rows) {
             match self.publish_batch(rows).await {
-                Ok(()) => return Published { sent: rows.iter().map(|row| row.event_id).collect(), ..Published::default() },
+                Ok(()) => {
+                    return Published { sent: rows.iter().map(|row| row.event_id).collect(), ..Published::default() };
+                }
                 Err(error) => metrics::batch_failed(&self.0.service, rows.len(), &error.to_string()),
             }
         }
@@ -67,7 +69,10 @@ impl Broker {
         let broken = AtomicBool::new(false);
         let chains = rows.chunk_by(|left, right| left.aggregate_id == right.aggregate_id);
         let publishes: Vec<_> = chains.map(|chain| self.publish_chain(chain, &broken, begun)).collect();
-        stream::iter(publishes).buffer_unordered(WINDOW).fold(Published::default(), |total, chain| async move { total.with(chain) }).await
+        stream::iter(publishes)
+            .buffer_unordered(WINDOW)
+            .fold(Published::default(), |total, chain| async move { total.with(chain) })
+            .await
     }
 
     async fn publish_chain(&self, chain: &[OutboxRow], broken: &AtomicBool, begun: Instant) -> Published {

@@ -41,7 +41,9 @@ pub(crate) async fn tell(message: &Message, kind: AckKind) {
 
 /// Attempt (from 1) and stream sequence.
 fn position(message: &Message) -> (u32, u64) {
-    message.info().map_or((1, 0), |info| (u32::try_from(info.delivered).unwrap_or(u32::MAX).max(1), info.stream_sequence))
+    message
+        .info()
+        .map_or((1, 0), |info| (u32::try_from(info.delivered).unwrap_or(u32::MAX).max(1), info.stream_sequence))
 }
 
 impl Station {

@@ -129,6 +129,9 @@ mod tests {
     fn a_service_may_publish_only_its_own() {
         let grants = grants("notification");
         assert!(grants.publish.contains(&"evt.notification.>".to_owned()));
-        assert!(!grants.publish.iter().any(|subject| subject == ">" || subject.starts_with("evt.document") || subject.contains("DELETE") || subject.contains("PURGE")));
+        assert!(!grants.publish.iter().any(|subject| subject == ">"
+            || subject.starts_with("evt.document")
+            || subject.contains("DELETE")
+            || subject.contains("PURGE")));
     }
 }

@@ -31,9 +31,16 @@ mod tests {
 
     #[test]
     fn only_a_well_formed_traceparent_is_linked() {
-        let context = parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").expect("it is the example of the standard");
+        let context = parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+            .expect("it is the example of the standard");
         assert!(context.is_sampled() && context.is_remote());
-        for text in ["", "00", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-x-y-z"] {
+        for text in [
+            "",
+            "00",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-x-y-z",
+        ] {
             assert!(parse(text).is_none(), "{text}");
         }
     }

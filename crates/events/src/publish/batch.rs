@@ -54,7 +54,10 @@ impl Broker {
         let client = &self.0.client;
         for (index, row) in rest.iter().enumerate() {
             let headers = self.batched(row, &id, index + 1);
-            client.publish_with_headers(subject_of(self, row), headers, row.payload.clone()).await.what("publish in a batch")?;
+            client
+                .publish_with_headers(subject_of(self, row), headers, row.payload.clone())
+                .await
+                .what("publish in a batch")?;
         }
         let mut headers = self.batched(last, &id, rows.len());
         put(&mut headers, header::NATS_BATCH_COMMIT.as_ref(), header::NATS_BATCH_COMMIT_FINAL);
@@ -75,10 +78,13 @@ impl Broker {
 fn read(answer: &Bytes, sent: usize) -> Result<(), Error> {
     let committed: Committed = serde_json::from_slice(answer).what("read the answer to a batch")?;
     match committed.error {
-        Some(refused) => Err(Error::Broker { what: "commit a batch", text: format!("{} {}", refused.err_code, refused.description) }),
-        None if committed.count != sent => {
-            Err(Error::Broker { what: "commit a batch", text: format!("{} of {sent} messages are acknowledged", committed.count) })
+        Some(refused) => {
+            Err(Error::Broker { what: "commit a batch", text: format!("{} {}", refused.err_code, refused.description) })
         }
+        None if committed.count != sent => Err(Error::Broker {
+            what: "commit a batch",
+            text: format!("{} of {sent} messages are acknowledged", committed.count),
+        }),
         None => Ok(()),
     }
 }

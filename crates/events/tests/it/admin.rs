@@ -5,8 +5,8 @@ use proto::{
     Role,
     document::v1::DocumentUpdated,
     events::v1::{
-        DeadLetter, DiscardDeadLettersRequest, GetRelayStatusRequest, ListDeadLettersRequest, RedriveDeadLettersRequest,
-        dead_letter::State, event_admin_service_server::EventAdminService,
+        DeadLetter, DiscardDeadLettersRequest, GetRelayStatusRequest, ListDeadLettersRequest,
+        RedriveDeadLettersRequest, dead_letter::State, event_admin_service_server::EventAdminService,
     },
 };
 use std::sync::{
@@ -43,12 +43,18 @@ fn asked<T>(message: T) -> Request<T> {
 }
 
 pub(crate) async fn list(admin: &Admin, consumer: &str, page_size: i32, page_token: &str) -> (Vec<DeadLetter>, String) {
-    let request = ListDeadLettersRequest { consumer: consumer.to_owned(), page_size, page_token: page_token.to_owned() };
+    let request =
+        ListDeadLettersRequest { consumer: consumer.to_owned(), page_size, page_token: page_token.to_owned() };
     let answer = admin.list_dead_letters(asked(request)).await.expect("listed").into_inner();
     (answer.dead_letters, answer.next_page_token)
 }
 
-pub(crate) async fn redrive(admin: &Admin, names: &[String], consumer: &str, validate_only: bool) -> Result<i32, tonic::Status> {
+pub(crate) async fn redrive(
+    admin: &Admin,
+    names: &[String],
+    consumer: &str,
+    validate_only: bool,
+) -> Result<i32, tonic::Status> {
     let request = RedriveDeadLettersRequest { names: names.to_vec(), consumer: consumer.to_owned(), validate_only };
     Ok(admin.redrive_dead_letters(asked(request)).await?.into_inner().redriven_count)
 }
@@ -71,7 +77,11 @@ impl Broken {
             move |delivery: Delivery| {
                 let (mended, recorder) = (mended.clone(), recorder.clone());
                 async move {
-                    if mended.load(Ordering::SeqCst) { recorder.handle(delivery).await } else { Outcome::Reject("broken".to_owned()) }
+                    if mended.load(Ordering::SeqCst) {
+                        recorder.handle(delivery).await
+                    } else {
+                        Outcome::Reject("broken".to_owned())
+                    }
                 }
             }
         };
@@ -79,7 +89,9 @@ impl Broken {
         let tasks = vec![
             world.relay().await,
             Task::until(|shutdown| broker.consume(Consumer::new("index").on::<DocumentUpdated>(), fragile, shutdown)),
-            Task::until(|shutdown| other.consume(Consumer::new("deliver").on::<DocumentUpdated>(), world.recorder("deliver"), shutdown)),
+            Task::until(|shutdown| {
+                other.consume(Consumer::new("deliver").on::<DocumentUpdated>(), world.recorder("deliver"), shutdown)
+            }),
         ];
         let admin = broker.admin(world.consumer.clone(), Sealer::new(b"secret"));
         Self { world, admin, mended, _tasks: tasks }
@@ -99,11 +111,14 @@ async fn evt_21_redriving_twice_has_one_effect_at_its_own_consumer_only() {
     let broken = Broken::start().await;
     write_many(&broken.world, 10, 5).await;
     let letters = broken.dead(50).await;
-    assert!(letters.iter().all(|letter| letter.state() == State::Dead && letter.cause == "broken" && letter.attempts == 1));
+    assert!(
+        letters.iter().all(|letter| letter.state() == State::Dead && letter.cause == "broken" && letter.attempts == 1)
+    );
     broken.world.effects_are("deliver", 50).await;
     broken.mended.store(true, Ordering::SeqCst);
     assert_eq!(redrive(&broken.admin, &[], "index", true).await.expect("counted"), 50);
-    let (first, second) = tokio::join!(redrive(&broken.admin, &[], "index", false), redrive(&broken.admin, &[], "index", false));
+    let (first, second) =
+        tokio::join!(redrive(&broken.admin, &[], "index", false), redrive(&broken.admin, &[], "index", false));
     assert_eq!(first.expect("redriven") + second.expect("redriven"), 50, "each counts once");
     write_many(&broken.world, 5, 2).await;
     let effects = broken.world.effects_are("index", 60).await;
@@ -158,11 +173,16 @@ async fn dead_letters_are_listed_in_pages_newest_first_and_discarded_for_good() 
         token = next;
     }
     assert_eq!(paged, all);
-    let sequence = |letter: &DeadLetter| letter.name.trim_start_matches("deadLetters/").parse::<u64>().expect("a number");
+    let sequence =
+        |letter: &DeadLetter| letter.name.trim_start_matches("deadLetters/").parse::<u64>().expect("a number");
     assert!(all.windows(2).all(|pair| sequence(&pair[0]) > sequence(&pair[1])));
     let names: Vec<_> = all[..2].iter().map(|letter| letter.name.clone()).collect();
     for expected in [2, 0] {
-        let answer = broken.admin.discard_dead_letters(asked(DiscardDeadLettersRequest { names: names.clone() })).await.expect("discarded");
+        let answer = broken
+            .admin
+            .discard_dead_letters(asked(DiscardDeadLettersRequest { names: names.clone() }))
+            .await
+            .expect("discarded");
         assert_eq!(answer.into_inner().discarded_count, expected);
     }
     assert_eq!(broken.dead(7).await[0].state(), State::Discarded);
@@ -180,7 +200,10 @@ async fn wrong_requests_say_what_to_do_and_another_services_letters_do_not_exist
     let refused = |result: Result<i32, tonic::Status>| result.expect_err("refused").code();
     assert_eq!(refused(redrive(&broken.admin, &[], "", false).await), Code::InvalidArgument);
     assert_eq!(refused(redrive(&broken.admin, &["letters/1".to_owned()], "", false).await), Code::InvalidArgument);
-    assert_eq!(refused(redrive(&broken.admin, std::slice::from_ref(&letter.name), "index", false).await), Code::InvalidArgument);
+    assert_eq!(
+        refused(redrive(&broken.admin, std::slice::from_ref(&letter.name), "index", false).await),
+        Code::InvalidArgument
+    );
     assert_eq!(refused(redrive(&broken.admin, &[], "index.state.>", false).await), Code::InvalidArgument);
     assert_eq!(refused(redrive(&broken.admin, &["deadLetters/999".to_owned()], "", false).await), Code::NotFound);
     let other = broken.world.broker("document").await.admin(broken.world.publisher.clone(), Sealer::new(b"secret"));
@@ -188,7 +211,10 @@ async fn wrong_requests_say_what_to_do_and_another_services_letters_do_not_exist
     let (none, _) = list(&other, "", 0, "").await;
     assert_eq!(none, []);
     let request = ListDeadLettersRequest { page_token: "AAAA".to_owned(), ..ListDeadLettersRequest::default() };
-    assert_eq!(broken.admin.list_dead_letters(asked(request)).await.expect_err("refused").code(), Code::InvalidArgument);
+    assert_eq!(
+        broken.admin.list_dead_letters(asked(request)).await.expect_err("refused").code(),
+        Code::InvalidArgument
+    );
     let unsigned = Request::new(GetRelayStatusRequest {});
     assert_eq!(broken.admin.get_relay_status(unsigned).await.expect_err("no caller").code(), Code::Internal);
 }
@@ -201,14 +227,17 @@ async fn the_status_counts_what_is_unsent_and_undelivered() {
     let waits = |_: Delivery| std::future::pending::<Outcome>();
     let _consumer = Task::until(|shutdown| publisher.consume(consumer, waits, shutdown));
     let admin = publisher.admin(world.publisher.clone(), Sealer::new(b"secret"));
-    let status = || async { admin.get_relay_status(asked(GetRelayStatusRequest {})).await.expect("answered").into_inner() };
+    let status =
+        || async { admin.get_relay_status(asked(GetRelayStatusRequest {})).await.expect("answered").into_inner() };
     write_many(&world, 3, 1).await;
     let before = status().await;
     assert_eq!(before.unsent_count, 3);
     assert!(before.oldest_unsent_time.is_some());
     let _relay = world.relay().await;
     let after = eventually("all are delivered", || async {
-        Some(status().await).filter(|status| status.unsent_count == 0 && status.consumers.iter().any(|consumer| consumer.unacknowledged_count == 3))
+        Some(status().await).filter(|status| {
+            status.unsent_count == 0 && status.consumers.iter().any(|consumer| consumer.unacknowledged_count == 3)
+        })
     })
     .await;
     assert_eq!((after.consumers[0].name.as_str(), after.consumers[0].pending_count), ("index/document", 0));

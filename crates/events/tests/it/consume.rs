@@ -46,7 +46,10 @@ async fn an_event_reaches_every_consumer_once_and_with_its_request_id() {
     world.write(aggregate, 1).await;
     let effects = world.effects_are("index", 1).await;
     assert_eq!((effects[0].aggregate, effects[0].version), (aggregate, 1));
-    let seen = eventually("the spy saw it", || async { Some(seen.lock().expect("not poisoned").clone()).filter(|seen| !seen.is_empty()) }).await;
+    let seen = eventually("the spy saw it", || async {
+        Some(seen.lock().expect("not poisoned").clone()).filter(|seen| !seen.is_empty())
+    })
+    .await;
     let (request_id, method, name) = &seen[0];
     assert_eq!((method.as_str(), name.clone()), ("spy", Ok(format!("documents/{aggregate}"))));
     assert!(!request_id.is_empty());
@@ -119,7 +122,9 @@ async fn evt_13_a_poison_event_becomes_a_dead_letter_while_others_flow() {
 /// Headers of the last message on a subject of the dead-letter stream.
 async fn dead_letter(world: &World, subject: &str) -> HashMap<String, String> {
     let stream = world.stream("DLQ").await;
-    let message = eventually("the dead letter lies there", || async { stream.direct_get_last_for_subject(subject).await.ok() }).await;
+    let message =
+        eventually("the dead letter lies there", || async { stream.direct_get_last_for_subject(subject).await.ok() })
+            .await;
     message.headers.iter().map(|(name, values)| (name.to_string(), values[0].as_str().to_owned())).collect()
 }
 
@@ -145,7 +150,10 @@ async fn a_rejected_event_is_a_dead_letter_at_once_and_a_panic_is_tried_again() 
     world.write(rejected, 1).await;
     world.write(panicking, 1).await;
     let letter = dead_letter(&world, "dlq.search.index").await;
-    assert_eq!((letter["workos-dead-cause"].as_str(), letter["workos-dead-attempts"].as_str()), ("the name is no name", "1"));
+    assert_eq!(
+        (letter["workos-dead-cause"].as_str(), letter["workos-dead-attempts"].as_str()),
+        ("the name is no name", "1")
+    );
     let effects = world.effects_are("index", 1).await;
     assert_eq!(effects[0].aggregate, panicking);
 }
@@ -154,11 +162,19 @@ async fn a_rejected_event_is_a_dead_letter_at_once_and_a_panic_is_tried_again() 
 async fn evt_14_an_older_instance_holds_an_event_of_a_type_that_a_newer_one_added() {
     let world = World::start().await;
     let broker = world.broker("search").await;
-    let newer = Task::until(|shutdown| broker.consume(Consumer::new("index").on::<DocumentCreated>().on::<DocumentUpdated>(), world.recorder("index"), shutdown));
+    let newer = Task::until(|shutdown| {
+        broker.consume(
+            Consumer::new("index").on::<DocumentCreated>().on::<DocumentUpdated>(),
+            world.recorder("index"),
+            shutdown,
+        )
+    });
     let stream = world.stream("EVT_DOCUMENT").await;
     eventually("the newer instance subscribed", || async { stream.consumer_info("search-index").await.ok() }).await;
     newer.stop().await;
-    let _older = Task::until(|shutdown| broker.consume(Consumer::new("index").on::<DocumentCreated>(), world.recorder("index"), shutdown));
+    let _older = Task::until(|shutdown| {
+        broker.consume(Consumer::new("index").on::<DocumentCreated>(), world.recorder("index"), shutdown)
+    });
     let _relay = world.relay().await;
     world.write(new_id(), 1).await;
     let created = DocumentCreated { name: "documents/x".to_owned() };
@@ -166,8 +182,20 @@ async fn evt_14_an_older_instance_holds_an_event_of_a_type_that_a_newer_one_adde
     tx.publish(&created, new_id(), 1).expect("small");
     tx.commit().await.expect("the database is there");
     world.effects_are("index", 1).await;
-    let info = eventually("both were delivered", || async { stream.consumer_info("search-index").await.ok().filter(|info| info.num_pending == 0 && info.num_ack_pending == 1) }).await;
-    assert_eq!(info.config.filter_subjects.len(), 3, "the newer type stays subscribed: {:?}", info.config.filter_subjects);
+    let info = eventually("both were delivered", || async {
+        stream
+            .consumer_info("search-index")
+            .await
+            .ok()
+            .filter(|info| info.num_pending == 0 && info.num_ack_pending == 1)
+    })
+    .await;
+    assert_eq!(
+        info.config.filter_subjects.len(),
+        3,
+        "the newer type stays subscribed: {:?}",
+        info.config.filter_subjects
+    );
     assert_eq!(world.messages("DLQ").await, 0);
 }
 
@@ -216,7 +244,9 @@ async fn a_handler_that_takes_longer_than_the_ack_wait_is_not_disturbed() {
             deliveries.fetch_add(1, Ordering::SeqCst);
             async {
                 // Work of a known length: five times the ack wait.
-                tokio::time::timeout(Duration::from_millis(1500), std::future::pending::<()>()).await.expect_err("it never ends");
+                tokio::time::timeout(Duration::from_millis(1500), std::future::pending::<()>())
+                    .await
+                    .expect_err("it never ends");
                 Outcome::Done
             }
         }
@@ -226,7 +256,11 @@ async fn a_handler_that_takes_longer_than_the_ack_wait_is_not_disturbed() {
     world.write(new_id(), 1).await;
     world.write(new_id(), 1).await;
     acknowledged(&world, "search-index", 2).await;
-    assert_eq!(deliveries.load(Ordering::SeqCst), 2, "neither the one at work nor the one that waited was delivered again");
+    assert_eq!(
+        deliveries.load(Ordering::SeqCst),
+        2,
+        "neither the one at work nor the one that waited was delivered again"
+    );
 }
 
 #[tokio::test]

@@ -16,7 +16,10 @@ use crate::{
 
 fn user(service: &str) -> String {
     let grants = grants(service);
-    format!("{{ user: {service}, password: secret, permissions: {{ publish: {:?}, subscribe: {:?} }} }}", grants.publish, grants.subscribe)
+    format!(
+        "{{ user: {service}, password: secret, permissions: {{ publish: {:?}, subscribe: {:?} }} }}",
+        grants.publish, grants.subscribe
+    )
 }
 
 async fn broker(world: &World, service: &str) -> Broker {
@@ -43,15 +46,21 @@ async fn evt_22_a_service_works_with_its_grants_and_cannot_publish_anothers_even
     ];
     world.write(new_id(), 1).await;
     let admin = consumer.admin(world.consumer.clone(), Sealer::new(b"secret"));
-    eventually("the dead letter is listed", || async { (list(&admin, "", 10, "").await.0.len() == 1).then_some(()) }).await;
+    eventually("the dead letter is listed", || async { (list(&admin, "", 10, "").await.0.len() == 1).then_some(()) })
+        .await;
     assert_eq!(redrive(&admin, &[], "index", false).await.expect("its own grants suffice"), 1);
     world.effects_are("index", 1).await;
 
-    let options = async_nats::ConnectOptions::new().user_and_password("search".to_owned(), "secret".to_owned()).custom_inbox_prefix("_INBOX_search");
+    let options = async_nats::ConnectOptions::new()
+        .user_and_password("search".to_owned(), "secret".to_owned())
+        .custom_inbox_prefix("_INBOX_search");
     let search = async_nats::jetstream::new(options.connect(&world.nats.url).await.expect("the server is there"));
     let forbidden = ["evt.document.document.updated.x.0", "redrive.document.notification.deliver.0", "dlq.document.x"];
     for subject in forbidden {
-        let acknowledgment = tokio::time::timeout(std::time::Duration::from_secs(1), async { search.publish(subject, "forged".into()).await?.await }).await;
+        let acknowledgment = tokio::time::timeout(std::time::Duration::from_secs(1), async {
+            search.publish(subject, "forged".into()).await?.await
+        })
+        .await;
         assert!(!matches!(acknowledgment, Ok(Ok(_))), "{subject} was accepted");
     }
     let own = search.publish("dlq.search.index", "mine".into()).await.expect("sent");

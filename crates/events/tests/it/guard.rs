@@ -34,7 +34,10 @@ async fn apply(world: &World, envelope: &Envelope, tombstone: bool) -> bool {
 
 async fn held(world: &World, aggregate: api::Id) -> (Revision, bool) {
     let tx = world.consumer.tenant_as(world.organization, &context()).await.expect("the database is there");
-    let row = tx.query_one("select epoch, version, deleted from document_guards where aggregate_id = $1", &[&aggregate.uuid()]).await.expect("held");
+    let row = tx
+        .query_one("select epoch, version, deleted from document_guards where aggregate_id = $1", &[&aggregate.uuid()])
+        .await
+        .expect("held");
     (Revision { epoch: row.get(0), version: row.get(1) }, row.get(2))
 }
 

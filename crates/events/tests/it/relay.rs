@@ -144,7 +144,10 @@ async fn evt_06_writers_go_on_while_the_broker_is_away_and_the_outbox_drains_in_
     let broker = Broker::connect("document", &settings).await.expect("a broker that is away is no error");
     let _relay = Task::until(|shutdown| broker.relay(world.publisher.clone(), shutdown));
     write_many(&world, 30, 10).await;
-    let status = eventually("the backlog is seen", || async { Some(broker.status()).filter(|status| status.unsent > 0 || !status.last_error.is_empty()) }).await;
+    let status = eventually("the backlog is seen", || async {
+        Some(broker.status()).filter(|status| status.unsent > 0 || !status.last_error.is_empty())
+    })
+    .await;
     assert!(!status.connected);
     assert!(world.outbox().await.iter().all(|(_, sent)| !sent));
     proxy.set(Mode::Open);
@@ -183,7 +186,10 @@ async fn evt_09_a_full_stream_pushes_back_and_drops_nothing() {
     let broker = Broker::connect("document", &small).await.expect("well formed");
     let relay = Task::until(|shutdown| broker.relay(world.publisher.clone(), shutdown));
     write_many(&world, 20, 5).await;
-    eventually("the publish is refused", || async { Some(broker.status()).filter(|status| status.last_error.contains("maximum bytes")) }).await;
+    eventually("the publish is refused", || async {
+        Some(broker.status()).filter(|status| status.last_error.contains("maximum bytes"))
+    })
+    .await;
     world.write(new_id(), 1).await;
     let unsent = world.outbox().await.iter().filter(|(_, sent)| !sent).count();
     assert!(unsent > 0 && unsent < 101, "{unsent} unsent");
@@ -203,7 +209,8 @@ async fn a_backlog_goes_out_in_batches_and_again_singly_when_its_ids_are_known()
     world.all_sent(400).await;
     drop(relay);
     let stream = world.stream("EVT_DOCUMENT").await;
-    let batched = async |sequence| stream.direct_get(sequence).await.expect("it is there").headers.get("Nats-Batch-Id").is_some();
+    let batched =
+        async |sequence| stream.direct_get(sequence).await.expect("it is there").headers.get("Nats-Batch-Id").is_some();
     assert!(batched(1).await && batched(400).await, "a server that knows batches gets batches");
     world.unmark().await;
     let _relay = world.relay().await;
@@ -225,19 +232,32 @@ async fn an_event_carries_the_headers_of_its_envelope() {
     assert_eq!(header("Nats-Msg-Id"), world.outbox().await[0].0.to_string());
     assert_eq!(header("Nats-Msg-Id"), header("ce-id"));
     assert_eq!(header("Nats-Expected-Stream"), "EVT_DOCUMENT");
-    assert_eq!((header("ce-specversion"), header("ce-type"), header("ce-source")), ("1.0", "document.updated", "document"));
+    assert_eq!(
+        (header("ce-specversion"), header("ce-type"), header("ce-source")),
+        ("1.0", "document.updated", "document")
+    );
     assert_eq!(header("ce-subject"), format!("documents/{aggregate}"));
     assert_eq!(header("ce-dataschema"), "workos.document.v1.DocumentUpdated");
     assert_eq!((header("workos-version"), header("workos-aggregate-id")), ("1", aggregate.to_string().as_str()));
     assert!(!header("x-request-id").is_empty());
-    assert_eq!(message.subject.as_str(), format!("evt.document.document.updated.{}.{}", world.organization, aggregate.uuid().as_bytes()[15] & 63));
+    assert_eq!(
+        message.subject.as_str(),
+        format!("evt.document.document.updated.{}.{}", world.organization, aggregate.uuid().as_bytes()[15] & 63)
+    );
 }
 
 #[tokio::test]
 async fn a_broker_without_an_address_is_refused_and_a_database_that_is_away_is_survived() {
     let world = World::start().await;
     assert!(Broker::connect("document", &Settings::default()).await.is_err());
-    let error = world.publisher.system("test", &context()).await.expect("there").query("select nonsense", &[]).await.expect_err("refused");
+    let error = world
+        .publisher
+        .system("test", &context())
+        .await
+        .expect("there")
+        .query("select nonsense", &[])
+        .await
+        .expect_err("refused");
     assert!(matches!(error.kind(), Kind::Internal));
     events::probe(&world.nats.url, &world.nats.user, &world.nats.password).await.expect("JetStream answers");
     assert!(events::probe(&world.nats.url, "nobody", "wrong").await.is_err());

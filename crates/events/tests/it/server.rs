@@ -20,7 +20,10 @@ impl Server {
     pub(crate) async fn start(name: &str, users: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("workos-events-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("loopback has a free port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|free| free.local_addr())
+            .expect("loopback has a free port")
+            .port();
         let child = spawn(&folder, port, users);
         let server = Self { folder, port, users: users.to_owned(), child };
         server.answers().await;
@@ -64,7 +67,8 @@ impl Drop for Server {
 #[expect(clippy::disallowed_methods, reason = "the test kills this server, which the shared engines must survive")]
 fn spawn(folder: &std::path::Path, port: u16, users: &str) -> Child {
     let store = folder.join("data");
-    let authorization = if users.is_empty() { String::new() } else { format!("authorization {{ users: [{users}] }}\n") };
+    let authorization =
+        if users.is_empty() { String::new() } else { format!("authorization {{ users: [{users}] }}\n") };
     let config = format!(
         "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: {:?}, sync_interval: always, max_file: 4GB }}\n{authorization}",
         store.display().to_string()
@@ -82,7 +86,8 @@ fn program() -> PathBuf {
     let here = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.workos/tools");
     let tools = std::env::var_os("WORKOS_TOOLS_DIR").map_or_else(here, PathBuf::from);
     let folders = std::fs::read_dir(&tools).unwrap_or_else(|error| panic!("{}: {error}; run `./dev`", tools.display()));
-    let mut found: Vec<_> = folders.filter_map(|folder| std::fs::read_to_string(folder.ok()?.path().join("engines.toml")).ok()).collect();
+    let mut found: Vec<_> =
+        folders.filter_map(|folder| std::fs::read_to_string(folder.ok()?.path().join("engines.toml")).ok()).collect();
     found.sort();
     let text = found.pop().unwrap_or_else(|| panic!("no engines.toml below {}; run `./dev`", tools.display()));
     let section = text.split("[nats]").nth(1).expect("engines.toml names NATS");

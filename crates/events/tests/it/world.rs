@@ -94,7 +94,10 @@ impl World {
     /// Rows of the outbox: (event id, sent).
     pub(crate) async fn outbox(&self) -> Vec<(Uuid, bool)> {
         let tx = self.publisher.system("test", &context()).await.expect("the database is there");
-        let rows = tx.query("select event_id, sent_at is not null from outbox_event order by created_at, event_id", &[]).await.expect("readable");
+        let rows = tx
+            .query("select event_id, sent_at is not null from outbox_event order by created_at, event_id", &[])
+            .await
+            .expect("readable");
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
@@ -127,7 +130,9 @@ impl World {
         let tx = self.consumer.system("test", &context()).await.expect("the database is there");
         let sql = "select event_id, aggregate_id, version from effects where consumer = $1 order by position";
         let rows = tx.query(sql, &[&consumer]).await.expect("readable");
-        rows.iter().map(|row| Effect { event_id: row.get(0), aggregate: Id::from_uuid(row.get(1)), version: row.get(2) }).collect()
+        rows.iter()
+            .map(|row| Effect { event_id: row.get(0), aggregate: Id::from_uuid(row.get(1)), version: row.get(2) })
+            .collect()
     }
 
     pub(crate) async fn effects_are(&self, consumer: &str, count: usize) -> Vec<Effect> {
@@ -141,7 +146,11 @@ impl World {
 
     pub(crate) async fn jetstream(&self) -> jetstream::Context {
         let options = async_nats::ConnectOptions::new();
-        let options = if self.nats.user.is_empty() { options } else { options.user_and_password(self.nats.user.clone(), self.nats.password.clone()) };
+        let options = if self.nats.user.is_empty() {
+            options
+        } else {
+            options.user_and_password(self.nats.user.clone(), self.nats.password.clone())
+        };
         jetstream::new(options.connect(&self.nats.url).await.expect("the server is there"))
     }
 
@@ -152,7 +161,8 @@ impl World {
 
     /// The publisher's stream, after a consumer subscribed to it and ended.
     pub(crate) async fn stream_after(&self, broker: &Broker, consumer: Consumer) -> Stream {
-        let subscribed = Task::until(|shutdown| broker.consume(consumer, |_: Delivery| async { Outcome::retry() }, shutdown));
+        let subscribed =
+            Task::until(|shutdown| broker.consume(consumer, |_: Delivery| async { Outcome::retry() }, shutdown));
         let stream = self.stream("EVT_DOCUMENT").await;
         eventually("the consumer subscribed", || async { stream.consumer_info("search-index").await.ok() }).await;
         subscribed.stop().await;
@@ -181,7 +191,10 @@ impl World {
 /// The effect and the processed-event row commit together.
 pub(crate) async fn record(db: &Db, consumer: &'static str, delivery: &Delivery) -> Result<(), db::Error> {
     let envelope = &delivery.envelope;
-    let Some(tx) = db.once(consumer, envelope.event_id, envelope.organization, &delivery.context(consumer)).await? else { return Ok(()) };
+    let Some(tx) = db.once(consumer, envelope.event_id, envelope.organization, &delivery.context(consumer)).await?
+    else {
+        return Ok(());
+    };
     let sql = "insert into effects (organization_id, consumer, event_id, aggregate_id, version, attempt) values ($1, $2, $3, $4, $5, $6)";
     let attempt = i32::try_from(delivery.attempt).expect("small");
     let (organization, aggregate) = (envelope.organization.uuid(), envelope.aggregate_id.uuid());
@@ -217,7 +230,8 @@ async fn schema(admin_url: &str, prefix: &str, files: &'static [(&'static str, &
     let passwords = std::collections::BTreeMap::from([(service.to_owned(), "secret".to_owned())]);
     db::migrate(admin_url, &[Migrations { service, files }], &passwords).await.expect("the schema is made");
     // Many tests share two cores; none of them is about a pool that runs dry.
-    let settings = db::Settings { acquire_timeout: Duration::from_secs(20), ..db::Settings::new(admin_url, service, "secret") };
+    let settings =
+        db::Settings { acquire_timeout: Duration::from_secs(20), ..db::Settings::new(admin_url, service, "secret") };
     Db::connect(&settings).await.expect("the address is well formed")
 }
 
@@ -233,7 +247,9 @@ impl Task {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test's own task, aborted on drop")]
-    pub(crate) fn until<Work: Future<Output = ()> + Send + 'static>(work: impl FnOnce(CancellationToken) -> Work) -> Self {
+    pub(crate) fn until<Work: Future<Output = ()> + Send + 'static>(
+        work: impl FnOnce(CancellationToken) -> Work,
+    ) -> Self {
         let shutdown = CancellationToken::new();
         Self { handle: tokio::spawn(work(shutdown.clone())), shutdown }
     }
@@ -241,7 +257,10 @@ impl Task {
     /// Asks it to end and waits until it has.
     pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
-        tokio::time::timeout(Duration::from_secs(20), &mut self.handle).await.expect("it ends").expect("it does not panic");
+        tokio::time::timeout(Duration::from_secs(20), &mut self.handle)
+            .await
+            .expect("it ends")
+            .expect("it does not panic");
     }
 }
 
