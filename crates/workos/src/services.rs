@@ -3,5 +3,12 @@
 use chassis::ServiceSpec;
 
 /// The services and the edge.
-pub(crate) const SERVICES: [&ServiceSpec; 6] =
-    [&auth::SERVICE, &document::SERVICE, &file::SERVICE, &workflow::SERVICE, &search::SERVICE, &gateway::SERVICE];
+pub(crate) const SERVICES: [&ServiceSpec; 7] = [
+    &auth::SERVICE,
+    &document::SERVICE,
+    &file::SERVICE,
+    &workflow::SERVICE,
+    &search::SERVICE,
+    &notification::SERVICE,
+    &gateway::SERVICE,
+];
