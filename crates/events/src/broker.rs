@@ -170,6 +170,22 @@ impl Broker {
         self.status()
     }
 
+    /// Messages that the consumers of this service have not finished: never delivered, or delivered and unacknowledged.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the broker or a consumer cannot be asked: an old number would be worse than none.
+    pub(crate) async fn unheard(&self) -> Result<u64, api::Error> {
+        let away = || api::Error::unavailable("the event broker");
+        let known = held(&self.0.consumers).clone();
+        let mut unheard = 0;
+        for (stream, durable) in known.into_values() {
+            let stream = self.0.jetstream.get_stream_no_info(stream).await.map_err(|_| away())?;
+            let info = stream.consumer_info(durable).await.map_err(|_| away())?;
+            unheard += info.num_pending + info.num_ack_pending as u64;
+        }
+        Ok(unheard)
+    }
+
     async fn refresh_consumers(&self) {
         let known = held(&self.0.consumers).clone();
         let mut consumers = Vec::with_capacity(known.len());

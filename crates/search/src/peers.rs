@@ -6,6 +6,7 @@ use mesh::client::Mesh;
 use proto::{
     api::v1::{IndexEntry, IndexView},
     document::v1::{BatchReadDocumentsRequest, document_service_client::DocumentServiceClient},
+    events::v1::{GetBacklogRequest, event_admin_service_client::EventAdminServiceClient},
     file::v1::{BatchReadFilesRequest, file_service_client::FileServiceClient},
 };
 
@@ -67,6 +68,21 @@ impl Owners {
             return Err(Error::fault("an owner answered with another number of entries than was asked for"));
         }
         Ok(names.iter().zip(entries).map(|(name, entry)| read(*name, entry)).collect())
+    }
+
+    /// Events on their way to the index: not yet at the broker, or not yet heard here. Asked in the order in which they move,
+    /// so that none is missed.
+    pub(crate) async fn under_way(&self, context: &CallContext) -> Result<i64, Error> {
+        let mut count = 0;
+        for owner in Kind::ALL {
+            count += self.backlog(context, owner.as_str()).await?.unsent_count;
+        }
+        Ok(count + self.backlog(context, "search").await?.unheard_count)
+    }
+
+    async fn backlog(&self, context: &CallContext, service: &str) -> Result<proto::events::v1::Backlog, Error> {
+        let mut client = EventAdminServiceClient::new(self.mesh.as_workload(service, context));
+        Ok(client.get_backlog(GetBacklogRequest {}).await?.into_inner())
     }
 
     async fn batch(

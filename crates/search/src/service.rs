@@ -86,7 +86,8 @@ impl Search {
     pub(crate) async fn index_state(&self, caller: &Caller, of: OrganizationId) -> Result<IndexState, Error> {
         only_own(caller, of)?;
         // Downstream last: what moves on meanwhile is counted twice at worst, never missed.
-        let pending = self.unbuilt.load(Ordering::Relaxed) + self.queue.waiting();
+        let under_way = self.owners.under_way(caller.context()).await.map_err(Error::Api)?;
+        let pending = under_way + self.unbuilt.load(Ordering::Relaxed) + self.queue.waiting();
         let opened = self.opened()?;
         let entries = self.backend.count(opened.generation, of).await?;
         let rejected = store::count_rejections(&self.db.tenant(caller).await?).await?;
