@@ -41,7 +41,8 @@ create index runs_by_creation on runs (organization_id, create_time, id);
 create index runs_by_creator on runs (organization_id, creator_id, create_time, id);
 create index runs_to_attend on runs (attention_time) where attention_time is not null;
 
--- `vote_id` is the decision that completed the task; a repeat of the same request finds itself by it.
+-- `vote_id` is the decision that completed the task; a repeat of the same request finds itself by it. It is not unique: one request
+-- id that is sent for two tasks at once must not leave a run with a decision that cannot be written down.
 create table tasks (
   organization_id uuid not null,
   id uuid not null,
@@ -66,6 +67,7 @@ create table tasks (
   constraint tasks_decided check ((state = 2) = (decision is not null) and (state = 2) = (vote_id is not null))
 ) with (fillfactor = 90);
 create policy tenant on tasks using (organization_id = workos.organization());
+create index tasks_of_vote on tasks (organization_id, vote_id) where vote_id is not null;
 create index tasks_of_run on tasks (organization_id, run_id);
 create index tasks_of_assignee on tasks (organization_id, assignee_id, create_time, id);
 create index tasks_open_of_assignee on tasks (organization_id, assignee_id, create_time, id) where state = 1;

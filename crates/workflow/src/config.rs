@@ -65,13 +65,8 @@ impl chassis::Section for Config {
         if self.retention < Duration::from_hours(24) {
             return Err("retention must be at least a day".to_owned());
         }
-        let times = [
-            self.engine_timeout,
-            self.relay_interval,
-            self.audit_interval,
-            self.watch_interval,
-            self.page_token_age,
-        ];
+        let times =
+            [self.engine_timeout, self.relay_interval, self.audit_interval, self.watch_interval, self.page_token_age];
         if times.iter().any(Duration::is_zero) {
             return Err("timeouts and intervals must be longer than nothing".to_owned());
         }

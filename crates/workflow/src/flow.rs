@@ -107,6 +107,9 @@ pub(crate) struct Finish {
     pub(crate) ending: Ending,
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Declares the steps; `temporal` performs them.
 pub(crate) struct Steps;
 

@@ -54,9 +54,7 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
             async move { runs.keep_relaying(shutdown).await }
         });
         let awaited = Arc::new(mount.ready("temporal"));
-        mount.task("worker", move |shutdown| {
-            temporal::serve(engine.clone(), runs.clone(), awaited.clone(), shutdown)
-        });
+        mount.task("worker", move |shutdown| temporal::serve(engine.clone(), runs.clone(), awaited.clone(), shutdown));
         Ok(())
     })
 }

@@ -33,6 +33,8 @@ pub(crate) mod limit {
     pub(crate) const APPROVERS: usize = 20;
     /// Bytes of a comment.
     pub(crate) const COMMENT: usize = 4 << 10;
+    /// Characters of a request id.
+    pub(crate) const REQUEST_ID: usize = 128;
     /// Shortest time to decide.
     pub(crate) const DUE_MIN: Duration = Duration::from_millis(100);
     /// Longest time to decide: two rounds of it stay below the longest life of a delegation, 400 days.

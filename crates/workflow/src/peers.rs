@@ -42,7 +42,8 @@ impl Peers {
     pub(crate) async fn document(&self, caller: &Caller, name: DocumentName) -> Result<Pinned, Error> {
         let refused = || Error::InputInvalid {
             field: "document",
-            problem: "does not exist, lies in the trash, or you may not read it; name a document that you can read".to_owned(),
+            problem: "does not exist, lies in the trash, or you may not read it; name a document that you can read"
+                .to_owned(),
         };
         match self.read(self.mesh.for_caller("document", caller), name).await {
             Ok(document) if document.state() == State::Deleted => Err(refused()),
@@ -111,7 +112,8 @@ impl Peers {
             delegation: Some(delegation),
             request_id: String::new(),
         };
-        let answer = DelegationServiceClient::new(self.mesh.for_caller("auth", caller)).create_delegation(request).await;
+        let answer =
+            DelegationServiceClient::new(self.mesh.for_caller("auth", caller)).create_delegation(request).await;
         Ok(answer.map_err(api::Error::from)?.into_inner().name)
     }
 
@@ -140,8 +142,5 @@ fn is_hidden(error: &api::Error) -> bool {
 
 /// No repetition helps.
 fn is_refusal(error: &api::Error) -> bool {
-    matches!(
-        error.code(),
-        Code::NotFound | Code::PermissionDenied | Code::FailedPrecondition | Code::InvalidArgument
-    )
+    matches!(error.code(), Code::NotFound | Code::PermissionDenied | Code::FailedPrecondition | Code::InvalidArgument)
 }

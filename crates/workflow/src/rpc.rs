@@ -2,13 +2,13 @@
 use std::sync::Arc;
 
 use api::{Error as ApiError, OrganizationId};
+use futures::TryStreamExt as _;
 use mesh::{Items, Reply, caller, reply, reply_stream};
 use proto::workflow::v1::{
     CancelRunRequest, CompleteTaskRequest, CreateRunRequest, GetRunRequest, GetTaskRequest, ListRunsRequest,
     ListRunsResponse, ListTasksRequest, ListTasksResponse, Run, Task, WatchRunRequest, run_service_server::RunService,
     task_service_server::TaskService,
 };
-use futures::TryStreamExt as _;
 use tonic::{Request, async_trait};
 
 use crate::{
@@ -100,11 +100,11 @@ impl TaskService for Rpc {
 
     async fn complete_task(&self, request: Request<CompleteTaskRequest>) -> Reply<Task> {
         let (caller, request) = caller(request)?;
-        let attempt = Attempt::new(&caller, &request.request_id, &request);
         let name = TaskName::parse_field("name", &request.name)?;
         let decision = task::parse_decision(request.decision())?;
         let comment = model::comment(request.comment)?;
-        reply(self.runs.complete(&caller, name, decision, comment, &attempt).await.map(task::render))
+        let completed = self.runs.complete(&caller, name, decision, comment, &request.request_id).await;
+        reply(completed.map(task::render))
     }
 }
 

@@ -10,13 +10,7 @@ use db::{Db, Replay, Tx};
 use tokio::sync::broadcast;
 
 use crate::{
-    config::Config,
-    error::Error,
-    flow::Cause,
-    model::RunName,
-    peers::Peers,
-    store::run::Found,
-    temporal::Engine,
+    config::Config, error::Error, flow::Cause, model::RunName, peers::Peers, store::run::Found, temporal::Engine,
 };
 
 mod relay;

@@ -188,7 +188,9 @@ fn stop(error: ActivityExecutionError) -> Stop {
             Some(IncomingError::Application(failure)) if failure.type_name() == Some(step::REFUSED) => {
                 Stop::Failed(failure.source_error().to_string())
             }
-            _ => Stop::Failed("a step of the run failed again and again; start it again, or ask the operators".to_owned()),
+            _ => Stop::Failed(
+                "a step of the run failed again and again; start it again, or ask the operators".to_owned(),
+            ),
         },
     }
 }

@@ -89,11 +89,7 @@ impl Run {
     pub(crate) fn input(&self) -> Input {
         let approvers = self.approval.approvers.iter().map(|user| self.seat(b"approver", *user));
         Input {
-            job: Job {
-                organization: self.name.organization.0,
-                run: self.name.run,
-                cause: self.cause.clone(),
-            },
+            job: Job { organization: self.name.organization.0, run: self.name.run, cause: self.cause.clone() },
             rule: self.approval.rule,
             due_millis: millis(self.approval.due_after),
             remind_millis: millis(self.approval.remind_after),

@@ -4,7 +4,10 @@ use std::time::Duration;
 use api::{Clock, CommonReason, Error, Page, Sealer};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Config, model::{Position, Window}};
+use crate::{
+    config::Config,
+    model::{Position, Window},
+};
 
 const PAGE_SIZE: usize = 50;
 

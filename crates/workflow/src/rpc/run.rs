@@ -2,11 +2,7 @@
 use std::time::Duration;
 
 use api::{Error as ApiError, Etag, Id, OrganizationId, UserId, timestamp};
-use proto::workflow::v1::{
-    self as wire, DocumentApproval,
-    document_approval::Rule as WireRule,
-    run::Input,
-};
+use proto::workflow::v1::{self as wire, DocumentApproval, document_approval::Rule as WireRule, run::Input};
 
 use super::parse_parent;
 use crate::{

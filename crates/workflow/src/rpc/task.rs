@@ -15,9 +15,7 @@ pub(super) fn parse_decision(decision: WireDecision) -> Result<Decision, ApiErro
     match decision {
         WireDecision::Approve => Ok(Decision::Approve),
         WireDecision::Reject => Ok(Decision::Reject),
-        WireDecision::Unspecified => {
-            Err(ApiError::invalid_field("decision", "is required; send APPROVE or REJECT"))
-        }
+        WireDecision::Unspecified => Err(ApiError::invalid_field("decision", "is required; send APPROVE or REJECT")),
     }
 }
 

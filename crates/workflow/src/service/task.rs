@@ -1,11 +1,11 @@
 //! Tasks: get, list, complete.
-use api::{Caller, Id, OrganizationId, Role};
+use api::{Caller, Id, OrganizationId, Role, UserId};
 
-use super::{Attempt, Runs, cause};
+use super::{Runs, cause};
 use crate::{
     error::Error,
     flow::{Refusal, Vote},
-    model::{Decision, Listed, Position, Task, TaskName, TaskState, Window},
+    model::{Decision, Listed, Position, Task, TaskName, TaskState, Window, limit},
     store,
     temporal::Trouble,
 };
@@ -32,68 +32,62 @@ impl Runs {
         Ok(window.page(rows, |last| Position::of(last.create_time, last.name.task)))
     }
 
-    /// Decides a task. The run takes the decision or refuses it; the answer comes when it is written down.
+    /// Decides a task. The run takes the decision or refuses it; the answer comes when it is written down, and it is the row of
+    /// the task that remembers which request it was.
     pub(crate) async fn complete(
         &self,
         caller: &Caller,
         name: TaskName,
         decision: Decision,
         comment: String,
-        attempt: &Attempt,
+        request_id: &str,
     ) -> Result<Task, Error> {
         let user = caller.user_required()?;
-        let tx = self.db.tenant(caller).await?;
-        if attempt.replay(&tx).await?.is_some() {
-            drop(tx);
-            return self.get_task(caller, name).await;
-        }
-        let task = assigned(caller, store::task::find(&tx, name).await?, name)?;
-        drop(tx);
         let vote = Vote {
-            id: self.vote_id(&task, attempt),
+            id: self.vote_id(user, request_id)?,
             task: name.task,
             user: user.0,
             decision,
             comment,
             cause: cause(caller.context()),
         };
-        if task.state == TaskState::Open {
-            self.vote(&task, &vote).await?;
-        }
-        self.voted(caller, name, vote.id, attempt).await
-    }
-
-    /// Hands the vote to the run. That the task is closed is not yet an answer: an earlier try of this vote may have closed it.
-    async fn vote(&self, task: &Task, vote: &Vote) -> Result<(), Error> {
-        match self.engine.decide(task.run, vote).await {
-            Ok(()) | Err(Trouble::Gone | Trouble::Refused(Refusal::Closed)) => Ok(()),
-            Err(Trouble::Refused(Refusal::NotAssignee)) => Err(Error::NotAssignee),
-            Err(trouble) => Err(Error::EngineAway(trouble)),
-        }
-    }
-
-    /// The answer: the task, if it was this vote that completed it.
-    async fn voted(&self, caller: &Caller, name: TaskName, vote: Id, attempt: &Attempt) -> Result<Task, Error> {
         let tx = self.db.tenant(caller).await?;
-        let first = attempt.replay(&tx).await?.is_none();
+        if let Some(task) = store::task::find_vote(&tx, name.organization, vote.id).await? {
+            return completed(task, name, &vote);
+        }
         let task = assigned(caller, store::task::find(&tx, name).await?, name)?;
-        if task.vote != Some(vote) {
+        drop(tx);
+        if task.state != TaskState::Open {
             return Err(Error::TaskClosed);
         }
-        if first && !attempt.request_id.is_empty() {
-            tx.remember(&attempt.request_id, &name.to_string());
-            tx.commit().await?;
+        match self.engine.decide(task.run, &vote).await {
+            // That it is closed is not yet an answer: an earlier try of this request may have closed it.
+            Ok(()) | Err(Trouble::Gone | Trouble::Refused(Refusal::Closed)) => {}
+            Err(Trouble::Refused(Refusal::NotAssignee)) => return Err(Error::NotAssignee),
+            Err(trouble) => return Err(Error::EngineAway(trouble)),
         }
-        Ok(task)
+        let tx = self.db.tenant(caller).await?;
+        let task = assigned(caller, store::task::find(&tx, name).await?, name)?;
+        if task.vote == Some(vote.id) { completed(task, name, &vote) } else { Err(Error::TaskClosed) }
     }
 
     /// A repeated request is the same vote.
-    fn vote_id(&self, task: &Task, attempt: &Attempt) -> Id {
-        match attempt.request_id.as_str() {
-            "" => self.ids.next(),
-            request_id => Id::derive(task.name.task, &[request_id.as_bytes(), &attempt.fingerprint].concat()),
+    fn vote_id(&self, user: UserId, request_id: &str) -> Result<Id, Error> {
+        if request_id.is_empty() {
+            return Ok(self.ids.next());
         }
+        if request_id.len() > limit::REQUEST_ID || !request_id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let problem = "must be at most 128 visible ASCII characters; send a UUID";
+            return Err(api::Error::invalid_field("request_id", problem).into());
+        }
+        Ok(Id::derive(user.0, request_id.as_bytes()))
     }
+}
+
+/// The answer to a vote that was taken: the task, unless the request id belonged to another request.
+fn completed(task: Task, name: TaskName, vote: &Vote) -> Result<Task, Error> {
+    let same = task.name == name && task.decision == Some(vote.decision) && task.comment == vote.comment;
+    if same { Ok(task) } else { Err(api::Error::request_id_reused().into()) }
 }
 
 /// Only its assignee completes a task; who may read all tasks hears why he cannot, others hear nothing.

@@ -40,12 +40,14 @@ const LIST: &str = concat!(
      order by r.create_time desc, r.id desc limit $5"
 );
 /// A run that was asked to end meanwhile stays due.
-const STARTED: &str = "update runs set state = 2, attention_time = case when cancel_time is null then $3 else attention_time end
+const STARTED: &str =
+    "update runs set state = 2, attention_time = case when cancel_time is null then $3 else attention_time end
      where organization_id = $1 and id = $2 and state = 1";
 const CANCEL: &str = "update runs set cancel_time = $3, attention_time = $4 where organization_id = $1 and id = $2";
 const ATTEND: &str =
     "update runs set attention_time = $3 where organization_id = $1 and id = $2 and attention_time is not null";
-const CLOSE: &str = "update runs set state = $3, outcome = $4, error = $5, version = $6, end_time = $7, attention_time = null
+const CLOSE: &str =
+    "update runs set state = $3, outcome = $4, error = $5, version = $6, end_time = $7, attention_time = null
      where organization_id = $1 and id = $2";
 /// Takes what is due, for a while: whoever dies with it leaves it to the next.
 const CLAIM: &str = concat!(
@@ -142,18 +144,11 @@ pub(crate) async fn close(tx: &Tx, run: &Run) -> Result<(), Error> {
     let outcome = run.outcome.map(|outcome| outcome as i16);
     let (organization, id) = (run.name.organization.uuid(), run.name.run.uuid());
     let state = run.state as i16;
-    tx.execute(CLOSE, &[&organization, &id, &state, &outcome, &run.error, &run.version, &run.end_time])
-        .await
-        .map(drop)
+    tx.execute(CLOSE, &[&organization, &id, &state, &outcome, &run.error, &run.version, &run.end_time]).await.map(drop)
 }
 
 /// Takes the runs that are due, of all organizations, until `lease`.
-pub(crate) async fn claim(
-    tx: &Tx,
-    now: OffsetDateTime,
-    lease: OffsetDateTime,
-    most: u16,
-) -> Result<Vec<Run>, Error> {
+pub(crate) async fn claim(tx: &Tx, now: OffsetDateTime, lease: OffsetDateTime, most: u16) -> Result<Vec<Run>, Error> {
     let rows = tx.query(CLAIM, &[&now, &lease, &i64::from(most)]).await?;
     rows.iter().map(run).collect()
 }

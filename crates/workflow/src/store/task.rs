@@ -13,9 +13,11 @@ macro_rules! select {
     };
 }
 
-const INSERT: &str = "insert into tasks (organization_id, id, run_id, assignee_id, round, state, due_time, version, create_time)
+const INSERT: &str =
+    "insert into tasks (organization_id, id, run_id, assignee_id, round, state, due_time, version, create_time)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing";
 const FIND: &str = concat!(select!(), "where t.organization_id = $1 and t.id = $2");
+const FIND_VOTE: &str = concat!(select!(), "where t.organization_id = $1 and t.vote_id = $2 limit 1");
 const OPEN: &str = concat!(select!(), "where t.organization_id = $1 and t.run_id = $2 and t.state = 1 order by t.id");
 const LIST: &str = concat!(
     select!(),
@@ -56,6 +58,12 @@ pub(crate) async fn insert(tx: &Tx, task: &Task) -> Result<bool, Error> {
 /// Finds a task, whether the viewer may see it or not.
 pub(crate) async fn find(tx: &Tx, name: TaskName) -> Result<Option<Task>, Error> {
     let row = tx.query_opt(FIND, &[&name.organization.uuid(), &name.task.uuid()]).await?;
+    row.map(|row| task(&row)).transpose()
+}
+
+/// Finds the task that a vote completed.
+pub(crate) async fn find_vote(tx: &Tx, organization: OrganizationId, vote: Id) -> Result<Option<Task>, Error> {
+    let row = tx.query_opt(FIND_VOTE, &[&organization.uuid(), &vote.uuid()]).await?;
     row.map(|row| task(&row)).transpose()
 }
 

@@ -1,1 +1,13 @@
-//! The workflow service through gRPC, on real engines.
+//! The workflow service through gRPC, with auth and document beside it, on real engines. One module per theme; numbered cases
+//! are those of the design.
+mod approval;
+mod cancel;
+mod engine;
+mod fixture;
+mod history;
+mod input;
+mod isolation;
+mod outage;
+mod people;
+mod start;
+mod watch;
