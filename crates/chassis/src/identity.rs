@@ -2,7 +2,7 @@
 //!
 //! Ready only after the first load: without keys nobody can be told from anybody. Later failures leave what is held in force:
 //! tokens end by themselves, and `authz` refuses sensitive methods once the set is stale. Loaded every ten seconds, sooner when
-//! something was revoked ([`Identity::nudge`]).
+//! something was revoked (an event, or the owner itself).
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,

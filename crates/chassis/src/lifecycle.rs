@@ -1,6 +1,6 @@
 //! The end of a process: signals, and the order in which everything stops.
 //!
-//! Not ready first, so that nobody sends new calls; then stage by stage ([`Stage`]): edge, consumers, RPC, background work,
+//! Not ready first, so that nobody sends new calls; then stage by stage (`Stage`): edge, consumers, RPC, background work,
 //! relay, platform. Each stage may still need the ones after it. One deadline stands over all of it; what is still running
 //! then is aborted and named. A second signal ends the process at once.
 use std::time::Duration;

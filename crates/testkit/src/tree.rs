@@ -1,7 +1,7 @@
 //! The tree test: reads the workspace and says what a reviewer would say.
 //!
 //! Each rule of the design document (section 20) is one function that returns violations; a rule binds as soon as its subject
-//! exists. Messages say what to do. Rust is read by a small scanner ([`source`]) that blanks comments and strings: good enough
+//! exists. Messages say what to do. Rust is read by a small scanner (`source`) that blanks comments and strings: good enough
 //! for `use` paths, calls and lengths, and independent of the compiler's version.
 mod ban;
 mod crates;
