@@ -47,9 +47,9 @@ bench *NAME:
 new-service NAME:
     cargo run -q --workspace --bin workos -- contract new-service "$@"
 
-# build every container image without a Docker daemon
-image *ARGS:
-    cargo run -q --workspace --bin workos -- contract image "$@"
+# build the container images (or those named) without a Docker daemon; prints their sizes
+image *NAME:
+    @sh "{{justfile_directory()}}/k8s/image.sh" "$@"
 
 # grpcurl, for example: ./dev grpcurl -plaintext localhost:8080 list
 grpcurl *ARGS:
