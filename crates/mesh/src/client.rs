@@ -261,13 +261,13 @@ impl Channel {
     ) -> Response<Body> {
         let (budget, retries) = (&self.target.budget, &self.inner.settings.retries);
         budget.earn(retries.budget_percent);
-        let mut tries = 0;
+        let (mut tries, mut tried) = (0, Vec::new());
         loop {
             tries += 1;
             let Some(request) = ready.request(deadline) else {
                 return answer(Error::fault("a stream can be sent only once"));
             };
-            let (response, unsent, asked) = match self.one_try(request).await {
+            let (response, unsent, asked) = match self.one_try(request, &mut tried).await {
                 Ok((response, flight)) => match refusal(&response) {
                     Some(asked) => (response, false, asked),
                     None => {
@@ -288,7 +288,8 @@ impl Channel {
             if Instant::now() + wait >= deadline {
                 return response;
             }
-            if !budget.take() {
+            // What reached no server burdens none: only what may be a second time of work is counted.
+            if !unsent && !budget.take() {
                 observe::budget_empty(&self.target.service);
                 return response;
             }
@@ -297,8 +298,13 @@ impl Channel {
         }
     }
 
-    async fn one_try(&self, request: Request<Body>) -> Result<(Response<Body>, Held), Failure> {
-        let endpoint: Arc<Endpoint> = self.target.balance.pick().await?;
+    async fn one_try(
+        &self,
+        request: Request<Body>,
+        tried: &mut Vec<Arc<Endpoint>>,
+    ) -> Result<(Response<Body>, Held), Failure> {
+        let endpoint = self.target.balance.pick(tried).await?;
+        tried.push(Arc::clone(&endpoint));
         let (response, flight) = endpoint.send(request).await?;
         match refusal(&response) {
             Some(_) => endpoint.failed(),

@@ -10,7 +10,10 @@ use std::{
 
 use tokio::{
     io::DuplexStream,
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{
+        mpsc::{self, Receiver, Sender},
+        oneshot,
+    },
 };
 
 use crate::call::Peer;
@@ -25,9 +28,11 @@ const BACKLOG: usize = 64;
 pub struct Network(Arc<Mutex<HashMap<String, Sender<Accepted>>>>);
 
 #[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) stream: DuplexStream,
-    pub(crate) peer: Peer,
+struct Accepted {
+    stream: DuplexStream,
+    peer: Peer,
+    /// Told when the connection is taken. Dropped untold, the opener knows that nobody will look at it.
+    taken: oneshot::Sender<()>,
 }
 
 /// A new, empty network.
@@ -45,6 +50,10 @@ impl Network {
         Listener(receiver)
     }
 
+    fn listener(&self, service: &str) -> Option<Sender<Accepted>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned()
+    }
+
     /// A connector to a service that speaks under the name `peer`.
     #[must_use]
     pub fn connector(&self, service: &str, peer: &str) -> Connector {
@@ -58,8 +67,14 @@ pub struct Listener(Receiver<Accepted>);
 
 impl Listener {
     /// The next connection; `None` when the network is gone.
-    pub(crate) async fn accept(&mut self) -> Option<Accepted> {
-        self.0.recv().await
+    pub(crate) async fn accept(&mut self) -> Option<(DuplexStream, Peer)> {
+        loop {
+            let Accepted { stream, peer, taken } = self.0.recv().await?;
+            if taken.send(()).is_ok() {
+                return Some((stream, peer));
+            }
+            // Who opened it has gone already.
+        }
     }
 }
 
@@ -72,16 +87,26 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Opens a pipe.
+    /// Opens a pipe. A listener that goes away with the connection still waiting is passed over for the one that took its
+    /// place: nothing is lost when a server is replaced.
     ///
     /// # Errors
     /// `ConnectionRefused` when nobody listens.
     pub async fn connect(&self) -> io::Result<DuplexStream> {
-        let sender = self.network.0.lock().unwrap_or_else(PoisonError::into_inner).get(&self.service).cloned();
         let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens on this pipe");
-        let (ours, theirs) = tokio::io::duplex(BUFFER);
-        let accepted = Accepted { stream: theirs, peer: self.peer.clone() };
-        sender.ok_or_else(refused)?.send(accepted).await.map_err(|_| refused())?;
-        Ok(ours)
+        let mut last: Option<Sender<Accepted>> = None;
+        loop {
+            let sender = self.network.listener(&self.service).ok_or_else(refused)?;
+            if last.as_ref().is_some_and(|last| last.same_channel(&sender)) {
+                return Err(refused());
+            }
+            let (ours, theirs) = tokio::io::duplex(BUFFER);
+            let (taken, told) = oneshot::channel();
+            let waiting = Accepted { stream: theirs, peer: self.peer.clone(), taken };
+            if sender.send(waiting).await.is_ok() && told.await.is_ok() {
+                return Ok(ours);
+            }
+            last = Some(sender);
+        }
     }
 }

@@ -4,8 +4,14 @@
 use std::{collections::BTreeSet, io, net::IpAddr, sync::Arc, time::Duration};
 
 use api::Ids;
+use futures::FutureExt;
 use http::{Request, Response};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{
+    io::DuplexStream,
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
@@ -107,24 +113,12 @@ async fn accept(
     loop {
         let slot = tokio::select! {
             slot = Arc::clone(slots).acquire_owned() => slot.map_err(io::Error::other)?,
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => break,
         };
-        let (shared, token) = (Arc::clone(shared), shutdown.clone());
         tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => break,
             next = next(&mut listener) => match next {
-                Ok(Some(Next::Pipe(pipe))) => {
-                    connections.spawn(async move {
-                        connection::serve(pipe.stream, Source::Channel(pipe.peer), shared, token).await;
-                        drop(slot);
-                    });
-                }
-                Ok(Some(Next::Socket(stream, from, tls))) => {
-                    connections.spawn(async move {
-                        socket(stream, from, tls, shared, token).await;
-                        drop(slot);
-                    });
-                }
+                Ok(Some(next)) => begin(next, Some(slot), shared, connections, shutdown),
                 Ok(None) => return Ok(()),
                 Err(error) if connection::is_of_connection(&error) => {}
                 Err(error) => {
@@ -135,16 +129,39 @@ async fn accept(
         }
         while connections.try_join_next().is_some() {}
     }
+    // Who was waiting at the door when the server stopped is let in and told to go: calls already on the way are answered.
+    while let Some(Ok(Some(next))) = next(&mut listener).now_or_never() {
+        begin(next, None, shared, connections, shutdown);
+    }
+    Ok(())
+}
+
+/// Serves one connection beside the others; the slot is free again when it ends.
+fn begin(
+    next: Next,
+    slot: Option<OwnedSemaphorePermit>,
+    shared: &Arc<Shared>,
+    connections: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) {
+    let (shared, shutdown) = (Arc::clone(shared), shutdown.clone());
+    connections.spawn(async move {
+        match next {
+            Next::Pipe(stream, peer) => connection::serve(stream, Source::Channel(peer), shared, shutdown).await,
+            Next::Socket(stream, from, tls) => socket(stream, from, tls, shared, shutdown).await,
+        }
+        drop(slot);
+    });
 }
 
 enum Next {
-    Pipe(pipe::Accepted),
-    Socket(tokio::net::TcpStream, IpAddr, Option<tls::Reloading>),
+    Pipe(DuplexStream, Peer),
+    Socket(TcpStream, IpAddr, Option<tls::Reloading>),
 }
 
 async fn next(listener: &mut Listener) -> io::Result<Option<Next>> {
     Ok(match listener {
-        Listener::Pipe(pipe) => pipe.accept().await.map(Next::Pipe),
+        Listener::Pipe(pipe) => pipe.accept().await.map(|(stream, peer)| Next::Pipe(stream, peer)),
         Listener::Sidecar(tcp) => {
             let (stream, from) = tcp.accept().await?;
             Some(Next::Socket(stream, from.ip(), None))
@@ -157,7 +174,7 @@ async fn next(listener: &mut Listener) -> io::Result<Option<Next>> {
 }
 
 async fn socket(
-    stream: tokio::net::TcpStream,
+    stream: TcpStream,
     from: IpAddr,
     tls: Option<tls::Reloading>,
     shared: Arc<Shared>,

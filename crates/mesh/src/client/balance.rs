@@ -44,13 +44,15 @@ impl Balance {
         Self { service: service.to_owned(), endpoints: RwLock::default(), names: Some(names) }
     }
 
-    /// The endpoint for one call.
-    pub(super) async fn pick(&self) -> Result<Arc<Endpoint>, Failure> {
+    /// The endpoint for one try. Another than those tried before, as long as there is one.
+    pub(super) async fn pick(&self, tried: &[Arc<Endpoint>]) -> Result<Arc<Endpoint>, Failure> {
         if let Some(names) = &self.names {
             self.refresh(names).await;
         }
         let endpoints = self.endpoints.read().unwrap_or_else(PoisonError::into_inner).clone();
-        choose(&endpoints).ok_or_else(|| {
+        let fresh = endpoints.iter().filter(|endpoint| !tried.iter().any(|tried| Arc::ptr_eq(tried, endpoint)));
+        let fresh: Vec<_> = fresh.cloned().collect();
+        choose(if fresh.is_empty() { &endpoints } else { &fresh }).ok_or_else(|| {
             let error = Error::unavailable(format_args!("the {} service", self.service));
             Failure { unsent: true, error }
         })

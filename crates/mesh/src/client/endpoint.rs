@@ -105,11 +105,13 @@ impl Endpoint {
         self.state().rests_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Expected wait: latency, forgotten over time, for each call that is there already.
+    /// Expected wait: latency, forgotten over time, for each call that is there already. An endpoint that fails answers fast
+    /// or not at all, so each failure in a row counts as a second; otherwise calls would rush to the dead one.
     pub(super) fn load(&self) -> f64 {
-        let latency = self.state().latency;
-        let seconds = latency.map_or(0.0, |(seconds, at)| seconds * (-at.elapsed().as_secs_f64() / FORGET).exp());
-        (seconds + 0.0001) * f64::from(self.in_flight.load(Ordering::Relaxed) + 1)
+        let state = self.state();
+        let seconds = state.latency.map_or(0.0, |(seconds, at)| seconds * (-at.elapsed().as_secs_f64() / FORGET).exp());
+        let failures = f64::from(state.failed_connects.saturating_add(state.failed_calls));
+        (seconds + failures + 0.0001) * f64::from(self.in_flight.load(Ordering::Relaxed) + 1)
     }
 
     /// Sends one request. One that the connection gives back unsent, because it was closing just then, goes over a new one.

@@ -1,7 +1,8 @@
 //! Retries: by what the contract says of the method, on a budget, after a random wait.
 //!
 //! A call is tried again when it provably reached no server, or when the method may be repeated and the server answered
-//! UNAVAILABLE or was lost. The budget keeps an outage from being multiplied: retries are a fixed share of calls.
+//! UNAVAILABLE or was lost. The budget keeps an outage from being multiplied: retries of what was sent are a fixed share of
+//! calls. What was never sent is not counted; connecting has its own, growing pauses.
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,

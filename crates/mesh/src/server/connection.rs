@@ -12,6 +12,9 @@ use tonic::body::Body;
 use super::{Shared, stack};
 use crate::call::{FORWARDED_CERTIFICATE_KEY, Peer};
 
+/// How long a connection that is to end waits for its first request.
+const GREETING: Duration = Duration::from_millis(250);
+
 /// How the peer of a connection is known.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
@@ -30,7 +33,10 @@ pub(super) async fn serve(
 ) {
     let (age, grace) = (jittered(shared.settings.connection_age.get()), shared.settings.connection_grace.get());
     let drain = shared.settings.drain.get();
+    let greeted = CancellationToken::new();
+    let first = greeted.clone();
     let service = service_fn(move |request: Request<HyperBody>| {
+        first.cancel();
         let (shared, peer) = (Arc::clone(&shared), peer_of(&source, &shared, &request));
         async move { Ok::<_, std::convert::Infallible>(stack(shared, peer, request.map(Body::new)).await) }
     });
@@ -40,6 +46,12 @@ pub(super) async fn serve(
         () = shutdown.cancelled() => drain,
         () = tokio::time::sleep(age) => grace,
     };
+    // While the HTTP/2 preface is on its way, hyper would close instead of saying GOAWAY, and the first calls would be lost.
+    tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = greeted.cancelled() => {}
+        () = tokio::time::sleep(GREETING) => {}
+    }
     // GOAWAY first: the client opens no new stream here and takes another connection, so nothing is refused by accident.
     connection.as_mut().graceful_shutdown();
     match tokio::time::timeout(limit, connection).await {

@@ -2,7 +2,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -10,9 +10,10 @@ use std::{
 use api::Error;
 use proto::{Role, file::v1::upload_service_client::UploadServiceClient};
 use tracing::{
-    Event, Level, Metadata, Subscriber,
+    Dispatch, Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span,
+    subscriber::DefaultGuard,
 };
 
 use crate::{
@@ -66,10 +67,19 @@ impl Subscriber for Log {
     fn exit(&self, _: &span::Id) {}
 }
 
+/// Records the events of this thread while the guard lives.
+fn recording() -> (Log, DefaultGuard) {
+    // While there is only one subscriber, tracing asks the thread that meets an event first, which may be another test's
+    // and have none, and remembers its answer for all. A second one that stays makes it ask each thread.
+    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Log::default()));
+    LazyLock::force(&SECOND);
+    let log = Log::default();
+    (log.clone(), tracing::subscriber::set_default(log))
+}
+
 #[tokio::test]
 async fn each_call_has_one_line_and_only_our_own_faults_are_errors() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let (log, _guard) = recording();
     let world = World::new();
     let _server = world.serve_pipe();
     let secret = std::io::Error::other("relation \"uploads\" does not exist");
@@ -90,8 +100,7 @@ async fn each_call_has_one_line_and_only_our_own_faults_are_errors() {
 
 #[tokio::test]
 async fn a_refusal_is_told_with_who_what_and_why() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let (log, _guard) = recording();
     let world = World::new();
     let _server = world.serve_pipe();
     world.uploads().get_upload(world.get()).await.expect("an editor");
