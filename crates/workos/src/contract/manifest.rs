@@ -25,11 +25,16 @@ pub(crate) fn render(graph: &Graph, workload: &str) -> String {
 
 /// The ServiceAccount is the workload's SPIFFE identity.
 fn account(workload: &str) -> String {
-    format!("apiVersion: v1\nkind: ServiceAccount\n{}automountServiceAccountToken: false\n", metadata(workload, workload, ""))
+    format!(
+        "apiVersion: v1\nkind: ServiceAccount\n{}automountServiceAccountToken: false\n",
+        metadata(workload, workload, "")
+    )
 }
 
 fn metadata(name: &str, workload: &str, more: &str) -> String {
-    format!("metadata:\n  name: {name}\n  labels: {{app.kubernetes.io/name: {workload}, app.kubernetes.io/part-of: workos{more}}}\n")
+    format!(
+        "metadata:\n  name: {name}\n  labels: {{app.kubernetes.io/name: {workload}, app.kubernetes.io/part-of: workos{more}}}\n"
+    )
 }
 
 /// Which account may call which path.
@@ -44,7 +49,7 @@ fn authorization(graph: &Graph, workload: &str) -> String {
             "  - from:\n    - source: {{principals: [workos.local/ns/workos/sa/{caller}]}}\n    to:\n    - operation:\n        methods: [POST]\n        ports: [\"50051\"]\n        paths:\n"
         );
         for method in methods {
-            let _ = writeln!(text, "        - {}  # {}: {}", method.path, method.name, why(method));
+            let _ = writeln!(text, "        - {}  # {}", method.path, why(method));
         }
     }
     text
@@ -62,7 +67,8 @@ fn why(method: &Method) -> String {
 
 /// Retries by idempotency level; the default route switches Istio's own retries off, since every gRPC call is a POST.
 fn routes(graph: &Graph, workload: &str) -> String {
-    let limit = mesh::Settings::default().deadlines.call;
+    // Not less than a call may take, or a long one would be cut here; Istio reads seconds.
+    let limit = mesh::Settings::default().deadlines.call_max.get().as_secs();
     let mut text = format!(
         "apiVersion: networking.istio.io/v1\nkind: VirtualService\n{}spec:\n  hosts: [{workload}-service]\n  http:\n",
         metadata(workload, workload, "")
@@ -76,7 +82,7 @@ fn routes(graph: &Graph, workload: &str) -> String {
         safe.iter().for_each(|method| matched(&mut text, method));
         let _ = writeln!(
             text,
-            "    retries: {{attempts: 2, perTryTimeout: {limit}, retryOn: \"connect-failure,refused-stream,reset-before-request,unavailable\"}}"
+            "    retries: {{attempts: 2, perTryTimeout: {limit}s, retryOn: \"connect-failure,refused-stream,reset-before-request,unavailable\"}}"
         );
         text.push_str(&route(workload));
     }

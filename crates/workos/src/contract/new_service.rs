@@ -35,9 +35,9 @@ const FILES: [(&str, &str); 18] = [
 ];
 /// Names that would collide with what the platform, the compiler or the templates already call so.
 const TAKEN: [&str; 32] = [
-    "abstract", "async", "await", "become", "break", "common", "const", "continue", "core", "crate", "draft", "dyn", "error",
-    "extern", "helpers", "migrate", "page", "policy", "request", "response", "return", "self", "service", "static", "status", "super",
-    "trait", "types", "typeof", "utils", "window", "yield",
+    "abstract", "async", "await", "become", "break", "common", "const", "continue", "core", "crate", "draft", "dyn",
+    "error", "extern", "helpers", "migrate", "page", "policy", "request", "response", "return", "self", "service",
+    "static", "status", "super", "trait", "types", "typeof", "utils", "window", "yield",
 ];
 
 /// Writes a service.
@@ -71,7 +71,9 @@ fn say_what_is_next(name: &str) {
     for step in [
         "./dev fmt && ./dev generate".to_owned(),
         format!("./dev test -p workos-{name}"),
-        format!("make it yours: the resource in proto/workos/{name}/v1/{name}.proto, its rules in crates/{name}/src/model.rs"),
+        format!(
+            "make it yours: the resource in proto/workos/{name}/v1/{name}.proto, its rules in crates/{name}/src/model.rs"
+        ),
         format!("say what it is for: crates/{name}/src/lib.rs, its row in README.md"),
     ] {
         terminal::line(format!("  {step}"));

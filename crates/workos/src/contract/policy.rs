@@ -44,7 +44,8 @@ impl Graph {
     pub(crate) fn of_contract(specs: &[&'static ServiceSpec]) -> Self {
         let read = |spec: &&'static ServiceSpec| {
             let has_database = spec.migration_set().is_some();
-            let mounted = |method: &&Method| method.service == spec.name() || (has_database && method.service == EVENTS);
+            let mounted =
+                |method: &&Method| method.service == spec.name() || (has_database && method.service == EVENTS);
             let mut methods: Vec<_> = proto::methods().iter().filter(mounted).collect();
             methods.sort_by_key(|method| method.path);
             (spec.name(), Workload { methods, stores: stores(spec.name(), has_database) })

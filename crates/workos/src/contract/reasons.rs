@@ -42,7 +42,8 @@ fn of_file(file: &FileDescriptorProto) -> Option<(String, Vec<Entry>)> {
     let service = file.package().strip_prefix("workos.")?.split('.').next()?.to_owned();
     let index = file.enum_type.iter().position(|found| found.name() == "ErrorReason")?;
     let values = file.enum_type[index].value.iter().enumerate().filter(|(_, value)| value.number() != 0);
-    let entries = values.map(|(place, value)| Entry { reason: value.name().to_owned(), text: comment(file, index, place) });
+    let entries =
+        values.map(|(place, value)| Entry { reason: value.name().to_owned(), text: comment(file, index, place) });
     Some((service, entries.collect()))
 }
 

@@ -24,5 +24,7 @@ pub(crate) fn read(root: &Path, path: &str) -> Result<String> {
 pub(crate) fn write(root: &Path, path: &str, text: &str) -> Result<()> {
     let full = root.join(path);
     let folder = full.parent().unwrap_or(root);
-    fs::create_dir_all(folder).and_then(|()| fs::write(&full, text)).with_context(|| format!("{path} cannot be written"))
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&full, text))
+        .with_context(|| format!("{path} cannot be written"))
 }

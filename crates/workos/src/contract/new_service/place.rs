@@ -29,18 +29,28 @@ impl<'a> Places<'a> {
         let mut files: Vec<File> = Vec::new();
         for line in self.lines() {
             let text = tree::read(self.root, line.path)?;
-            let by_hand = || format!("{} has no line that begins with `{}`; nothing was written", line.path, line.before);
+            let by_hand =
+                || format!("{} has no line that begins with `{}`; nothing was written", line.path, line.before);
             files.push((line.path.to_owned(), insert(&text, line.before, &line.text).with_context(by_hand)?));
         }
         for overlay in self.overlays()? {
             let text = tree::read(self.root, &overlay)?;
-            let image = format!("- {{name: workos/{0}, newName: {1}workos-{0}, newTag: {2}}}\n", self.name, registry(&text), tag(&text));
+            let image = format!(
+                "- {{name: workos/{0}, newName: {1}workos-{0}, newTag: {2}}}\n",
+                self.name,
+                registry(&text),
+                tag(&text)
+            );
             let by_hand = || format!("{overlay} names no image workos/workos; nothing was written");
             files.push((overlay.clone(), insert(&text, "- {name: workos/workos,", &image).with_context(by_hand)?));
         }
         for (path, change) in self.changes_within() {
             let text = tree::read(self.root, path)?;
-            files.push((path.to_owned(), change(&text, self.name).with_context(|| format!("{path} does not look as expected; nothing was written"))?));
+            files.push((
+                path.to_owned(),
+                change(&text, self.name)
+                    .with_context(|| format!("{path} does not look as expected; nothing was written"))?,
+            ));
         }
         Ok(files)
     }
@@ -48,7 +58,11 @@ impl<'a> Places<'a> {
     fn lines(&self) -> [Line; 5] {
         let name = self.name;
         [
-            Line { path: "Cargo.toml", before: "workos-gateway = ", text: format!("workos-{name} = {{ path = \"crates/{name}\" }}\n") },
+            Line {
+                path: "Cargo.toml",
+                before: "workos-gateway = ",
+                text: format!("workos-{name} = {{ path = \"crates/{name}\" }}\n"),
+            },
             Line {
                 path: "crates/workos/Cargo.toml",
                 before: "workos-gateway.workspace",
@@ -64,7 +78,11 @@ impl<'a> Places<'a> {
                 before: "- auth\n",
                 text: format!("- {name}\n- {name}/policy.gen.yaml\n"),
             },
-            Line { path: "README.md", before: "| gateway |", text: format!("| {name} | (what it is for) | `crates/{name}` |\n") },
+            Line {
+                path: "README.md",
+                before: "| gateway |",
+                text: format!("| {name} | (what it is for) | `crates/{name}` |\n"),
+            },
         ]
     }
 
@@ -144,7 +162,10 @@ mod tests {
     #[test]
     fn the_keys_are_for_the_new_workload_too() {
         let text = "peers: [\"gateway\", \"auth\", \"file\"] peers: [\"workflow\"]";
-        assert_eq!(admitted(text, "audit").as_deref(), Some("peers: [\"gateway\", \"auth\", \"audit\", \"file\"] peers: [\"workflow\"]"));
+        assert_eq!(
+            admitted(text, "audit").as_deref(),
+            Some("peers: [\"gateway\", \"auth\", \"audit\", \"file\"] peers: [\"workflow\"]")
+        );
         assert_eq!(admitted("peers: [\"workflow\"]", "audit"), None);
     }
 }

@@ -35,7 +35,8 @@ impl Rpc {
         let Page { size } = Page::parse(request.page_size, PAGE_SIZE.min(self.page_size_max), self.page_size_max)?;
         let opened = self.sealer.open(LIST, request.parent.as_bytes(), &request.page_token)?;
         let read = |token: Vec<u8>| String::from_utf8(token).ok()?.parse().ok();
-        let invalid = || api::Error::invalid(CommonReason::PageTokenInvalid, "page_token is not one of this list; start at the first page");
+        let text = "page_token is not one of this list; start at the first page";
+        let invalid = || api::Error::invalid(CommonReason::PageTokenInvalid, text);
         let after = opened.map(|token| read(token).ok_or_else(invalid)).transpose()?;
         Ok(Window { size, after })
     }

@@ -2,8 +2,7 @@
 use proto::{
     Role,
     __name__::v1::{
-        __Name__, Create__Name__Request, Get__Name__Request, List__Names__Request,
-        __name___service_client::__Name__ServiceClient,
+        __Name__, Create__Name__Request, Get__Name__Request, List__Names__Request, __name___service_client::__Name__ServiceClient,
     },
 };
 use testkit::System;
