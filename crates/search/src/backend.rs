@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use api::OrganizationId;
 
 pub use crate::model::{
-    Entry, Facet, FacetCounts, Highlight, Hit, Kind, Page, Position, Question, QueryError, ResourceName, Revision,
+    Entry, Facet, FacetCounts, Highlight, Hit, Kind, Page, Position, QueryError, Question, ResourceName, Revision,
     Selection, Tree, Write,
 };
 

@@ -1,8 +1,8 @@
 //! What is searched and how it is asked for, as values. Pure: no I/O, no clock, nothing of the wire or of an index engine.
 mod entry;
 mod name;
-mod question;
 mod query;
+mod question;
 mod words;
 
 pub use entry::{Entry, Revision, Write};

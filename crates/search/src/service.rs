@@ -25,8 +25,8 @@ mod queue;
 mod rebuild;
 mod search;
 
-use queue::{Queue, Settled};
 pub(crate) use queue::Jobs;
+use queue::{Queue, Settled};
 pub(crate) use search::{Answer, Ask};
 
 /// The search service.
@@ -85,8 +85,8 @@ impl Search {
     /// How far the index of the caller's organization is.
     pub(crate) async fn index_state(&self, caller: &Caller, of: OrganizationId) -> Result<IndexState, Error> {
         only_own(caller, of)?;
-        // Downstream last: what moves on meanwhile is counted twice at worst, never missed.
         let under_way = self.owners.under_way(caller.context()).await.map_err(Error::Api)?;
+        // Own work last: it comes of searches, not of what is under way.
         let pending = under_way + self.unbuilt.load(Ordering::Relaxed) + self.queue.waiting();
         let opened = self.opened()?;
         let entries = self.backend.count(opened.generation, of).await?;

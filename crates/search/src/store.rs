@@ -120,7 +120,8 @@ pub(crate) async fn newest(tx: &Tx) -> Result<Option<Made>, Error> {
 
 /// Begins a generation; all others are retired with it.
 pub(crate) async fn begin(tx: &Tx, generation: Generation, mapping: &str, now: OffsetDateTime) -> Result<(), Error> {
-    let retire = "update generations set state = 'retired', live_time = coalesce(live_time, $1) where state <> 'retired'";
+    let retire =
+        "update generations set state = 'retired', live_time = coalesce(live_time, $1) where state <> 'retired'";
     tx.execute(retire, &[&now]).await?;
     let begin = "insert into generations (number, mapping, state, create_time) values ($1, $2, 'building', $3)";
     tx.execute(begin, &[&generation.0, &mapping, &now]).await?;

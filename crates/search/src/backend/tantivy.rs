@@ -30,7 +30,7 @@ pub struct Tantivy(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     memory: usize,
-    searches: Semaphore,
+    searches: Arc<Semaphore>,
     shelves: RwLock<BTreeMap<Generation, Arc<Shelf>>>,
 }
 
@@ -38,7 +38,7 @@ impl Tantivy {
     /// Keeps indexes below `root`. A writer gathers up to `memory` bytes; at most `concurrency` searches run at once.
     #[must_use]
     pub fn new(root: PathBuf, memory: usize, concurrency: usize) -> Self {
-        let searches = Semaphore::new(concurrency);
+        let searches = Arc::new(Semaphore::new(concurrency));
         Self(Arc::new(Inner { root, memory, searches, shelves: RwLock::default() }))
     }
 }
@@ -132,8 +132,13 @@ impl SearchBackend for Tantivy {
     fn search(&self, generation: Generation, question: Question) -> Answer<'_, Page> {
         let inner = self.0.clone();
         Box::pin(async move {
-            let _place = self.0.searches.acquire().await.expect("the semaphore is never closed");
-            blocking(move || search::search(&*inner.shelf(generation)?, &question)).await
+            let place = inner.searches.clone().acquire_owned().await.expect("the semaphore is never closed");
+            blocking(move || {
+                // Given back when the work ends, not when the caller stops waiting.
+                let _place = place;
+                search::search(&*inner.shelf(generation)?, &question)
+            })
+            .await
         })
     }
 

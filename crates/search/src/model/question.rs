@@ -89,7 +89,11 @@ impl Position {
 
     /// The score in steps.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates; scores are not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float cast saturates; scores are not negative"
+    )]
     pub fn steps(score: f32) -> u32 {
         (f64::from(score) * Self::STEPS).round() as u32
     }

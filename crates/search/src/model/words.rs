@@ -57,8 +57,8 @@ fn length(text: &str) -> usize {
         if letter.is_ascii() {
             return !letter.is_ascii_alphanumeric();
         }
-        let continues = is_combining_mark(letter)
-            || (letter.is_alphanumeric() && !stands_alone && !is_word_by_itself(letter));
+        let continues =
+            is_combining_mark(letter) || (letter.is_alphanumeric() && !stands_alone && !is_word_by_itself(letter));
         !continues
     };
     let ends = |letter: char| ends(letter) || (stands_alone && letter.is_ascii());

@@ -18,10 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Jobs, Search,
-    queue::Job,
-};
+use super::{Jobs, Search, queue::Job};
 use crate::{
     backend::{Generation, WriteOutcome},
     error::Error,
@@ -211,7 +208,9 @@ impl Search {
         match self.owners.read(&context, organization, kind, &names).await {
             Ok(reads) => return Ok(changes.into_iter().zip(reads).collect()),
             Err(error) if !is_lasting(&error) => return Err((error.into(), changes)),
-            Err(error) => tracing::error!(error = %error, owner = kind.as_str(), "a read for the index is refused; reading one by one"),
+            Err(error) => {
+                tracing::error!(error = %error, owner = kind.as_str(), "a read for the index is refused; reading one by one")
+            }
         }
         let mut reads = Vec::with_capacity(names.len());
         for name in &names {
@@ -247,7 +246,8 @@ impl Search {
         self.backend.refresh(generation).await?;
         let context = CallContext::background(TASK, &self.ids);
         let tx = self.db.system("the index spans all organizations", &context).await?;
-        store::record(&tx, indexed, self.clock.now()).await?;
+        // Boxed: three statements at once make a large future.
+        Box::pin(store::record(&tx, indexed, self.clock.now())).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -31,10 +31,10 @@ pub(super) struct Job {
     pub(super) context: Option<CallContext>,
     /// Hears when it is durable in the index.
     pub(super) done: Option<oneshot::Sender<()>>,
-    _counted: Counted,
+    _counted: Option<Counted>,
 }
 
-/// Counts a job for as long as it exists.
+/// Counts a job that no event and no rebuild waits for, for as long as it exists.
 struct Counted(Arc<AtomicI64>);
 
 impl Drop for Counted {
@@ -56,27 +56,26 @@ impl Queue {
         (Self { sender, waiting: Arc::default() }, Jobs(Mutex::new(receiver)))
     }
 
-    fn job(&self, name: ResourceName, revision: Revision, context: Option<CallContext>) -> Job {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        Job { name, revision, context, done: None, _counted: Counted(self.waiting.clone()) }
-    }
-
     /// Waits until the resource is in the index as it is now. False when the indexer was restarted meanwhile: ask again.
     pub(super) async fn index(&self, name: ResourceName, revision: Revision, context: Option<CallContext>) -> bool {
         let (done, durable) = oneshot::channel();
-        let job = Job { done: Some(done), ..self.job(name, revision, context) };
+        let job = Job { name, revision, context, done: Some(done), _counted: None };
         self.sender.send(job).await.is_ok() && durable.await.is_ok()
     }
 
     /// Has the resource read again some time. A full queue is fine: whoever meets it next asks again.
     pub(super) fn index_some_time(&self, name: ResourceName, revision: Revision) {
-        match self.sender.try_send(self.job(name, revision, None)) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let counted = Some(Counted(self.waiting.clone()));
+        match self.sender.try_send(Job { name, revision, context: None, done: None, _counted: counted }) {
             Ok(()) | Err(TrySendError::Full(_)) => {}
-            Err(TrySendError::Closed(_)) => tracing::debug!("the indexer is gone; a stale entry stays until the restart"),
+            Err(TrySendError::Closed(_)) => {
+                tracing::debug!("the indexer is gone; a stale entry stays until the restart")
+            }
         }
     }
 
-    /// Jobs that are not durable yet.
+    /// Resources to be read again of our own accord. What events and a rebuild wait for is counted where they are.
     pub(super) fn waiting(&self) -> i64 {
         self.waiting.load(Ordering::Relaxed)
     }

@@ -131,7 +131,10 @@ async fn src_03_what_is_deleted_and_undeleted_is_visible_again<B: SearchBackend>
     engine.put(std::slice::from_ref(&entry)).await;
     engine.write(vec![Write::Tombstone(entry.name, Revision(4))]).await;
     engine.refresh().await;
-    assert_eq!((engine.titles("phoenix").await.len(), engine.backend.count(FIRST, ORGANIZATION).await.expect("a count")), (0, 0));
+    assert_eq!(
+        (engine.titles("phoenix").await.len(), engine.backend.count(FIRST, ORGANIZATION).await.expect("a count")),
+        (0, 0)
+    );
     assert_eq!(engine.write(vec![at(&entry, 3, "late")]).await, [WriteOutcome::Stale]);
     let engine = engine.again().await;
     assert_eq!(engine.write(vec![at(&entry, 3, "late")]).await, [WriteOutcome::Stale]);
@@ -155,7 +158,11 @@ async fn only_what_the_asker_may_find_is_found_counted_and_weighed<B: SearchBack
     let facets = Facet::ALL.to_vec();
     let ask = || Question { facets: facets.clone(), ..question("apple OR pear") };
     let before = engine.ask(ask()).await;
-    let hidden = |index: u64| Entry { principals: vec!["others".to_owned()], media_type: format!("x/{index}"), ..entry("apple", "pear") };
+    let hidden = |index: u64| Entry {
+        principals: vec!["others".to_owned()],
+        media_type: format!("x/{index}"),
+        ..entry("apple", "pear")
+    };
     let foreign = |_| {
         let organization = OrganizationId(Ids::default().next());
         let entry = entry("apple", "pear");
@@ -185,7 +192,11 @@ async fn facets_list_twenty_values_and_count_the_others<B: SearchBackend>(engine
     let page = engine.ask(Question { selection, facets: vec![Facet::MediaType], ..question("item") }).await;
     assert_eq!(page.total, 3);
     let facet = &page.facets[0];
-    assert_eq!(facet.values[..6], [("x/00", 3), ("x/01", 3), ("x/02", 3), ("x/03", 3), ("x/04", 3), ("x/05", 2)].map(|(value, count)| (value.to_owned(), count)));
+    assert_eq!(
+        facet.values[..6],
+        [("x/00", 3), ("x/01", 3), ("x/02", 3), ("x/03", 3), ("x/04", 3), ("x/05", 2)]
+            .map(|(value, count)| (value.to_owned(), count))
+    );
     assert_eq!((facet.values.len(), facet.other), (20, 10));
 }
 
@@ -216,7 +227,8 @@ async fn pages_after_a_place_give_everything_once_and_in_order<B: SearchBackend>
 }
 
 async fn words_are_found_in_other_spellings_and_forms<B: SearchBackend>(engine: Engine<B>) {
-    let texts = ["Le Café fermé", "Straße nach München", "Running whales", "東京タワー", "İstanbul", "re-use of src/main.rs"];
+    let texts =
+        ["Le Café fermé", "Straße nach München", "Running whales", "東京タワー", "İstanbul", "re-use of src/main.rs"];
     let entries: Vec<_> = texts.iter().map(|text| entry(text, "")).collect();
     engine.put(&entries).await;
     for (query, found) in [

@@ -119,10 +119,14 @@ impl Fixture {
         .await
     }
 
+    /// The state of the index; it cannot be told for a moment after the broker was away.
     pub(crate) async fn index(&self) -> SearchIndex {
-        let mut client = SearchServiceClient::new(self.admin.channel("search"));
-        let name = format!("{}/searchIndex", self.organization.name());
-        read(client.get_search_index(GetSearchIndexRequest { name }).await).expect("an administrator may ask")
+        testkit::eventually("the state of the index can be told", || async {
+            let mut client = SearchServiceClient::new(self.admin.channel("search"));
+            let name = format!("{}/searchIndex", self.organization.name());
+            read(client.get_search_index(GetSearchIndexRequest { name }).await)
+        })
+        .await
     }
 }
 

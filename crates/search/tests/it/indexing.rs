@@ -139,3 +139,20 @@ async fn an_event_that_comes_late_brings_nothing_back() {
     fixture.until_found("marker", 1).await;
     assert!(fixture.found("ghost").await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_nothing_is_pending_everything_written_before_is_found() {
+    let fixture = Fixture::new().await;
+    for round in 1..=5 {
+        for number in 0..20 {
+            fixture.create(fixture.document(&format!("settled {round} {number}"), "")).await;
+        }
+        testkit::eventually("nothing is pending", || async {
+            let pending = fixture.index().await.pending_count;
+            if pending == 0 { Ok(()) } else { Err(pending) }
+        })
+        .await;
+        let found = fixture.search(&fixture.viewer, "settled").await;
+        assert_eq!(found.total.map(|total| total.value), Some(20 * round));
+    }
+}

@@ -15,16 +15,22 @@ use futures::future::BoxFuture;
 use mesh::{Items, Reply, reply};
 use proto::{
     api::v1::{IndexEntry, IndexView},
-    document::v1::{self as document, document_service_server::{DocumentService, DocumentServiceServer}},
-    file::v1::{self as file, file_service_server::{FileService, FileServiceServer}},
+    document::v1::{
+        self as document,
+        document_service_server::{DocumentService, DocumentServiceServer},
+    },
+    file::v1::{
+        self as file,
+        file_service_server::{FileService, FileServiceServer},
+    },
     google::api::HttpBody,
 };
 use tonic::Request;
 
 const TABLE: &[(&str, &str)] = &[("0001_nothing.sql", "select 1;")];
 
-pub(crate) const DOCUMENT: ServiceSpec = ServiceSpec::new("document", boot_document)
-    .migrations(db::Migrations { service: "document", files: TABLE });
+pub(crate) const DOCUMENT: ServiceSpec =
+    ServiceSpec::new("document", boot_document).migrations(db::Migrations { service: "document", files: TABLE });
 pub(crate) const FILE: ServiceSpec =
     ServiceSpec::new("file", boot_file).migrations(db::Migrations { service: "file", files: TABLE });
 
@@ -55,12 +61,14 @@ pub(crate) fn of(data_dir: &Path, service: &str) -> Owner {
 
 fn start(kit: &Kit) -> Owner {
     let db = kit.db();
-    let fresh = || Owner(Arc::new(State {
-        entries: Mutex::default(),
-        away: AtomicBool::default(),
-        reads: AtomicUsize::default(),
-        db: Mutex::new(db.clone()),
-    }));
+    let fresh = || {
+        Owner(Arc::new(State {
+            entries: Mutex::default(),
+            away: AtomicBool::default(),
+            reads: AtomicUsize::default(),
+            db: Mutex::new(db.clone()),
+        }))
+    };
     let owner = held(&OWNERS).entry(kit.data_dir()).or_insert_with(fresh).clone();
     *held(&owner.0.db) = db;
     owner

@@ -133,7 +133,8 @@ fn prefix(field: Field, words: &[String]) -> Boxed {
     match words {
         [word] => {
             // Every word with this beginning sorts between it and it followed by the last character there is.
-            let (first, last) = (Term::from_field_text(field, word), Term::from_field_text(field, &format!("{word}{}", char::MAX)));
+            let (first, last) =
+                (Term::from_field_text(field, word), Term::from_field_text(field, &format!("{word}{}", char::MAX)));
             Box::new(InvertedIndexRangeQuery::new(Bound::Included(first), Bound::Included(last)))
         }
         words => {

@@ -29,12 +29,12 @@ pub(super) fn search(shelf: &Shelf, question: &Question) -> Result<Page, Backend
     let statistics = Visible::new(&searcher, shelf.fields, &*access);
     let best = Best { after: question.after, limit: question.limit + 1, scored: question.tree != Tree::Everything };
     let whole = plan.whole(&*access, None);
-    let (total, mut found) =
-        searcher.search_with_statistics_provider(&*whole, &best, &statistics).map_err(failed)?;
+    let (total, mut found) = searcher.search_with_statistics_provider(&*whole, &best, &statistics).map_err(failed)?;
     let more = found.len() > question.limit;
     found.truncate(question.limit);
     let mut needles = Needles::new(&question.tree);
-    let hits = found.into_iter().map(|(position, address)| hit(&searcher, shelf.fields, position, address, &mut needles));
+    let hits =
+        found.into_iter().map(|(position, address)| hit(&searcher, shelf.fields, position, address, &mut needles));
     let hits = hits.collect::<Result<_, _>>()?;
     let counted = question.facets.iter().map(|facet| count_facet(&searcher, &plan, &*access, *facet));
     Ok(Page { hits, more, total, facets: counted.collect::<Result<_, _>>()? })
@@ -74,7 +74,12 @@ fn hit(
 }
 
 /// Counts a facet as if nothing were selected of it.
-fn count_facet(searcher: &Searcher, plan: &Plan, access: &dyn Query, facet: Facet) -> Result<FacetCounts, BackendError> {
+fn count_facet(
+    searcher: &Searcher,
+    plan: &Plan,
+    access: &dyn Query,
+    facet: Facet,
+) -> Result<FacetCounts, BackendError> {
     let counts = searcher.search(&*plan.whole(access, Some(facet)), &Values(column(facet))).map_err(failed)?;
     let mut values: Vec<_> = counts.into_iter().collect();
     values.sort_unstable_by(|(value, count), (other, others)| others.cmp(count).then_with(|| value.cmp(other)));

@@ -7,9 +7,7 @@ use std::{
 
 use tantivy::{
     DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TERMINATED, TantivyError, Term,
-    directory::error::LockError,
-    indexer::IndexWriterOptions,
-    schema::IndexRecordOption,
+    directory::error::LockError, indexer::IndexWriterOptions, schema::IndexRecordOption,
 };
 
 use super::{
@@ -40,7 +38,8 @@ impl Shelf {
     /// Makes an empty index in a folder that does not exist yet.
     pub(super) fn create(folder: &Path, memory: usize) -> Result<Self, BackendError> {
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let index = Index::builder().schema(schema().0).tokenizers(tokenizers()).create_in_dir(folder).map_err(failed)?;
+        let index =
+            Index::builder().schema(schema().0).tokenizers(tokenizers()).create_in_dir(folder).map_err(failed)?;
         Self::of(index, memory)
     }
 
