@@ -6,6 +6,7 @@ use std::{env, fs, path::Path, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, MessageDescriptor, Value};
 
+#[expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment")]
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../proto");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));

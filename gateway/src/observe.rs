@@ -9,6 +9,24 @@ use tracing::Span;
 
 use crate::route::Route;
 
+/// The edge's metrics.
+#[expect(clippy::disallowed_macros, reason = "the one home of the edge's metrics")]
+mod metric {
+    use std::time::Duration;
+
+    /// A request came or went.
+    pub(super) fn in_flight(change: f64) {
+        metrics::gauge!("workos_gateway_requests_in_flight").increment(change);
+    }
+
+    /// A request was answered.
+    pub(super) fn answered(route: &str, method: &str, status: u16, time: Duration) {
+        let (route, method, status) = (route.to_owned(), method.to_owned(), status.to_string());
+        metrics::counter!("workos_gateway_requests_total", "route" => route.clone(), "method" => method, "status" => status).increment(1);
+        metrics::histogram!("workos_gateway_request_seconds", "route" => route).record(time.as_secs_f64());
+    }
+}
+
 /// A request under observation.
 pub(crate) struct Observed {
     span: Span,
@@ -32,7 +50,7 @@ impl Observed {
         );
         let traceparent = mesh::edge_trace(&span);
         span.record("trace.id", traceparent.get(3..35).unwrap_or_default());
-        metrics::gauge!("workos_gateway_requests_in_flight").increment(1.0);
+        metric::in_flight(1.0);
         Self {
             span,
             begin: Instant::now(),
@@ -70,8 +88,7 @@ impl Observed {
         self.span.record("http.route", label);
         let status = response.status().as_u16();
         let elapsed = self.begin.elapsed();
-        metrics::counter!("workos_gateway_requests_total", "route" => label.to_owned(), "method" => self.method.to_string(), "status" => status.to_string()).increment(1);
-        metrics::histogram!("workos_gateway_request_seconds", "route" => label.to_owned()).record(elapsed.as_secs_f64());
+        metric::answered(label, self.method.as_str(), status, elapsed);
         let _entered = self.span.enter();
         let millis = elapsed.as_secs_f64() * 1000.0;
         if status >= 500 && status != 503 && status != 504 {
@@ -86,6 +103,6 @@ impl Observed {
 
 impl Drop for Observed {
     fn drop(&mut self) {
-        metrics::gauge!("workos_gateway_requests_in_flight").decrement(1.0);
+        metric::in_flight(-1.0);
     }
 }

@@ -14,14 +14,14 @@ use transcode::{
 #[derive(Debug)]
 pub(crate) struct Refusal {
     /// The status.
-    pub(crate) parts: StatusParts,
+    pub(crate) parts: Box<StatusParts>,
     /// Headers beside it.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Box<HeaderMap>,
 }
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { parts: StatusParts::from(&problem), headers: HeaderMap::new() }
+        Self { parts: Box::new(StatusParts::from(&problem)), headers: Box::default() }
     }
 }
 
@@ -39,7 +39,7 @@ impl From<tonic::Status> for Refusal {
             details: Bytes::copy_from_slice(status.details()),
             http: None,
         };
-        Self { parts, headers: HeaderMap::new() }
+        Self { parts: Box::new(parts), headers: Box::default() }
     }
 }
 
@@ -74,7 +74,7 @@ impl Refusal {
         let mut response = Response::new(Body::new(http_body_util::Full::new(rendered.body)));
         *response.status_mut() = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.extend(self.headers.clone());
+        headers.extend(HeaderMap::clone(&self.headers));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
         if let Some(seconds) = rendered.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));

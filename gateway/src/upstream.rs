@@ -1,11 +1,12 @@
 //! Calls to services below any codec: request and response are gRPC frames in HTTP/2 bodies.
+use api::CallContext;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use http_body_util::BodyExt;
 use proto::Method;
 use tonic::body::Body;
 use tower::ServiceExt;
-use transcode::{error::StatusParts, frame};
+use transcode::frame;
 
 use crate::{
     edge::Edge,
@@ -19,23 +20,29 @@ const SHOWN: [&str; 10] = [
     "content-security-policy", "retry-after",
 ];
 
-/// Sends a call and gives the response once its headers are there.
-pub(crate) async fn call(edge: &Edge, passage: &Passage, method: &'static Method, metadata: HeaderMap, body: Body) -> Result<Response<Body>, Refusal> {
-    call_as(edge, passage, passage.principal.as_ref(), method, metadata, body).await
+/// What is called, and for whom.
+pub(crate) struct Call<'a> {
+    /// The service that answers.
+    pub(crate) service: &'a str,
+    /// The method.
+    pub(crate) method: &'static Method,
+    /// Whose call it is.
+    pub(crate) principal: Option<&'a Principal>,
 }
 
-/// As [`call`], for a principal of the caller's choice.
-pub(crate) async fn call_as(
-    edge: &Edge,
-    passage: &Passage,
-    principal: Option<&Principal>,
-    method: &'static Method,
-    metadata: HeaderMap,
-    body: Body,
-) -> Result<Response<Body>, Refusal> {
+impl<'a> Call<'a> {
+    /// A call of the passage's principal to the method's own service.
+    pub(crate) fn of(passage: &'a Passage, method: &'static Method) -> Self {
+        Self { service: method.service, method, principal: passage.principal.as_ref() }
+    }
+}
+
+/// Sends a call and gives the response once its headers are there.
+pub(crate) async fn send(edge: &Edge, context: &CallContext, call: Call<'_>, metadata: HeaderMap, body: Body) -> Result<Response<Body>, Refusal> {
+    let Call { service, method, principal } = call;
     let channel = match principal {
-        Some(principal) => edge.mesh.with_token(method.service, principal.token.clone(), &passage.context),
-        None => edge.mesh.as_workload(method.service, &passage.context),
+        Some(principal) => edge.mesh.with_token(service, principal.token.clone(), context),
+        None => edge.mesh.as_workload(service, context),
     };
     let mut request = Request::new(body);
     *request.method_mut() = http::Method::POST;
@@ -127,7 +134,7 @@ pub(crate) fn one_message(wire: &[u8]) -> Result<Body, Refusal> {
 /// The caller asked by `If-Match`, so a stale etag is his failed precondition (412) and not a conflict (409).
 pub(crate) fn as_precondition(mut refusal: Refusal, edge: &Edge) -> Refusal {
     if refusal.parts.code == tonic::Code::Aborted as i32 && refusal.reason(&edge.contract).as_deref() == Some("ETAG_MISMATCH") {
-        refusal.parts = StatusParts { http: Some(412), ..refusal.parts };
+        refusal.parts.http = Some(412);
     }
     refusal
 }

@@ -322,7 +322,6 @@ fn reason_of_transport(code: Code) -> CommonReason {
 }
 
 impl From<Error> for tonic::Status {
-    #[expect(clippy::disallowed_methods, reason = "the one home of gRPC statuses")]
     fn from(error: Error) -> Self {
         let Error(parts) = error;
         let mut details = ErrorDetails::new();

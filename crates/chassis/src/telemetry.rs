@@ -90,12 +90,27 @@ pub fn install(platform: &Platform, service: &str) -> Result<Telemetry, BootErro
     if let Some(installed) = INSTALLED.get() {
         return Ok(installed.clone());
     }
-    let pretty = match platform.telemetry.format {
+    let lines = lines(platform, service)?;
+    let telemetry = set_up(platform, service, lines)?;
+    log_panics();
+    Ok(telemetry)
+}
+
+/// The layer that writes log lines where and how the settings say.
+fn lines(platform: &Platform, service: &str) -> Result<Lines, BootError> {
+    let settings = &platform.telemetry;
+    let environment = platform.profile.as_str();
+    if !settings.file.as_os_str().is_empty() {
+        let file = Arc::new(open_log(&settings.file)?);
+        // `Write` for `&File` appends in one call per line; the clone of the handle is a counter.
+        return Ok(ecs::Ecs::new(service, environment, move || LogFile(file.clone())).boxed());
+    }
+    let pretty = match settings.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Json => false,
         LogFormat::Pretty => true,
     };
-    let lines = if pretty {
+    Ok(if pretty {
         let ansi = std::io::stderr().is_terminal();
         tracing_subscriber::fmt::layer()
             .with_ansi(ansi)
@@ -104,11 +119,36 @@ pub fn install(platform: &Platform, service: &str) -> Result<Telemetry, BootErro
             .compact()
             .boxed()
     } else {
-        ecs::Ecs::new(service, platform.profile.as_str(), std::io::stdout).boxed()
-    };
-    let telemetry = set_up(platform, service, lines)?;
-    log_panics();
-    Ok(telemetry)
+        ecs::Ecs::new(service, environment, std::io::stdout).boxed()
+    })
+}
+
+/// Opens the log file anew. The log of the run before is kept beside it, so the two together are bounded by two runs.
+fn open_log(path: &std::path::Path) -> Result<std::fs::File, BootError> {
+    let context = || format!("open the log file {} (telemetry.file)", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(context)?;
+    }
+    let mut before = path.as_os_str().to_owned();
+    before.push(".1");
+    match std::fs::rename(path, before) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(context),
+        _ => {}
+    }
+    std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(context)
+}
+
+/// A handle that writes to the shared log file.
+struct LogFile(Arc<std::fs::File>);
+
+impl std::io::Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        (&*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Sets up telemetry for tests: log lines belong to the test that is running.

@@ -19,14 +19,7 @@ pub(crate) enum Command {
 /// Runs the command on the engines of this folder, or on those that are configured.
 pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
     let Command::Bootstrap = command;
-    let mut config = Config::load(options)?;
-    if config.platform.data_dir == Config::defaults()?.platform.data_dir {
-        config.set("data_dir", running::root().join("data"))?;
-    }
-    if let Some(addresses) = engines::Addresses::of_running(&running::root()) {
-        config.set("engines.postgres.url", &addresses.postgres)?;
-        config.set("engines.postgres.admin_url", &addresses.postgres)?;
-    }
+    let config = running::with_engines(Config::load(options)?, &running::root())?;
     let code = new_code(&config).await?;
     terminal::line(format!("One-time code for the first owner, good for 15 minutes: {code}"));
     terminal::line("Complete it with POST /v1/bootstrap:complete, or let ./dev demo do it.");

@@ -4,10 +4,10 @@
 //! changes only what has changed, and tells the story again. A platform that runs is used and left as it is; otherwise one
 //! is started for the demo and stopped after it.
 pub(crate) mod http;
-mod import;
+pub(crate) mod import;
 pub(crate) mod people;
-mod scan;
-mod story;
+pub(crate) mod scan;
+pub(crate) mod story;
 
 use std::{
     path::{Path, PathBuf},

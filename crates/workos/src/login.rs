@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let gateway = arguments.gateway.clone().or_else(place).context("no platform runs in this folder; start one with ./dev up, or name one with --gateway")?;
     let http = Http::quiet(&gateway);
     let tokens = if arguments.demo {
-        people::sign_in_owner(&http, &root).await?
+        people::sign_in_owner(&http, &root, arguments.organization.as_deref()).await?
     } else {
         let email = arguments.email.clone().map_or_else(|| terminal::ask("E-mail: "), Ok)?;
         let password = terminal::ask_secret("Password: ")?;

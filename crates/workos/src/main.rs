@@ -1,4 +1,5 @@
 //! `workos`: the whole platform on one machine, and the commands around it.
+mod bench;
 mod bootstrap;
 mod certificates;
 mod contract;
@@ -42,6 +43,8 @@ enum Command {
     Health(chassis::HealthCommand),
     /// Tell the whole story on a folder of real files
     Demo(demo::Arguments),
+    /// Measure against the goals and a peer
+    Bench(bench::Arguments),
     /// Sign in and print an access token for curl
     Login(login::Arguments),
     /// What is made from the contract: routes, OpenAPI, mesh policy, a new service
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         },
         Command::Health(command) => block_on(async move { chassis::health(command).await }),
         Command::Demo(arguments) => block_on(async move { outcome(demo::run(&arguments, &options).await) }),
+        Command::Bench(arguments) => block_on(async move { outcome(bench::run(&arguments).await) }),
         Command::Login(arguments) => block_on(async move { outcome(login::run(&arguments).await) }),
         Command::Contract(command) => outcome(contract::run(&command)),
         Command::Certificates { dir } => outcome(certificates::write(&dir)),

@@ -49,6 +49,23 @@ pub(crate) fn root() -> PathBuf {
     engines::Settings::default().root
 }
 
+/// The configuration of a platform that runs in another process on this `.workos` folder.
+pub(crate) fn config_of(root: &Path) -> Result<Config> {
+    with_engines(Config::load(&Options::default())?, root)
+}
+
+/// The configuration with the engines that `up` has started in this folder.
+pub(crate) fn with_engines(mut config: Config, root: &Path) -> Result<Config> {
+    if config.platform.data_dir == Config::defaults()?.platform.data_dir {
+        config.set("data_dir", root.join("data"))?;
+    }
+    if let Some(addresses) = engines::Addresses::of_running(root) {
+        config.set("engines.postgres.url", &addresses.postgres)?;
+        config.set("engines.postgres.admin_url", &addresses.postgres)?;
+    }
+    Ok(config)
+}
+
 /// What people can open.
 pub(crate) fn places(gateway: &str, admin: &str, temporal_ui: Option<&str>) -> Vec<(String, String)> {
     let mut places = vec![
@@ -103,15 +120,7 @@ impl Running {
     pub(crate) async fn bootstrap_code(&self, root: &Path) -> Result<String> {
         match self {
             Self::Started(platform, _) => platform.bootstrap_code().await,
-            Self::Found(_, config) => {
-                let mut config = Config::clone(config);
-                config.set("data_dir", root.join("data"))?;
-                if let Some(addresses) = engines::Addresses::of_running(root) {
-                    config.set("engines.postgres.url", &addresses.postgres)?;
-                    config.set("engines.postgres.admin_url", &addresses.postgres)?;
-                }
-                bootstrap::new_code(&config).await
-            }
+            Self::Found(_, config) => bootstrap::new_code(&with_engines(Config::clone(config), root)?).await,
         }
     }
 

@@ -74,6 +74,11 @@ impl Platform {
             // The default is relative to the folder of the project, not to the current one.
             config.set("data_dir", root.join("data"))?;
         }
+        let telemetry = &config.platform.telemetry;
+        if telemetry.format == chassis::LogFormat::Auto && telemetry.file.as_os_str().is_empty() {
+            // The terminal is for people; what the services say is kept beside the engines' logs.
+            config.set("telemetry.file", root.join("log/workos.log"))?;
+        }
         let settings = settings(&config, &root);
         let engines = Engines::start(settings, move |progress: Progress| show(&progress, quiet)).await?;
         match Self::start_host(&mut config, engines.addresses()).await {
@@ -145,7 +150,8 @@ impl Platform {
             Ok(true) => "  ./dev demo [DIR]     the whole story, on your own files",
             _ => "  ./dev demo [DIR]     the whole story, on your own files; it also makes the first owner",
         };
-        for text in ["", "Try next, in a second terminal:", first, "  ./dev grpcurl -plaintext 127.0.0.1:8080 list", "Stop with Ctrl-C.", ""] {
+        let log = format!("Logs: {}", self.root.join("log").display());
+        for text in [log.as_str(), "", "Try next, in a second terminal:", first, "  ./dev grpcurl -plaintext 127.0.0.1:8080 list", "Stop with Ctrl-C.", ""] {
             terminal::line(text);
         }
     }

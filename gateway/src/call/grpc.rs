@@ -6,7 +6,12 @@ use proto::Method;
 use tonic::body::Body;
 use tower::ServiceExt;
 
-use crate::{edge::Edge, filter::Passage, refusal::Refusal, upstream};
+use crate::{
+    edge::Edge,
+    filter::Passage,
+    refusal::Refusal,
+    upstream::{self, Call},
+};
 
 /// Drives the call.
 pub(crate) async fn drive(edge: &Edge, passage: Passage, incoming: Incoming, method: &'static Method) -> Result<Response<Body>, Refusal> {
@@ -17,7 +22,8 @@ pub(crate) async fn drive(edge: &Edge, passage: Passage, incoming: Incoming, met
         }
     }
     let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
-    let mut response = upstream::call(edge, &passage, method, metadata, body).await?;
+    let service = serving(&passage.head.headers, method)?;
+    let mut response = upstream::send(edge, &passage.context, Call { service, ..Call::of(&passage, method) }, metadata, body).await?;
     let reserved: Vec<_> = response.headers().keys().filter(|name| name.as_str().starts_with("x-workos-") || name.as_str().starts_with("workos-")).cloned().collect();
     for name in reserved {
         response.headers_mut().remove(name);
@@ -30,6 +36,20 @@ pub(crate) async fn drive(edge: &Edge, passage: Passage, incoming: Incoming, met
     }
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/grpc"));
     Ok(response)
+}
+
+/// The service that answers. A method that every service serves for itself (`workos.events.v1`) belongs to none: the header
+/// `target-service` names which is meant.
+fn serving<'a>(headers: &'a http::HeaderMap, method: &'static Method) -> Result<&'a str, Refusal> {
+    let owned = |service: &str| proto::methods().iter().any(|known| known.service == service && known.has_http);
+    if owned(method.service) || method.has_http {
+        return Ok(method.service);
+    }
+    let named = headers.get("target-service").and_then(|value| value.to_str().ok());
+    named.filter(|service| owned(service)).ok_or_else(|| {
+        let message = "every service answers this method for itself; name one in the header target-service, for example document";
+        Refusal::new(400, tonic::Code::InvalidArgument, "TARGET_SERVICE_MISSING", message)
+    })
 }
 
 /// Answers reflection from the contract itself.

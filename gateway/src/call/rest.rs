@@ -14,7 +14,7 @@ use crate::{
     edge::Edge,
     filter::Passage,
     refusal::Refusal,
-    upstream::{self, Messages},
+    upstream::{self, Call, Messages},
 };
 
 /// Drives the call.
@@ -78,7 +78,7 @@ async fn attempt(
 ) -> Result<(HeaderMap, Bytes), Refusal> {
     let request = upstream::one_message(wire)?;
     let metadata = upstream::metadata(&passage.head.headers);
-    let response = upstream::call_as(edge, passage, principal, method, metadata, request).await?;
+    let response = upstream::send(edge, &passage.context, Call { principal, ..Call::of(passage, method) }, metadata, request).await?;
     let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
     let (mut metadata, mut messages) = Messages::new(response, limit);
     let answer = messages.next().await?;

@@ -17,7 +17,7 @@ use crate::{
     edge::Edge,
     filter::Passage,
     refusal::Refusal,
-    upstream::{self, Messages},
+    upstream::{self, Call, Messages},
 };
 
 /// Sign of life on a silent stream of events.
@@ -39,7 +39,7 @@ pub(crate) async fn drive(
     let form = if matched.is_http_body_out() { None } else { Some(form(&passage.head.headers, &options)?) };
     let request = upstream::one_message(wire)?;
     let metadata = upstream::metadata(&passage.head.headers);
-    let response = upstream::call(edge, &passage, method, metadata, request).await?;
+    let response = upstream::send(edge, &passage.context, Call::of(&passage, method), metadata, request).await?;
     let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
     let (metadata, mut messages) = Messages::new(response, limit);
     let first = match form {

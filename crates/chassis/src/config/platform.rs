@@ -83,6 +83,8 @@ pub struct Telemetry {
     pub level: String,
     /// `json` (one ECS line per event on stdout), `pretty` (for people, on stderr) or `auto`: pretty on a terminal.
     pub format: LogFormat,
+    /// File that takes the log as JSON instead of stdout; the one before it is kept as `.1`. Empty: no file.
+    pub file: PathBuf,
     /// OTLP/gRPC address that takes the traces (Jaeger: `http://localhost:4317`); empty: no traces leave the process.
     pub otlp_url: String,
     /// Share of new traces that is kept, 0 to 1. A caller's decision is followed.
@@ -91,7 +93,8 @@ pub struct Telemetry {
 
 impl Default for Telemetry {
     fn default() -> Telemetry {
-        Telemetry { level: "info".to_owned(), format: LogFormat::Auto, otlp_url: String::new(), sample_ratio: 1.0 }
+        let format = LogFormat::Auto;
+        Telemetry { level: "info".to_owned(), format, file: PathBuf::new(), otlp_url: String::new(), sample_ratio: 1.0 }
     }
 }
 

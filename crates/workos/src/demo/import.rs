@@ -91,7 +91,7 @@ impl Importer<'_> {
         let begin = Instant::now();
         let total = scan.uploads.iter().map(|item| item.size).sum();
         let bar = Arc::new(terminal::bytes_progress(total, "files"));
-        let mut work = stream::iter(&scan.uploads).map(|item| self.upload(item, &bar)).buffer_unordered(4);
+        let mut work = stream::iter(&scan.uploads).map(|item| self.upload(item, &bar)).buffer_unordered(16);
         while let Some(result) = work.next().await {
             done.bytes += result?;
         }

@@ -92,10 +92,10 @@ impl<'a> SignedIn<'a> {
 }
 
 /// Signs in the owner of an earlier demo.
-pub(crate) async fn sign_in_owner(http: &Http, root: &Path) -> Result<Tokens> {
+pub(crate) async fn sign_in_owner(http: &Http, root: &Path, organization: Option<&str>) -> Result<Tokens> {
     let cast = load(&root.join("demo.json"))?;
     let owner = cast.people.first().context("no demo has run in this folder yet; run ./dev demo first")?;
-    login::sign_in(http, &owner.email, &owner.password, Some(&cast.organization())).await
+    login::sign_in(http, &owner.email, &owner.password, Some(organization.unwrap_or(&cast.organization()))).await
 }
 
 /// Finds or makes organization and people. `bootstrap_code` reads the one-time code of a platform without an owner.

@@ -78,24 +78,7 @@ impl Story<'_> {
 
     /// Waits until everything is indexed.
     pub(crate) async fn await_index(&self) -> Result<Duration> {
-        let begin = Instant::now();
-        let path = format!("/v1/{}/searchIndex", self.cast.organization());
-        let bar = terminal::progress(0, "indexing");
-        loop {
-            let call = Call::new("ask how far the index is", Method::GET, path.clone());
-            let state = self.http.send(call.token(self.owner().await?)).await?.success("search index")?;
-            let pending = number(&state["pendingCount"]);
-            if pending == 0 {
-                bar.finish_and_clear();
-                return Ok(begin.elapsed());
-            }
-            bar.set_length(bar.length().unwrap_or_default().max(pending));
-            bar.set_position(bar.length().unwrap_or_default() - pending);
-            if begin.elapsed() > PATIENCE * 10 {
-                bail!("the index does not catch up: {pending} events wait; see the log of search");
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        await_index(self.http, &self.signed_in[0], &self.cast.organization()).await
     }
 
     /// Searches and shows hits with their places.
@@ -238,6 +221,28 @@ impl Story<'_> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         bail!("no {what} came; see the log of notification")
+    }
+}
+
+/// Waits until everything that was written before is indexed.
+pub(crate) async fn await_index(http: &Http, owner: &SignedIn<'_>, organization: &str) -> Result<Duration> {
+    let begin = Instant::now();
+    let path = format!("/v1/{organization}/searchIndex");
+    let bar = terminal::progress(0, "indexing");
+    loop {
+        let call = Call::new("ask how far the index is", Method::GET, path.clone());
+        let state = http.send(call.token(owner.token().await?)).await?.success("search index")?;
+        let pending = number(&state["pendingCount"]);
+        if pending == 0 {
+            bar.finish_and_clear();
+            return Ok(begin.elapsed());
+        }
+        bar.set_length(bar.length().unwrap_or_default().max(pending));
+        bar.set_position(bar.length().unwrap_or_default() - pending);
+        if begin.elapsed() > PATIENCE * 10 {
+            bail!("the index does not catch up: {pending} events wait; see the log of search");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
