@@ -3,7 +3,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use mesh::{Period, Settings};
-use proto::file::v1::upload_service_client::UploadServiceClient;
+use proto::{
+    auth::v1::{StartLoginRequest, login_service_client::LoginServiceClient},
+    file::v1::upload_service_client::UploadServiceClient,
+};
 use tonic::Code;
 
 use crate::{
@@ -17,12 +20,19 @@ async fn a_server_that_is_replaced_under_load_loses_no_call() {
     let mut server = world.serve_pipe();
     let (mesh, token) = (world.mesh("gateway"), world.token(Some(proto::Role::Editor)));
     world.handler.always(Act::Wait(Duration::from_millis(3)));
-    let load = join_all((0..16).map(|_| {
+    let load = join_all((0..16).map(|worker| {
         let (mesh, token, world) = (mesh.clone(), token.clone(), Arc::clone(&world));
         async move {
             for _ in 0..40 {
-                let channel = mesh.with_token("file", token.clone(), &context());
-                UploadServiceClient::new(channel).get_upload(world.get()).await.expect("no call is lost");
+                if worker % 2 == 0 {
+                    let channel = mesh.with_token("file", token.clone(), &context());
+                    UploadServiceClient::new(channel).get_upload(world.get()).await.expect("no call is lost");
+                } else {
+                    // This one may be repeated only if it reached nobody, so nothing covers up for a lost call.
+                    let channel = mesh.as_workload("file", &context());
+                    let request = StartLoginRequest::default();
+                    LoginServiceClient::new(channel).start_login(request).await.expect("no call is lost");
+                }
             }
         }
     }));
