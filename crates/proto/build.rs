@@ -39,7 +39,9 @@ fn main() {
 
 /// A field with `debug_redact`: the message must never print it.
 fn holds_secret(message: &MessageDescriptor) -> bool {
-    message.fields().any(|field| field.options().get_field_by_name("debug_redact").and_then(|flag| flag.as_bool()) == Some(true))
+    message
+        .fields()
+        .any(|field| field.options().get_field_by_name("debug_redact").and_then(|flag| flag.as_bool()) == Some(true))
 }
 
 /// `Debug` of messages with secrets says their type and no more.
@@ -94,7 +96,9 @@ fn traits(pool: &DescriptorPool) -> String {
             continue;
         }
         let Value::Message(event) = options.get_extension(&option).into_owned() else { continue };
-        let text = |field| event.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        let text = |field| {
+            event.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+        };
         let personal = event.get_field_by_name("personal_data").and_then(|value| value.as_bool()).unwrap_or_default();
         let service = service_of(message.package_name());
         let subject = if message.get_field_by_name("name").is_some() { "&self.name" } else { "\"\"" };

@@ -86,7 +86,9 @@ impl chassis::Section for Config {
             return Err("rates must be at least 1".to_owned());
         }
         match self.cors_origins.iter().find(|origin| !is_origin(origin)) {
-            Some(origin) => Err(format!("cors_origins: {origin} is not an origin; write https://host or https://host:port, without a path")),
+            Some(origin) => Err(format!(
+                "cors_origins: {origin} is not an origin; write https://host or https://host:port, without a path"
+            )),
             None => Ok(()),
         }
     }

@@ -50,7 +50,11 @@ pub(crate) struct Passage {
 }
 
 /// Answers one request.
-pub(crate) async fn serve(edge: Arc<Edge>, peer: SocketAddr, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(crate) async fn serve(
+    edge: Arc<Edge>,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let id = request_id::take(request.headers(), &edge.ids);
     let observed = Observed::begin(&request, &id, address::of(request.headers(), peer, edge.config.trusted_hops));
     let span = observed.span();
@@ -58,7 +62,8 @@ pub(crate) async fn serve(edge: Arc<Edge>, peer: SocketAddr, mut request: Reques
     hygiene::clean(request.headers_mut());
     let dialect = Dialect::of(&request);
     let mut route = None;
-    let passed = AssertUnwindSafe(pass(&edge, &observed, request, &mut route).instrument(span.clone())).catch_unwind().await;
+    let passed =
+        AssertUnwindSafe(pass(&edge, &observed, request, &mut route).instrument(span.clone())).catch_unwind().await;
     let answer = passed.unwrap_or_else(|_| {
         tracing::error!(parent: &span, "a request handler panicked");
         Err(api::Error::fault("a fault on our side; it is logged under the request id").into())
@@ -91,8 +96,17 @@ impl Dialect {
 }
 
 /// Filters 3 to 8. `found` keeps the route, for the form of errors and for the metrics.
-async fn pass(edge: &Arc<Edge>, observed: &Observed, request: Request<Incoming>, found: &mut Option<Route>) -> Result<Response<Body>, Refusal> {
-    let _place = edge.places.clone().try_acquire_owned().map_err(|_| Refusal::from(api::Error::unavailable("a place for one more request")))?;
+async fn pass(
+    edge: &Arc<Edge>,
+    observed: &Observed,
+    request: Request<Incoming>,
+    found: &mut Option<Route>,
+) -> Result<Response<Body>, Refusal> {
+    let _place = edge
+        .places
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| Refusal::from(api::Error::unavailable("a place for one more request")))?;
     rate_limit::address(edge, observed.address()).await?;
     let route = found.insert(route::find(edge, &request)?).clone();
     if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, &edge.contract) {

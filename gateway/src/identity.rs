@@ -32,8 +32,11 @@ const ENDPOINTS: [(&str, Method, Endpoint); 4] = [
 impl Endpoint {
     /// The endpoint at a path; 405 under another method.
     pub(crate) fn at(method: &Method, path: &str) -> Result<Option<Self>, Refusal> {
-        let Some((_, expected, endpoint)) = ENDPOINTS.iter().find(|(known, ..)| *known == path) else { return Ok(None) };
-        let fits = method == expected || (method == Method::HEAD && *expected == Method::GET) || method == Method::OPTIONS;
+        let Some((_, expected, endpoint)) = ENDPOINTS.iter().find(|(known, ..)| *known == path) else {
+            return Ok(None);
+        };
+        let fits =
+            method == expected || (method == Method::HEAD && *expected == Method::GET) || method == Method::OPTIONS;
         if fits { Ok(Some(*endpoint)) } else { Err(route::not_allowed(method, path, std::slice::from_ref(expected))) }
     }
 
@@ -43,7 +46,12 @@ impl Endpoint {
 }
 
 /// Answers an endpoint.
-pub(crate) async fn drive(edge: &Edge, passage: Passage, incoming: Incoming, endpoint: Endpoint) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn drive(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    endpoint: Endpoint,
+) -> Result<Response<Body>, Refusal> {
     if passage.head.method == Method::OPTIONS {
         let allow = ENDPOINTS.iter().find(|(.., known)| *known == endpoint).map(|(_, method, _)| method.clone());
         return Ok(route::options(&allow.into_iter().collect::<Vec<_>>()));

@@ -65,7 +65,12 @@ pub(crate) async fn run(edge: Arc<Edge>, listener: TcpListener, shutdown: Cancel
 
 fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_timeout).max_headers(HEADERS).max_buf_size(HEAD_BYTES.max(64 * 1024));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .max_headers(HEADERS)
+        .max_buf_size(HEAD_BYTES.max(64 * 1024));
     builder
         .http2()
         .timer(TokioTimer::new())

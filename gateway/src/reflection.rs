@@ -13,8 +13,11 @@ impl Reflection {
     /// Builds both versions.
     pub(crate) fn new() -> Result<Self, BootError> {
         let public = public_contract()?;
-        let v1 = tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(&public).build_v1()?;
-        let v1alpha = tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(&public).build_v1alpha()?;
+        let v1 =
+            tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(&public).build_v1()?;
+        let v1alpha = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(&public)
+            .build_v1alpha()?;
         Ok(Self(Routes::new(v1).add_service(v1alpha)))
     }
 
@@ -50,7 +53,13 @@ mod tests {
     #[test]
     fn methods_of_workloads_are_not_shown() {
         let set = FileDescriptorSet::decode(public_contract().expect("it is valid").as_slice()).expect("it is a set");
-        let names: Vec<_> = set.file.iter().flat_map(|file| &file.service).flat_map(|service| &service.method).map(|method| method.name().to_owned()).collect();
+        let names: Vec<_> = set
+            .file
+            .iter()
+            .flat_map(|file| &file.service)
+            .flat_map(|service| &service.method)
+            .map(|method| method.name().to_owned())
+            .collect();
         assert!(names.iter().any(|name| name == "GetDocument"));
         assert!(!names.iter().any(|name| name == "BatchReadDocuments" || name == "ExchangeCredential"));
     }

@@ -52,7 +52,12 @@ impl Refusal {
     /// 404 for a path that leads nowhere.
     pub(crate) fn not_found(path: &str) -> Self {
         let shown: String = path.chars().take(200).collect();
-        Self::new(404, tonic::Code::NotFound, "ROUTE_NOT_FOUND", format!("there is nothing at {shown}; the API is described at /docs"))
+        Self::new(
+            404,
+            tonic::Code::NotFound,
+            "ROUTE_NOT_FOUND",
+            format!("there is nothing at {shown}; the API is described at /docs"),
+        )
     }
 
     /// Adds a header.

@@ -82,7 +82,9 @@ pub(crate) fn find<B>(edge: &Edge, request: &Request<B>) -> Result<Route, Refusa
             let label = matched.template().to_owned();
             Ok(Route { target: Target::Rest(matched, rpc), label })
         }
-        Err(RouteError::MethodNotAllowed { allow }) if method == Method::OPTIONS => route(Target::Options(allow), "OPTIONS"),
+        Err(RouteError::MethodNotAllowed { allow }) if method == Method::OPTIONS => {
+            route(Target::Options(allow), "OPTIONS")
+        }
         Err(RouteError::MethodNotAllowed { allow }) => Err(not_allowed(method, path, &allow)),
         Err(RouteError::Invalid(problem)) => Err(problem.into()),
         Err(RouteError::NotFound) => Err(Refusal::not_found(path)),
@@ -99,7 +101,11 @@ fn rpc(edge: &Edge, method: &Method, path: &str) -> Result<Route, Refusal> {
     }
     let unknown = || {
         let shown: String = path.chars().take(200).collect();
-        api::Error::new(api::Code::Unimplemented, api::CommonReason::MethodUnknown, format!("no method {shown}; list them by reflection"))
+        api::Error::new(
+            api::Code::Unimplemented,
+            api::CommonReason::MethodUnknown,
+            format!("no method {shown}; list them by reflection"),
+        )
     };
     let method = served(path).ok_or_else(unknown)?;
     Ok(Route { target: Target::Rpc(method), label: method.rpc.to_owned() })
@@ -110,7 +116,8 @@ fn served(path: &str) -> Option<&'static proto::Method> {
     let method = proto::methods().get(path)?;
     let access = method.access.as_ref()?;
     // `peers` without the gateway among them, or peers only: not for callers from outside.
-    let inside = access.rule == Rule::PeerOnly || (!access.peers.is_empty() && !access.peers.iter().any(|peer| peer == "gateway"));
+    let inside = access.rule == Rule::PeerOnly
+        || (!access.peers.is_empty() && !access.peers.iter().any(|peer| peer == "gateway"));
     (!inside).then_some(method)
 }
 

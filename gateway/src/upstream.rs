@@ -16,8 +16,16 @@ use crate::{
 
 /// Answer metadata that JSON callers get.
 const SHOWN: [&str; 10] = [
-    "etag", "location", "cache-control", "content-disposition", "content-language", "content-range", "accept-ranges", "repr-digest",
-    "content-security-policy", "retry-after",
+    "etag",
+    "location",
+    "cache-control",
+    "content-disposition",
+    "content-language",
+    "content-range",
+    "accept-ranges",
+    "repr-digest",
+    "content-security-policy",
+    "retry-after",
 ];
 
 /// What is called, and for whom.
@@ -38,7 +46,13 @@ impl<'a> Call<'a> {
 }
 
 /// Sends a call and gives the response once its headers are there.
-pub(crate) async fn send(edge: &Edge, context: &CallContext, call: Call<'_>, metadata: HeaderMap, body: Body) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn send(
+    edge: &Edge,
+    context: &CallContext,
+    call: Call<'_>,
+    metadata: HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Refusal> {
     let Call { service, method, principal } = call;
     let channel = match principal {
         Some(principal) => edge.mesh.with_token(service, principal.token.clone(), context),
@@ -59,7 +73,11 @@ pub(crate) async fn send(edge: &Edge, context: &CallContext, call: Call<'_>, met
 
 /// The caller's headers as metadata.
 pub(crate) fn metadata(headers: &HeaderMap) -> HeaderMap {
-    headers.iter().filter(|(name, _)| hygiene::is_passed_on(name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect()
+    headers
+        .iter()
+        .filter(|(name, _)| hygiene::is_passed_on(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Copies what JSON callers may see of the answer's metadata.
@@ -133,7 +151,9 @@ pub(crate) fn one_message(wire: &[u8]) -> Result<Body, Refusal> {
 
 /// The caller asked by `If-Match`, so a stale etag is his failed precondition (412) and not a conflict (409).
 pub(crate) fn as_precondition(mut refusal: Refusal, edge: &Edge) -> Refusal {
-    if refusal.parts.code == tonic::Code::Aborted as i32 && refusal.reason(&edge.contract).as_deref() == Some("ETAG_MISMATCH") {
+    if refusal.parts.code == tonic::Code::Aborted as i32
+        && refusal.reason(&edge.contract).as_deref() == Some("ETAG_MISMATCH")
+    {
         refusal.parts.http = Some(412);
     }
     refusal

@@ -152,11 +152,20 @@ impl Caller {
     /// # Errors
     /// NOT_FOUND only to who may read everything under the parent; PERMISSION_DENIED to everybody else, whether the resource
     /// is hidden, foreign or absent (architecture, errors, rule 6).
-    pub fn permit<T>(&self, found: Option<T>, share: impl FnOnce(&T) -> Option<Share>, name: impl fmt::Display) -> Result<T, Error> {
+    pub fn permit<T>(
+        &self,
+        found: Option<T>,
+        share: impl FnOnce(&T) -> Option<Share>,
+        name: impl fmt::Display,
+    ) -> Result<T, Error> {
         match (self.0.parts.decision, found) {
             (Decision::Granted, Some(found)) => Ok(found),
             (Decision::Granted, None) => Err(Error::not_found(name)),
-            (Decision::NeedsShare(least), Some(found)) if share(&found).is_some_and(|share| share as i32 >= least as i32) => Ok(found),
+            (Decision::NeedsShare(least), Some(found))
+                if share(&found).is_some_and(|share| share as i32 >= least as i32) =>
+            {
+                Ok(found)
+            }
             (Decision::NeedsShare(_), _) => Err(Error::denied()),
         }
     }
@@ -165,7 +174,12 @@ impl Caller {
     ///
     /// # Errors
     /// As [`Caller::permit`].
-    pub fn permit_own<T>(&self, found: Option<T>, own: impl FnOnce(&T) -> bool, name: impl fmt::Display) -> Result<T, Error> {
+    pub fn permit_own<T>(
+        &self,
+        found: Option<T>,
+        own: impl FnOnce(&T) -> bool,
+        name: impl fmt::Display,
+    ) -> Result<T, Error> {
         self.permit(found, |found| own(found).then_some(Share::Keeper), name)
     }
 }
@@ -206,7 +220,17 @@ mod tests {
         let organization = Some(OrganizationId(Id::ZERO));
         let subject = Subject::User(UserId(Id::ZERO));
         let context = CallContext::default();
-        Caller::seal(Parts { subject, organization, role, decision, peer: String::new(), session: None, acting: None, token: None, context })
+        Caller::seal(Parts {
+            subject,
+            organization,
+            role,
+            decision,
+            peer: String::new(),
+            session: None,
+            acting: None,
+            token: None,
+            context,
+        })
     }
 
     #[test]

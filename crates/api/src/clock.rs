@@ -40,6 +40,7 @@ pub fn timestamp(time: OffsetDateTime) -> Timestamp {
 #[must_use]
 pub fn from_timestamp(timestamp: &Timestamp) -> Option<OffsetDateTime> {
     let nanos = u32::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    let time = OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok().filter(|time| (1..=9999).contains(&time.year()))?;
+    let time =
+        OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok().filter(|time| (1..=9999).contains(&time.year()))?;
     time.replace_nanosecond(nanos).ok()
 }

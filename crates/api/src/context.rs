@@ -24,6 +24,11 @@ impl CallContext {
     /// Context of work that no request began: `name` says which.
     #[must_use]
     pub fn background(name: &str, ids: &crate::Ids) -> Self {
-        Self { request_id: ids.next().to_string(), method: name.to_owned(), actor: format!("workloads/{name}"), ..Self::default() }
+        Self {
+            request_id: ids.next().to_string(),
+            method: name.to_owned(),
+            actor: format!("workloads/{name}"),
+            ..Self::default()
+        }
     }
 }

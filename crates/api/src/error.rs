@@ -132,14 +132,16 @@ impl Error {
     /// PERMISSION_DENIED, the same for what is forbidden, foreign and absent.
     #[must_use]
     pub fn denied() -> Self {
-        let message = "you may not do this, or the resource does not exist; ask its owner or an administrator for access";
+        let message =
+            "you may not do this, or the resource does not exist; ask its owner or an administrator for access";
         Self::new(Code::PermissionDenied, CommonReason::AccessDenied, message)
     }
 
     /// NOT_FOUND, for callers who may read everything under the parent.
     #[must_use]
     pub fn not_found(name: impl fmt::Display) -> Self {
-        Self::new(Code::NotFound, CommonReason::ResourceNotFound, format!("{name} does not exist")).with("name", name.to_string())
+        Self::new(Code::NotFound, CommonReason::ResourceNotFound, format!("{name} does not exist"))
+            .with("name", name.to_string())
     }
 
     /// ALREADY_EXISTS with the name that is taken.
@@ -152,7 +154,8 @@ impl Error {
     /// UNAUTHENTICATED: no credential.
     #[must_use]
     pub fn credential_missing() -> Self {
-        let message = "this needs a signed-in caller; send `Authorization: Bearer <access token>` (get one with `workos login`)";
+        let message =
+            "this needs a signed-in caller; send `Authorization: Bearer <access token>` (get one with `workos login`)";
         Self::new(Code::Unauthenticated, CommonReason::CredentialMissing, message)
     }
 
@@ -166,7 +169,8 @@ impl Error {
     /// ABORTED: the etag is not the current one, which is in the metadata.
     #[must_use]
     pub fn etag_mismatch(current: &str) -> Self {
-        let message = format!("the resource has changed, its etag is now {current}; read it again and repeat the change");
+        let message =
+            format!("the resource has changed, its etag is now {current}; read it again and repeat the change");
         Self::new(Code::Aborted, CommonReason::EtagMismatch, message).with("etag", current)
     }
 
@@ -278,7 +282,12 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(
             self.code(),
-            Code::Unavailable | Code::Aborted | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Internal | Code::Canceled
+            Code::Unavailable
+                | Code::Aborted
+                | Code::DeadlineExceeded
+                | Code::ResourceExhausted
+                | Code::Internal
+                | Code::Canceled
         )
     }
 
@@ -296,7 +305,8 @@ impl Error {
             parts.reason = Cow::Borrowed(reason_of_transport(code).as_reason());
         }
         if let Some(request) = details.bad_request() {
-            parts.violations = request.field_violations.iter().map(|v| (v.field.clone(), v.description.clone())).collect();
+            parts.violations =
+                request.field_violations.iter().map(|v| (v.field.clone(), v.description.clone())).collect();
         }
         parts.retry_after = details.retry_info().and_then(|retry| retry.retry_delay);
         Self(parts)
@@ -325,7 +335,11 @@ impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
         let Error(parts) = error;
         let mut details = ErrorDetails::new();
-        details.set_error_info(parts.reason, parts.domain, parts.metadata.into_iter().collect::<std::collections::HashMap<_, _>>());
+        details.set_error_info(
+            parts.reason,
+            parts.domain,
+            parts.metadata.into_iter().collect::<std::collections::HashMap<_, _>>(),
+        );
         for (field, problem) in parts.violations {
             details.add_bad_request_violation(field, problem);
         }
@@ -356,7 +370,10 @@ impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = formatter.debug_struct("Error");
         out.field("code", &self.0.code).field("reason", &self.0.reason).field("message", &self.0.message);
-        out.field("metadata", &self.0.metadata).field("violations", &self.0.violations).field("source", &self.0.source).finish()
+        out.field("metadata", &self.0.metadata)
+            .field("violations", &self.0.violations)
+            .field("source", &self.0.source)
+            .finish()
     }
 }
 
@@ -372,7 +389,10 @@ mod tests {
 
     #[test]
     fn an_error_survives_the_wire_without_its_source() {
-        let sent = Error::invalid_field("title", "is empty").with("limit", "1024").retry_after(Duration::from_secs(2)).caused_by(fmt::Error);
+        let sent = Error::invalid_field("title", "is empty")
+            .with("limit", "1024")
+            .retry_after(Duration::from_secs(2))
+            .caused_by(fmt::Error);
         let status = tonic::Status::from(sent);
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         let read = Error::from_status(&status);

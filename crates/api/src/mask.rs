@@ -17,7 +17,12 @@ impl Mask {
     ///
     /// # Errors
     /// MASK_INVALID naming the path.
-    pub fn parse(mask: Option<&FieldMask>, allowed: &[&str], ignored: &[&str], populated: &[&str]) -> Result<Self, Error> {
+    pub fn parse(
+        mask: Option<&FieldMask>,
+        allowed: &[&str],
+        ignored: &[&str],
+        populated: &[&str],
+    ) -> Result<Self, Error> {
         let paths = match mask {
             Some(mask) if !mask.paths.is_empty() => &mask.paths,
             _ => return Ok(Self(populated.iter().map(|path| (*path).to_owned()).collect())),
@@ -64,7 +69,9 @@ impl Mask {
 
 fn covers(allowed: &str, path: &str) -> bool {
     match allowed.strip_suffix(".*") {
-        Some(field) => path == field || path.strip_prefix(field).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1),
+        Some(field) => {
+            path == field || path.strip_prefix(field).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1)
+        }
         None => allowed == path,
     }
 }
@@ -72,9 +79,12 @@ fn covers(allowed: &str, path: &str) -> bool {
 fn unknown(path: &str, allowed: &[&str]) -> Error {
     let shown: String = path.chars().filter(|letter| !letter.is_control()).take(128).collect();
     let fields = allowed.iter().map(|field| field.trim_end_matches(".*")).collect::<Vec<_>>().join(", ");
-    Error::invalid(CommonReason::MaskInvalid, format!("update_mask names {shown:?}; the fields that can be changed are {fields}"))
-        .violation("update_mask", format!("{shown:?} is not a field that can be changed"))
-        .with("path", shown)
+    Error::invalid(
+        CommonReason::MaskInvalid,
+        format!("update_mask names {shown:?}; the fields that can be changed are {fields}"),
+    )
+    .violation("update_mask", format!("{shown:?} is not a field that can be changed"))
+    .with("path", shown)
 }
 
 #[cfg(test)]

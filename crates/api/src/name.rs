@@ -32,8 +32,11 @@ pub fn parse_segments<const N: usize>(name: &str, pattern: &str) -> Result<[Id; 
 
 fn invalid(name: &str, pattern: &str) -> Error {
     let shown: String = name.chars().filter(|letter| !letter.is_control()).take(128).collect();
-    Error::invalid(CommonReason::NameInvalid, format!("{shown:?} is not a name of the form {pattern}; use the name as the API returned it"))
-        .with("pattern", pattern)
+    Error::invalid(
+        CommonReason::NameInvalid,
+        format!("{shown:?} is not a name of the form {pattern}; use the name as the API returned it"),
+    )
+    .with("pattern", pattern)
 }
 
 /// Declares the type of a resource name.
@@ -107,7 +110,13 @@ mod tests {
 
     #[test]
     fn a_malformed_name_is_refused_with_the_form() {
-        for text in ["", "organizations", "organizations/x/books/y", "organizations/7zzzzzzzzzzzzzzzzzzzzzzzzz/books/00000000000000000000000001/x", "\0"] {
+        for text in [
+            "",
+            "organizations",
+            "organizations/x/books/y",
+            "organizations/7zzzzzzzzzzzzzzzzzzzzzzzzz/books/00000000000000000000000001/x",
+            "\0",
+        ] {
             let error = BookName::parse_field("name", text).expect_err("it is no name");
             assert_eq!(error.reason(), "NAME_INVALID");
             assert!(error.message().contains("organizations/*/books/*"));

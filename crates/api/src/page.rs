@@ -87,7 +87,8 @@ fn bound(context: &str, binding: &[u8]) -> Vec<u8> {
 }
 
 fn invalid() -> Error {
-    let message = "page_token is unknown, changed, or belongs to another list, filter or order; start at the first page";
+    let message =
+        "page_token is unknown, changed, or belongs to another list, filter or order; start at the first page";
     Error::invalid(CommonReason::PageTokenInvalid, message).violation("page_token", "is not a token of this list")
 }
 

@@ -7,9 +7,9 @@ use api::{CallContext, Caller, Page, Sealer};
 use db::Db;
 use futures::{StreamExt, TryStreamExt, stream};
 use proto::events::v1::{
-    Backlog, DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetBacklogRequest, GetRelayStatusRequest, ListDeadLettersRequest,
-    ListDeadLettersResponse, RedriveDeadLettersRequest, RedriveDeadLettersResponse, RelayStatus,
-    event_admin_service_server::EventAdminService, relay_status,
+    Backlog, DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetBacklogRequest, GetRelayStatusRequest,
+    ListDeadLettersRequest, ListDeadLettersResponse, RedriveDeadLettersRequest, RedriveDeadLettersResponse,
+    RelayStatus, event_admin_service_server::EventAdminService, relay_status,
 };
 use tonic::{Request, Response, Status};
 

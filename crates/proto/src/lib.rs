@@ -59,13 +59,15 @@ mod tests {
 
     #[test]
     fn every_method_of_the_contract_declares_its_access() {
-        let undeclared: Vec<_> = methods().iter().filter(|method| method.access.is_none()).map(|method| method.rpc).collect();
+        let undeclared: Vec<_> =
+            methods().iter().filter(|method| method.access.is_none()).map(|method| method.rpc).collect();
         assert_eq!(undeclared, Vec::<&str>::new());
     }
 
     #[test]
     fn a_method_knows_its_resource_field_and_the_calls_behind_it() {
-        let update = methods().get("/workos.document.v1.DocumentService/UpdateDocument").expect("it is in the contract");
+        let update =
+            methods().get("/workos.document.v1.DocumentService/UpdateDocument").expect("it is in the contract");
         assert_eq!(update.resource_path, [1, 1]);
         assert_eq!(update.service, "document");
         let search = methods().get("/workos.search.v1.SearchService/Search").expect("it is in the contract");

@@ -185,9 +185,12 @@ fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Opt
 }
 
 fn read_access(option: &DynamicMessage) -> Access {
-    let text = |name: &str| option.get_field_by_name(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+    let text = |name: &str| {
+        option.get_field_by_name(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    };
     let flag = |name: &str| option.get_field_by_name(name).and_then(|value| value.as_bool()).unwrap_or_default();
-    let number = |name: &str| option.get_field_by_name(name).and_then(|value| value.as_enum_number()).unwrap_or_default();
+    let number =
+        |name: &str| option.get_field_by_name(name).and_then(|value| value.as_enum_number()).unwrap_or_default();
     let list = |name: &str| {
         let value = option.get_field_by_name(name);
         let items = value.as_ref().and_then(|value| value.as_list()).unwrap_or_default();
@@ -221,7 +224,9 @@ fn field_path(message: &MessageDescriptor, path: &str) -> Vec<u32> {
     let mut numbers = Vec::new();
     let mut message = Some(message.clone());
     for name in path.split('.').filter(|name| !name.is_empty()) {
-        let Some(field) = message.as_ref().and_then(|message| message.get_field_by_name(name)) else { return Vec::new() };
+        let Some(field) = message.as_ref().and_then(|message| message.get_field_by_name(name)) else {
+            return Vec::new();
+        };
         numbers.push(field.number());
         message = field.kind().as_message().cloned();
     }

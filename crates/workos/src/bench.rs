@@ -53,19 +53,46 @@ impl Row {
     /// A figure with a limit that it must not exceed.
     pub(crate) fn at_most(name: &str, unit: &'static str, ours: f64, limit: f64) -> Self {
         let goal = format!("at most {limit} {unit}");
-        Self { name: name.to_owned(), unit, ours, beside: None, peer: String::new(), ratio: None, goal, holds: Some(ours <= limit) }
+        Self {
+            name: name.to_owned(),
+            unit,
+            ours,
+            beside: None,
+            peer: String::new(),
+            ratio: None,
+            goal,
+            holds: Some(ours <= limit),
+        }
     }
 
     /// A figure that must reach a limit.
     pub(crate) fn at_least(name: &str, unit: &'static str, ours: f64, limit: f64) -> Self {
         let goal = format!("at least {limit} {unit}");
-        Self { name: name.to_owned(), unit, ours, beside: None, peer: String::new(), ratio: None, goal, holds: Some(ours >= limit) }
+        Self {
+            name: name.to_owned(),
+            unit,
+            ours,
+            beside: None,
+            peer: String::new(),
+            ratio: None,
+            goal,
+            holds: Some(ours >= limit),
+        }
     }
 
     /// A figure beside a peer's, without a goal of its own.
     pub(crate) fn beside(name: &str, unit: &'static str, ours: f64, beside: f64, peer: &str) -> Self {
         let ratio = (beside > 0.0).then(|| ours / beside);
-        Self { name: name.to_owned(), unit, ours, beside: Some(beside), peer: peer.to_owned(), ratio, goal: String::new(), holds: None }
+        Self {
+            name: name.to_owned(),
+            unit,
+            ours,
+            beside: Some(beside),
+            peer: peer.to_owned(),
+            ratio,
+            goal: String::new(),
+            holds: None,
+        }
     }
 }
 
@@ -88,7 +115,15 @@ fn print(rows: &[Row]) {
         let figure = |value: Option<f64>| value.map(|value| format!("{value:.2}")).unwrap_or_default();
         let holds = row.holds.map(|holds| if holds { "yes" } else { "NO" }).unwrap_or_default();
         let ours = format!("{:.2} {}", row.ours, row.unit);
-        table.push(vec![row.name.clone(), ours, figure(row.beside), figure(row.ratio), row.goal.clone(), holds.to_owned(), row.peer.clone()]);
+        table.push(vec![
+            row.name.clone(),
+            ours,
+            figure(row.beside),
+            figure(row.ratio),
+            row.goal.clone(),
+            holds.to_owned(),
+            row.peer.clone(),
+        ]);
     }
     terminal::table(&table);
 }
@@ -96,7 +131,8 @@ fn print(rows: &[Row]) {
 fn write(folder: &Path, name: &str, rows: &[Row]) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join(format!("{name}.json"));
-    std::fs::write(&path, serde_json::to_string_pretty(rows)?).with_context(|| format!("{} cannot be written", path.display()))?;
+    std::fs::write(&path, serde_json::to_string_pretty(rows)?)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
     terminal::note(format!("written: {}", path.display()));
     Ok(())
 }

@@ -31,13 +31,15 @@ pub(crate) async fn new_code(config: &Config) -> Result<String> {
     let platform = &config.platform;
     let password = chassis::engine_password(config, chassis::Engine::Postgres, "auth")?;
     let db = db::Db::connect(&db::Settings::new(platform.engines.postgres.url.reveal(), "auth", password)).await?;
-    let link = auth::bootstrap_code(&db, &api::Clock::default(), &platform.data_dir.join("auth"), &platform.public_url).await?;
+    let link = auth::bootstrap_code(&db, &api::Clock::default(), &platform.data_dir.join("auth"), &platform.public_url)
+        .await?;
     auth::code_of_link(&link).map(str::to_owned).context("the bootstrap link holds no code")
 }
 
 /// Whether the platform at `gateway` has its first owner; an error when nobody answers there.
 pub(crate) async fn is_completed(gateway: &str) -> Result<bool> {
     let http = Http::quiet(gateway);
-    let answer = http.once(&Call::new("bootstrap state", Method::GET, "/v1/bootstrap")).await?.success("bootstrap state")?;
+    let answer =
+        http.once(&Call::new("bootstrap state", Method::GET, "/v1/bootstrap")).await?.success("bootstrap state")?;
     Ok(answer["completed"] == json!(true))
 }

@@ -68,7 +68,11 @@ async fn tell(folder: &Path, root: &Path, platform: &Running) -> Result<()> {
     let organization = cast.organization();
     let mut signed_in = Vec::new();
     for person in &cast.people {
-        signed_in.push(SignedIn::begin(&http, person, &organization).await.with_context(|| format!("sign-in of {}", person.email))?);
+        signed_in.push(
+            SignedIn::begin(&http, person, &organization)
+                .await
+                .with_context(|| format!("sign-in of {}", person.email))?,
+        );
     }
     terminal::table(&cast.people.iter().enumerate().map(|(index, person)| row(index, person)).collect::<Vec<_>>());
 
@@ -78,7 +82,9 @@ async fn tell(folder: &Path, root: &Path, platform: &Running) -> Result<()> {
     describe(&scan);
     let importer = Importer { http: &http, owner: &signed_in[0], organization, namespace };
     let imported = importer.run(&scan).await?;
-    let Some(hero) = hero(&scan) else { bail!("{} holds no text file; the story needs one document", folder.display()) };
+    let Some(hero) = hero(&scan) else {
+        bail!("{} holds no text file; the story needs one document", folder.display())
+    };
     let story = Story { http: &http, cast: &cast, signed_in: &signed_in, hero, run: api::Ids::default().next() };
     let indexed = story.await_index().await?;
     rates(&imported, indexed);
@@ -93,7 +99,11 @@ async fn tell(folder: &Path, root: &Path, platform: &Running) -> Result<()> {
 }
 
 fn row(index: usize, person: &people::Person) -> Vec<String> {
-    vec![person.name.clone(), person.email.clone(), String::from(if index == 0 { "owner" } else { "member without a role" })]
+    vec![
+        person.name.clone(),
+        person.email.clone(),
+        String::from(if index == 0 { "owner" } else { "member without a role" }),
+    ]
 }
 
 fn describe(scan: &Scan) {
@@ -113,7 +123,10 @@ fn describe(scan: &Scan) {
 
 /// The document of the story: of middling length, so that edits and hits can be seen.
 fn hero(scan: &Scan) -> Option<&Item> {
-    scan.documents.iter().find(|item| (1_000..100_000).contains(&item.size)).or_else(|| scan.documents.iter().max_by_key(|item| item.size))
+    scan.documents
+        .iter()
+        .find(|item| (1_000..100_000).contains(&item.size))
+        .or_else(|| scan.documents.iter().max_by_key(|item| item.size))
 }
 
 fn per_second(count: u64, time: Duration) -> f64 {
@@ -133,13 +146,21 @@ fn rates(imported: &Imported, indexed: Duration) {
     ));
     let mib = imported.bytes as f64 / 1_048_576.0;
     let seconds = imported.file_time.as_secs_f64();
-    terminal::line(format!("  {} files, {mib:.1} MiB sent in {seconds:.1} s ({:.1} MiB/s)", imported.files, mib / seconds.max(0.001)));
+    terminal::line(format!(
+        "  {} files, {mib:.1} MiB sent in {seconds:.1} s ({:.1} MiB/s)",
+        imported.files,
+        mib / seconds.max(0.001)
+    ));
 }
 
 fn close(imported: &Imported, indexed: Duration, whole: Duration, platform: &Running) {
     terminal::heading("In all");
     let mut rows = vec![
-        vec![String::from("documents"), imported.documents.to_string(), format!("{:.1} s", imported.document_time.as_secs_f64())],
+        vec![
+            String::from("documents"),
+            imported.documents.to_string(),
+            format!("{:.1} s", imported.document_time.as_secs_f64()),
+        ],
         vec![String::from("files"), imported.files.to_string(), format!("{:.1} s", imported.file_time.as_secs_f64())],
         vec![String::from("indexed after"), String::new(), format!("{:.1} s", indexed.as_secs_f64())],
         vec![String::from("whole story"), String::new(), format!("{:.1} s", whole.as_secs_f64())],

@@ -45,7 +45,11 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let root = running::root();
     let place = || running::Place::read(&root).map(|place| place.gateway);
-    let gateway = arguments.gateway.clone().or_else(place).context("no platform runs in this folder; start one with ./dev up, or name one with --gateway")?;
+    let gateway = arguments
+        .gateway
+        .clone()
+        .or_else(place)
+        .context("no platform runs in this folder; start one with ./dev up, or name one with --gateway")?;
     let http = Http::quiet(&gateway);
     let tokens = if arguments.demo {
         people::sign_in_owner(&http, &root, arguments.organization.as_deref()).await?
@@ -55,7 +59,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         sign_in(&http, &email, &password, arguments.organization.as_deref()).await?
     };
     terminal::line(&tokens.access);
-    terminal::note(format!("good for {} s; use it as: curl -H \"Authorization: Bearer $TOKEN\" {gateway}/v1/users/me", tokens.life.as_secs()));
+    terminal::note(format!(
+        "good for {} s; use it as: curl -H \"Authorization: Bearer $TOKEN\" {gateway}/v1/users/me",
+        tokens.life.as_secs()
+    ));
     Ok(())
 }
 
@@ -73,16 +80,28 @@ pub(crate) struct Tokens {
 pub(crate) async fn sign_in(http: &Http, email: &str, password: &str, organization: Option<&str>) -> Result<Tokens> {
     let verifier = random_text(48);
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
-    let body = json!({"clientId": CLIENT, "redirectUri": REDIRECT, "codeChallenge": challenge, "codeChallengeMethod": "S256"});
-    let mut step = http.send(Call::new("start a sign-in", Method::POST, "/v1/login:start").json(&body)).await?.success("sign-in")?;
+    let body =
+        json!({"clientId": CLIENT, "redirectUri": REDIRECT, "codeChallenge": challenge, "codeChallengeMethod": "S256"});
+    let mut step = http
+        .send(Call::new("start a sign-in", Method::POST, "/v1/login:start").json(&body))
+        .await?
+        .success("sign-in")?;
     step = go_on(http, &step, json!({"password": {"email": email, "password": password}})).await?;
     if step.get("chooseOrganization").is_some() {
         let choices = step["chooseOrganization"]["choices"].as_array().cloned().unwrap_or_default();
         let wanted = organization.or_else(|| choices.first()?["organization"].as_str()).unwrap_or_default();
         step = go_on(http, &step, json!({"organization": wanted})).await?;
     }
-    let Some(code) = step["done"]["code"].as_str() else { bail!("the sign-in asks for a step that this program does not know: {step}") };
-    let form = [("grant_type", "authorization_code"), ("client_id", CLIENT), ("code", code), ("redirect_uri", REDIRECT), ("code_verifier", &verifier)];
+    let Some(code) = step["done"]["code"].as_str() else {
+        bail!("the sign-in asks for a step that this program does not know: {step}")
+    };
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", CLIENT),
+        ("code", code),
+        ("redirect_uri", REDIRECT),
+        ("code_verifier", &verifier),
+    ];
     token(http, &form).await
 }
 
@@ -94,7 +113,9 @@ pub(crate) async fn refresh(http: &Http, tokens: &Tokens) -> Result<Tokens> {
 async fn go_on(http: &Http, step: &Value, answer: Value) -> Result<Value> {
     let mut body = answer;
     body["flow"] = step["flow"].clone();
-    http.send(Call::new("continue the sign-in", Method::POST, "/v1/login:continue").json(&body)).await?.success("sign-in")
+    http.send(Call::new("continue the sign-in", Method::POST, "/v1/login:continue").json(&body))
+        .await?
+        .success("sign-in")
 }
 
 async fn token(http: &Http, form: &[(&str, &str)]) -> Result<Tokens> {

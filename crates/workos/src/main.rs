@@ -97,7 +97,10 @@ fn chosen(names: &[String]) -> Result<Vec<&'static chassis::ServiceSpec>, String
     }
     let known = || services::SERVICES.iter().map(|spec| spec.name()).collect::<Vec<_>>().join(", ");
     let find = |name: &String| services::SERVICES.iter().copied().find(|spec| spec.name() == name);
-    names.iter().map(|name| find(name).ok_or_else(|| format!("there is no service {name}; known are {}", known()))).collect()
+    names
+        .iter()
+        .map(|name| find(name).ok_or_else(|| format!("there is no service {name}; known are {}", known())))
+        .collect()
 }
 
 fn fail(text: &str) -> ExitCode {

@@ -1,5 +1,10 @@
 //! Where the platform of this folder is: found, or started for one command and stopped after it.
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::{Path, PathBuf}};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use chassis::{Config, Options};
@@ -26,7 +31,8 @@ impl Place {
         let path = path(root);
         fs::create_dir_all(path.parent().unwrap_or(root))?;
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        file.write_all(serde_json::to_string_pretty(self)?.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))
+        file.write_all(serde_json::to_string_pretty(self)?.as_bytes())
+            .with_context(|| format!("{} cannot be written", path.display()))
     }
 
     /// Removes the file.
@@ -91,7 +97,9 @@ impl Running {
     /// Finds the platform of this folder, or the one at `gateway`, or starts one.
     pub(crate) async fn find_or_start(root: &Path, gateway: Option<&str>, options: &Options) -> Result<Self> {
         let place = match gateway {
-            Some(gateway) => Some(Place { gateway: gateway.to_owned(), admin: String::new(), temporal_ui: None, pid: 0 }),
+            Some(gateway) => {
+                Some(Place { gateway: gateway.to_owned(), admin: String::new(), temporal_ui: None, pid: 0 })
+            }
             None => Place::read(root),
         };
         if let Some(place) = place {

@@ -52,7 +52,9 @@ pub(crate) fn progress(total: u64, what: &str) -> ProgressBar {
 
 /// A progress bar that counts bytes.
 pub(crate) fn bytes_progress(total: u64, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>12} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}");
+    let style = ProgressStyle::with_template(
+        "{msg:>12} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+    );
     bar(total, what, style)
 }
 
@@ -68,7 +70,9 @@ fn bar(total: u64, what: &str, style: Result<ProgressStyle, indicatif::style::Te
 /// A table with left-aligned columns as wide as their widest cell.
 pub(crate) fn table(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
     let widths: Vec<_> = (0..columns).map(width).collect();
     for row in rows {
         let mut text = String::from(" ");

@@ -124,13 +124,23 @@ impl Platform {
 
     /// What people can open.
     pub(crate) fn places(&self) -> Vec<(String, String)> {
-        running::places(&self.gateway(), &self.host.addresses().admin.to_string(), self.engines.addresses().temporal_ui.as_deref())
+        running::places(
+            &self.gateway(),
+            &self.host.addresses().admin.to_string(),
+            self.engines.addresses().temporal_ui.as_deref(),
+        )
     }
 
     /// Writes where the platform is, for other commands of this folder.
     fn remember(&self) -> Result<()> {
         let ui = self.engines.addresses().temporal_ui.clone();
-        running::Place { gateway: self.gateway(), admin: self.host.addresses().admin.to_string(), temporal_ui: ui, pid: std::process::id() }.write(&self.root)
+        running::Place {
+            gateway: self.gateway(),
+            admin: self.host.addresses().admin.to_string(),
+            temporal_ui: ui,
+            pid: std::process::id(),
+        }
+        .write(&self.root)
     }
 
     /// Stops services, then engines.
@@ -151,7 +161,15 @@ impl Platform {
             _ => "  ./dev demo [DIR]     the whole story, on your own files; it also makes the first owner",
         };
         let log = format!("Logs: {}", self.root.join("log").display());
-        for text in [log.as_str(), "", "Try next, in a second terminal:", first, "  ./dev grpcurl -plaintext 127.0.0.1:8080 list", "Stop with Ctrl-C.", ""] {
+        for text in [
+            log.as_str(),
+            "",
+            "Try next, in a second terminal:",
+            first,
+            "  ./dev grpcurl -plaintext 127.0.0.1:8080 list",
+            "Stop with Ctrl-C.",
+            "",
+        ] {
             terminal::line(text);
         }
     }
@@ -171,7 +189,12 @@ fn settings(config: &Config, root: &Path) -> Settings {
         let grants = events::grants(spec.name());
         NatsUser { name: spec.name().to_owned(), password: None, publish: grants.publish, subscribe: grants.subscribe }
     });
-    let programs = [("postgres", &engines.postgres.program), ("valkey", &engines.redis.program), ("nats", &engines.nats.program), ("temporal", &engines.temporal.program)];
+    let programs = [
+        ("postgres", &engines.postgres.program),
+        ("valkey", &engines.redis.program),
+        ("nats", &engines.nats.program),
+        ("temporal", &engines.temporal.program),
+    ];
     Settings {
         root: root.to_owned(),
         mode: Mode::Up,
@@ -180,7 +203,11 @@ fn settings(config: &Config, root: &Path) -> Settings {
         nats_url: url(&engines.nats.url),
         temporal_url: url(&engines.temporal.url),
         account: (!engines.account.is_empty()).then(|| engines.account.clone()),
-        programs: programs.into_iter().filter(|(_, path)| !path.as_os_str().is_empty()).map(|(name, path)| (name.to_owned(), path.clone())).collect(),
+        programs: programs
+            .into_iter()
+            .filter(|(_, path)| !path.as_os_str().is_empty())
+            .map(|(name, path)| (name.to_owned(), path.clone()))
+            .collect(),
         nats_users: nats_users.collect(),
         ..Settings::default()
     }

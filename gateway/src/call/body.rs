@@ -44,14 +44,21 @@ pub(crate) async fn next(body: &mut Incoming, idle: Duration) -> Result<Option<B
                 }
             }
             Some(Err(_)) => {
-                return Err(Refusal::new(400, tonic::Code::InvalidArgument, "BODY_CUT", "the request body ended early; send it again"));
+                return Err(Refusal::new(
+                    400,
+                    tonic::Code::InvalidArgument,
+                    "BODY_CUT",
+                    "the request body ended early; send it again",
+                ));
             }
         }
     }
 }
 
 fn too_large(limit: usize) -> Refusal {
-    let message = format!("the body is larger than {limit} bytes (setting gateway.body_max); large content belongs into an upload under /tus");
+    let message = format!(
+        "the body is larger than {limit} bytes (setting gateway.body_max); large content belongs into an upload under /tus"
+    );
     Refusal::new(413, tonic::Code::InvalidArgument, "BODY_TOO_LARGE", message)
 }
 

@@ -20,7 +20,10 @@ pub(crate) fn if_match(headers: &HeaderMap, matched: &Match) -> Option<Vec<u8>> 
 
 /// The caller has this very state already.
 pub(crate) fn is_unchanged(headers: &HeaderMap, etag: Option<&str>) -> bool {
-    let (Some(etag), Some(known)) = (etag, headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok())) else { return false };
+    let (Some(etag), Some(known)) = (etag, headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()))
+    else {
+        return false;
+    };
     // Weak comparison (section 13.1.2).
     known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*")
 }

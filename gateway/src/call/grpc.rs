@@ -14,7 +14,12 @@ use crate::{
 };
 
 /// Drives the call.
-pub(crate) async fn drive(edge: &Edge, passage: Passage, incoming: Incoming, method: &'static Method) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn drive(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    method: &'static Method,
+) -> Result<Response<Body>, Refusal> {
     let mut metadata = upstream::metadata(&passage.head.headers);
     for name in ["grpc-encoding", "grpc-accept-encoding"] {
         if let Some(value) = passage.head.headers.get(name) {
@@ -23,8 +28,14 @@ pub(crate) async fn drive(edge: &Edge, passage: Passage, incoming: Incoming, met
     }
     let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
     let service = serving(&passage.head.headers, method)?;
-    let mut response = upstream::send(edge, &passage.context, Call { service, ..Call::of(&passage, method) }, metadata, body).await?;
-    let reserved: Vec<_> = response.headers().keys().filter(|name| name.as_str().starts_with("x-workos-") || name.as_str().starts_with("workos-")).cloned().collect();
+    let mut response =
+        upstream::send(edge, &passage.context, Call { service, ..Call::of(&passage, method) }, metadata, body).await?;
+    let reserved: Vec<_> = response
+        .headers()
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-workos-") || name.as_str().starts_with("workos-"))
+        .cloned()
+        .collect();
     for name in reserved {
         response.headers_mut().remove(name);
     }
@@ -47,13 +58,18 @@ fn serving<'a>(headers: &'a http::HeaderMap, method: &'static Method) -> Result<
     }
     let named = headers.get("target-service").and_then(|value| value.to_str().ok());
     named.filter(|service| owned(service)).ok_or_else(|| {
-        let message = "every service answers this method for itself; name one in the header target-service, for example document";
+        let message =
+            "every service answers this method for itself; name one in the header target-service, for example document";
         Refusal::new(400, tonic::Code::InvalidArgument, "TARGET_SERVICE_MISSING", message)
     })
 }
 
 /// Answers reflection from the contract itself.
-pub(crate) async fn reflect(edge: &Edge, head: http::request::Parts, incoming: Incoming) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn reflect(
+    edge: &Edge,
+    head: http::request::Parts,
+    incoming: Incoming,
+) -> Result<Response<Body>, Refusal> {
     let Some(reflection) = &edge.reflection else { return Err(Refusal::not_found(head.uri.path())) };
     let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
     let request = Request::from_parts(head, body);

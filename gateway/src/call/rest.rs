@@ -55,7 +55,12 @@ pub(crate) async fn drive(
 }
 
 /// Sends one message and reads one. A stale internal token is exchanged again, once: the refusal precedes the handler.
-async fn unary(edge: &Edge, passage: &Passage, method: &'static Method, wire: &[u8]) -> Result<(HeaderMap, Bytes), Refusal> {
+async fn unary(
+    edge: &Edge,
+    passage: &Passage,
+    method: &'static Method,
+    wire: &[u8],
+) -> Result<(HeaderMap, Bytes), Refusal> {
     let refusal = match attempt(edge, passage, passage.principal.as_ref(), method, wire).await {
         Err(refusal) if refusal.parts.code == tonic::Code::Unauthenticated as i32 => refusal,
         other => return other,
@@ -78,7 +83,9 @@ async fn attempt(
 ) -> Result<(HeaderMap, Bytes), Refusal> {
     let request = upstream::one_message(wire)?;
     let metadata = upstream::metadata(&passage.head.headers);
-    let response = upstream::send(edge, &passage.context, Call { principal, ..Call::of(passage, method) }, metadata, request).await?;
+    let response =
+        upstream::send(edge, &passage.context, Call { principal, ..Call::of(passage, method) }, metadata, request)
+            .await?;
     let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
     let (mut metadata, mut messages) = Messages::new(response, limit);
     let answer = messages.next().await?;
@@ -90,7 +97,13 @@ async fn attempt(
     Ok((metadata, answer))
 }
 
-fn render(head: &http::request::Parts, matched: &Match, options: &ResponseOptions, metadata: &HeaderMap, answer: Bytes) -> Result<Response<Body>, Refusal> {
+fn render(
+    head: &http::request::Parts,
+    matched: &Match,
+    options: &ResponseOptions,
+    metadata: &HeaderMap,
+    answer: Bytes,
+) -> Result<Response<Body>, Refusal> {
     let etag = condition::etag_of(matched.method(), &answer);
     let mut response = Response::new(Body::empty());
     upstream::show(metadata, response.headers_mut());
@@ -103,7 +116,10 @@ fn render(head: &http::request::Parts, matched: &Match, options: &ResponseOption
     }
     let (content_type, body) = if matched.is_http_body_out() {
         let body = matched.http_body(answer)?;
-        (HeaderValue::from_str(body.media_type()).unwrap_or(HeaderValue::from_static("application/octet-stream")), body.data)
+        (
+            HeaderValue::from_str(body.media_type()).unwrap_or(HeaderValue::from_static("application/octet-stream")),
+            body.data,
+        )
     } else if options.alt == Some(Alt::Proto) {
         (HeaderValue::from_static("application/x-protobuf"), answer)
     } else {

@@ -11,7 +11,10 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use proto::Method;
 use tonic::{Status, body::Body};
-use transcode::{Match, ResponseOptions, stream::{Form, Writer, negotiate}};
+use transcode::{
+    Match, ResponseOptions,
+    stream::{Form, Writer, negotiate},
+};
 
 use crate::{
     edge::Edge,
@@ -69,14 +72,21 @@ fn form(headers: &HeaderMap, options: &ResponseOptions) -> Result<Form, Refusal>
 
 /// A range outside the content has a status of its own (RFC 9110 section 15.5.17).
 fn range_refusal(mut refusal: Refusal, edge: &Edge) -> Refusal {
-    if refusal.parts.code == tonic::Code::OutOfRange as i32 && refusal.reason(&edge.contract).as_deref() == Some("RANGE_UNSATISFIABLE") {
+    if refusal.parts.code == tonic::Code::OutOfRange as i32
+        && refusal.reason(&edge.contract).as_deref() == Some("RANGE_UNSATISFIABLE")
+    {
         refusal.parts.http = Some(416);
     }
     refusal
 }
 
 /// The answer with its headers; the body runs on by itself.
-fn open(mut running: Running, metadata: &HeaderMap, form: Option<Form>, head_only: bool) -> Result<Response<Body>, Refusal> {
+fn open(
+    mut running: Running,
+    metadata: &HeaderMap,
+    form: Option<Form>,
+    head_only: bool,
+) -> Result<Response<Body>, Refusal> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     upstream::show(metadata, headers);
@@ -89,7 +99,10 @@ fn open(mut running: Running, metadata: &HeaderMap, form: Option<Form>, head_onl
         }
         None => {
             let media_type = running.media_type()?;
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(&media_type).unwrap_or(HeaderValue::from_static("application/octet-stream")));
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_str(&media_type).unwrap_or(HeaderValue::from_static("application/octet-stream")),
+            );
             if let Some(length) = metadata.get("workos-content-length") {
                 headers.insert(header::CONTENT_LENGTH, length.clone());
             }

@@ -9,7 +9,12 @@ pub(crate) fn of(headers: &HeaderMap, peer: SocketAddr, hops: usize) -> IpAddr {
     if hops == 0 {
         return peer.ip();
     }
-    let entries: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
+    let entries: Vec<_> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
     let entry = entries.len().checked_sub(hops).and_then(|index| entries.get(index));
     entry.and_then(|entry| entry.trim().parse().ok()).unwrap_or_else(|| peer.ip())
 }

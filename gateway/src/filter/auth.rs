@@ -108,9 +108,18 @@ impl Credentials {
         exchange.await.map_err(|error: Arc<Error>| Error::clone(&error))
     }
 
-    async fn exchange(&self, token: &str, claims: Claims, credential: [u8; 32], context: &CallContext) -> Result<Principal, Error> {
+    async fn exchange(
+        &self,
+        token: &str,
+        claims: Claims,
+        credential: [u8; 32],
+        context: &CallContext,
+    ) -> Result<Principal, Error> {
         let mut client = TokenServiceClient::new(self.mesh.as_workload("auth", context));
-        let answer = client.exchange_credential(ExchangeCredentialRequest { access_token: token.to_owned() }).await?.into_inner();
+        let answer = client
+            .exchange_credential(ExchangeCredentialRequest { access_token: token.to_owned() })
+            .await?
+            .into_inner();
         let now = self.clock.now().unix_timestamp();
         let token_ends = answer.expire_time.map_or(now, |time| time.seconds);
         // The edge refuses the access token at its own end, though the internal one may live a little longer.
@@ -151,7 +160,12 @@ fn decoding_key(key: &VerifyKey) -> Option<DecodingKey> {
 }
 
 /// The caller, as the method's access rule demands it.
-pub(crate) async fn authenticate(edge: &Edge, headers: &HeaderMap, method: &Method, context: &CallContext) -> Result<Option<Principal>, Refusal> {
+pub(crate) async fn authenticate(
+    edge: &Edge,
+    headers: &HeaderMap,
+    method: &Method,
+    context: &CallContext,
+) -> Result<Option<Principal>, Refusal> {
     let token = bearer(headers)?;
     let public = method.access.as_ref().is_some_and(|access| access.rule == Rule::Public);
     match token {

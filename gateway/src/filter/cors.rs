@@ -11,7 +11,12 @@ const ACCEPTED: &str = "authorization, content-type, x-request-id, traceparent, 
     grpc-timeout, x-server-timeout, tus-resumable, upload-length, upload-offset, upload-metadata, x-http-method-override";
 
 /// Answers a preflight; `None` when the request is none.
-pub(crate) fn preflight<B>(origins: &[String], request: &Request<B>, route: &Route, contract: &Contract) -> Option<Response<Body>> {
+pub(crate) fn preflight<B>(
+    origins: &[String],
+    request: &Request<B>,
+    route: &Route,
+    contract: &Contract,
+) -> Option<Response<Body>> {
     let headers = request.headers();
     let asked = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
     if request.method() != Method::OPTIONS || !allowed(origins, headers.get(header::ORIGIN)) {

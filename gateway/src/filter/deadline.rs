@@ -11,7 +11,10 @@ use crate::{config::Config, refusal::Refusal};
 pub(crate) fn of(config: &Config, headers: &HeaderMap, method: Option<&Method>) -> Result<Option<Instant>, Refusal> {
     let mut asked = Vec::new();
     if let Some(value) = text(headers, "grpc-timeout")? {
-        asked.push(grpc_timeout(value).ok_or_else(|| malformed("grpc-timeout", "digits and one of H M S m u n, such as 5S"))?);
+        asked.push(
+            grpc_timeout(value)
+                .ok_or_else(|| malformed("grpc-timeout", "digits and one of H M S m u n, such as 5S"))?,
+        );
     }
     if let Some(value) = text(headers, "x-server-timeout")? {
         let seconds = value.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -46,7 +49,12 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 }
 
 fn malformed(name: &'static str, form: &str) -> Refusal {
-    Refusal::new(400, tonic::Code::InvalidArgument, "HEADER_INVALID", format!("the header {name} is malformed; send {form}"))
+    Refusal::new(
+        400,
+        tonic::Code::InvalidArgument,
+        "HEADER_INVALID",
+        format!("the header {name} is malformed; send {form}"),
+    )
 }
 
 #[cfg(test)]

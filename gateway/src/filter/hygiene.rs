@@ -20,11 +20,34 @@ fn is_reserved(name: &str) -> bool {
 /// to gRPC itself and to the browser.
 pub(crate) fn is_passed_on(name: &str) -> bool {
     const KEPT_BACK: [&str; 22] = [
-        "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "content-type",
-        "content-encoding", "te", "trailer", "upgrade", "expect", "cookie", "authorization", "accept", "accept-encoding",
-        "accept-language", "user-agent", "traceparent", "tracestate", "x-request-id", "origin",
+        "host",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "transfer-encoding",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "cookie",
+        "authorization",
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "user-agent",
+        "traceparent",
+        "tracestate",
+        "x-request-id",
+        "origin",
     ];
-    !KEPT_BACK.contains(&name) && !name.starts_with("grpc-") && !name.starts_with("proxy-") && !name.starts_with("sec-") && !is_reserved(name)
+    !KEPT_BACK.contains(&name)
+        && !name.starts_with("grpc-")
+        && !name.starts_with("proxy-")
+        && !name.starts_with("sec-")
+        && !is_reserved(name)
 }
 
 #[cfg(test)]
@@ -34,7 +57,14 @@ mod tests {
     #[test]
     fn forged_headers_are_removed_in_every_spelling() {
         let mut headers = HeaderMap::new();
-        for name in ["x-workos-biscuit-bin", "x_workos_peer", "grpc-metadata-x-workos-biscuit-bin", "x-forwarded-client-cert", "forwarded", "range"] {
+        for name in [
+            "x-workos-biscuit-bin",
+            "x_workos_peer",
+            "grpc-metadata-x-workos-biscuit-bin",
+            "x-forwarded-client-cert",
+            "forwarded",
+            "range",
+        ] {
             headers.insert(HeaderName::from_static(name), "x".parse().expect("a header"));
         }
         clean(&mut headers);
@@ -44,7 +74,9 @@ mod tests {
     #[test]
     fn credentials_and_connection_headers_are_not_passed_on() {
         assert!(is_passed_on("range") && is_passed_on("if-none-match") && is_passed_on("last-event-id"));
-        for name in ["authorization", "cookie", "te", "grpc-timeout", "connection", "x-workos-peer", "proxy-authorization"] {
+        for name in
+            ["authorization", "cookie", "te", "grpc-timeout", "connection", "x-workos-peer", "proxy-authorization"]
+        {
             assert!(!is_passed_on(name), "{name}");
         }
     }

@@ -18,11 +18,17 @@ pub(crate) async fn address(edge: &Edge, from: IpAddr) -> Result<(), Refusal> {
 }
 
 /// Calls of one caller in the method's class; of one network where nobody is signed in.
-pub(crate) async fn principal(edge: &Edge, from: IpAddr, principal: Option<&Principal>, method: &Method) -> Result<(), Refusal> {
+pub(crate) async fn principal(
+    edge: &Edge,
+    from: IpAddr,
+    principal: Option<&Principal>,
+    method: &Method,
+) -> Result<(), Refusal> {
     let rate = method.access.as_ref().map_or(Rate::Heavy, |access| access.rate);
     match principal {
         Some(principal) if rate != Rate::Credential => {
-            ask(edge, &format!("{}:{}", rate.as_str_name(), principal.key), &limit(edge, rate), "calls of this kind").await
+            ask(edge, &format!("{}:{}", rate.as_str_name(), principal.key), &limit(edge, rate), "calls of this kind")
+                .await
         }
         _ => class(edge, from, rate).await,
     }
@@ -39,7 +45,9 @@ fn limit(edge: &Edge, rate: Rate) -> Limit {
     match rate {
         Rate::Read => Limit::per_second(config.rate_read).burst(config.rate_read.saturating_mul(2)),
         Rate::Write => Limit::per_second(config.rate_write).burst(config.rate_write.saturating_mul(2)),
-        Rate::Heavy | Rate::Unspecified => Limit::per_second(config.rate_heavy).burst(config.rate_heavy.saturating_mul(2)),
+        Rate::Heavy | Rate::Unspecified => {
+            Limit::per_second(config.rate_heavy).burst(config.rate_heavy.saturating_mul(2))
+        }
         Rate::Credential => Limit::per_minute(config.rate_credential).burst(config.rate_credential),
     }
 }

@@ -11,7 +11,8 @@ use api::{Code, Error};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use proto::file::v1::{
-    CreateUploadRequest, DeleteUploadRequest, GetUploadRequest, Upload as UploadRecord, upload_service_client::UploadServiceClient,
+    CreateUploadRequest, DeleteUploadRequest, GetUploadRequest, Upload as UploadRecord,
+    upload_service_client::UploadServiceClient,
 };
 use tonic::body::Body;
 
@@ -58,7 +59,13 @@ impl Upload {
             (true, Method::PATCH) => Verb::Patch,
             (true, Method::DELETE) => Verb::Delete,
             (false, other) => return Err(route::not_allowed(&other, path, &[Method::OPTIONS, Method::POST])),
-            (true, other) => return Err(route::not_allowed(&other, path, &[Method::OPTIONS, Method::HEAD, Method::PATCH, Method::DELETE])),
+            (true, other) => {
+                return Err(route::not_allowed(
+                    &other,
+                    path,
+                    &[Method::OPTIONS, Method::HEAD, Method::PATCH, Method::DELETE],
+                ));
+            }
         };
         let name = if single { rest.to_owned() } else { segments[..2].join("/") };
         Ok(Some(Self { verb, name }))
@@ -81,8 +88,9 @@ impl Upload {
 fn overridden(method: &Method, headers: &HeaderMap) -> Result<Method, Refusal> {
     match headers.get("x-http-method-override") {
         None => Ok(method.clone()),
-        Some(value) => Method::from_bytes(value.as_bytes())
-            .map_err(|_| Refusal::new(400, tonic::Code::InvalidArgument, "HEADER_INVALID", "X-HTTP-Method-Override names no method")),
+        Some(value) => Method::from_bytes(value.as_bytes()).map_err(|_| {
+            Refusal::new(400, tonic::Code::InvalidArgument, "HEADER_INVALID", "X-HTTP-Method-Override names no method")
+        }),
     }
 }
 
@@ -101,7 +109,12 @@ pub(crate) async fn drive(edge: &Arc<Edge>, passage: Passage, incoming: Incoming
     response
 }
 
-async fn answer(edge: &Edge, passage: &Passage, incoming: Incoming, upload: &Upload) -> Result<Response<Body>, Refusal> {
+async fn answer(
+    edge: &Edge,
+    passage: &Passage,
+    incoming: Incoming,
+    upload: &Upload,
+) -> Result<Response<Body>, Refusal> {
     let headers = &passage.head.headers;
     if upload.verb == Verb::Options {
         return Ok(options(edge));
@@ -134,9 +147,17 @@ async fn create(edge: &Edge, passage: &Passage, parent: &str) -> Result<Response
         return Err(bad("the length cannot be deferred here; send Upload-Length"));
     }
     let length = number(headers, "upload-length")?.ok_or_else(|| bad("send Upload-Length"))?;
-    let metadata = headers.get("upload-metadata").map(|value| value.to_str().map_err(|_| bad("Upload-Metadata must be ASCII"))).transpose()?;
-    let record = UploadRecord { length_bytes: length, raw_metadata: metadata.unwrap_or_default().to_owned(), ..UploadRecord::default() };
-    let request = CreateUploadRequest { parent: parent.to_owned(), upload: Some(record), ..CreateUploadRequest::default() };
+    let metadata = headers
+        .get("upload-metadata")
+        .map(|value| value.to_str().map_err(|_| bad("Upload-Metadata must be ASCII")))
+        .transpose()?;
+    let record = UploadRecord {
+        length_bytes: length,
+        raw_metadata: metadata.unwrap_or_default().to_owned(),
+        ..UploadRecord::default()
+    };
+    let request =
+        CreateUploadRequest { parent: parent.to_owned(), upload: Some(record), ..CreateUploadRequest::default() };
     let mut client = client(edge, passage)?;
     let upload = client.create_upload(request).await.map_err(refused)?.into_inner();
     let mut response = empty(StatusCode::CREATED);
@@ -148,7 +169,11 @@ async fn create(edge: &Edge, passage: &Passage, parent: &str) -> Result<Response
 }
 
 async fn head(edge: &Edge, passage: &Passage, name: &str) -> Result<Response<Body>, Refusal> {
-    let upload = client(edge, passage)?.get_upload(GetUploadRequest { name: name.to_owned() }).await.map_err(refused)?.into_inner();
+    let upload = client(edge, passage)?
+        .get_upload(GetUploadRequest { name: name.to_owned() })
+        .await
+        .map_err(refused)?
+        .into_inner();
     let mut response = empty(StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert("upload-offset", HeaderValue::from(upload.offset_bytes));
@@ -165,7 +190,12 @@ async fn head(edge: &Edge, passage: &Passage, name: &str) -> Result<Response<Bod
 async fn patch(edge: &Edge, passage: &Passage, incoming: Incoming, name: &str) -> Result<Response<Body>, Refusal> {
     let headers = &passage.head.headers;
     if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != CONTENT_TYPE) {
-        return Err(Refusal::new(415, tonic::Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED", format!("send Content-Type: {CONTENT_TYPE}")));
+        return Err(Refusal::new(
+            415,
+            tonic::Code::InvalidArgument,
+            "CONTENT_TYPE_UNSUPPORTED",
+            format!("send Content-Type: {CONTENT_TYPE}"),
+        ));
     }
     let offset = number(headers, "upload-offset")?.ok_or_else(|| bad("send Upload-Offset"))?;
     let messages = body::messages(name.to_owned(), offset, incoming);
@@ -200,7 +230,8 @@ fn refused(status: tonic::Status) -> Refusal {
     let mut refusal = Refusal::from(error);
     if http == 404 {
         // One answer for unknown, foreign and forbidden.
-        refusal = Refusal::new(404, tonic::Code::NotFound, "UPLOAD_NOT_FOUND", "there is no such upload; begin a new one");
+        refusal =
+            Refusal::new(404, tonic::Code::NotFound, "UPLOAD_NOT_FOUND", "there is no such upload; begin a new one");
     } else if http != 0 {
         refusal.parts.http = Some(http);
     }
@@ -210,7 +241,10 @@ fn refused(status: tonic::Status) -> Refusal {
 /// A plain decimal number of at most 19 digits, without sign.
 fn number(headers: &HeaderMap, name: &'static str) -> Result<Option<i64>, Refusal> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));
+    let text = value
+        .to_str()
+        .ok()
+        .filter(|text| (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));
     match text.and_then(|text| text.parse().ok()) {
         Some(number) => Ok(Some(number)),
         None => Err(bad(&format!("{name} must be a plain decimal number"))),

@@ -52,7 +52,9 @@ pub(crate) async fn revoke(edge: &Edge, passage: Passage, incoming: Incoming) ->
         Ok(form) => form,
         Err(problem) => return Ok(failed("invalid_request", problem)),
     };
-    let Some(token) = form.remove("token") else { return Ok(failed("invalid_request", "the parameter token is missing")) };
+    let Some(token) = form.remove("token") else {
+        return Ok(failed("invalid_request", "the parameter token is missing"));
+    };
     let client_id = form.remove("client_id").unwrap_or_default();
     let mut client = OAuthServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
     client.revoke(RevokeRequest { token, client_id }).await?;
@@ -90,8 +92,12 @@ fn decoded(text: &str) -> Result<String, &'static str> {
             b'+' => bytes.push(b' '),
             b'%' => {
                 let digits = [rest.next().unwrap_or_default(), rest.next().unwrap_or_default()];
-                let digits = std::str::from_utf8(&digits).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-                bytes.push(digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or("an escape is malformed")?);
+                let digits = std::str::from_utf8(&digits)
+                    .ok()
+                    .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+                bytes.push(
+                    digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or("an escape is malformed")?,
+                );
             }
             byte => bytes.push(byte),
         }

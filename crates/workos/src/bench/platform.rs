@@ -58,12 +58,19 @@ pub(super) async fn measure(documents: usize, calls: usize) -> Result<Vec<Row>> 
 
 /// Sizes of release binaries that lie beside this one.
 fn sizes() -> Vec<Row> {
-    let folder = std::env::current_exe().ok().and_then(|program| program.parent().map(PathBuf::from)).unwrap_or_default();
+    let folder =
+        std::env::current_exe().ok().and_then(|program| program.parent().map(PathBuf::from)).unwrap_or_default();
     let size = |name: &str, limit: f64| {
         let bytes = std::fs::metadata(folder.join(name)).ok()?.len();
         Some(Row::at_most(&format!("binary {name}"), "MB", bytes as f64 / 1e6, limit))
     };
-    let limits = [("workos-auth", 25.0), ("workos-document", 25.0), ("workos-file", 25.0), ("workos-notification", 25.0), ("workos-gateway", 25.0)];
+    let limits = [
+        ("workos-auth", 25.0),
+        ("workos-document", 25.0),
+        ("workos-file", 25.0),
+        ("workos-notification", 25.0),
+        ("workos-gateway", 25.0),
+    ];
     let large = [("workos-workflow", 40.0), ("workos-search", 40.0)];
     limits.iter().chain(&large).filter_map(|(name, limit)| size(name, *limit)).collect()
 }
@@ -71,7 +78,9 @@ fn sizes() -> Vec<Row> {
 async fn work(platform: &Measured, documents: usize, calls: usize, rows: &mut Vec<Row>) -> Result<()> {
     let http = Http::quiet(&platform.place.gateway);
     let config = running::config_of(&platform.root())?;
-    let cast = people::gather(&http, &platform.root().join("demo.json"), async || crate::bootstrap::new_code(&config).await).await?;
+    let cast =
+        people::gather(&http, &platform.root().join("demo.json"), async || crate::bootstrap::new_code(&config).await)
+            .await?;
     let organization = cast.organization();
     let owner = SignedIn::begin(&http, &cast.people[0], &organization).await?;
     let namespace: Id = cast.organization.parse().context("the organization's id is damaged")?;
@@ -83,13 +92,20 @@ async fn work(platform: &Measured, documents: usize, calls: usize, rows: &mut Ve
     let begin = Instant::now();
     importer.run(&scan).await?;
     await_index(&http, &owner, &organization).await?;
-    rows.push(Row::at_least("import, end to end", "documents/s", documents as f64 / begin.elapsed().as_secs_f64(), 300.0));
+    rows.push(Row::at_least(
+        "import, end to end",
+        "documents/s",
+        documents as f64 / begin.elapsed().as_secs_f64(),
+        300.0,
+    ));
     rows.push(Row::at_most("memory after the import", "MiB", platform.memory()?, 400.0));
 
-    let names: Vec<String> = scan.documents.iter().map(|item| format!("{organization}/documents/{}", item.id)).collect();
+    let names: Vec<String> =
+        scan.documents.iter().map(|item| format!("{organization}/documents/{}", item.id)).collect();
     let ids: Vec<uuid::Uuid> = scan.documents.iter().map(|item| item.id.uuid()).collect();
     terminal::note("reading by JSON, by gRPC and by SQL");
-    let url = engines::Addresses::of_running(&platform.root()).context("the platform's engines are not on record")?.postgres;
+    let url =
+        engines::Addresses::of_running(&platform.root()).context("the platform's engines are not on record")?.postgres;
     let (raw, raw_cpu) = raw::read(&url, namespace.uuid(), &ids, calls).await?;
     let token = owner.token().await?;
     let json = paced(platform, calls, |index| get_json(&http, &token, &names[index % names.len()])).await?;
@@ -106,7 +122,11 @@ async fn work(platform: &Measured, documents: usize, calls: usize, rows: &mut Ve
 }
 
 /// Runs calls; gives latencies and CPU microseconds of the platform per call.
-async fn paced<F: Future<Output = Result<()>>>(platform: &Measured, calls: usize, work: impl Fn(usize) -> F) -> Result<(Run, f64)> {
+async fn paced<F: Future<Output = Result<()>>>(
+    platform: &Measured,
+    calls: usize,
+    work: impl Fn(usize) -> F,
+) -> Result<(Run, f64)> {
     Run::of(calls / 10, &work).await?;
     let before = platform.cpu()?;
     let run = Run::of(calls, work).await?;
@@ -122,7 +142,10 @@ fn generate(root: &std::path::Path, documents: usize) -> Result<PathBuf> {
     let folder = root.join("import");
     std::fs::create_dir_all(&folder)?;
     for index in 0..documents {
-        let text = format!("# Document {index}\n\nA small text about item {index}, written to be imported, found and read again.\n").repeat(8);
+        let text = format!(
+            "# Document {index}\n\nA small text about item {index}, written to be imported, found and read again.\n"
+        )
+        .repeat(8);
         std::fs::write(folder.join(format!("document-{index:05}.md")), text)?;
     }
     Ok(folder)

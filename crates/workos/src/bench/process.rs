@@ -42,19 +42,35 @@ impl Measured {
                 break place;
             }
             if begin.elapsed() > limit {
-                bail!("the platform under measurement was not ready after {limit:?}; see {}", dot.join("log").display());
+                bail!(
+                    "the platform under measurement was not ready after {limit:?}; see {}",
+                    dot.join("log").display()
+                );
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
         Ok(Self { child, root, place, start: begin.elapsed() })
     }
 
-    #[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "the process under measurement must be one of its own")]
+    #[expect(clippy::disallowed_methods, reason = "the process under measurement must be one of its own")]
     fn spawn(root: &Path) -> Result<Child> {
         let program = std::env::current_exe()?;
-        let listen = ["--set", "gateway.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0", "--set", "telemetry.level=warn"];
+        let listen = [
+            "--set",
+            "gateway.listen=127.0.0.1:0",
+            "--set",
+            "admin.listen=127.0.0.1:0",
+            "--set",
+            "telemetry.level=warn",
+        ];
         let mut command = Command::new(program);
-        command.args(["up", "--quiet"]).args(listen).current_dir(root).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command
+            .args(["up", "--quiet"])
+            .args(listen)
+            .current_dir(root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
         command.kill_on_drop(true).spawn().context("start the platform under measurement")
     }
 
@@ -70,7 +86,8 @@ impl Measured {
 
     /// Resident memory in MiB.
     pub(crate) fn memory(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().context("the platform has ended")?))?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().context("the platform has ended")?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
@@ -81,7 +98,9 @@ impl Measured {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)?;
         }
-        tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await.context("the platform does not end")??;
+        tokio::time::timeout(Duration::from_secs(60), self.child.wait())
+            .await
+            .context("the platform does not end")??;
         let _ = std::fs::remove_dir_all(&self.root);
         Ok(())
     }

@@ -14,7 +14,8 @@ const SQL: &str = "select d.*, r.media_type, r.content, r.metadata from document
 pub(crate) async fn read(url: &str, organization: uuid::Uuid, ids: &[uuid::Uuid], calls: usize) -> Result<(Run, f64)> {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect to the PostgreSQL of the platform")?;
+        let (client, connection) =
+            tokio_postgres::connect(url, NoTls).await.context("connect to the PostgreSQL of the platform")?;
         #[expect(clippy::disallowed_methods, reason = "the connection's driver ends with its client")]
         tokio::spawn(connection);
         let statement = client.prepare(SQL).await?;

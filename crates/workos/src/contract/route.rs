@@ -7,7 +7,8 @@ use crate::terminal;
 /// Prints verb, template, RPC and who may call.
 pub(crate) fn table() -> Result<()> {
     let contract = transcode::compile(proto::CONTRACT, &transcode::Options::default());
-    let contract = contract.map_err(|errors| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    let contract =
+        contract.map_err(|errors| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
     let mut rows: Vec<Vec<String>> = contract
         .routes()
         .map(|(verb, template, plan)| {

@@ -106,7 +106,8 @@ impl Answer {
             return Ok(self.json());
         }
         let error = self.json();
-        let message = error["error"]["message"].as_str().or_else(|| error["error_description"].as_str()).unwrap_or("no message");
+        let message =
+            error["error"]["message"].as_str().or_else(|| error["error_description"].as_str()).unwrap_or("no message");
         bail!("{what}: {} {}: {message}", self.status.as_u16(), self.reason())
     }
 }
@@ -141,7 +142,8 @@ impl Http {
                 Ok(answer) if attempt + 1 == TRIES => return Ok(answer),
                 Ok(answer) => {
                     last = format!("{} {}", answer.status.as_u16(), answer.reason());
-                    let named = answer.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                    let named =
+                        answer.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
                     tokio::time::sleep(named.map_or_else(|| backoff(attempt), Duration::from_secs)).await;
                 }
                 Err(error) => {
@@ -163,7 +165,10 @@ impl Http {
     pub(crate) async fn once(&self, call: &Call) -> Result<Answer> {
         let response = self.client.request(self.request(call)?).await.context("the gateway does not answer")?;
         let (parts, body) = response.into_parts();
-        let body = tokio::time::timeout(Duration::from_secs(60), body.collect()).await.context("the answer takes too long")??.to_bytes();
+        let body = tokio::time::timeout(Duration::from_secs(60), body.collect())
+            .await
+            .context("the answer takes too long")??
+            .to_bytes();
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
@@ -208,7 +213,9 @@ fn curl(base: &str, call: &Call) -> String {
     if let Some((content_type, body)) = &call.body {
         text.push_str(&format!(" -H 'Content-Type: {content_type}'"));
         match std::str::from_utf8(body) {
-            Ok(body) if *content_type == "application/json" => text.push_str(&format!(" -d '{}'", quoted(&shortened(body)))),
+            Ok(body) if *content_type == "application/json" => {
+                text.push_str(&format!(" -d '{}'", quoted(&shortened(body))))
+            }
             Ok(body) if body.contains("grant_type") => text.push_str(" -d \"grant_type=...\""),
             _ => text.push_str(" --data-binary @FILE"),
         }
@@ -245,7 +252,13 @@ fn shorten(value: &mut Value) {
 }
 
 fn may_pass(status: StatusCode) -> bool {
-    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT | StatusCode::LOCKED)
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+            | StatusCode::LOCKED
+    )
 }
 
 fn backoff(attempt: u32) -> Duration {

@@ -77,7 +77,8 @@ impl Importer<'_> {
         }
         let updated = AtomicU64::new(0);
         let bar = terminal::progress(scan.documents.len() as u64, "documents");
-        let mut work = stream::iter(&scan.documents).map(|item| self.document(item, &updated)).buffer_unordered(PARALLEL);
+        let mut work =
+            stream::iter(&scan.documents).map(|item| self.document(item, &updated)).buffer_unordered(PARALLEL);
         while let Some(result) = work.next().await {
             result?;
             bar.inc(1);
@@ -121,7 +122,9 @@ impl Importer<'_> {
     }
 
     async fn document(&self, item: &Item, updated: &AtomicU64) -> Result<()> {
-        let text = tokio::fs::read_to_string(&item.path).await.with_context(|| format!("{} changed while it was read", item.path.display()))?;
+        let text = tokio::fs::read_to_string(&item.path)
+            .await
+            .with_context(|| format!("{} changed while it was read", item.path.display()))?;
         let document = json!({
             "title": item.title,
             "folder": item.folder.map(|id| format!("{}/folders/{id}", self.organization)).unwrap_or_default(),
@@ -144,9 +147,12 @@ impl Importer<'_> {
     async fn refresh(&self, item: &Item, document: &Value, updated: &AtomicU64) -> Result<()> {
         let name = format!("{}/documents/{}", self.organization, item.id);
         let token = self.owner.token().await?;
-        let current = self.http.send(Call::new("get a document", Method::GET, format!("/v1/{name}")).token(&token)).await?;
+        let current =
+            self.http.send(Call::new("get a document", Method::GET, format!("/v1/{name}")).token(&token)).await?;
         let current = current.success("get document")?;
-        if current["metadata"]["edited"] == json!(true) || current["content"]["text"].as_str().unwrap_or_default() == document["content"]["text"] {
+        if current["metadata"]["edited"] == json!(true)
+            || current["content"]["text"].as_str().unwrap_or_default() == document["content"]["text"]
+        {
             return Ok(());
         }
         let path = format!("/v1/{name}?updateMask=content");
@@ -191,7 +197,8 @@ impl Importer<'_> {
     async fn create_upload(&self, item: &Item) -> Result<()> {
         let request = request_id(self.namespace, &format!("upload {}", item.id));
         let path = format!("/v1/{}/uploads?uploadId={}&requestId={request}", self.organization, item.id);
-        let body = json!({"lengthBytes": item.size.to_string(), "displayName": item.title, "mediaType": item.media_type});
+        let body =
+            json!({"lengthBytes": item.size.to_string(), "displayName": item.title, "mediaType": item.media_type});
         let call = Call::new("begin an upload", Method::POST, path).token(self.owner.token().await?).json(&body);
         let answer = self.http.send(call).await?;
         if answer.reason() == "RESOURCE_EXISTS" {
@@ -203,11 +210,14 @@ impl Importer<'_> {
     /// The upload's durable offset; `None` when there is no such upload.
     async fn offset(&self, path: &str) -> Result<Option<u64>> {
         let token = self.owner.token().await?;
-        let call = Call::new("ask for an upload's offset", Method::HEAD, path).token(&token).header("tus-resumable", "1.0.0");
+        let call =
+            Call::new("ask for an upload's offset", Method::HEAD, path).token(&token).header("tus-resumable", "1.0.0");
         let answer = self.http.send(call).await?;
         match answer.status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
-            status if status.is_success() => Ok(Some(header_number(&answer, "upload-offset").context("no Upload-Offset")?)),
+            status if status.is_success() => {
+                Ok(Some(header_number(&answer, "upload-offset").context("no Upload-Offset")?))
+            }
             status => bail!("HEAD {path}: {status}"),
         }
     }
@@ -215,7 +225,9 @@ impl Importer<'_> {
     async fn append(&self, path: &str, offset: u64, piece: Bytes) -> Result<Answer> {
         let token = self.owner.token().await?;
         let call = Call::new("upload bytes", Method::PATCH, path).token(&token).header("tus-resumable", "1.0.0");
-        self.http.send(call.header("upload-offset", offset.to_string()).body("application/offset+octet-stream", piece)).await
+        self.http
+            .send(call.header("upload-offset", offset.to_string()).body("application/offset+octet-stream", piece))
+            .await
     }
 }
 

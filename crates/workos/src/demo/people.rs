@@ -99,8 +99,13 @@ pub(crate) async fn sign_in_owner(http: &Http, root: &Path, organization: Option
 }
 
 /// Finds or makes organization and people. `bootstrap_code` reads the one-time code of a platform without an owner.
-pub(crate) async fn gather(http: &Http, path: &Path, bootstrap_code: impl AsyncFnOnce() -> Result<String>) -> Result<Cast> {
-    let state = http.send(Call::new("bootstrap state", Method::GET, "/v1/bootstrap")).await?.success("bootstrap state")?;
+pub(crate) async fn gather(
+    http: &Http,
+    path: &Path,
+    bootstrap_code: impl AsyncFnOnce() -> Result<String>,
+) -> Result<Cast> {
+    let state =
+        http.send(Call::new("bootstrap state", Method::GET, "/v1/bootstrap")).await?.success("bootstrap state")?;
     let completed = state["completed"] == json!(true);
     let mut cast = load(path)?;
     if !completed {
@@ -118,7 +123,8 @@ pub(crate) async fn gather(http: &Http, path: &Path, bootstrap_code: impl AsyncF
 
 fn load(path: &Path) -> Result<Cast> {
     let mut cast = match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged; delete it and run again", path.display()))?,
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is damaged; delete it and run again", path.display()))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Cast::default(),
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
     };
@@ -154,18 +160,29 @@ async fn ask(http: &Http, cast: &mut Cast) -> Result<()> {
     let membership = answer["memberships"][0]["name"].as_str().unwrap_or_default().to_owned();
     let Some(organization) = membership.split('/').nth(1) else { bail!("{email} belongs to no organization") };
     cast.organization = organization.to_owned();
-    let me = http.send(Call::new("the caller", Method::GET, "/v1/users/me").token(&tokens.access)).await?.success("user")?;
-    cast.people.push(Person { id: id_of(&me["name"])?, email, name: me["displayName"].as_str().unwrap_or("Owner").to_owned(), password });
+    let me =
+        http.send(Call::new("the caller", Method::GET, "/v1/users/me").token(&tokens.access)).await?.success("user")?;
+    cast.people.push(Person {
+        id: id_of(&me["name"])?,
+        email,
+        name: me["displayName"].as_str().unwrap_or("Owner").to_owned(),
+        password,
+    });
     cast.save()
 }
 
 async fn add_members(http: &Http, cast: &mut Cast) -> Result<()> {
     if cast.people[0].id.is_empty() {
         let tokens = login::sign_in(http, &cast.people[0].email, &cast.people[0].password, None).await?;
-        let me = http.send(Call::new("the caller", Method::GET, "/v1/users/me").token(&tokens.access)).await?.success("user")?;
+        let me = http
+            .send(Call::new("the caller", Method::GET, "/v1/users/me").token(&tokens.access))
+            .await?
+            .success("user")?;
         cast.people[0].id = id_of(&me["name"])?;
     }
-    for (index, (email, name)) in [("maria@demo.example", "Maria Member"), ("noah@demo.example", "Noah Member")].into_iter().enumerate() {
+    for (index, (email, name)) in
+        [("maria@demo.example", "Maria Member"), ("noah@demo.example", "Noah Member")].into_iter().enumerate()
+    {
         if cast.people.len() < index + 2 {
             cast.people.push(person(email, name));
             cast.save()?;
@@ -188,7 +205,8 @@ async fn add_members(http: &Http, cast: &mut Cast) -> Result<()> {
             "requestId": request_id(namespace, &person.email),
         });
         let path = format!("/v1/{organization}/users");
-        let call = Call::new("create a member without a role", Method::POST, path).token(owner.token().await?).json(&body);
+        let call =
+            Call::new("create a member without a role", Method::POST, path).token(owner.token().await?).json(&body);
         let answer = http.send(call).await?;
         if answer.status != http::StatusCode::CONFLICT {
             answer.success("create user")?;

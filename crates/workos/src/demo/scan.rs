@@ -75,7 +75,11 @@ pub(crate) fn scan(root: &Path, namespace: Id) -> Result<Scan> {
         let folder = relative.parent().and_then(|parent| folder_id(namespace, parent));
         if entry.file_type().is_dir() {
             if let Some(id) = folder_id(namespace, relative).filter(|_| entry.depth() < DEPTH_LIMIT) {
-                scan.folders.push(Folder { id, parent: folder, display_name: cleaned(entry.file_name().as_bytes(), 200) });
+                scan.folders.push(Folder {
+                    id,
+                    parent: folder,
+                    display_name: cleaned(entry.file_name().as_bytes(), 200),
+                });
             }
         } else if entry.file_type().is_file() {
             add_file(&mut scan, namespace, entry.path(), relative, folder);
@@ -94,7 +98,10 @@ fn add_file(scan: &mut Scan, namespace: Id, path: &Path, relative: &Path, folder
     let (size, text) = kind;
     let item = Item {
         path: path.to_owned(),
-        id: Id::derive(namespace, &[if text { b"document:".as_slice() } else { b"file:" }, relative.as_os_str().as_bytes()].concat()),
+        id: Id::derive(
+            namespace,
+            &[if text { b"document:".as_slice() } else { b"file:" }, relative.as_os_str().as_bytes()].concat(),
+        ),
         folder,
         title: cleaned(relative.as_os_str().as_bytes(), if text { 1024 } else { 240 }),
         size,
@@ -121,8 +128,12 @@ fn is_text(file: &mut File) -> std::io::Result<bool> {
 
 /// A name for people: valid UTF-8 without control and direction characters, the end kept when it is too long.
 fn cleaned(bytes: &[u8], limit: usize) -> String {
-    let hidden = |letter: char| letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let text: String = String::from_utf8_lossy(bytes).chars().map(|letter| if hidden(letter) { '\u{fffd}' } else { letter }).collect();
+    let hidden = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let text: String =
+        String::from_utf8_lossy(bytes).chars().map(|letter| if hidden(letter) { '\u{fffd}' } else { letter }).collect();
     let mut start = text.len().saturating_sub(limit);
     while !text.is_char_boundary(start) {
         start += 1;
@@ -168,8 +179,14 @@ mod tests {
         let second = scan(&root, Id::ZERO).expect("scanned");
         fs::remove_dir_all(&root).expect("removed");
 
-        assert_eq!(first.documents.iter().map(|item| item.id).collect::<Vec<_>>(), second.documents.iter().map(|item| item.id).collect::<Vec<_>>());
-        assert_eq!((first.folders.len(), first.documents.len(), first.uploads.len(), first.skipped.len()), (2, 2, 1, 1));
+        assert_eq!(
+            first.documents.iter().map(|item| item.id).collect::<Vec<_>>(),
+            second.documents.iter().map(|item| item.id).collect::<Vec<_>>()
+        );
+        assert_eq!(
+            (first.folders.len(), first.documents.len(), first.uploads.len(), first.skipped.len()),
+            (2, 2, 1, 1)
+        );
         assert!(first.documents.iter().all(|item| item.title.chars().all(|letter| !letter.is_control())));
     }
 }

@@ -57,9 +57,13 @@ impl Story<'_> {
         let name = self.document();
         for edit in ["first", "second"] {
             let token = self.owner().await?;
-            let current = self.http.send(Call::new("get a document", Method::GET, format!("/v1/{name}")).token(&token)).await?;
+            let current =
+                self.http.send(Call::new("get a document", Method::GET, format!("/v1/{name}")).token(&token)).await?;
             let current = current.success("get document")?;
-            let text = format!("{}\n\nA {edit} note by the demo.\n", current["content"]["text"].as_str().unwrap_or_default().trim_end());
+            let text = format!(
+                "{}\n\nA {edit} note by the demo.\n",
+                current["content"]["text"].as_str().unwrap_or_default().trim_end()
+            );
             let body = json!({"content": {"mediaType": self.hero.media_type, "text": text}, "metadata": {"edited": true}, "etag": current["etag"]});
             let path = format!("/v1/{name}?updateMask=content,metadata.edited&requestId={}", self.request(edit));
             let call = Call::new("update a document", Method::PATCH, path).token(&token).json(&body);
@@ -96,7 +100,8 @@ impl Story<'_> {
         }
         for facet in answer["facets"].as_array().into_iter().flatten() {
             let values = facet["values"].as_array().into_iter().flatten();
-            let counts: Vec<_> = values.map(|value| format!("{} {}", text(&value["value"]), text(&value["count"]))).collect();
+            let counts: Vec<_> =
+                values.map(|value| format!("{} {}", text(&value["value"]), text(&value["count"]))).collect();
             terminal::line(format!("  by {}: {}", text(&facet["name"]), counts.join(", ")));
         }
         Ok(())
@@ -105,10 +110,18 @@ impl Story<'_> {
     /// A word of the document's text that is worth searching for.
     async fn word(&self) -> Result<String> {
         let path = format!("/v1/{}", self.document());
-        let document = self.http.send(Call::new("get a document", Method::GET, path).token(self.owner().await?)).await?.success("document")?;
+        let document = self
+            .http
+            .send(Call::new("get a document", Method::GET, path).token(self.owner().await?))
+            .await?
+            .success("document")?;
         let text = document["content"]["text"].as_str().unwrap_or_default();
         let words = text.split(|letter: char| !letter.is_alphabetic());
-        Ok(words.filter(|word| (6..20).contains(&word.len())).max_by_key(|word| word.len()).unwrap_or("demo").to_lowercase())
+        Ok(words
+            .filter(|word| (6..20).contains(&word.len()))
+            .max_by_key(|word| word.len())
+            .unwrap_or("demo")
+            .to_lowercase())
     }
 
     /// Shares the document with the first member; the second still sees nothing.
@@ -117,20 +130,32 @@ impl Story<'_> {
         let (token, person) = (self.owner().await?, &self.cast.people[1]);
         let path = format!("/v1/{}/grants?requestId={}", self.document(), self.request("grant"));
         let body = json!({"principal": person.user(), "role": "READER"});
-        self.http.send(Call::new("share a document", Method::POST, path).token(&token).json(&body)).await?.success("share")?;
+        self.http
+            .send(Call::new("share a document", Method::POST, path).token(&token).json(&body))
+            .await?
+            .success("share")?;
         let mut rows = Vec::new();
         for index in [1, 2] {
             let (token, person) = self.member(index).await?;
             let path = format!("/v1/{}", self.document());
             let answer = self.http.send(Call::new("get a document", Method::GET, path).token(&token)).await?;
-            let list = Call::new("list documents", Method::GET, format!("/v1/{}/documents?pageSize=10", self.cast.organization()));
+            let list = Call::new(
+                "list documents",
+                Method::GET,
+                format!("/v1/{}/documents?pageSize=10", self.cast.organization()),
+            );
             let list = self.http.send(list.token(&token)).await?.success("list documents")?;
             let count = list["documents"].as_array().map_or(0, Vec::len);
             let expected = if index == 1 { StatusCode::OK } else { StatusCode::FORBIDDEN };
             if answer.status != expected || (count > 0) != (index == 1) {
                 bail!("{} got {} and {count} documents, expected {expected}", person.name, answer.status);
             }
-            rows.push(vec![person.name.clone(), format!("GET {}", answer.status), format!("lists {count} document(s)"), answer.reason()]);
+            rows.push(vec![
+                person.name.clone(),
+                format!("GET {}", answer.status),
+                format!("lists {count} document(s)"),
+                answer.reason(),
+            ]);
         }
         terminal::table(&rows);
         Ok(())
@@ -149,9 +174,17 @@ impl Story<'_> {
         let task = self.open_task(&token, &name).await?;
         let path = format!("/v1/{task}:complete");
         let body = json!({"decision": "APPROVE", "comment": "looks good", "requestId": self.request("decide")});
-        self.http.send(Call::new("complete a task", Method::POST, path).token(&token).json(&body)).await?.success("complete task")?;
+        self.http
+            .send(Call::new("complete a task", Method::POST, path).token(&token).json(&body))
+            .await?
+            .success("complete task")?;
         let ended = self.watch(&name).await?;
-        terminal::line(format!("  {} approved; the run is {} with outcome {}", person.name, text(&ended["state"]), text(&ended["outcome"])));
+        terminal::line(format!(
+            "  {} approved; the run is {} with outcome {}",
+            person.name,
+            text(&ended["state"]),
+            text(&ended["outcome"])
+        ));
         if ended["outcome"] != json!("APPROVED") {
             bail!("the run ended as {ended}");
         }
@@ -162,7 +195,11 @@ impl Story<'_> {
         let path = format!("/v1/{}/tasks?pageSize=100", self.cast.organization());
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
-            let answer = self.http.send(Call::new("list tasks", Method::GET, path.clone()).token(token)).await?.success("list tasks")?;
+            let answer = self
+                .http
+                .send(Call::new("list tasks", Method::GET, path.clone()).token(token))
+                .await?
+                .success("list tasks")?;
             let task = answer["tasks"].as_array().into_iter().flatten().find(|task| task["run"] == json!(run));
             if let Some(name) = task.and_then(|task| task["name"].as_str()) {
                 return Ok(name.to_owned());
@@ -202,9 +239,12 @@ impl Story<'_> {
         let path = format!("/v1/{}/{}/inboxItems?pageSize=5", self.cast.organization(), person.user());
         let items = self.until("inbox items", &token, &path, "inboxItems", "list the inbox").await?;
         terminal::line(format!("  inbox of {}", person.name));
-        terminal::table(&items.iter().map(|item| vec![text(&item["category"]), text(&item["title"])]).collect::<Vec<_>>());
+        terminal::table(
+            &items.iter().map(|item| vec![text(&item["category"]), text(&item["title"])]).collect::<Vec<_>>(),
+        );
         let path = format!("/v1/{}/capturedMails?pageSize=5", self.cast.organization());
-        let mails = self.until("captured mails", &self.owner().await?, &path, "capturedMails", "list captured mails").await?;
+        let mails =
+            self.until("captured mails", &self.owner().await?, &path, "capturedMails", "list captured mails").await?;
         terminal::line("  captured mails");
         terminal::table(&mails.iter().map(|mail| vec![text(&mail["to"]), text(&mail["subject"])]).collect::<Vec<_>>());
         Ok(())

@@ -22,7 +22,11 @@ enum State {
 }
 
 /// The messages. Polled only as fast as the service takes them. Without `finish` the service knows that the body was cut.
-pub(crate) fn messages(name: String, offset: i64, incoming: Incoming) -> impl Stream<Item = AppendUploadRequest> + Send + 'static {
+pub(crate) fn messages(
+    name: String,
+    offset: i64,
+    incoming: Incoming,
+) -> impl Stream<Item = AppendUploadRequest> + Send + 'static {
     stream::unfold(State::Start(name, offset, incoming), |state| async move {
         match state {
             State::Start(name, offset_bytes, incoming) => {
