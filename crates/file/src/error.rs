@@ -20,9 +20,9 @@ pub(crate) enum Error {
     Content(#[from] ContentError),
     #[error("the upload stands at offset {current}; continue there")]
     OffsetMismatch { current: i64 },
-    #[error("more bytes than the {limit} that are allowed; nothing of this request counts")]
+    #[error("more bytes than the {limit} that are allowed; what was not acknowledged before does not count")]
     TooLarge { limit: i64 },
-    #[error("the length must be 0 or more")]
+    #[error("the length is missing or negative; send 0 or more")]
     LengthInvalid,
     #[error("the upload metadata {0}; send `key base64` pairs separated by commas, at most 8 KiB")]
     MetadataInvalid(&'static str),
@@ -38,7 +38,7 @@ pub(crate) enum Error {
     Attached,
     #[error("the range lies outside the {size} bytes of the file")]
     RangeUnsatisfiable { size: i64 },
-    #[error("the stream must be `start`, then `chunk`s, then `finish`")]
+    #[error("the stream must be `start`, then `chunk`s of at most 1 MiB, then `finish`")]
     StreamInvalid,
 }
 
@@ -58,7 +58,9 @@ impl From<Error> for api::Error {
             }
             Error::LengthInvalid => invalid(Reason::LengthInvalid, "upload.length_bytes"),
             Error::MetadataInvalid(_) => invalid(Reason::MetadataInvalid, "upload.raw_metadata"),
-            Error::TypeRefused(media_type) => invalid(Reason::TypeRefused, "upload.media_type").with("media_type", media_type),
+            Error::TypeRefused(media_type) => {
+                invalid(Reason::TypeRefused, "upload.media_type").with("media_type", media_type)
+            }
             Error::Locked => {
                 Self::new(Code::Unavailable, Reason::UploadLocked, message).retry_after(Duration::from_secs(1))
             }
@@ -87,7 +89,8 @@ fn content(error: ContentError) -> api::Error {
             Code::Internal,
             Reason::ContentDamaged,
             "the stored bytes are not those that were received; restore the file from a backup",
-        ),
+        )
+        .caused_by(error),
         ContentError::Io(source) => api::Error::unavailable("the storage").caused_by(source),
     }
 }

@@ -34,7 +34,11 @@ pub(crate) fn deleted(file: &File) -> FileDeleted {
 
 /// The consumer of document events.
 pub(crate) fn references() -> Consumer {
-    Consumer::new(NAME).on::<DocumentUpdated>().on::<DocumentGrantsChanged>().on::<DocumentDeleted>().on::<DocumentUndeleted>()
+    Consumer::new(NAME)
+        .on::<DocumentUpdated>()
+        .on::<DocumentGrantsChanged>()
+        .on::<DocumentDeleted>()
+        .on::<DocumentUndeleted>()
 }
 
 /// Keeps the references.
@@ -80,7 +84,12 @@ impl References {
         let context = delivery.context(NAME);
         match change.files {
             Some(files) => {
-                let files: Vec<Id> = files.iter().map(|name| FileName::parse(name).map(|name| name.file)).collect::<Result<_, _>>()?;
+                let files: Vec<Id> = {
+                    let names = files.iter().map(|name| FileName::parse(name)).collect::<Result<Vec<_>, _>>()?;
+                    // A document has files of its own organization only.
+                    let own = names.into_iter().filter(|name| name.organization == document.organization);
+                    own.map(|name| name.file).collect()
+                };
                 let guard = Guard::new("document_guards");
                 self.0.attach(&guard, &delivery.envelope, document, &files, &context).await
             }

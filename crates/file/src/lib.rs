@@ -30,7 +30,7 @@ use crate::{
     service::Files,
 };
 
-const MIGRATIONS: db::Migrations = db::migrations!("0001_files.sql");
+const MIGRATIONS: db::Migrations = db::migrations!("0001_files.sql", "0002_content.sql");
 
 /// The file service.
 pub const SERVICE: ServiceSpec = ServiceSpec::new("file", boot).migrations(MIGRATIONS).config::<Config>();

@@ -30,6 +30,8 @@ api::resource_name!(
 pub(crate) struct File {
     /// Its name; the id is that of the upload it came from.
     pub(crate) name: FileName,
+    /// Where its bytes lie; never used twice.
+    pub(crate) content: Id,
     /// Who uploaded it.
     pub(crate) owner: UserId,
     /// Name shown to people.

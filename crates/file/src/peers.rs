@@ -10,39 +10,40 @@ use proto::{
 
 use crate::{error::Error, model::DocumentName};
 
-/// Documents asked in one call.
-const BATCH: usize = 1000;
-
 /// The document service.
 pub(crate) struct Documents {
     mesh: Mesh,
 }
 
 impl Documents {
+    /// Documents asked in one call: a document is shared with at most 1,000 principals, so the answer stays below the largest
+    /// message of the mesh.
+    pub(crate) const BATCH: usize = 200;
+
     /// Calls over this mesh.
     pub(crate) fn new(mesh: Mesh) -> Self {
         Self { mesh }
     }
 
-    /// Who may read each of these documents now. Deleted documents give nobody access.
+    /// Who may read each of at most [`Documents::BATCH`] documents now. Deleted documents give nobody access.
     pub(crate) async fn principals(
         &self,
         organization: OrganizationId,
         documents: &[DocumentName],
         context: &CallContext,
     ) -> Result<HashMap<String, Vec<String>>, Error> {
-        let mut found = HashMap::new();
-        for batch in documents.chunks(BATCH) {
-            let mut client = DocumentServiceClient::new(self.mesh.as_workload("document", context));
-            let request = BatchReadDocumentsRequest {
-                parent: organization.name(),
-                names: batch.iter().map(ToString::to_string).collect(),
-                view: IndexView::Access as i32,
-            };
-            let answer = client.batch_read_documents(request).await.map_err(api::Error::from)?.into_inner();
-            let live = answer.entries.into_iter().filter(|entry| !entry.deleted);
-            found.extend(live.map(|entry| (entry.name, entry.principals)));
+        if documents.is_empty() {
+            return Ok(HashMap::new());
         }
-        Ok(found)
+        let mut client = DocumentServiceClient::new(self.mesh.as_workload("document", context))
+            .max_decoding_message_size(mesh::MESSAGE_BYTES_MAX);
+        let request = BatchReadDocumentsRequest {
+            parent: organization.name(),
+            names: documents.iter().map(ToString::to_string).collect(),
+            view: IndexView::Access as i32,
+        };
+        let answer = client.batch_read_documents(request).await.map_err(api::Error::from)?.into_inner();
+        let live = answer.entries.into_iter().filter(|entry| !entry.deleted);
+        Ok(live.map(|entry| (entry.name, entry.principals)).collect())
     }
 }

@@ -7,13 +7,14 @@ mod upload;
 
 use std::{pin::Pin, sync::Arc};
 
+use api::OrganizationId;
 use futures::Stream;
 use mesh::{Reply, caller, reply};
 use proto::{
     file::v1::{
-        AppendUploadRequest, BatchReadFilesRequest, BatchReadFilesResponse, CreateUploadRequest, DeleteFileRequest, DeleteUploadRequest, File,
-        GetFileRequest, GetUploadRequest, ListFilesRequest, ListFilesResponse, ReadFileRequest, Upload, file_service_server::FileService,
-        upload_service_server::UploadService,
+        AppendUploadRequest, BatchReadFilesRequest, BatchReadFilesResponse, CreateUploadRequest, DeleteFileRequest,
+        DeleteUploadRequest, File, GetFileRequest, GetUploadRequest, ListFilesRequest, ListFilesResponse,
+        ReadFileRequest, Upload, file_service_server::FileService, upload_service_server::UploadService,
     },
     google::api::HttpBody,
 };
@@ -90,6 +91,7 @@ impl FileService for FileRpc {
 
     async fn list_files(&self, request: Request<ListFilesRequest>) -> Reply<ListFilesResponse> {
         let (caller, request) = caller(request)?;
+        OrganizationId::parse(&request.parent)?;
         let (after, size) = self.pages.open(&request.parent, request.page_size, &request.page_token)?;
         let listed = self.files.list_files(&caller, after, size).await;
         reply(listed.map(|(files, next)| ListFilesResponse {

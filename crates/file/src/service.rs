@@ -1,15 +1,18 @@
 //! Use cases. Bytes are made durable before the row says so; a file and its event are committed together.
 mod append;
+mod complete;
 mod download;
 mod file;
+mod lease;
 mod reference;
 mod sweep;
 mod upload;
+mod writers;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use api::{Caller, Clock, Id, Ids};
-use chassis::Kit;
+use chassis::{Kit, Tasks};
 use db::{Db, Replay, Tx};
 
 use crate::{
@@ -19,7 +22,7 @@ use crate::{
     peers::Documents,
 };
 
-pub(crate) use append::Writers;
+pub(crate) use append::Step;
 pub(crate) use download::Download;
 
 /// The file service.
@@ -27,20 +30,33 @@ pub(crate) struct Files {
     db: Db,
     clock: Clock,
     ids: Ids,
+    tasks: Tasks,
     content: Arc<dyn Content>,
     documents: Documents,
     config: Config,
     /// This process, as holder of leases.
     process: Id,
-    writers: Writers,
+    writers: writers::Writers,
+    /// Next shelf on which bytes that nobody knows are looked for.
+    shelf: AtomicUsize,
 }
 
 impl Files {
     /// The service over its database and the place of the bytes.
     pub(crate) fn new(kit: &Kit, content: LocalDisk, documents: Documents, config: Config) -> Self {
         let ids = kit.ids();
-        let (process, content) = (ids.next(), Arc::new(content) as Arc<dyn Content>);
-        Self { db: kit.db(), clock: kit.clock(), ids, content, documents, config, process, writers: Writers::default() }
+        Self {
+            db: kit.db(),
+            clock: kit.clock(),
+            process: ids.next(),
+            ids,
+            tasks: kit.tasks(),
+            content: Arc::new(content),
+            documents,
+            config,
+            writers: writers::Writers::default(),
+            shelf: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -53,7 +69,8 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Takes the fingerprint.
     pub(crate) fn new(caller: &Caller, request_id: &str, request: &impl prost::Message) -> Self {
-        let fingerprint = if request_id.is_empty() { [0; 32] } else { db::fingerprint(&caller.context().method, request) };
+        let fingerprint =
+            if request_id.is_empty() { [0; 32] } else { db::fingerprint(&caller.context().method, request) };
         Self { request_id: request_id.to_owned(), fingerprint }
     }
 

@@ -35,7 +35,9 @@ pub(crate) enum Wanted {
 impl Asked {
     /// Decides for a file of `size` bytes with this etag. Several ranges, and units other than bytes, give the whole.
     pub(crate) fn of(&self, size: i64, tag: &str) -> Result<Wanted, Error> {
-        let same = |list: &str| list.split(',').any(|known| known.trim().trim_start_matches("W/") == tag || known.trim() == "*");
+        let same = |list: &str| {
+            list.split(',').any(|known| known.trim().trim_start_matches("W/") == tag || known.trim() == "*")
+        };
         if self.if_none_match.as_deref().is_some_and(same) {
             return Ok(Wanted::Nothing);
         }
@@ -71,8 +73,13 @@ impl Range {
 
 /// One `bytes=` range; anything else is ignored, as the RFC allows.
 fn parse(text: &str) -> Option<Range> {
-    let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i64>().ok()).flatten();
+    let (first, last) = {
+        let (unit, range) = text.trim().split_once('=')?;
+        unit.eq_ignore_ascii_case("bytes").then_some(range)?.split_once('-')?
+    };
+    // A number that no file reaches is as good as the largest one.
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str| digits(text).then(|| text.parse::<i64>().unwrap_or(i64::MAX));
     match (first.trim(), last.trim()) {
         ("", last) => number(last).map(Range::Last),
         (first, "") => number(first).map(|first| Range::From(first, None)),
@@ -99,10 +106,11 @@ mod tests {
         assert_eq!(ask("bytes=-3", 10).expect("valid"), part(7, 3));
         assert_eq!(ask("bytes=5-99", 10).expect("valid"), part(5, 5));
         assert_eq!(ask("bytes=-99", 10).expect("valid"), part(0, 10));
-        for whole in ["bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=a-b"] {
+        assert_eq!(ask("Bytes=2-99999999999999999999", 10).expect("valid"), part(2, 8));
+        for whole in ["bytes=0-1,3-4", "lines=1-2", "bytes=5-2", "bytes=a-b", "bytes=-", "0-1"] {
             assert_eq!(ask(whole, 10).expect("ignored"), Wanted::Whole, "{whole}");
         }
-        for outside in ["bytes=10-", "bytes=-0"] {
+        for outside in ["bytes=10-", "bytes=-0", "bytes=99999999999999999999-"] {
             assert!(ask(outside, 10).is_err(), "{outside}");
         }
         assert!(ask("bytes=0-", 0).is_err());
@@ -110,9 +118,14 @@ mod tests {
 
     #[test]
     fn conditions_come_before_ranges() {
-        let asked = Asked { if_none_match: Some("\"x\", W/\"t\"".to_owned()), range: Some("bytes=0-1".to_owned()), ..Asked::default() };
+        let asked = Asked {
+            if_none_match: Some("\"x\", W/\"t\"".to_owned()),
+            range: Some("bytes=0-1".to_owned()),
+            ..Asked::default()
+        };
         assert_eq!(asked.of(10, "\"t\"").expect("valid"), Wanted::Nothing);
-        let changed = Asked { if_range: Some("\"old\"".to_owned()), range: Some("bytes=0-1".to_owned()), ..Asked::default() };
+        let changed =
+            Asked { if_range: Some("\"old\"".to_owned()), range: Some("bytes=0-1".to_owned()), ..Asked::default() };
         assert_eq!(changed.of(10, "\"t\"").expect("valid"), Wanted::Whole);
     }
 }

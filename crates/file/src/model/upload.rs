@@ -25,11 +25,17 @@ impl Draft {
             return Err(Error::LengthInvalid);
         }
         let metadata = Metadata::parse(&raw_metadata)?;
-        let name = if name.is_empty() { metadata.file_name.as_deref().unwrap_or("unnamed") } else { name };
-        let media_type = if media_type.is_empty() { metadata.file_type.unwrap_or_default() } else { media_type.to_owned() };
+        let named = metadata.file_name.as_deref().filter(|name| !name.is_empty()).unwrap_or("unnamed");
+        let name = if name.is_empty() { named } else { name };
+        let media_type =
+            if media_type.is_empty() { metadata.file_type.unwrap_or_default() } else { media_type.to_owned() };
         let media_type = if media_type.is_empty() { "application/octet-stream".to_owned() } else { media_type };
-        if media_type.len() > 255 || !media_type.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || !media_type.contains('/') {
-            return Err(Error::TypeRefused("that is none".to_owned()));
+        if media_type.len() > 255
+            || !media_type.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+            || !media_type.contains('/')
+        {
+            let problem = "is no media type; send `type/subtype`, at most 255 characters";
+            return Err(api::Error::invalid_field("upload.media_type", problem).into());
         }
         Ok(Self { length, display_name: display_name(name)?, media_type, raw_metadata })
     }
@@ -42,8 +48,8 @@ impl Draft {
         }
         let essence = self.media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let refused = |rule: &String| match rule.strip_suffix("/*") {
-            Some(kind) => essence.split('/').next() == Some(kind),
-            None => *rule == essence,
+            Some(kind) => essence.split('/').next().is_some_and(|own| own.eq_ignore_ascii_case(kind)),
+            None => rule.eq_ignore_ascii_case(&essence),
         };
         if config.refused_types.iter().any(refused) { Err(Error::TypeRefused(essence)) } else { Ok(self) }
     }
@@ -54,6 +60,8 @@ impl Draft {
 pub(crate) struct Upload {
     /// Its name.
     pub(crate) name: UploadName,
+    /// Where its bytes lie; never used twice.
+    pub(crate) content: Id,
     /// Who uploads.
     pub(crate) owner: UserId,
     /// What is uploaded.
@@ -74,9 +82,9 @@ impl Upload {
         FileName { organization: self.name.organization, file: self.name.upload }
     }
 
-    /// The id of upload and file.
-    pub(crate) fn id(&self) -> Id {
-        self.name.upload
+    /// All its bytes are there; a file may be made of them.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.offset == self.draft.length
     }
 
     /// Bytes may be appended at `offset`.
@@ -99,11 +107,13 @@ mod tests {
         let own = Draft::parse(1, "filename YS50eHQ=".to_owned(), "b.txt", "").expect("valid");
         assert_eq!((own.display_name.as_str(), own.media_type.as_str()), ("b.txt", "application/octet-stream"));
         assert!(Draft::parse(-1, String::new(), "a", "").is_err());
+        assert!(Draft::parse(1, String::new(), "a", "no type").is_err());
+        assert_eq!(Draft::parse(1, "filename".to_owned(), "", "").expect("no name").display_name, "unnamed");
     }
 
     #[test]
     fn refused_types_and_lengths_are_named() {
-        let config = Config { refused_types: vec!["image/*".to_owned(), "text/html".to_owned()], ..Config::default() };
+        let config = Config { refused_types: vec!["image/*".to_owned(), "Text/HTML".to_owned()], ..Config::default() };
         let draft = |kind: &str| Draft::parse(1, String::new(), "a", kind).expect("valid");
         assert!(draft("image/png").allowed(&config).is_err());
         assert!(draft("text/html; charset=utf-8").allowed(&config).is_err());

@@ -1,4 +1,5 @@
 //! Downloads on the wire: headers as metadata, content as a stream of `HttpBody`.
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::stream;
 use proto::google::api::HttpBody;
 use tonic::{Response, metadata::MetadataMap};
@@ -20,7 +21,9 @@ pub(super) fn asked(metadata: &MetadataMap) -> Asked {
 }
 
 /// Writes a download.
-pub(super) fn render(download: Download) -> Response<<FileRpc as proto::file::v1::file_service_server::FileService>::ReadFileStream> {
+pub(super) fn render(
+    download: Download,
+) -> Response<<FileRpc as proto::file::v1::file_service_server::FileService>::ReadFileStream> {
     let Download { file, wanted, reader } = download;
     let media_type = file.media_type.clone();
     let pieces = stream::unfold((reader, Some(media_type)), |(mut reader, media_type)| async move {
@@ -56,6 +59,7 @@ fn describe(file: &File, wanted: Wanted, metadata: &mut MetadataMap) {
         }
     };
     put("etag", file.content_tag());
+    put("repr-digest", format!("sha-256=:{}:", STANDARD.encode(file.sha256)));
     put("accept-ranges", "bytes".to_owned());
     put("cache-control", "private, no-cache".to_owned());
     put("content-security-policy", "sandbox; default-src 'none'".to_owned());
@@ -75,8 +79,14 @@ fn disposition(file: &File) -> String {
     let essence = file.media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let kind = if INLINE.contains(&essence.as_str()) { "inline" } else { "attachment" };
     let base = file.display_name.rsplit(['/', '\\']).next().unwrap_or("file");
-    let ascii: String = base.chars().map(|letter| if letter.is_ascii_alphanumeric() || " .-_".contains(letter) { letter } else { '_' }).collect();
+    let ascii: String = base
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || " .-_".contains(letter) { letter } else { '_' })
+        .collect();
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
-    let encoded: String = base.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    let encoded: String = base
+        .bytes()
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
     format!("{kind}; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
 }

@@ -48,24 +48,47 @@ pub(super) fn parse_batch(request: &BatchReadFilesRequest) -> Result<Batch, ApiE
     let id = |name: &String| {
         let name = FileName::parse_field("names", name)?;
         let own = name.organization == organization;
-        own.then_some(name.file).ok_or_else(|| ApiError::invalid_field("names", "holds a file of another organization than the parent"))
+        own.then_some(name.file)
+            .ok_or_else(|| ApiError::invalid_field("names", "holds a file of another organization than the parent"))
     };
-    Ok(Batch { organization, ids: request.names.iter().map(id).collect::<Result<_, _>>()?, full: request.view() != IndexView::Access })
+    Ok(Batch {
+        organization,
+        ids: request.names.iter().map(id).collect::<Result<_, _>>()?,
+        full: request.view() != IndexView::Access,
+    })
 }
 
 /// Writes one entry for each name, in order.
 pub(super) fn render_batch(batch: &Batch, read: Vec<(File, Vec<String>)>) -> Vec<IndexEntry> {
     let viewer = format!("{}#viewer", batch.organization.name());
-    let entries: HashMap<Id, IndexEntry> = read.into_iter().map(|(file, readers)| (file.name.file, entry(batch, &viewer, file, readers))).collect();
-    let absent = |file| IndexEntry { name: FileName { organization: batch.organization, file }.to_string(), deleted: true, ..IndexEntry::default() };
+    let entries: HashMap<Id, IndexEntry> =
+        read.into_iter().map(|(file, readers)| (file.name.file, entry(batch, &viewer, file, readers))).collect();
+    let absent = |file| IndexEntry {
+        name: FileName { organization: batch.organization, file }.to_string(),
+        deleted: true,
+        ..IndexEntry::default()
+    };
     batch.ids.iter().map(|id| entries.get(id).cloned().unwrap_or_else(|| absent(*id))).collect()
 }
 
 fn entry(batch: &Batch, viewer: &str, file: File, mut principals: Vec<String>) -> IndexEntry {
-    principals.push(viewer.to_owned());
-    let entry = IndexEntry { name: file.name.to_string(), version: file.version, deleted: file.delete_time.is_some(), principals, ..IndexEntry::default() };
+    if !principals.iter().any(|known| known == viewer) {
+        principals.push(viewer.to_owned());
+    }
+    let entry = IndexEntry {
+        name: file.name.to_string(),
+        version: file.version,
+        deleted: file.delete_time.is_some(),
+        principals,
+        ..IndexEntry::default()
+    };
     if !batch.full {
         return entry;
     }
-    IndexEntry { title: file.display_name, media_type: file.media_type, update_time: Some(timestamp(file.update_time)), ..entry }
+    IndexEntry {
+        title: file.display_name,
+        media_type: file.media_type,
+        update_time: Some(timestamp(file.update_time)),
+        ..entry
+    }
 }

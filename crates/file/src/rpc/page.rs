@@ -23,7 +23,11 @@ impl Pages {
         let Page { size } = Page::parse(size, SIZE, SIZE_MAX)?;
         let opened = self.sealer.open(LIST, parent.as_bytes(), token)?;
         let position = opened.map(|bytes| serde_json::from_slice(&bytes)).transpose();
-        Ok((position.map_err(|error| Error::invalid_field("page_token", "is not a token of this list").caused_by(error))?, size))
+        Ok((
+            position
+                .map_err(|error| Error::invalid_field("page_token", "is not a token of this list").caused_by(error))?,
+            size,
+        ))
     }
 
     /// Makes the token of the next page; empty when there is none.

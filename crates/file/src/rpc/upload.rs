@@ -13,10 +13,12 @@ pub(super) fn parse(caller: &Caller, request: CreateUploadRequest) -> Result<(Op
     if OrganizationId::parse(&request.parent)? != organization {
         return Err(api::Error::denied().into());
     }
-    let upload = request.upload.ok_or_else(|| api::Error::invalid_field("upload", "is missing"))?;
+    let upload = request.upload.ok_or(Error::LengthInvalid)?;
     let id = match request.upload_id.as_str() {
         "" => None,
-        id => Some(id.parse().map_err(|error: api::IdError| api::Error::invalid_field("upload_id", error.to_string()))?),
+        id => {
+            Some(id.parse().map_err(|error: api::IdError| api::Error::invalid_field("upload_id", error.to_string()))?)
+        }
     };
     let draft = Draft::parse(upload.length_bytes, upload.raw_metadata, &upload.display_name, &upload.media_type)?;
     Ok((id.map(|upload| UploadName { organization, upload }), draft))

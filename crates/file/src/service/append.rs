@@ -1,204 +1,193 @@
 //! Appending bytes: lease, write, make durable, move the offset, and at the end make a file of it.
 //!
-//! The offset in the row moves only after the bytes are durable, and only under the newest fence. The running SHA-256 is kept
-//! between requests of one process; after a restart the durable prefix is read again.
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+//! The offset in the row moves only after the bytes are durable, and only under the newest fence. The writing runs as a task of
+//! its own: a call that is cut off or abandoned ends only the supply of bytes, and what came is kept. Memory per upload is a
+//! few chunks. The running SHA-256 is kept between requests of one process; after a restart the durable prefix is read again.
+use std::{sync::Arc, time::Duration};
 
-use api::{CallContext, Caller, Id};
+use api::{CallContext, Caller};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tokio::sync::OwnedMutexGuard;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
 
-use super::{Files, upload::own};
+use super::{
+    Files,
+    lease::{LEASE, RENEW},
+    upload::own,
+    writers::Turn,
+};
 use crate::{
     content::{Segment, SegmentWriter},
     error::Error,
-    events,
-    model::{File, Upload, UploadName},
+    model::{FileName, Upload, UploadName},
     store::{self, upload::Lease},
 };
 
 /// Bytes that may be lost with a crash in the middle of one request.
 const CHECKPOINT: i64 = 64 * 1024 * 1024;
-/// How long a writer that says nothing keeps others away.
-const LEASE: Duration = Duration::from_secs(10);
-/// How long a newcomer waits for a writer to end.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Running digests that are kept.
-const DIGESTS: usize = 1024;
+/// Silence after which a writer leaves when another one wants to write: its client is probably gone.
+const QUIET: Duration = Duration::from_secs(1);
+/// Chunks on their way to the writer.
+const CHUNKS: usize = 2;
 
-type Locks = Mutex<HashMap<Id, Arc<tokio::sync::Mutex<()>>>>;
-
-/// The writers of this process: one for each upload, with the digest of what it has written.
-#[derive(Default)]
-pub(crate) struct Writers {
-    locks: Locks,
-    digests: Mutex<HashMap<Id, (i64, Sha256)>>,
+/// What a client sends after the start.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Bytes.
+    Bytes(Bytes),
+    /// All was sent, or the connection was cut: what came is kept.
+    End,
+    /// Something that does not belong here: what was not acknowledged does not count.
+    Invalid,
 }
 
-impl Writers {
-    /// Waits a little to be the only writer of an upload in this process.
-    pub(super) async fn only(&self, upload: Id) -> Result<OwnedMutexGuard<()>, Error> {
-        let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            locks.entry(upload).or_default().clone()
-        };
-        tokio::time::timeout(PATIENCE, lock.lock_owned()).await.map_err(|_| Error::Locked)
+/// An append under way. Dropping it cuts the supply of bytes.
+pub(crate) struct Appending {
+    steps: mpsc::Sender<Step>,
+    outcome: oneshot::Receiver<Result<Upload, Error>>,
+}
+
+impl Appending {
+    /// Hands a step on, as fast as the writer takes it. False when the writer has ended.
+    pub(crate) async fn push(&self, step: Step) -> bool {
+        self.steps.send(step).await.is_ok()
     }
 
-    /// Forgets an upload's digest.
-    pub(super) fn forget(&self, upload: Id) {
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner).remove(&upload);
-    }
-
-    fn digest(&self, upload: Id, offset: i64) -> Option<Sha256> {
-        if offset == 0 {
-            return Some(Sha256::new());
-        }
-        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        digests.get(&upload).filter(|(at, _)| *at == offset).map(|(_, digest)| digest.clone())
-    }
-
-    fn keep(&self, upload: Id, offset: i64, digest: Sha256) {
-        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        if digests.len() >= DIGESTS && !digests.contains_key(&upload) {
-            let any = digests.keys().next().copied();
-            any.and_then(|any| digests.remove(&any));
-        }
-        digests.insert(upload, (offset, digest));
+    /// How it ended; also before all steps were pushed.
+    pub(crate) async fn outcome(&mut self) -> Result<Upload, Error> {
+        let ended = (&mut self.outcome).await;
+        ended.unwrap_or_else(|_| Err(api::Error::unavailable("the file service").into()))
     }
 }
 
-/// An append under way.
-pub(crate) struct Append<'a> {
-    files: &'a Files,
+struct Append {
+    files: Arc<Files>,
     context: CallContext,
     lease: Lease,
+    own: Segment,
     writer: Box<dyn SegmentWriter>,
     digest: Sha256,
-    /// Digest and offset of the last checkpoint.
-    durable: (i64, Sha256),
+    durable: i64,
     written: i64,
-    _only: OwnedMutexGuard<()>,
+    renewed: Instant,
+    turn: Turn,
+}
+
+/// Why no more bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Over,
+    Wanted,
+    Shutdown,
 }
 
 impl Files {
     /// Begins to append at `offset`, as the only writer.
-    pub(crate) async fn append(&self, caller: &Caller, name: UploadName, offset: i64) -> Result<Append<'_>, Error> {
+    pub(crate) async fn append(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: UploadName,
+        offset: i64,
+    ) -> Result<Appending, Error> {
         let tx = self.db.tenant(caller).await?;
-        let upload = own(caller, store::upload::find(&tx, name).await?)?;
+        let upload = own(caller, store::upload::find(&tx, name).await?, self.clock.now())?;
         drop(tx);
-        if upload.complete {
-            return Err(Error::Complete(upload.file()));
+        if upload.is_whole() {
+            // A crash may have kept it from becoming a file.
+            self.heal(caller.context(), upload).await?;
+            return Err(Error::Complete(FileName { organization: name.organization, file: name.upload }));
         }
         upload.continues_at(offset)?;
-        let only = self.writers.only(name.upload).await?;
-        let lease = self.lease(caller, name).await?;
-        if lease.upload.complete {
-            return Err(Error::Complete(lease.upload.file()));
-        }
+        let turn = self.writers.only(upload.content).await?;
+        let lease = self.lease(caller.context(), name).await?;
+        // The task outlives the call, and the call stands in the audit already.
+        let context = CallContext { audit: false, deadline: None, ..caller.context().clone() };
+        let begun = self.clone().begin(&context, lease, turn, offset).await?;
+        let (steps, incoming) = mpsc::channel(CHUNKS);
+        let (answer, outcome) = oneshot::channel();
+        self.tasks.spawn("append", move |shutdown| async move {
+            // Who asked may have gone.
+            let _gone = answer.send(begun.run(incoming, shutdown).await);
+        });
+        Ok(Appending { steps, outcome })
+    }
+
+    async fn begin(
+        self: Arc<Self>,
+        context: &CallContext,
+        lease: Lease,
+        turn: Turn,
+        offset: i64,
+    ) -> Result<Append, Error> {
+        let opened = self.holding(context, &lease, self.open(&lease, offset)).await;
+        let (own, writer, digest) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.release(context, &lease).await;
+                return Err(error);
+            }
+        };
+        let (context, renewed) = (context.clone(), Instant::now());
+        Ok(Append { files: self, context, lease, own, writer, digest, durable: offset, written: offset, renewed, turn })
+    }
+
+    /// Opens the segment of this lease and finds the digest of what stands before `offset`.
+    async fn open(&self, lease: &Lease, offset: i64) -> Result<(Segment, Box<dyn SegmentWriter>, Sha256), Error> {
         lease.upload.continues_at(offset)?;
+        let content = lease.upload.content;
         let own = lease.segments.last().copied().unwrap_or(Segment { fence: lease.fence, start: offset });
-        let digest = match self.writers.digest(name.upload, offset) {
+        let digest = match self.writers.digest(content, offset) {
             Some(digest) => digest,
-            None => self.digest_again(name.upload, &lease.segments, offset).await?,
+            None => self.digest_again(content, &lease.segments, offset).await?,
         };
-        let writer = self.content.segment(name.upload, own, offset - own.start).await?;
-        let context = caller.context().clone();
-        Ok(Append { files: self, context, lease, writer, durable: (offset, digest.clone()), digest, written: offset, _only: only })
-    }
-
-    /// Takes the lease, waiting a little for another process to let go.
-    async fn lease(&self, caller: &Caller, name: UploadName) -> Result<Lease, Error> {
-        let end = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let now = self.clock.now();
-            let tx = self.db.tenant(caller).await?;
-            if let Some(lease) = store::upload::take(&tx, name, self.process, now, now + LEASE).await? {
-                tx.commit().await?;
-                return Ok(lease);
-            }
-            drop(tx);
-            if tokio::time::Instant::now() >= end {
-                return Err(Error::Locked);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    async fn digest_again(&self, upload: Id, segments: &[Segment], length: i64) -> Result<Sha256, Error> {
-        let mut reader = self.content.read_segments(upload, segments, length).await?;
-        let mut digest = Sha256::new();
-        loop {
-            let piece = reader.next().await?;
-            if piece.is_empty() {
-                return Ok(digest);
-            }
-            digest.update(&piece);
-        }
-    }
-
-    /// Makes a file of an upload whose bytes are all there. Doing it twice gives the same file.
-    pub(crate) async fn complete(&self, context: &CallContext, name: UploadName) -> Result<Upload, Error> {
-        let tx = self.db.tenant_as(name.organization, context).await?;
-        let Some(upload) = store::upload::lock(&tx, name).await? else { return Err(api::Error::not_found(name).into()) };
-        if upload.complete {
-            return Ok(upload);
-        }
-        let segments = store::upload::segments(&tx, name).await?;
-        let length = upload.draft.length;
-        let digest = match self.writers.digest(name.upload, length) {
-            Some(digest) => digest,
-            None => self.digest_of(name, &segments, length).await?,
-        };
-        self.content.finish(name.upload, &segments, length).await?;
-        let now = self.clock.now();
-        let file = File {
-            name: upload.file(),
-            owner: upload.owner,
-            display_name: upload.draft.display_name.clone(),
-            media_type: upload.draft.media_type.clone(),
-            size: length,
-            sha256: digest.finalize().into(),
-            version: 1,
-            create_time: now,
-            update_time: now,
-            delete_time: None,
-        };
-        store::file::insert(&tx, &file).await?;
-        store::upload::complete(&tx, name).await?;
-        tx.publish(&events::created(&file), file.name.file, file.version)?;
-        tx.commit().await?;
-        self.content.drop_segments(name.upload, &segments).await?;
-        self.writers.forget(name.upload);
-        Ok(Upload { complete: true, ..upload })
-    }
-
-    /// The digest of an upload that is complete: of its segments, or of the object that an earlier try has made already.
-    async fn digest_of(&self, name: UploadName, segments: &[Segment], length: i64) -> Result<Sha256, Error> {
-        if let Ok(digest) = self.digest_again(name.upload, segments, length).await {
-            return Ok(digest);
-        }
-        let mut reader = self.content.read(name.upload, 0, length).await?;
-        let mut digest = Sha256::new();
-        loop {
-            let piece = reader.next().await?;
-            if piece.is_empty() {
-                return Ok(digest);
-            }
-            digest.update(&piece);
-        }
+        let writer = self.content.segment(content, own, offset - own.start).await?;
+        Ok((own, writer, digest))
     }
 }
 
-impl Append<'_> {
-    /// Writes bytes. Those beyond the length undo what came since the last checkpoint.
-    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+impl Append {
+    async fn run(mut self, mut steps: mpsc::Receiver<Step>, shutdown: CancellationToken) -> Result<Upload, Error> {
+        let kept = match self.receive(&mut steps, &shutdown).await {
+            Ok(ending) => self.keep(ending).await,
+            Err(error) => Err(error),
+        };
+        if kept.is_err() {
+            self.undo().await;
+        }
+        kept
+    }
+
+    async fn receive(
+        &mut self,
+        steps: &mut mpsc::Receiver<Step>,
+        shutdown: &CancellationToken,
+    ) -> Result<Ending, Error> {
+        let mut wanted = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(Ending::Shutdown),
+                step = steps.recv() => match step {
+                    Some(Step::Bytes(bytes)) => self.write(bytes).await?,
+                    Some(Step::End) | None => return Ok(Ending::Over),
+                    Some(Step::Invalid) => return Err(Error::StreamInvalid),
+                },
+                () = self.turn.wanted(), if !wanted => wanted = true,
+                () = sleep(QUIET) => if wanted { return Ok(Ending::Wanted) },
+            }
+            if self.renewed.elapsed() >= RENEW {
+                self.files.renew(&self.context, &self.lease).await?;
+                self.renewed = Instant::now();
+            }
+        }
+    }
+
+    /// Writes bytes, never beyond the length.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         let length = self.lease.upload.draft.length;
         let end = self.written.saturating_add(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
         if end > length {
@@ -207,33 +196,51 @@ impl Append<'_> {
         self.digest.update(&bytes);
         self.writer.write(bytes).await?;
         self.written = end;
-        if self.written - self.durable.0 >= CHECKPOINT {
-            self.checkpoint(LEASE).await?;
+        if self.written - self.durable >= CHECKPOINT {
+            self.checkpoint().await?;
         }
         Ok(())
     }
 
     /// Keeps what came and lets go; all bytes make a file.
-    pub(crate) async fn finish(mut self) -> Result<Upload, Error> {
-        self.checkpoint(Duration::ZERO).await?;
-        let upload = &self.lease.upload;
-        if self.written == upload.draft.length {
-            return self.files.complete(&self.context, upload.name).await;
+    async fn keep(&mut self, ending: Ending) -> Result<Upload, Error> {
+        if self.written > self.durable {
+            self.checkpoint().await?;
         }
-        Ok(Upload { offset: self.written, ..upload.clone() })
+        let upload = Upload { offset: self.written, ..self.lease.upload.clone() };
+        if upload.is_whole() {
+            return self.files.finalize(&self.context, &self.lease).await;
+        }
+        self.files.release(&self.context, &self.lease).await;
+        match ending {
+            Ending::Over => Ok(upload),
+            Ending::Wanted => Err(Error::Locked),
+            Ending::Shutdown => Err(api::Error::unavailable("the file service").into()),
+        }
     }
 
-    async fn checkpoint(&mut self, lease: Duration) -> Result<(), Error> {
+    /// What is durable counts.
+    async fn checkpoint(&mut self) -> Result<(), Error> {
         self.writer.sync().await?;
-        let (files, upload) = (self.files, &self.lease.upload);
-        let now = files.clock.now();
-        let tx = files.db.tenant_as(upload.name.organization, &self.context).await?;
-        if !store::upload::advance(&tx, &self.lease, self.written, now + lease, now + files.config.upload_age).await? {
+        let (files, now) = (&self.files, self.files.clock.now());
+        let expire = now + files.config.upload_age;
+        let tx = files.db.tenant_as(self.lease.upload.name.organization, &self.context).await?;
+        if !store::upload::advance(&tx, &self.lease, self.written, now + LEASE, expire).await? {
             return Err(Error::Locked);
         }
         tx.commit().await?;
-        self.durable = (self.written, self.digest.clone());
-        files.writers.keep(upload.name.upload, self.written, self.digest.clone());
+        (self.durable, self.renewed, self.lease.upload.expire_time) = (self.written, Instant::now(), expire);
+        files.writers.keep(self.lease.upload.content, self.written, self.digest.clone());
         Ok(())
+    }
+
+    /// Lets go and cuts off what does not count. Where it is to be cut only the row knows: a commit whose answer was lost may
+    /// have moved the offset. What is not cut now is cut by the next writer.
+    async fn undo(&mut self) {
+        if let Some(offset) = self.files.release(&self.context, &self.lease).await
+            && let Err(error) = self.writer.cut(offset - self.own.start).await
+        {
+            tracing::warn!(error.message = %error, "the tail of an upload was not cut; the next writer does it");
+        }
     }
 }

@@ -29,7 +29,7 @@ impl Files {
             Wanted::Part(span) => Some(span),
         };
         let reader = match span {
-            Some(span) => Some(self.content.read(name.file, span.start, span.length).await?),
+            Some(span) => Some(self.content.read(file.content, span.start, span.length).await?),
             None => None,
         };
         Ok(Download { file, wanted, reader })

@@ -8,7 +8,8 @@ use crate::{
     model::{Draft, Upload, UploadName},
 };
 
-const COLUMNS: &str = "organization_id, id, owner_id, length_bytes, offset_bytes, raw_metadata, display_name, media_type, complete, create_time, expire_time";
+const COLUMNS: &str = "organization_id, id, content_id, owner_id, length_bytes, offset_bytes, raw_metadata, display_name, media_type, complete, \
+     create_time, expire_time";
 
 /// What a writer holds.
 #[derive(Debug)]
@@ -21,27 +22,29 @@ pub(crate) struct Lease {
     pub(crate) segments: Vec<Segment>,
 }
 
-/// Inserts an upload. Fails on `uploads_pkey` when the id is taken.
-pub(crate) async fn insert(tx: &Tx, upload: &Upload) -> Result<(), Error> {
-    let sql = "insert into uploads (organization_id, id, owner_id, length_bytes, raw_metadata, display_name, media_type, create_time, expire_time) \
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+/// Inserts an upload, unless one of this name is there.
+pub(crate) async fn insert(tx: &Tx, upload: &Upload) -> Result<bool, Error> {
+    let sql = "insert into uploads (organization_id, id, content_id, owner_id, length_bytes, raw_metadata, display_name, \
+               media_type, create_time, expire_time) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
     let draft = &upload.draft;
-    tx.execute(
-        sql,
-        &[
-            &upload.name.organization.uuid(),
-            &upload.id().uuid(),
-            &upload.owner.uuid(),
-            &draft.length,
-            &draft.raw_metadata,
-            &draft.display_name,
-            &draft.media_type,
-            &upload.create_time,
-            &upload.expire_time,
-        ],
-    )
-    .await?;
-    Ok(())
+    let inserted = tx
+        .execute(
+            sql,
+            &[
+                &upload.name.organization.uuid(),
+                &upload.name.upload.uuid(),
+                &upload.content.uuid(),
+                &upload.owner.uuid(),
+                &draft.length,
+                &draft.raw_metadata,
+                &draft.display_name,
+                &draft.media_type,
+                &upload.create_time,
+                &upload.expire_time,
+            ],
+        )
+        .await?;
+    Ok(inserted == 1)
 }
 
 /// Finds an upload.
@@ -56,20 +59,47 @@ pub(crate) async fn lock(tx: &Tx, name: UploadName) -> Result<Option<Upload>, Er
     tx.query_opt(&sql, &[&name.organization.uuid(), &name.upload.uuid()]).await?.map(|row| read(&row)).transpose()
 }
 
-/// Takes the lease for this process; `None` while another one holds it. A process that wrote last goes on with its segment,
-/// any other one begins its own under a new fence.
-pub(crate) async fn take(tx: &Tx, name: UploadName, holder: Id, now: OffsetDateTime, until: OffsetDateTime) -> Result<Option<Lease>, Error> {
+/// Takes the lease for this process; `None` while another one holds it, and when there is nothing left to write. A process that
+/// wrote last goes on with its segment, any other one begins its own under a new fence.
+pub(crate) async fn take(
+    tx: &Tx,
+    name: UploadName,
+    holder: Id,
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+) -> Result<Option<Lease>, Error> {
     let sql = format!(
         "update uploads set fence = case when holder = $3 then fence else fence + 1 end, holder = $3, lease_until = $5 \
-         where organization_id = $1 and id = $2 and (holder is null or holder = $3 or lease_until <= $4) returning {COLUMNS}, fence"
+         where organization_id = $1 and id = $2 and not complete and (holder is null or holder = $3 or lease_until <= $4) \
+         returning {COLUMNS}, fence"
     );
-    let row = tx.query_opt(&sql, &[&name.organization.uuid(), &name.upload.uuid(), &holder.uuid(), &now, &until]).await?;
+    let (organization, id) = (name.organization.uuid(), name.upload.uuid());
+    let row = tx.query_opt(&sql, &[&organization, &id, &holder.uuid(), &now, &until]).await?;
     let Some(row) = row else { return Ok(None) };
     let (upload, fence) = (read(&row)?, row.try_get::<_, i64>("fence")?);
-    let sql = "insert into segments (organization_id, upload_id, fence, start_bytes) values ($1, $2, $3, $4) on conflict do nothing";
-    tx.execute(sql, &[&name.organization.uuid(), &name.upload.uuid(), &fence, &upload.offset]).await?;
+    let sql = "insert into segments (organization_id, upload_id, fence, start_bytes) values ($1, $2, $3, $4) \
+               on conflict do nothing";
+    tx.execute(sql, &[&organization, &id, &fence, &upload.offset]).await?;
     let segments = segments(tx, name).await?;
     Ok(Some(Lease { upload, fence, segments }))
+}
+
+/// Keeps the lease until a later time; says whether it is still held.
+pub(crate) async fn renew(tx: &Tx, lease: &Lease, until: OffsetDateTime) -> Result<bool, Error> {
+    let sql =
+        "update uploads set lease_until = $4 where organization_id = $1 and id = $2 and fence = $3 and not complete";
+    let name = lease.upload.name;
+    let (organization, id) = (name.organization.uuid(), name.upload.uuid());
+    Ok(tx.execute(sql, &[&organization, &id, &lease.fence, &until]).await? == 1)
+}
+
+/// Lets go; gives the offset that counts if the lease was still held.
+pub(crate) async fn release(tx: &Tx, lease: &Lease) -> Result<Option<i64>, Error> {
+    let sql = "update uploads set lease_until = '-infinity' \
+               where organization_id = $1 and id = $2 and fence = $3 and not complete returning offset_bytes";
+    let name = lease.upload.name;
+    let row = tx.query_opt(sql, &[&name.organization.uuid(), &name.upload.uuid(), &lease.fence]).await?;
+    row.map(|row| Ok(row.try_get("offset_bytes")?)).transpose()
 }
 
 /// The segments in order.
@@ -80,18 +110,35 @@ pub(crate) async fn segments(tx: &Tx, name: UploadName) -> Result<Vec<Segment>, 
 }
 
 /// Moves the offset; says whether the fence is still the newest.
-pub(crate) async fn advance(tx: &Tx, lease: &Lease, offset: i64, until: OffsetDateTime, expire: OffsetDateTime) -> Result<bool, Error> {
-    let sql = "update uploads set offset_bytes = $4, lease_until = $5, expire_time = $6 where organization_id = $1 and id = $2 and fence = $3 and not complete";
+pub(crate) async fn advance(
+    tx: &Tx,
+    lease: &Lease,
+    offset: i64,
+    until: OffsetDateTime,
+    expire: OffsetDateTime,
+) -> Result<bool, Error> {
+    let sql = "update uploads set offset_bytes = $4, lease_until = $5, expire_time = $6 \
+               where organization_id = $1 and id = $2 and fence = $3 and not complete";
     let name = lease.upload.name;
-    let changed = tx.execute(sql, &[&name.organization.uuid(), &name.upload.uuid(), &lease.fence, &offset, &until, &expire]).await?;
+    let changed = tx
+        .execute(sql, &[&name.organization.uuid(), &name.upload.uuid(), &lease.fence, &offset, &until, &expire])
+        .await?;
     Ok(changed == 1)
 }
 
-/// Marks an upload as complete.
-pub(crate) async fn complete(tx: &Tx, name: UploadName) -> Result<(), Error> {
-    let sql = "update uploads set complete = true, lease_until = '-infinity' where organization_id = $1 and id = $2";
-    tx.execute(sql, &[&name.organization.uuid(), &name.upload.uuid()]).await?;
-    Ok(())
+/// Marks an upload as complete; says whether the fence is still the newest.
+pub(crate) async fn complete(tx: &Tx, lease: &Lease) -> Result<bool, Error> {
+    let sql = "update uploads set complete = true, lease_until = '-infinity' \
+               where organization_id = $1 and id = $2 and fence = $3 and not complete and offset_bytes = length_bytes";
+    let name = lease.upload.name;
+    Ok(tx.execute(sql, &[&name.organization.uuid(), &name.upload.uuid(), &lease.fence]).await? == 1)
+}
+
+/// Locks an upload that nobody writes and whose time is over.
+pub(crate) async fn lock_expired(tx: &Tx, name: UploadName, now: OffsetDateTime) -> Result<bool, Error> {
+    let sql = "select from uploads where organization_id = $1 and id = $2 and not complete and expire_time <= $3 \
+               and lease_until <= $3 for update";
+    Ok(tx.query_opt(sql, &[&name.organization.uuid(), &name.upload.uuid(), &now]).await?.is_some())
 }
 
 /// Deletes an upload with its segments.
@@ -122,6 +169,7 @@ fn read(row: &Row) -> Result<Upload, Error> {
     let organization = Id::from_uuid(row.try_get("organization_id")?).into();
     Ok(Upload {
         name: UploadName { organization, upload: Id::from_uuid(row.try_get("id")?) },
+        content: Id::from_uuid(row.try_get("content_id")?),
         owner: UserId(Id::from_uuid(row.try_get("owner_id")?)),
         draft: Draft {
             length: row.try_get("length_bytes")?,
