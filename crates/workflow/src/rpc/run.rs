@@ -63,7 +63,7 @@ fn parse_id(field: &str, text: &str) -> Result<Option<Id>, ApiError> {
 
 fn parse_time(field: &'static str, time: Option<prost_types::Duration>) -> Result<Option<Duration>, ApiError> {
     let problem = "must be a duration that is not negative".to_owned();
-    let read = time.map(|time| Duration::try_from(time)).transpose();
+    let read = time.map(Duration::try_from).transpose();
     read.map_err(|_| Error::InputInvalid { field, problem }.into())
 }
 
