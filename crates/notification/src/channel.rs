@@ -18,6 +18,7 @@ pub(crate) trait MailChannel: Send + Sync + 'static {
     /// Tries to send a mail, once.
     fn send<'a>(&'a self, mail: &'a Mail, context: &'a CallContext) -> BoxFuture<'a, Verdict>;
 
-    /// Mails are kept in a table instead of sent.
+    /// Mails are kept in a table instead of sent. Then a mail that is there already is dropped by its Message-ID, so one of which
+    /// nothing is known can be sent again, whatever its category says.
     fn captures(&self) -> bool;
 }

@@ -124,8 +124,13 @@ impl chassis::Section for Config {
             return refused("page_size_max must lie between 1 and 1000");
         }
         let times = [
-            self.page_token_age, self.watch_interval, self.backoff, self.poll, self.sweep_interval,
-            self.smtp_step_timeout, self.smtp_timeout,
+            self.page_token_age,
+            self.watch_interval,
+            self.backoff,
+            self.poll,
+            self.sweep_interval,
+            self.smtp_step_timeout,
+            self.smtp_timeout,
         ];
         if times.iter().any(Duration::is_zero) || self.backoff_max < self.backoff {
             return refused("every time must be longer than nothing, and backoff_max at least backoff");
@@ -137,16 +142,22 @@ impl chassis::Section for Config {
             return refused("sweep_batch must be at least 1");
         }
         if self.lease < self.smtp_timeout + MARGIN {
-            return refused("lease must be longer than smtp_timeout by a minute, or a mail that is being sent counts as lost");
+            return refused(
+                "lease must be longer than smtp_timeout by a minute, or a mail that is being sent counts as lost",
+            );
         }
         if self.retention < EVENTS_KEPT {
             return refused("retention must be at least 36 days, as long as an event can come again");
         }
         if self.smtp_security == Security::None && !self.smtp_host.is_empty() && !self.is_loopback() {
-            return refused("smtp_security \"none\" is for a mail server on this machine only; use \"tls\" or \"starttls\"");
+            return refused(
+                "smtp_security \"none\" is for a mail server on this machine only; use \"tls\" or \"starttls\"",
+            );
         }
         if self.smtp_security == Security::None && !self.smtp_username.is_empty() {
-            return refused("smtp_username needs smtp_security \"tls\" or \"starttls\": a password is never sent in clear");
+            return refused(
+                "smtp_username needs smtp_security \"tls\" or \"starttls\": a password is never sent in clear",
+            );
         }
         Ok(())
     }

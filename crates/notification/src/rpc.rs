@@ -90,7 +90,10 @@ impl DeliveryService for Rpc {
         reply(redriven.map(|redriven| RedriveDeliveriesResponse { redriven_count: delivery::count(redriven) }))
     }
 
-    async fn list_captured_mails(&self, request: Request<ListCapturedMailsRequest>) -> Reply<ListCapturedMailsResponse> {
+    async fn list_captured_mails(
+        &self,
+        request: Request<ListCapturedMailsRequest>,
+    ) -> Reply<ListCapturedMailsResponse> {
         let (caller, request) = caller(request)?;
         let parent = delivery::parse_parent(&request.parent)?;
         let list = page::List::new("ListCapturedMails", &request.parent);

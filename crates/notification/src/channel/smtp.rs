@@ -189,7 +189,9 @@ fn parameters(config: &Config) -> Result<TlsParameters, String> {
             .map_err(|_| format!("notification.smtp_ca_path {} holds no certificate in PEM", path.display()))?;
         builder = builder.add_root_certificate(certificate);
     }
-    builder.build().map_err(|_| "notification.smtp_host is no name that a certificate can be checked against".to_owned())
+    builder
+        .build()
+        .map_err(|_| "notification.smtp_host is no name that a certificate can be checked against".to_owned())
 }
 
 /// What a failure means in the phase in which it came.

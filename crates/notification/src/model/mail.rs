@@ -120,7 +120,9 @@ mod tests {
     fn a_mail_says_what_happened_and_where() {
         let mail = mail("Plan", "Anna");
         assert_eq!(mail.subject, "\"Plan\" was approved");
-        assert!(mail.text.starts_with("Hello Anna,\n\n\"Plan\" was approved.\n\nhttps://example.org/v1/organizations/o/documents/d\n"));
+        assert!(mail.text.starts_with(
+            "Hello Anna,\n\n\"Plan\" was approved.\n\nhttps://example.org/v1/organizations/o/documents/d\n"
+        ));
         assert_eq!(mail.message_id, "<00000000000000000000000000@example.org>");
     }
 

@@ -55,8 +55,13 @@ mod tests {
         let caller = UserId(Id::ZERO);
         let zero = Id::ZERO;
         assert_eq!(own("organizations/x/users/me", caller), format!("organizations/x/users/{zero}"));
-        assert_eq!(own("organizations/x/users/me/inboxItems/y", caller), format!("organizations/x/users/{zero}/inboxItems/y"));
-        for name in ["", "me", "users/me", "organizations/users/me", "organizations/x/users/you", "organizations/x/teams/me"] {
+        assert_eq!(
+            own("organizations/x/users/me/inboxItems/y", caller),
+            format!("organizations/x/users/{zero}/inboxItems/y")
+        );
+        for name in
+            ["", "me", "users/me", "organizations/users/me", "organizations/x/users/you", "organizations/x/teams/me"]
+        {
             assert_eq!(own(name, caller), name);
         }
     }

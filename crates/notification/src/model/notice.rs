@@ -196,7 +196,10 @@ mod tests {
 
     #[test]
     fn a_title_of_nothing_is_not_quoted() {
-        assert_eq!(Notice::run(Ending::Approved, UserId(Id::ZERO), "\n", "").title, "A resource without a title was approved");
+        assert_eq!(
+            Notice::run(Ending::Approved, UserId(Id::ZERO), "\n", "").title,
+            "A resource without a title was approved"
+        );
     }
 
     #[test]

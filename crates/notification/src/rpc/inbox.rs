@@ -40,7 +40,9 @@ pub(super) fn parse_after(metadata: &MetadataMap, after_sequence: Option<i64>) -
     match after_sequence {
         None | Some(-1) => Ok(None),
         Some(after) if after >= 0 => Ok(Some(after)),
-        Some(_) => Err(ApiError::invalid_field("after_sequence", "must be a sequence, 0 for the beginning, or -1 for now")),
+        Some(_) => {
+            Err(ApiError::invalid_field("after_sequence", "must be a sequence, 0 for the beginning, or -1 for now"))
+        }
     }
 }
 
@@ -76,7 +78,9 @@ mod tests {
         assert_eq!(after(None, Some(0)), Ok(Some(0)));
         assert_eq!(after(Some("7"), Some(0)), Ok(Some(7)));
         assert_eq!(after(Some(""), Some(3)), Ok(Some(3)));
-        for (header, sequence) in [(None, Some(-2)), (Some("x"), None), (Some("-1"), Some(0)), (Some("99999999999999999999"), None)] {
+        for (header, sequence) in
+            [(None, Some(-2)), (Some("x"), None), (Some("-1"), Some(0)), (Some("99999999999999999999"), None)]
+        {
             assert_eq!(after(header, sequence), Err("FIELD_INVALID".to_owned()), "{header:?} {sequence:?}");
         }
     }

@@ -13,9 +13,7 @@ use super::Notifications;
 use crate::{
     error::Error,
     events, metrics,
-    model::{
-        Class, DeliveryName, DeliveryState, Fate, Job, Recipient, Verdict, after_attempt, compose, delay,
-    },
+    model::{Class, DeliveryName, DeliveryState, Fate, Job, Recipient, Verdict, after_attempt, compose, delay},
     store,
 };
 
@@ -56,7 +54,8 @@ impl Notifications {
         for name in claimed {
             by_organization.entry(name.organization).or_default().push(name.delivery);
         }
-        let organizations = by_organization.iter().map(|(organization, ids)| self.deliver_in(*organization, ids, &context));
+        let organizations =
+            by_organization.iter().map(|(organization, ids)| self.deliver_in(*organization, ids, &context));
         for result in join_all(organizations).await {
             if let Err(error) = result {
                 tracing::warn!(error = %error, "mails were not sent; they are tried again when the lease is over");
@@ -149,7 +148,8 @@ impl Notifications {
             return Ok(None);
         }
         if job.is_open {
-            let lost = Verdict::failed(Class::Uncertain, "nothing is known of how the last attempt ended");
+            let class = if self.parts.channel.captures() { Class::NotSent } else { Class::Uncertain };
+            let lost = Verdict::failed(class, "nothing is known of how the last attempt ended");
             metrics::attempted(lost.class.as_str());
             store::delivery::end_attempt(&tx, name, job.attempts, &lost, now).await?;
             if let Fate::Rest(state) = after_attempt(job.category, lost.class, job.tries_left) {

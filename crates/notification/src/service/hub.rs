@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn news_wakes_who_waits_for_it_and_nobody_is_kept_who_left() {
-        let inbox = |user| InboxName { organization: OrganizationId(Id::ZERO), user: UserId(Id::derive(Id::ZERO, user)) };
+        let inbox =
+            |user| InboxName { organization: OrganizationId(Id::ZERO), user: UserId(Id::derive(Id::ZERO, user)) };
         let hub = Hub::default();
         let (mut one, mut same, mut other) =
             (hub.subscribe(inbox(b"a")), hub.subscribe(inbox(b"a")), hub.subscribe(inbox(b"b")));

@@ -27,7 +27,8 @@ impl Notifications {
         let (envelope, context) = (&delivery.envelope, delivery.context(CONSUMER));
         let once = self.parts.db.once(CONSUMER, envelope.event_id, envelope.organization, &context).await?;
         let Some(tx) = once else { return Ok(()) };
-        let (organization, event, now) = (envelope.organization, Id::from_uuid(envelope.event_id), self.parts.clock.now());
+        let (organization, event, now) =
+            (envelope.organization, Id::from_uuid(envelope.event_id), self.parts.clock.now());
         let tries = i16::try_from(self.config.tries).unwrap_or(i16::MAX);
         let inbox_of = |notice: &Notice| InboxName { organization, user: notice.recipient };
         for notice in notices {

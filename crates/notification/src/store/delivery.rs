@@ -3,6 +3,7 @@ use api::{Id, OrganizationId, UserId};
 use db::{Error, Row, Tx};
 use time::OffsetDateTime;
 
+use super::before;
 use crate::model::{Category, Delivery, DeliveryName, DeliveryState, Job, Notice, Verdict, Window};
 
 /// A new delivery is queued in the same statement.
@@ -36,9 +37,10 @@ const RETRY: &str = "with work as (
      )
      update deliveries set last_error = $3, update_time = $4 where organization_id = $1 and id = $2";
 const LIST: &str = "select id, user_id, category, state, attempts, last_error, create_time, update_time from deliveries
-     where organization_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3";
-const LIST_STATE: &str = "select id, user_id, category, state, attempts, last_error, create_time, update_time from deliveries
-     where organization_id = $1 and ($2::uuid is null or id < $2) and state = $4 order by id desc limit $3";
+     where organization_id = $1 and id < $2 order by id desc limit $3";
+const LIST_STATE: &str =
+    "select id, user_id, category, state, attempts, last_error, create_time, update_time from deliveries
+     where organization_id = $1 and id < $2 and state = $4 order by id desc limit $3";
 const MISSING: &str = "select wanted.id from unnest($2::uuid[]) as wanted (id) where not exists (
        select from deliveries d where d.organization_id = $1 and d.id = wanted.id
      ) limit 1";
@@ -135,7 +137,7 @@ pub(crate) async fn list(
     state: Option<DeliveryState>,
     window: &Window<Id>,
 ) -> Result<Vec<Delivery>, Error> {
-    let (before, rows) = (window.after.map(Id::uuid), window.rows());
+    let (before, rows) = (before(window), window.rows());
     let rows = match state.map(DeliveryState::number) {
         None => tx.query(LIST, &[&organization.uuid(), &before, &rows]).await?,
         Some(state) => tx.query(LIST_STATE, &[&organization.uuid(), &before, &rows, &state]).await?,

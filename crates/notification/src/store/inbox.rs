@@ -98,11 +98,7 @@ pub(crate) async fn mark(tx: &Tx, inbox: InboxName, items: Option<&[Id]>, read: 
 
 fn item(inbox: InboxName, row: &Row) -> Result<InboxItem, Error> {
     Ok(InboxItem {
-        name: ItemName {
-            organization: inbox.organization,
-            user: inbox.user,
-            item: Id::from_uuid(row.try_get("id")?),
-        },
+        name: ItemName { organization: inbox.organization, user: inbox.user, item: Id::from_uuid(row.try_get("id")?) },
         sequence: row.try_get("sequence")?,
         category: row.try_get("category")?,
         title: row.try_get("title")?,

@@ -3,12 +3,14 @@ use api::{Id, OrganizationId};
 use db::{Error, Row, Tx};
 use time::OffsetDateTime;
 
+use super::before;
 use crate::model::{CapturedMail, CapturedMailName, Mail, Window};
 
-const INSERT: &str = "insert into captured_mails (organization_id, id, message_id, sender, recipient, subject, text, create_time)
+const INSERT: &str =
+    "insert into captured_mails (organization_id, id, message_id, sender, recipient, subject, text, create_time)
      values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (organization_id, message_id) do nothing";
 const LIST: &str = "select id, message_id, sender, recipient, subject, text, create_time from captured_mails
-     where organization_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3";
+     where organization_id = $1 and id < $2 order by id desc limit $3";
 
 /// Keeps a mail, unless one with its Message-ID is there already.
 pub(crate) async fn insert(tx: &Tx, id: Id, mail: &Mail, now: OffsetDateTime) -> Result<(), Error> {
@@ -24,7 +26,7 @@ pub(crate) async fn list(
     organization: OrganizationId,
     window: &Window<Id>,
 ) -> Result<Vec<CapturedMail>, Error> {
-    let (before, rows) = (window.after.map(Id::uuid), window.rows());
+    let (before, rows) = (before(window), window.rows());
     let rows = tx.query(LIST, &[&organization.uuid(), &before, &rows]).await?;
     rows.iter().map(|row| mail(organization, row)).collect()
 }

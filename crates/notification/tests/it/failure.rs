@@ -93,7 +93,9 @@ async fn a_cut_before_the_text_is_tried_again_and_one_after_it_is_uncertain() {
     assert_eq!((uncertain.attempts, office.letters().len()), (2, 1));
     assert!(uncertain.last_error.contains("before the answer"), "{}", uncertain.last_error);
     assert_eq!(fixture.redrive(&[]).await.expect("the uncertain is not dead"), 0);
-    assert!(fixture.published("delivery.sent").await.is_empty() && fixture.published("delivery.failed").await.is_empty());
+    assert!(
+        fixture.published("delivery.sent").await.is_empty() && fixture.published("delivery.failed").await.is_empty()
+    );
 }
 
 #[tokio::test]
@@ -154,7 +156,8 @@ async fn ntf_05_a_crash_while_the_server_thinks_leaves_it_uncertain_or_sent_agai
     assert!(pending.iter().all(|delivery| delivery.state() == State::Pending && delivery.attempts == 1), "{pending:?}");
     fixture.system.clock().advance(LEASE);
     eventually("both are decided", || async {
-        let mut found: Vec<_> = fixture.deliveries().await.iter().map(|it| (it.category.clone(), it.state(), it.attempts)).collect();
+        let mut found: Vec<_> =
+            fixture.deliveries().await.iter().map(|it| (it.category.clone(), it.state(), it.attempts)).collect();
         found.sort();
         let held = ("document.shared".to_owned(), State::Uncertain, 1);
         let resent = ("task.created".to_owned(), State::Sent, 2);

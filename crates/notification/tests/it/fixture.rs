@@ -105,7 +105,8 @@ impl Fixture {
     }
 
     pub(crate) async fn mails(&self) -> Result<Vec<CapturedMail>, Error> {
-        let request = ListCapturedMailsRequest { parent: self.organization.name(), page_size: 1000, ..Default::default() };
+        let request =
+            ListCapturedMailsRequest { parent: self.organization.name(), page_size: 1000, ..Default::default() };
         let answer = read(deliveries(&self.admin).list_captured_mails(request).await);
         answer.map(|answer| answer.captured_mails)
     }

@@ -6,7 +6,7 @@ use testkit::{eventually, temporary_folder};
 
 use crate::{
     fixture::{Fixture, deliveries, read, refusal},
-    post_office::{At, Act, PostOffice},
+    post_office::{Act, At, PostOffice},
 };
 
 /// A mail as it arrived, wherever it did.
@@ -20,15 +20,27 @@ struct Arrived {
 /// What arrived so far: at the server, or in the captured mailbox when there is none.
 async fn arrived(fixture: &Fixture, office: Option<&PostOffice>) -> Vec<Arrived> {
     match office {
-        Some(office) => office.letters().into_iter().map(|letter| Arrived {
-            to: letter.to.clone(),
-            message_id: letter.header("Message-ID").to_owned(),
-            subject: letter.header("Subject").to_owned(),
-            text: letter.text.split_once("\r\n\r\n").map(|(_, text)| text.replace("\r\n", "\n")).unwrap_or_default(),
-        }).collect(),
-        None => fixture.mails().await.expect("mails are captured").into_iter().map(|mail| Arrived {
-            to: mail.to, message_id: mail.message_id, subject: mail.subject, text: mail.text,
-        }).collect(),
+        Some(office) => office
+            .letters()
+            .into_iter()
+            .map(|letter| Arrived {
+                to: letter.to.clone(),
+                message_id: letter.header("Message-ID").to_owned(),
+                subject: letter.header("Subject").to_owned(),
+                text: letter
+                    .text
+                    .split_once("\r\n\r\n")
+                    .map(|(_, text)| text.replace("=\r\n", "").replace("\r\n", "\n"))
+                    .unwrap_or_default(),
+            })
+            .collect(),
+        None => fixture
+            .mails()
+            .await
+            .expect("mails are captured")
+            .into_iter()
+            .map(|mail| Arrived { to: mail.to, message_id: mail.message_id, subject: mail.subject, text: mail.text })
+            .collect(),
     }
 }
 
@@ -90,11 +102,8 @@ async fn mails_go_through_tls_and_to_nobody_with_a_foreign_certificate() {
         std::fs::create_dir_all(folder).expect("it is ours");
         tls::certificates(folder, &["notification"], &trust, api::Clock::default().now()).expect("written");
     }
-    let certificate = tls::Files {
-        certificate: ours.join("notification.pem"),
-        key: ours.join("notification-key.pem"),
-        ca: None,
-    };
+    let certificate =
+        tls::Files { certificate: ours.join("notification.pem"), key: ours.join("notification-key.pem"), ca: None };
     let office = PostOffice::open(Some(tls::Reloading::open(certificate).expect("just written"))).await;
     let sending = |ca: std::path::PathBuf| {
         Fixture::sending(&office)
