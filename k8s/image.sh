@@ -76,7 +76,12 @@ while True:
     server.sendto(query[:2] + b"\x81\x80\0\1\0" + bytes([is_v4]) + b"\0\0\0\0" + query[12:end] + answer, asker)
 ' "$names_at" >"$place/names" 2>&1 &
 names=$!
-trap 'kill "$names" 2>/dev/null || true' EXIT
+# buildah leaves the last mount of a container behind; what is mounted below our own folder goes with us, the deepest first.
+leave() {
+    kill "$names" 2>/dev/null || true
+    grep -F " $place/" /proc/mounts | cut -d' ' -f2 | sort -r | while read -r mounted; do umount "$mounted" || true; done
+}
+trap leave EXIT
 waited=0
 until [ -s "$place/names" ]; do
     waited=$((waited + 1))
