@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     gate,
     keys::{KeyError, VerifyKey},
-    vocabulary::{Credential, ROLES, date, fact, text, until},
+    vocabulary::{Credential, ROLES, among, date, fact, text, until},
 };
 
 /// Longest life of a token. Revocations are kept as long.
@@ -39,6 +39,8 @@ pub struct Subject {
     pub amr: Vec<String>,
     /// When the person signed in.
     pub auth_time: Option<OffsetDateTime>,
+    /// RPCs that the token is good for, with what they call in turn; empty: any. A delegation covers only what it lists.
+    pub methods: Vec<String>,
 }
 
 /// Signs tokens with one key.
@@ -84,6 +86,9 @@ impl Mint {
             .fact(fact("iat", vec![date(now)]))?
             .fact(fact("sub", vec![text("user"), text(&subject.user.to_string())]))?
             .check(until(end)?)?;
+        if !subject.methods.is_empty() {
+            block = block.check(among(&closure(&subject.methods))?)?;
+        }
         let (kind, id) = match &subject.credential {
             Credential::Session(id) => ("sid", id),
             Credential::Key(id) => ("key", id),
@@ -108,6 +113,18 @@ impl Mint {
         }
         block.build(&self.pair)?.to_vec().map(Bytes::from)
     }
+}
+
+/// The methods and everything reachable over their calls. A method that the contract does not have opens nothing.
+fn closure(methods: &[String]) -> Vec<&str> {
+    let mut rpcs: Vec<&str> = methods.iter().map(String::as_str).collect();
+    for method in methods {
+        let known = proto::methods().get(&format!("/{method}")).and_then(|method| method.access.as_ref());
+        rpcs.extend(known.into_iter().flat_map(|access| access.closure.iter().copied()));
+    }
+    rpcs.sort_unstable();
+    rpcs.dedup();
+    rpcs
 }
 
 fn roles(mut block: BiscuitBuilder, held: Option<Role>) -> Result<BiscuitBuilder, error::Token> {

@@ -110,6 +110,11 @@ fn check(source: &'static str) -> Check {
 /// How a failed time check begins when it is printed.
 pub(crate) const TIME_CHECK: &str = "check if time(";
 
+/// `check if rpc($r), {rpcs}.contains($r)`.
+pub(crate) fn among(rpcs: &[&str]) -> Result<Check, error::Token> {
+    bound(&SOME_RPCS, "rpcs", Term::Set(rpcs.iter().map(|rpc| text(rpc)).collect()))
+}
+
 /// `check if time($t), $t < end`.
 pub(crate) fn until(end: i64) -> Result<Check, error::Token> {
     bound(&UNTIL, "end", Term::Date(u64::try_from(end).unwrap_or_default()))
@@ -119,7 +124,7 @@ pub(crate) fn until(end: i64) -> Result<Check, error::Token> {
 pub(crate) fn narrowing(rpcs: &[&str], end: i64, resource: Option<&str>) -> Result<BlockBuilder, error::Token> {
     let rpc = match rpcs {
         [only] => bound(&ONE_RPC, "rpc", text(only))?,
-        several => bound(&SOME_RPCS, "rpcs", Term::Set(several.iter().map(|rpc| text(rpc)).collect()))?,
+        several => among(several)?,
     };
     let block = BlockBuilder::new().check(rpc)?.check(until(end)?)?;
     match resource {

@@ -86,6 +86,24 @@ fn a_narrowing_of_every_method_passes_the_gate() {
 }
 
 #[test]
+fn a_delegation_is_good_for_the_methods_it_lists_and_what_they_call() {
+    let world = World::new();
+    let (name, organization) = (world.document(world.organization), world.organization.name());
+    let mut subject = world.subject(Some(Role::Owner));
+    subject.methods = vec![format!("workos.{GET}"), format!("workos.{SEARCH}"), "workos.no.Such/Method".to_owned()];
+    let token = world.mint.mint(&subject, crate::support::LIFE).expect("it fits");
+    assert!(world.call(GET, Some(&token), Some(&name)).expect("listed").granted());
+    assert_eq!(world.call(UPDATE, Some(&token), Some(&name)).expect_err("not listed").code(), Code::PermissionDenied);
+    let at_search = world.verifier.narrow(&token, method(SEARCH), Some(&organization)).expect("hop 1");
+    assert!(world.call(SEARCH, Some(&at_search), Some(&organization)).is_ok());
+    let at_document = world.verifier.narrow(&at_search, method(BATCH_READ), Some(&organization)).expect("hop 2");
+    let caller = world.call_as("search", BATCH_READ, Some(&at_document), Some(&organization)).expect("called by a listed one");
+    assert_eq!(caller.user(), Some(world.user));
+    let astray = world.verifier.narrow(&token, method(UPDATE), Some(&name)).expect("appending is possible");
+    assert_eq!(world.call(UPDATE, Some(&astray), Some(&name)).expect_err("narrowing adds nothing").code(), Code::PermissionDenied);
+}
+
+#[test]
 fn appended_facts_give_no_rights() {
     let world = World::new();
     let name = world.document(world.organization);

@@ -42,6 +42,7 @@ impl World {
             acting: None,
             amr: vec!["pwd".to_owned()],
             auth_time: Some(self.clock.now()),
+            methods: Vec::new(),
         }
     }
 

@@ -107,6 +107,7 @@ impl World {
             acting: None,
             amr: Vec::new(),
             auth_time: None,
+            methods: Vec::new(),
         };
         self.mint.mint(&subject, Duration::from_secs(300)).expect("it fits")
     }
