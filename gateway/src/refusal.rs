@@ -73,6 +73,13 @@ impl Refusal {
         self.render(contract, None, "").reason
     }
 
+    /// One entry of the details' metadata.
+    pub(crate) fn metadata(&self, contract: &Contract, key: &str) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_slice(&self.body(contract, None, "")).ok()?;
+        let details = body["error"]["details"].as_array()?;
+        details.iter().find_map(|detail| detail["metadata"][key].as_str().map(str::to_owned))
+    }
+
     /// As JSON (AIP-193).
     pub(crate) fn to_json(&self, contract: &Contract, route: Option<&Match>, request_id: &str) -> Response<Body> {
         let rendered = self.render(contract, route, request_id);

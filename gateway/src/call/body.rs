@@ -7,16 +7,23 @@ use hyper::body::{Body as _, Incoming};
 
 use crate::{config::Config, refusal::Refusal};
 
+/// How much of a body that is too long is still read, and for how long: a client that is busy sending hears the answer only
+/// when the connection stays open meanwhile.
+const FAREWELL_BYTES: usize = 64 * 1024 * 1024;
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// The whole body. Longer than the limit is 413, too slow is 408.
 pub(crate) async fn whole(config: &Config, mut body: Incoming) -> Result<Bytes, Refusal> {
     let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
     if body.size_hint().lower() > limit as u64 {
+        discard(&mut body).await;
         return Err(too_large(limit));
     }
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(frame) = next(&mut body, config.body_idle).await? {
         if first.as_ref().map_or(0, Bytes::len) + rest.len() + frame.len() > limit {
+            discard(&mut body).await;
             return Err(too_large(limit));
         }
         match &first {
@@ -53,6 +60,20 @@ pub(crate) async fn next(body: &mut Incoming, idle: Duration) -> Result<Option<B
             }
         }
     }
+}
+
+/// Reads on within bounds and keeps nothing; an end for any reason is as good as another.
+async fn discard(body: &mut Incoming) {
+    let read = async {
+        let mut read = 0;
+        while let Ok(Some(frame)) = next(body, FAREWELL).await {
+            read += frame.len();
+            if read > FAREWELL_BYTES {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELL, read).await;
 }
 
 fn too_large(limit: usize) -> Refusal {

@@ -70,12 +70,15 @@ fn form(headers: &HeaderMap, options: &ResponseOptions) -> Result<Form, Refusal>
     Ok(negotiate(accept, options.alt)?)
 }
 
-/// A range outside the content has a status of its own (RFC 9110 section 15.5.17).
+/// A range outside the content has a status of its own, and tells the size (RFC 9110 section 15.5.17).
 fn range_refusal(mut refusal: Refusal, edge: &Edge) -> Refusal {
     if refusal.parts.code == tonic::Code::OutOfRange as i32
         && refusal.reason(&edge.contract).as_deref() == Some("RANGE_UNSATISFIABLE")
     {
         refusal.parts.http = Some(416);
+        if let Some(size) = refusal.metadata(&edge.contract, "size") {
+            refusal = refusal.header(header::CONTENT_RANGE, &format!("bytes */{size}"));
+        }
     }
     refusal
 }

@@ -1,0 +1,122 @@
+//! Services as separate processes, over mutual TLS with certificates of `workos certificates`, engines given by URL.
+use std::{collections::BTreeMap, net::TcpListener, path::Path, time::Duration};
+
+use serde_json::json;
+use testkit::eventually_within;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::{client::Client, person::Person, platform::Site, process::Process, tus::Uploads};
+
+const SERVICES: [&str; 5] = ["auth", "document", "file", "search", "gateway"];
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("a bound socket has an address").to_string()
+}
+
+/// One service in a process of its own.
+struct Alone {
+    process: Process,
+    admin: Client,
+}
+
+/// Addresses of the processes.
+struct Map {
+    rpc: BTreeMap<&'static str, String>,
+    edge: String,
+}
+
+impl Map {
+    fn draw() -> Map {
+        Map { rpc: SERVICES.map(|name| (name, free_address())).into(), edge: free_address() }
+    }
+
+    fn start(&self, site: &Site, service: &str, certificates: &Path, edge: &str) -> Alone {
+        let admin = free_address();
+        let mut environment = site.settings();
+        let mut set = |key: &str, value: &str| {
+            environment.insert(format!("WORKOS__{}", key.to_uppercase().replace('.', "__")), value.to_owned())
+        };
+        set("mesh.mode", "direct");
+        set("mesh.certificate", &certificates.join("{service}.pem").display().to_string());
+        set("mesh.key", &certificates.join("{service}-key.pem").display().to_string());
+        set("mesh.ca", &certificates.join("ca.pem").display().to_string());
+        set("admin.listen", &admin);
+        set("gateway.listen", edge);
+        let own = if edge == self.edge { self.rpc[service].clone() } else { free_address() };
+        let mut arguments =
+            vec!["serve".to_owned(), service.to_owned(), "--set".to_owned(), format!("rpc.listen={own}")];
+        for (name, address) in &self.rpc {
+            arguments.extend(["--set".to_owned(), format!("mesh.addresses.{name}=[\"{address}\"]")]);
+        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let process = Process::start(&arguments, site.folder(), &environment);
+        Alone { process, admin: Client::new(format!("http://{admin}")) }
+    }
+}
+
+impl Alone {
+    async fn is_ready(&self) {
+        let look = || async {
+            assert!(!self.process.output().has_ended(), "the service ended: {}", self.process.output().tail());
+            let answer = self.admin.get("/ready").attempt().await?;
+            if answer.status == 200 { Ok(()) } else { Err(answer.show()) }
+        };
+        eventually_within(PATIENCE, "the service is ready", look).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_run_apart_over_mutual_tls_and_strangers_are_kept_out() {
+    let site = Site::new().await;
+    let (ours, theirs) = (site.folder().join("certificates"), site.folder().join("impostor"));
+    for folder in [&ours, &theirs] {
+        site.run(&["certificates", &folder.display().to_string()]).succeeds(PATIENCE).await;
+    }
+    site.run(&["migrate"]).succeeds(PATIENCE).await;
+    let map = Map::draw();
+    let alone: Vec<_> = SERVICES.iter().map(|name| map.start(&site, name, &ours, &map.edge)).collect();
+    for service in &alone {
+        service.is_ready().await;
+    }
+    let client = Client::new(format!("http://{}", map.edge));
+    let owner = Person::first(&client, &site).await;
+    let signed_in = owner.sign_in(&client).await;
+    let body = json!({"title": "Apart", "content": {"mediaType": "text/plain", "text": "written in one process, indexed in another"}});
+    let document = signed_in.post(format!("/v1/{}/documents", owner.organization), &body).good().await;
+    let uploads = Uploads { client: signed_in.clone(), organization: owner.organization.clone() };
+    let path = uploads.begin(4, "filename YXBhcnQ=").await;
+    assert_eq!(uploads.append(&path, 0, "data").await.status, 204);
+    let file = signed_in.get(path.replace("/tus/", "/v1/")).good().await["file"].clone();
+    let name = document["name"].as_str().expect("a document has a name");
+    let attached = signed_in.post(format!("/v1/{name}:attachFile"), &json!({"file": file})).good().await;
+    assert_eq!(attached["files"], json!([file]));
+    let look = || async {
+        let found = signed_in.get(format!("/v1/{}:search?query=indexed", owner.organization)).good().await;
+        if found["results"][0]["name"] == name { Ok(()) } else { Err(found) }
+    };
+    eventually_within(PATIENCE, "the document is found", look).await;
+    strangers_are_kept_out(&site, &map, &theirs).await;
+    for service in alone.into_iter().rev() {
+        service.process.stop().await;
+    }
+}
+
+/// Neither plain text nor a certificate of another CA gets in.
+async fn strangers_are_kept_out(site: &Site, map: &Map, theirs: &Path) {
+    let mut plain = tokio::net::TcpStream::connect(&map.rpc["document"]).await.expect("the port is open");
+    plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("the socket takes it");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut answer)).await.expect("the server does not wait");
+    // A TLS alert (content type 21) or nothing at all, then the end.
+    assert!(read.is_err() || answer.is_empty() || answer[0] == 21, "{answer:?}");
+    let edge = free_address();
+    let impostor = map.start(site, "gateway", theirs, &edge);
+    let client = Client::new(format!("http://{edge}"));
+    let look = || async { client.get("/v1/bootstrap").attempt().await };
+    let answer = eventually_within(PATIENCE, "the impostor's edge answers", look).await;
+    answer.is_refused(503, "SERVICE_UNAVAILABLE");
+    let ready = impostor.admin.get("/ready").send().await;
+    assert_eq!(ready.status, 503, "without keys it never becomes ready: {}", ready.show());
+}

@@ -1,0 +1,15 @@
+//! The whole platform: the real `workos` binary as a child process, on real engines, reached only as a stranger reaches it.
+//! One user story or one kind of trouble per module; numbered cases are those of the design.
+mod apart;
+mod client;
+mod edge;
+mod engine_loss;
+mod kill;
+mod manifests;
+mod person;
+mod platform;
+mod process;
+mod request_id;
+mod story_grpc;
+mod story_rest;
+mod tus;
