@@ -243,11 +243,18 @@ async fn an_approval_is_followed_by_streams() {
         request_id: String::new(),
     };
     tasks.complete_task(request).await.expect("it is their task");
-    let mut states = RunServiceClient::new(owner.clone())
-        .watch_run(WatchRunRequest { name: run.name })
-        .await
-        .expect("the owner may")
-        .into_inner();
+    let last = followed_to_its_end(&owner, run.name).await;
+    assert_eq!((last.state(), last.outcome()), (State::Completed, Outcome::Rejected));
+    let list = ListInboxItemsRequest { parent, ..Default::default() };
+    let page = inbox.list_inbox_items(list).await.expect("it is their own").into_inner();
+    assert_eq!((page.inbox_items.len(), page.unread_count), (1, 1));
+    a_mail_comes_to(&person.email, &owner, organization).await;
+}
+
+/// Watches a run until its stream ends, and gives the last state seen.
+async fn followed_to_its_end(owner: &Way, name: String) -> Run {
+    let watch = RunServiceClient::new(owner.clone()).watch_run(WatchRunRequest { name }).await;
+    let mut states = watch.expect("the owner may").into_inner();
     let follow = async {
         let mut last = Run::default();
         while let Some(state) = states.next().await {
@@ -255,19 +262,15 @@ async fn an_approval_is_followed_by_streams() {
         }
         last
     };
-    let last = tokio::time::timeout(PATIENCE, follow).await.expect("the stream ends with the run");
-    assert_eq!((last.state(), last.outcome()), (State::Completed, Outcome::Rejected));
-    let list = ListInboxItemsRequest { parent, ..Default::default() };
-    let page = inbox.list_inbox_items(list).await.expect("it is their own").into_inner();
-    assert_eq!((page.inbox_items.len(), page.unread_count), (1, 1));
+    tokio::time::timeout(PATIENCE, follow).await.expect("the stream ends with the run")
+}
+
+async fn a_mail_comes_to(email: &str, owner: &Way, organization: &str) {
     let look = || async {
-        let list = ListCapturedMailsRequest { parent: organization.clone(), page_size: 1000, ..Default::default() };
-        let page = DeliveryServiceClient::new(owner.clone())
-            .list_captured_mails(list)
-            .await
-            .expect("the owner may")
-            .into_inner();
-        page.captured_mails.into_iter().find(|mail| mail.to.contains(&person.email))
+        let list = ListCapturedMailsRequest { parent: organization.to_owned(), page_size: 1000, ..Default::default() };
+        let page = DeliveryServiceClient::new(owner.clone()).list_captured_mails(list).await;
+        let mails = page.expect("the owner may").into_inner().captured_mails;
+        mails.into_iter().find(|mail| mail.to.contains(email))
     };
     eventually_within(PATIENCE, "a mail", look).await;
 }
