@@ -68,6 +68,7 @@ impl Auth {
             acting: None,
             amr: claims.amr,
             auth_time: Some(session.auth_time),
+            methods: Vec::new(),
         };
         metrics::token_issued("internal");
         self.wait_for(issue_time(now, &live)).await;
@@ -158,5 +159,6 @@ fn delegated(delegation: Delegation, role: Option<Role>) -> Subject {
         acting: Some(delegation.actor),
         amr: Vec::new(),
         auth_time: None,
+        methods: delegation.methods,
     }
 }

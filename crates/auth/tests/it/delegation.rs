@@ -59,6 +59,9 @@ async fn auth_b11_a_delegation_acts_for_its_subject_until_it_is_ended() {
     let mut client = OrganizationServiceClient::new(with(&platform.system, "workflow", token.clone()));
     let get = wire::GetOrganizationRequest { name: platform.organization.clone() };
     client.get_organization(get.clone()).await.expect("bob may, so the worker may");
+    let list = wire::ListMembershipsRequest { parent: platform.organization.clone(), ..Default::default() };
+    let unlisted = client.list_memberships(list).await.expect_err("bob may, but the delegation does not list it");
+    assert_eq!(unlisted.code(), Code::PermissionDenied);
     assert_refused(
         exchanged(&platform, "notification", &made.name).await,
         Code::PermissionDenied,

@@ -107,6 +107,7 @@ impl Person {
             acting: None,
             amr: vec!["pwd".to_owned()],
             auth_time: Some(self.world.clock.now()),
+            methods: Vec::new(),
         };
         self.world.mint.mint(&subject, LIFE).expect("the subject fits into a token")
     }
