@@ -20,43 +20,45 @@ async fn write(content: &dyn Content, id: Id, segment: Segment, length: i64, byt
     writer.sync().await.expect("durable");
 }
 
-async fn suite(content: &dyn Content) {
-    let ids = Ids::default();
-    let (one, two, empty) = (ids.next(), ids.next(), ids.next());
-    let first = Segment { fence: 1, start: 0 };
+const FIRST: Segment = Segment { fence: 1, start: 0 };
 
-    // One writer that is continued: what was not acknowledged is cut off.
-    write(content, one, first, 0, b"hello, lost tail").await;
-    write(content, one, first, 7, b"world").await;
-    content.finish(one, &[first], 12, 1).await.expect("finished");
-    content.finish(one, &[first], 12, 1).await.expect("again changes nothing");
-    assert_eq!(read_all(content.read(one, 0, 12).await.expect("there")).await, b"hello, world");
-    assert_eq!(read_all(content.read(one, 7, 3).await.expect("there")).await, b"wor");
-    assert!(
-        matches!(content.finish(one, &[first], 11, 1).await, Err(ContentError::Damaged)),
-        "an object never changes"
-    );
+async fn object(content: &dyn Content, id: Id, start: i64, length: i64) -> Vec<u8> {
+    read_all(content.read(id, start, length).await.expect("there")).await
+}
 
-    // Two writers, each with its own segment; the first one's tail beyond the second's start does not count.
-    let second = Segment { fence: 2, start: 3 };
-    write(content, two, first, 0, b"abcXXX").await;
-    write(content, two, second, 0, b"def").await;
-    let both = content.read_segments(two, &[first, second], 6).await.expect("there");
+/// One writer that is continued: what was not acknowledged is cut off. The object never changes.
+async fn one_writer(content: &dyn Content) {
+    let id = Ids::default().next();
+    write(content, id, FIRST, 0, b"hello, lost tail").await;
+    write(content, id, FIRST, 7, b"world").await;
+    content.finish(id, &[FIRST], 12, 1).await.expect("finished");
+    content.finish(id, &[FIRST], 12, 1).await.expect("again changes nothing");
+    assert_eq!(object(content, id, 0, 12).await, b"hello, world");
+    assert_eq!(object(content, id, 7, 3).await, b"wor");
+    assert!(matches!(content.finish(id, &[FIRST], 11, 1).await, Err(ContentError::Damaged)));
+}
+
+/// Two writers, each with its own segment; the first one's tail beyond the second's start does not count.
+async fn two_writers(content: &dyn Content) {
+    let (id, second) = (Ids::default().next(), Segment { fence: 2, start: 3 });
+    write(content, id, FIRST, 0, b"abcXXX").await;
+    write(content, id, second, 0, b"def").await;
+    let both = content.read_segments(id, &[FIRST, second], 6).await.expect("there");
     assert_eq!(read_all(both).await, b"abcdef");
-    content.finish(two, &[first, second], 6, 2).await.expect("finished");
-    assert_eq!(read_all(content.read(two, 0, 6).await.expect("there")).await, b"abcdef");
+    content.finish(id, &[FIRST, second], 6, 2).await.expect("finished");
+    assert_eq!(object(content, id, 0, 6).await, b"abcdef");
+    content.drop_segments(id, &[FIRST, second]).await.expect("dropped");
+    content.drop_object(id).await.expect("dropped");
+    content.drop_object(id).await.expect("again is no error");
+    assert!(matches!(content.read(id, 0, 6).await, Err(ContentError::Damaged)));
+}
 
-    // Nothing at all is an object too.
+/// Nothing at all is an object too; lost bytes are not silently filled with zeros.
+async fn nothing(content: &dyn Content) {
+    let (empty, lost) = (Ids::default().next(), Ids::default().next());
     content.finish(empty, &[], 0, 1).await.expect("finished");
-    assert_eq!(read_all(content.read(empty, 0, 0).await.expect("there")).await, b"");
-
-    // A segment that lost bytes is not silently filled with zeros.
-    assert!(matches!(content.segment(ids.next(), first, 5).await, Err(ContentError::Damaged)));
-
-    content.drop_segments(two, &[first, second]).await.expect("dropped");
-    content.drop_object(two).await.expect("dropped");
-    content.drop_object(two).await.expect("again is no error");
-    assert!(matches!(content.read(two, 0, 6).await, Err(ContentError::Damaged)));
+    assert_eq!(object(content, empty, 0, 0).await, b"");
+    assert!(matches!(content.segment(lost, FIRST, 5).await, Err(ContentError::Damaged)));
 }
 
 /// What was cut off is gone, and writing goes on where the cut was.
@@ -95,7 +97,9 @@ async fn shelves(content: &dyn Content) {
 async fn the_local_disk_keeps_the_contract() {
     let root = testkit::temporary_folder(&format!("content-{}", Ids::default().next()));
     let disk = LocalDisk::open(root.clone()).await.expect("opened");
-    suite(&disk).await;
+    one_writer(&disk).await;
+    two_writers(&disk).await;
+    nothing(&disk).await;
     cuts(&disk).await;
     shelves(&disk).await;
     std::fs::remove_dir_all(root).expect("removed");
