@@ -97,10 +97,14 @@ fn a_delegation_is_good_for_the_methods_it_lists_and_what_they_call() {
     let at_search = world.verifier.narrow(&token, method(SEARCH), Some(&organization)).expect("hop 1");
     assert!(world.call(SEARCH, Some(&at_search), Some(&organization)).is_ok());
     let at_document = world.verifier.narrow(&at_search, method(BATCH_READ), Some(&organization)).expect("hop 2");
-    let caller = world.call_as("search", BATCH_READ, Some(&at_document), Some(&organization)).expect("called by a listed one");
+    let caller =
+        world.call_as("search", BATCH_READ, Some(&at_document), Some(&organization)).expect("called by a listed one");
     assert_eq!(caller.user(), Some(world.user));
     let astray = world.verifier.narrow(&token, method(UPDATE), Some(&name)).expect("appending is possible");
-    assert_eq!(world.call(UPDATE, Some(&astray), Some(&name)).expect_err("narrowing adds nothing").code(), Code::PermissionDenied);
+    assert_eq!(
+        world.call(UPDATE, Some(&astray), Some(&name)).expect_err("narrowing adds nothing").code(),
+        Code::PermissionDenied
+    );
 }
 
 #[test]

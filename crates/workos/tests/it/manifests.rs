@@ -4,6 +4,7 @@ mod overlay;
 mod workload;
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -93,11 +94,23 @@ fn the_settings_of_an_overlay_are_settings_that_every_process_accepts() {
     }
 }
 
+/// The pinned kubectl: of the tools folder that `./dev` names, else of the one in this clone.
+fn kubectl() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "`./dev` tells where its tools are")]
+    let named = std::env::var("WORKOS_TOOLS").ok().map(PathBuf::from);
+    let folders =
+        std::fs::read_dir(root().join(".workos/tools")).into_iter().flatten().flatten().map(|folder| folder.path());
+    named.into_iter().chain(folders).map(|folder| folder.join("bin/kubectl")).find(|path| path.is_file())
+}
+
 /// All overlays, rendered; none where kubectl is missing.
 fn overlays() -> Vec<Overlay> {
-    let tools = std::fs::read_dir(root().join(".workos/tools")).into_iter().flatten().flatten();
-    let Some(kubectl) = tools.map(|folder| folder.path().join("bin/kubectl")).find(|path| path.is_file()) else {
-        eprintln!("SKIPPED: manifests are not rendered: no .workos/tools/*/bin/kubectl; run ./dev once to fetch it");
+    let Some(kubectl) = kubectl() else {
+        let mut out = std::io::stderr().lock();
+        let _ = writeln!(
+            out,
+            "SKIPPED: manifests are not rendered: no kubectl in the tools folder; run ./dev once to fetch it"
+        );
         return Vec::new();
     };
     let folder = root().join("k8s/overlays");

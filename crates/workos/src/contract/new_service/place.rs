@@ -87,7 +87,7 @@ impl<'a> Places<'a> {
     }
 
     /// Changes inside of lines: the list of services with its length, the modules of the contract, who may fetch the keys.
-    fn changes_within(&self) -> [(&'static str, fn(&str, &str) -> Option<String>); 3] {
+    fn changes_within(&self) -> [(&'static str, Change); 3] {
         [
             ("crates/workos/src/services.rs", listed),
             ("crates/proto/src/lib.rs", exported),
@@ -105,6 +105,9 @@ impl<'a> Places<'a> {
         Ok(paths)
     }
 }
+
+/// Gives the changed text of a file for a new service; `None` when the place is not found.
+type Change = fn(&str, &str) -> Option<String>;
 
 /// Puts text before the first line that begins so.
 fn insert(text: &str, before: &str, new: &str) -> Option<String> {
