@@ -30,7 +30,8 @@ fn main() {
     fs::write(out.join("traits.rs"), traits(&pool) + &redacted(&secret)).expect("the build folder is writable");
 
     let mut config = prost_build::Config::new();
-    config.bytes(["."]).include_file("modules.rs").enable_type_names();
+    // Comments of google.rpc hold angle brackets that rustdoc takes for HTML.
+    config.bytes(["."]).include_file("modules.rs").enable_type_names().disable_comments([".google"]);
     config.skip_debug(secret.iter().map(|message| format!(".{}", message.full_name())));
     tonic_prost_build::configure()
         .compile_fds_with_config(compiler.file_descriptor_set(), config)
