@@ -34,6 +34,8 @@ const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,ru
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 static INSTALLED: OnceLock<Telemetry> = OnceLock::new();
+/// Held while telemetry is installed: two hosts of one process (tests) may start at the same moment.
+static INSTALLING: Mutex<()> = Mutex::new(());
 
 type SetLevel = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
 
@@ -87,6 +89,7 @@ impl Telemetry {
 /// # Errors
 /// Wrong level directives, an OTLP address that is none, or another library has set a global of ours.
 pub fn install(platform: &Platform, service: &str) -> Result<Telemetry, BootError> {
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(installed) = INSTALLED.get() {
         return Ok(installed.clone());
     }
@@ -156,6 +159,7 @@ impl std::io::Write for LogFile {
 /// # Errors
 /// As [`install`].
 pub fn install_for_tests(platform: &Platform) -> Result<Telemetry, BootError> {
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(installed) = INSTALLED.get() {
         return Ok(installed.clone());
     }
