@@ -10,6 +10,7 @@
 mod decide;
 pub mod gate;
 mod keys;
+mod memo;
 mod mint;
 mod narrow;
 mod observe;

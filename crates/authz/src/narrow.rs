@@ -1,5 +1,7 @@
 //! Narrowing: before a token leaves, it is bound to the method called, to what that method calls in turn, and to a short time.
-//! A method that calls nothing gets a sealed token for one resource: useless elsewhere, and nobody can go on with it.
+//! A method that calls nothing gets a sealed token: nobody can go on with it. From the second hop on it is bound to one
+//! resource too. The first hop's is not: it goes to the service the method belongs to, and one token for all resources is what
+//! makes a warm request free of signing and of verifying.
 use std::time::Duration;
 
 use api::{Clock, Error};
@@ -41,12 +43,12 @@ impl Narrowing {
     ) -> Result<Bytes, Error> {
         let access = method.access.as_ref().ok_or_else(Error::denied)?;
         let leaf = access.closure.len() <= 1;
-        let resource = resource.filter(|_| leaf);
+        let hops = gate::check(token).map_err(|_| Error::credential_invalid())?;
+        let resource = resource.filter(|_| leaf && hops > 0);
         let key = key(token, method.rpc, resource);
         if let Some(narrowed) = self.held.get(&key) {
             return Ok(narrowed);
         }
-        gate::check(token).map_err(|_| Error::credential_invalid())?;
         let life = if method.is_unary() { LIFE_SECS } else { STREAM_LIFE_SECS };
         let end = self.clock.now().unix_timestamp() + life;
         let narrowed = append(token, &access.closure, end, resource, leaf).map_err(refused)?;

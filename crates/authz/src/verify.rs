@@ -1,7 +1,7 @@
 //! Verifying tokens and deciding calls: what the mesh asks before each handler.
 //!
 //! Order: gate, cache, keys and revocations, signatures on a miss, Datalog. Signatures are kept verified by the hash of all
-//! bytes; decisions are never kept. Every bad token gives the same error; which kind of bad it was is counted and logged.
+//! bytes; a decision is kept for the second it was made in (`memo`). Every bad token gives the same error; which kind of bad it was is counted and logged.
 use std::{sync::Arc, time::Duration};
 
 use api::{Caller, Clock, Code, CommonReason, Decision, Error, Id, OrganizationId, Parts, Subject, UserId};
@@ -16,6 +16,7 @@ use crate::{
     decide::{self, Outcome},
     gate,
     keys::Keys,
+    memo::Memo,
     narrow::Narrowing,
     observe,
     peers::Peers,
@@ -34,6 +35,10 @@ const SKEW_SECS: i64 = 5;
 pub(crate) struct Verified {
     pub(crate) token: Biscuit,
     pub(crate) claims: Claims,
+    /// SHA-256 of all bytes.
+    pub(crate) hash: [u8; 32],
+    /// A block speaks of the resource, so a decision depends on its full name.
+    pub(crate) names_resource: bool,
     key_id: u32,
 }
 
@@ -47,6 +52,7 @@ struct Inner {
     revocations: Revocations,
     clock: Clock,
     held: Cache<[u8; 32], Arc<Verified>>,
+    memo: Memo,
     narrowing: Narrowing,
     peers: Peers,
 }
@@ -68,7 +74,8 @@ impl Verifier {
     pub fn new(workload: &str, keys: Keys, revocations: Revocations, clock: Clock) -> Self {
         let held = Cache::builder().max_capacity(HELD_MAX).time_to_live(HELD_FOR).build();
         let (narrowing, peers) = (Narrowing::new(clock.clone()), Peers::of_contract());
-        Self(Arc::new(Inner { workload: workload.to_owned(), keys, revocations, clock, held, narrowing, peers }))
+        let (workload, memo) = (workload.to_owned(), Memo::new());
+        Self(Arc::new(Inner { workload, keys, revocations, clock, held, memo, narrowing, peers }))
     }
 
     /// The keys in force.
@@ -121,7 +128,9 @@ impl Authorizer for Verifier {
             }
             Rule::Permission(permission) => {
                 let verified = self.0.required(&call, access)?;
-                let outcome = decide::permission(&verified, &call, access, permission, self.0.now());
+                let now = self.0.now();
+                let run = || decide::permission(&verified, &call, access, permission, now);
+                let outcome = self.0.memo.permission(&verified, &call, now, run);
                 (Some(verified), decided(outcome, access)?)
             }
         };
@@ -203,7 +212,7 @@ impl Inner {
         let verified = match self.held.get(&hash) {
             Some(verified) => verified,
             None => {
-                let verified = Arc::new(self.check_signatures(token)?);
+                let verified = Arc::new(self.check_signatures(token, hash)?);
                 self.held.insert(hash, Arc::clone(&verified));
                 verified
             }
@@ -226,12 +235,15 @@ impl Inner {
         }
     }
 
-    fn check_signatures(&self, bytes: &Bytes) -> Result<Verified, Error> {
+    fn check_signatures(&self, bytes: &Bytes, hash: [u8; 32]) -> Result<Verified, Error> {
         let token =
             Biscuit::from(bytes, Provider(&self.keys)).map_err(|error| invalid("signature").caused_by(error))?;
         let key_id = token.root_key_id().ok_or_else(|| invalid("key"))?;
         let claims = vocabulary::claims(&token, key_id).ok_or_else(|| invalid("claims"))?;
-        Ok(Verified { token, claims, key_id })
+        // A block that cannot be shown may say anything.
+        let mut blocks = (0..token.block_count()).map(|index| token.print_block_source(index));
+        let names_resource = blocks.any(|block| block.map_or(true, |source| source.contains("resource(")));
+        Ok(Verified { token, claims, hash, names_resource, key_id })
     }
 }
 

@@ -62,7 +62,7 @@ impl Station {
                     http.request.id = envelope.request_id,
                     attempt,
                 );
-                trace::link(&span, &envelope.traceparent);
+                trace::adopt(&span, &envelope.traceparent);
                 self.decide(envelope, &message, attempt).instrument(span).await
             }
             Err(header) => Fate::Bury(format!("MALFORMED: header {header} is missing or wrong")),

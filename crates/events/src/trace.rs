@@ -1,13 +1,17 @@
-//! Trace context across the broker. A consumer span links to its producer instead of being its child: it may run hours later
-//! and several times, and a trace that never ends is of no use.
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+//! Trace context across the broker: a consumer's span is a child of the span that caused the event, so one trace id
+//! finds a request in the log of every service it touched (docs/adr/0021).
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
+};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Links `span` to the span that a W3C `traceparent` names; does nothing when it names none.
-pub(crate) fn link(span: &Span, traceparent: &str) {
+/// Makes `span` a child of the span that a W3C `traceparent` names; does nothing when it names none.
+pub(crate) fn adopt(span: &Span, traceparent: &str) {
     if let Some(producer) = parse(traceparent) {
-        span.add_link(producer);
+        // An error says that no telemetry layer is there or that the span is disabled: nothing would show the trace then.
+        let _ = span.set_parent(Context::new().with_remote_span_context(producer));
     }
 }
 
@@ -30,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_well_formed_traceparent_is_linked() {
+    fn only_a_well_formed_traceparent_is_adopted() {
         let context = parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
             .expect("it is the example of the standard");
         assert!(context.is_sampled() && context.is_remote());

@@ -152,7 +152,7 @@ async fn create(edge: &Edge, passage: &Passage, parent: &str) -> Result<Response
         .map(|value| value.to_str().map_err(|_| bad("Upload-Metadata must be ASCII")))
         .transpose()?;
     let record = UploadRecord {
-        length_bytes: length,
+        length_bytes: Some(length),
         raw_metadata: metadata.unwrap_or_default().to_owned(),
         ..UploadRecord::default()
     };
@@ -177,7 +177,7 @@ async fn head(edge: &Edge, passage: &Passage, name: &str) -> Result<Response<Bod
     let mut response = empty(StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert("upload-offset", HeaderValue::from(upload.offset_bytes));
-    headers.insert("upload-length", HeaderValue::from(upload.length_bytes));
+    headers.insert("upload-length", HeaderValue::from(upload.length_bytes()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if !upload.raw_metadata.is_empty()
         && let Ok(metadata) = HeaderValue::from_str(&upload.raw_metadata)

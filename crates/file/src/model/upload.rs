@@ -20,10 +20,14 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Checks what was sent. Name and type come from the metadata when their own fields are empty.
-    pub(crate) fn parse(length: i64, raw_metadata: String, name: &str, media_type: &str) -> Result<Self, Error> {
-        if length < 0 {
-            return Err(Error::LengthInvalid);
-        }
+    /// A length that is absent is not a length of 0: an upload without one would end before it began.
+    pub(crate) fn parse(
+        length: Option<i64>,
+        raw_metadata: String,
+        name: &str,
+        media_type: &str,
+    ) -> Result<Self, Error> {
+        let length = length.filter(|length| *length >= 0).ok_or(Error::LengthInvalid)?;
         let metadata = Metadata::parse(&raw_metadata)?;
         let named = metadata.file_name.as_deref().filter(|name| !name.is_empty()).unwrap_or("unnamed");
         let name = if name.is_empty() { named } else { name };

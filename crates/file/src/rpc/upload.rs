@@ -29,7 +29,7 @@ pub(super) fn render(upload: Upload) -> Wire {
     let file = if upload.complete { upload.file().to_string() } else { String::new() };
     Wire {
         name: upload.name.to_string(),
-        length_bytes: upload.draft.length,
+        length_bytes: Some(upload.draft.length),
         offset_bytes: if upload.complete { upload.draft.length } else { upload.offset },
         raw_metadata: upload.draft.raw_metadata,
         display_name: upload.draft.display_name,

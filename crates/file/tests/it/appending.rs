@@ -13,11 +13,11 @@ use crate::fixture::{
 async fn fil_12_an_upload_shows_its_offset_length_and_metadata() {
     let fixture = Fixture::new().await;
     let raw = "filename YS50eHQ=";
-    let described = Upload { length_bytes: 100, raw_metadata: raw.to_owned(), ..Default::default() };
+    let described = Upload { length_bytes: Some(100), raw_metadata: raw.to_owned(), ..Default::default() };
     let upload = fixture.create(described, "").await.expect("valid");
     let kept = fixture.put(&upload.name, 0, &[7; 40]).await.expect("valid");
     let shown = get(&fixture.uploads(), &upload.name).await.expect("its owner");
-    assert_eq!((shown.offset_bytes, shown.length_bytes, shown.raw_metadata.as_str()), (40, 100, raw));
+    assert_eq!((shown.offset_bytes, shown.length_bytes(), shown.raw_metadata.as_str()), (40, 100, raw));
     assert_eq!(shown, kept);
 }
 

@@ -11,7 +11,7 @@ use crate::fixture::{
 async fn fil_04_an_upload_begins_at_offset_0() {
     let fixture = Fixture::new().await;
     let upload = fixture.create(Upload { media_type: "text/plain".to_owned(), ..sized(100) }, "").await.expect("valid");
-    assert_eq!((upload.length_bytes, upload.offset_bytes, upload.file.as_str()), (100, 0, ""));
+    assert_eq!((upload.length_bytes(), upload.offset_bytes, upload.file.as_str()), (100, 0, ""));
     assert_eq!((upload.owner.as_str(), upload.media_type.as_str()), (fixture.editor.name().as_str(), "text/plain"));
     assert!(upload.name.starts_with(&format!("{}/uploads/", fixture.organization.name())));
     assert!(upload.expire_time.expect("set").seconds - upload.create_time.expect("set").seconds == 24 * 3600);
@@ -39,7 +39,9 @@ async fn fil_06_a_missing_or_negative_length_is_refused() {
     let invalid = (Code::InvalidArgument, "LENGTH_INVALID".to_owned());
     let request = CreateUploadRequest { parent: fixture.organization.name(), ..Default::default() };
     assert_eq!(refusal(read(fixture.uploads().create_upload(request).await)), invalid);
-    let negative = Upload { length_bytes: -1, ..sized(0) };
+    let silent = Upload { length_bytes: None, ..sized(0) };
+    assert_eq!(refusal(fixture.create(silent, "").await), invalid, "absent is not 0");
+    let negative = Upload { length_bytes: Some(-1), ..sized(0) };
     assert_eq!(refusal(fixture.create(negative, "").await), invalid);
     assert_eq!(fixture.number("select count(*) from file.uploads").await, 0);
 }
@@ -62,7 +64,7 @@ async fn metadata_is_read_and_echoed_and_a_path_in_it_is_data() {
     let fixture = Fixture::new().await;
     // filename ../../etc/passwd, filetype text/plain
     let raw = "filename Li4vLi4vZXRjL3Bhc3N3ZA==,filetype dGV4dC9wbGFpbg==,empty";
-    let unnamed = Upload { length_bytes: 0, raw_metadata: raw.to_owned(), ..Default::default() };
+    let unnamed = Upload { length_bytes: Some(0), raw_metadata: raw.to_owned(), ..Default::default() };
     let upload = fixture.create(unnamed, "").await.expect("valid");
     assert_eq!((upload.raw_metadata.as_str(), upload.display_name.as_str()), (raw, "../../etc/passwd"));
     let shown = download(&fixture.files(), &upload.file, &[]).await.expect("readable");

@@ -122,7 +122,7 @@ pub(crate) fn files(person: &Person) -> Files {
 
 pub(crate) fn sized(length: usize) -> Upload {
     Upload {
-        length_bytes: i64::try_from(length).expect("small"),
+        length_bytes: Some(i64::try_from(length).expect("small")),
         display_name: "a.bin".to_owned(),
         ..Default::default()
     }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{client::Client, person::Person, platform::Site, process::Process, tus::Uploads};
 
-const SERVICES: [&str; 5] = ["auth", "document", "file", "search", "gateway"];
+const SERVICES: [&str; 7] = ["auth", "document", "file", "search", "workflow", "notification", "gateway"];
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn free_address() -> String {
@@ -97,10 +97,34 @@ async fn services_run_apart_over_mutual_tls_and_strangers_are_kept_out() {
         if found["results"][0]["name"] == name { Ok(()) } else { Err(found) }
     };
     eventually_within(PATIENCE, "the document is found", look).await;
+    an_approval_runs_through_all(&client, &owner, name).await;
     strangers_are_kept_out(&site, &map, &theirs).await;
     for service in alone.into_iter().rev() {
         service.process.stop().await;
     }
+}
+
+/// Workflow asks auth and document, its events reach notification: a task, an inbox entry, a decision, an outcome.
+async fn an_approval_runs_through_all(client: &Client, owner: &Person, document: &str) {
+    let (by_owner, person) = (owner.sign_in(client).await, owner.member(client, "Apart Approver", None).await);
+    let (member, organization) = (person.sign_in(client).await, &owner.organization);
+    let approval = json!({"documentApproval": {"document": document, "approvers": [person.user], "rule": "ANY"}});
+    let run = by_owner.post(format!("/v1/{organization}/runs"), &approval).good().await;
+    let entry = || async {
+        let list = member.get(format!("/v1/{organization}/{}/inboxItems", person.user)).good().await;
+        if list["unreadCount"] == "1" { Ok(()) } else { Err(list) }
+    };
+    eventually_within(PATIENCE, "the approver is told", entry).await;
+    let tasks = member.get(format!("/v1/{organization}/tasks")).good().await;
+    let task = tasks["tasks"][0]["name"].as_str().expect("the approver has a task");
+    let decision = json!({"decision": "APPROVE", "requestId": uuid::Uuid::from_u128(rand::random())});
+    let done = member.post(format!("/v1/{task}:complete"), &decision).good().await;
+    assert_eq!(done["state"], "COMPLETED");
+    let end = || async {
+        let now = by_owner.get(format!("/v1/{}", run["name"].as_str().unwrap_or_default())).good().await;
+        if now["outcome"] == "APPROVED" { Ok(()) } else { Err(now) }
+    };
+    eventually_within(PATIENCE, "the run ends", end).await;
 }
 
 /// Neither plain text nor a certificate of another CA gets in.

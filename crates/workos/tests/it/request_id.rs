@@ -48,8 +48,7 @@ async fn a_request_is_found_by_its_id_and_its_trace_in_every_service_and_event()
         if wanted.into_iter().all(found) { Ok(lines) } else { Err(lines) }
     };
     for (method, peer, of_line) in eventually("all services log the request", look).await {
-        // What an event causes has a trace of its own, linked to this one: it may run hours later, and several times.
-        assert!(peer == "search" || of_line == json!(trace), "{method} by {peer}: {of_line}, not {trace}");
+        assert_eq!(of_line, json!(trace), "{method} by {peer}");
     }
     let sql = format!(
         "select type, headers->>'traceparent' from document.outbox_event where headers->>'x-request-id' = '{request}'"

@@ -175,7 +175,7 @@ async fn a_file_is_streamed_up_and_down() {
     let bytes: Vec<u8> = (0..2_500_000_u32).map(|at| (at.wrapping_mul(2_246_822_519) >> 24) as u8).collect();
     let mut uploads = UploadServiceClient::new(owner.clone());
     let length = i64::try_from(bytes.len()).expect("not that long");
-    let upload = Upload { length_bytes: length, display_name: "stream.bin".to_owned(), ..Upload::default() };
+    let upload = Upload { length_bytes: Some(length), display_name: "stream.bin".to_owned(), ..Upload::default() };
     let request = CreateUploadRequest { parent: organization.clone(), upload: Some(upload), ..Default::default() };
     let upload = uploads.create_upload(request).await.expect("the owner may").into_inner();
     let stream = |offset_bytes: i64, bytes: &[u8]| {
