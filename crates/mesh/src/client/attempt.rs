@@ -1,0 +1,176 @@
+//! The tries of one call: each at an endpoint of its own, as long as repeating is safe, in time, and on the budget.
+use api::Error;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use proto::Method;
+use tokio::time::Instant;
+use tonic::{Status, body::Body};
+
+use super::{
+    Channel, Permit, answer,
+    connection::Line,
+    endpoint::Endpoint,
+    fault::{self, Failure, Outcome, Reach},
+    flight::{Answer, Flight},
+    request::Ready,
+    retry,
+};
+use crate::observe;
+
+/// What a failed try leaves behind.
+struct Lost {
+    response: Response<Body>,
+    reach: Reach,
+    /// The wait that the server asked for.
+    asked: Option<std::time::Duration>,
+}
+
+impl Channel {
+    /// Tries until there is an answer that counts. `permit` is kept by the caller until the body has ended.
+    pub(super) async fn tried(
+        &self,
+        method: Option<&Method>,
+        mut ready: Ready,
+        deadline: Instant,
+        permit: &mut Option<Permit>,
+    ) -> Response<Body> {
+        let (upstream, retries) = (&self.upstream, &self.inner.settings.retries);
+        match upstream.circuit.request() {
+            Ok(place) => *permit = Some(place),
+            Err(failure) => return answer(failure.error),
+        }
+        upstream.budget.earn(retries.budget_percent);
+        let most = if ready.is_repeatable() && method.is_some() { self.inner.tries() } else { 1 };
+        let repeats = |reach| {
+            reach != Reach::Held && method.is_some_and(|method| retry::may_repeat(method, reach == Reach::Unsent))
+        };
+        let (mut tries, mut tried, mut _retrying) = (0, Vec::new(), None);
+        loop {
+            tries += 1;
+            let patience = retries.per_try_timeout.get();
+            let is_short = tries < most && !patience.is_zero() && repeats(Reach::Sent);
+            let until = if is_short { deadline.min(Instant::now() + patience) } else { deadline };
+            let Some(request) = ready.request(until) else {
+                return answer(Error::fault("a stream can be sent only once"));
+            };
+            let Lost { response, reach, asked } = match self.one_try(request, &mut tried, until, deadline).await {
+                Ok(response) => match lost(response) {
+                    Ok(response) => return response,
+                    Err(lost) => lost,
+                },
+                // The hint of our own error is for the caller, not for us.
+                Err(failure) => Lost { response: answer(failure.error), reach: failure.reach, asked: None },
+            };
+            if tries >= most || !repeats(reach) {
+                return response;
+            }
+            let wait = retry::wait(retries, tries, asked);
+            if Instant::now() + wait >= deadline {
+                return response;
+            }
+            // What reached no server burdens none: only what may be a second time of work is counted.
+            if reach == Reach::Sent {
+                _retrying = upstream.budget.take(retries, upstream.circuit.running());
+                if _retrying.is_none() {
+                    observe::budget_empty(upstream.service());
+                    return response;
+                }
+            }
+            observe::retried(upstream.service(), reach == Reach::Unsent);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn one_try(
+        &self,
+        request: Request<Body>,
+        tried: &mut Vec<std::sync::Arc<Endpoint>>,
+        until: Instant,
+        deadline: Instant,
+    ) -> Result<Response<Body>, Failure> {
+        let endpoint = self.upstream.pick(tried).await?;
+        tried.push(std::sync::Arc::clone(&endpoint));
+        // A patience of our own choice is a measure of the server; a caller's is one only if it is long enough.
+        let timeout_min = self.inner.settings.outlier_detection.timeout_min.get();
+        let proof = if until < deadline { std::time::Duration::ZERO } else { timeout_min };
+        let flight = Flight::begin(&self.upstream, endpoint, until, proof);
+        if until == deadline {
+            return send(request, flight).await;
+        }
+        tokio::time::timeout_at(until, send(request, flight)).await.unwrap_or_else(|_| {
+            let away = format_args!("the {} service (it did not answer one try in time)", self.upstream.service());
+            Err(Failure { reach: Reach::Sent, error: Error::unavailable(away) })
+        })
+    }
+}
+
+/// Sends one request. One that the connection gives back unsent, because it was closing just then, goes over a new one.
+async fn send(mut request: Request<Body>, mut flight: Flight) -> Result<Response<Body>, Failure> {
+    let mut again = true;
+    loop {
+        let mut sender = sender(&flight).await?;
+        let mut failed = match sender.try_send_request(request).await {
+            Ok(response) => return Ok(received(response, flight)),
+            Err(failed) => failed,
+        };
+        match failed.take_message() {
+            Some(back) if std::mem::take(&mut again) => request = back,
+            back => {
+                let error = failed.into_error();
+                let (code, reach, outcome) = match back {
+                    Some(_) => (api::Code::Unavailable, Reach::Unsent, Outcome::Unclear),
+                    None => fault::read(&error),
+                };
+                flight.ended(outcome);
+                return Err(Failure { reach, error: fault::error(flight.upstream().service(), code, error) });
+            }
+        }
+    }
+}
+
+type Sender = hyper::client::conn::http2::SendRequest<Body>;
+
+/// The open connection of the endpoint; a call that has to wait for it takes a place among those that wait.
+async fn sender(flight: &Flight) -> Result<Sender, Failure> {
+    let away = |error| fault::error(flight.upstream().service(), api::Code::Unavailable, error);
+    let opening = match flight.endpoint().connection().line() {
+        Ok(Line::Open(sender)) => return Ok(sender),
+        Ok(Line::Opening(opening)) => opening,
+        Err(error) => {
+            return Err(Failure { reach: Reach::Unsent, error: away(std::sync::Arc::new(error)) });
+        }
+    };
+    let _place = flight.upstream().circuit.pending()?;
+    opening.opened().await.map_err(|error| Failure { reach: Reach::Unsent, error: away(error) })
+}
+
+/// Takes the beginning of an answer. One that is no gRPC was given by a proxy on the way.
+fn received(response: Response<Incoming>, mut flight: Flight) -> Response<Body> {
+    flight.answered();
+    let service = flight.upstream().service().to_owned();
+    match Status::from_header_map(response.headers()) {
+        Some(status) => flight.ended_with(&status),
+        None if response.status() != StatusCode::OK => {
+            let (status, code) = (response.status(), fault::of_http(response.status()));
+            flight.ended(if code == api::Code::Unavailable { Outcome::Failed } else { Outcome::Unclear });
+            return answer(fault::error(&service, code, NoGrpc(status)));
+        }
+        None => {}
+    }
+    response.map(|body| Body::new(Answer::new(body, flight)))
+}
+
+/// Something on the way answered in the server's place.
+#[derive(Debug, thiserror::Error)]
+#[error("an answer without grpc-status, HTTP {0}")]
+struct NoGrpc(StatusCode);
+
+/// An answer that says UNAVAILABLE at once, taken apart; others pass.
+fn lost(response: Response<Body>) -> Result<Response<Body>, Lost> {
+    let status = Status::from_header_map(response.headers());
+    let Some(status) = status.filter(|status| status.code() == tonic::Code::Unavailable) else { return Ok(response) };
+    let error = Error::from_status(&status);
+    // The limit stands behind that server, and another try would meet it again.
+    let reach = if error.reason() == "UPSTREAM_OVERLOADED" { Reach::Held } else { Reach::Sent };
+    Err(Lost { response, reach, asked: error.retry_delay() })
+}
