@@ -276,3 +276,6 @@ impl Channel {
 fn answer(error: Error) -> Response<Body> {
     Status::from(error).into_http()
 }
+
+#[cfg(test)]
+mod tests;

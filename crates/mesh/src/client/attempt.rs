@@ -147,15 +147,11 @@ async fn sender(flight: &Flight) -> Result<Sender, Failure> {
 /// Takes the beginning of an answer. One that is no gRPC was given by a proxy on the way.
 fn received(response: Response<Incoming>, mut flight: Flight) -> Response<Body> {
     flight.answered();
-    let service = flight.upstream().service().to_owned();
-    match Status::from_header_map(response.headers()) {
-        Some(status) => flight.ended_with(&status),
-        None if response.status() != StatusCode::OK => {
-            let (status, code) = (response.status(), fault::of_http(response.status()));
-            flight.ended(if code == api::Code::Unavailable { Outcome::Failed } else { Outcome::Unclear });
-            return answer(fault::error(&service, code, NoGrpc(status)));
-        }
-        None => {}
+    flight.ended_by(response.headers());
+    if response.status() != StatusCode::OK && !response.headers().contains_key("grpc-status") {
+        let (status, code) = (response.status(), fault::of_http(response.status()));
+        flight.ended(if code == api::Code::Unavailable { Outcome::Failed } else { Outcome::Unclear });
+        return answer(fault::error(flight.upstream().service(), code, NoGrpc(status)));
     }
     response.map(|body| Body::new(Answer::new(body, flight)))
 }

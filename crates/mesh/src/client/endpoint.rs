@@ -46,6 +46,8 @@ pub(super) struct Known {
     pub(super) consecutive_failures: u32,
     pub(super) window: Window,
     pub(super) ejected_until: Option<Instant>,
+    /// End of the last ejection.
+    pub(super) back_since: Option<Instant>,
     /// Times that the next ejection lasts longer than the first.
     pub(super) ejection_weight: u32,
     pub(super) requests: u64,

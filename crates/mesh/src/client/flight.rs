@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -68,8 +69,21 @@ impl Flight {
         }
     }
 
+    /// The call ended with the status in these headers, if they have one.
+    pub(super) fn ended_by(&mut self, headers: &HeaderMap) {
+        match headers.get("grpc-status") {
+            Some(ok) if ok == "0" => self.ended(Outcome::Succeeded),
+            Some(_) => {
+                if let Some(status) = Status::from_header_map(headers) {
+                    self.ended_with(&status);
+                }
+            }
+            None => {}
+        }
+    }
+
     /// The call ended with this status. One that came too late counts as if nothing had come.
-    pub(super) fn ended_with(&mut self, status: &Status) {
+    fn ended_with(&mut self, status: &Status) {
         if status.code() == tonic::Code::DeadlineExceeded && self.start.elapsed() >= self.proof {
             return self.timed_out();
         }
@@ -116,8 +130,8 @@ impl HttpBody for Answer {
         let polled = ready!(Pin::new(&mut this.inner).poll_frame(context));
         Poll::Ready(match polled {
             Some(Ok(frame)) => {
-                if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
-                    this.flight.ended_with(&status);
+                if let Some(trailers) = frame.trailers_ref() {
+                    this.flight.ended_by(trailers);
                 }
                 Some(Ok(frame))
             }

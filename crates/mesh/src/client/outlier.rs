@@ -55,14 +55,18 @@ pub(super) fn eject(
 /// Lets those back whose time is over.
 pub(super) fn readmit(all: &[Arc<Endpoint>], now: Instant) {
     for endpoint in all {
-        let is_over = endpoint.note(|known| known.ejected_until.take_if(|until| *until <= now).is_some());
+        let is_over = endpoint.note(|known| {
+            let is_over = known.ejected_until.take_if(|until| *until <= now).is_some();
+            known.back_since = if is_over { Some(now) } else { known.back_since };
+            is_over
+        });
         if is_over {
             endpoint.forget();
         }
     }
 }
 
-/// Ends a window: gives those to eject, and forgives the others that are in by one step.
+/// Ends a window: gives those to eject, and forgives by one step those that were in all the time.
 pub(super) fn judge(settings: &OutlierDetection, all: &[Arc<Endpoint>], now: Instant) -> Vec<(Arc<Endpoint>, Cause)> {
     let windows: Vec<_> = all.iter().map(|endpoint| endpoint.note(|known| std::mem::take(&mut known.window))).collect();
     let least = success_threshold(settings, &windows);
@@ -71,7 +75,8 @@ pub(super) fn judge(settings: &OutlierDetection, all: &[Arc<Endpoint>], now: Ins
         match cause(settings, window, least) {
             Some(cause) => found.push((Arc::clone(endpoint), cause)),
             None => endpoint.note(|known| {
-                if !known.is_ejected(now) {
+                let whole = known.back_since.is_none_or(|back| now >= back + settings.interval.get());
+                if whole && !known.is_ejected(now) {
                     known.ejection_weight = known.ejection_weight.saturating_sub(1);
                 }
             }),

@@ -82,7 +82,9 @@ impl Upstream {
         let supervision = Supervision { ejects: true, checks: !settings.health_check.interval.get().is_zero() };
         let names = settings.addresses_of(service);
         let sockets: Result<Vec<SocketAddr>, _> = names.iter().map(|name| name.parse()).collect();
-        if let Ok(sockets) = sockets {
+        if let Ok(mut sockets) = sockets {
+            sockets.sort_unstable();
+            sockets.dedup();
             let tls = |socket| Address::Tls(socket, identity.clone(), trust.clone());
             return Self::fixed(service, settings, supervision, sockets.into_iter().map(tls));
         }
