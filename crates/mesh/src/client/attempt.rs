@@ -1,4 +1,6 @@
 //! The tries of one call: each at an endpoint of its own, as long as repeating is safe, in time, and on the budget.
+use std::{sync::Arc, time::Duration};
+
 use api::Error;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -16,14 +18,6 @@ use super::{
     retry,
 };
 use crate::observe;
-
-/// What a failed try leaves behind.
-struct Lost {
-    response: Response<Body>,
-    reach: Reach,
-    /// The wait that the server asked for.
-    asked: Option<std::time::Duration>,
-}
 
 impl Channel {
     /// Tries until there is an answer that counts. `permit` is kept by the caller until the body has ended.
@@ -44,7 +38,9 @@ impl Channel {
         let repeats = |reach| {
             reach != Reach::Held && method.is_some_and(|method| retry::may_repeat(method, reach == Reach::Unsent))
         };
-        let (mut tries, mut tried, mut _retrying) = (0, Vec::new(), None);
+        let (mut tries, mut tried) = (0, Vec::new());
+        // Held until the end of this call's tries, and by one of them at a time.
+        let mut retrying: Option<Permit> = None;
         loop {
             tries += 1;
             let patience = retries.per_try_timeout.get();
@@ -53,13 +49,13 @@ impl Channel {
             let Some(request) = ready.request(until) else {
                 return answer(Error::fault("a stream can be sent only once"));
             };
-            let Lost { response, reach, asked } = match self.one_try(request, &mut tried, until, deadline).await {
-                Ok(response) => match lost(response) {
-                    Ok(response) => return response,
-                    Err(lost) => lost,
+            let (response, reach, asked) = match self.one_try(request, &mut tried, until, deadline).await {
+                Ok(response) => match refusal(&response) {
+                    None => return response,
+                    Some((reach, asked)) => (response, reach, asked),
                 },
                 // The hint of our own error is for the caller, not for us.
-                Err(failure) => Lost { response: answer(failure.error), reach: failure.reach, asked: None },
+                Err(failure) => (answer(failure.error), failure.reach, None),
             };
             if tries >= most || !repeats(reach) {
                 return response;
@@ -70,8 +66,9 @@ impl Channel {
             }
             // What reached no server burdens none: only what may be a second time of work is counted.
             if reach == Reach::Sent {
-                _retrying = upstream.budget.take(retries, upstream.circuit.running());
-                if _retrying.is_none() {
+                drop(retrying.take());
+                retrying = upstream.budget.take(retries, upstream.circuit.running());
+                if retrying.is_none() {
                     observe::budget_empty(upstream.service());
                     return response;
                 }
@@ -84,15 +81,15 @@ impl Channel {
     async fn one_try(
         &self,
         request: Request<Body>,
-        tried: &mut Vec<std::sync::Arc<Endpoint>>,
+        tried: &mut Vec<Arc<Endpoint>>,
         until: Instant,
         deadline: Instant,
     ) -> Result<Response<Body>, Failure> {
         let endpoint = self.upstream.pick(tried).await?;
-        tried.push(std::sync::Arc::clone(&endpoint));
+        tried.push(Arc::clone(&endpoint));
         // A patience of our own choice is a measure of the server; a caller's is one only if it is long enough.
         let timeout_min = self.inner.settings.outlier_detection.timeout_min.get();
-        let proof = if until < deadline { std::time::Duration::ZERO } else { timeout_min };
+        let proof = if until < deadline { Duration::ZERO } else { timeout_min };
         let flight = Flight::begin(&self.upstream, endpoint, until, proof);
         if until == deadline {
             return send(request, flight).await;
@@ -137,7 +134,7 @@ async fn sender(flight: &Flight) -> Result<Sender, Failure> {
         Ok(Line::Open(sender)) => return Ok(sender),
         Ok(Line::Opening(opening)) => opening,
         Err(error) => {
-            return Err(Failure { reach: Reach::Unsent, error: away(std::sync::Arc::new(error)) });
+            return Err(Failure { reach: Reach::Unsent, error: away(Arc::new(error)) });
         }
     };
     let _place = flight.upstream().circuit.pending()?;
@@ -161,12 +158,13 @@ fn received(response: Response<Incoming>, mut flight: Flight) -> Response<Body> 
 #[error("an answer without grpc-status, HTTP {0}")]
 struct NoGrpc(StatusCode);
 
-/// An answer that says UNAVAILABLE at once, taken apart; others pass.
-fn lost(response: Response<Body>) -> Result<Response<Body>, Lost> {
-    let status = Status::from_header_map(response.headers());
-    let Some(status) = status.filter(|status| status.code() == tonic::Code::Unavailable) else { return Ok(response) };
-    let error = Error::from_status(&status);
+/// What an answer that says UNAVAILABLE at once leaves behind: how far the call came, and the wait that the server asks for.
+fn refusal(response: &Response<Body>) -> Option<(Reach, Option<Duration>)> {
+    if response.headers().get("grpc-status").is_none_or(|code| code != "14") {
+        return None;
+    }
+    let error = Error::from_status(&Status::from_header_map(response.headers())?);
     // The limit stands behind that server, and another try would meet it again.
     let reach = if error.reason() == "UPSTREAM_OVERLOADED" { Reach::Held } else { Reach::Sent };
-    Err(Lost { response, reach, asked: error.retry_delay() })
+    Some((reach, error.retry_delay()))
 }

@@ -39,7 +39,7 @@ pub(super) fn choose(all: &[Arc<Endpoint>], tried: &[Arc<Endpoint>], threshold: 
 }
 
 /// Those that fit, or all when none does.
-fn preferring<'a>(all: Vec<&'a Arc<Endpoint>>, fits: impl Fn(&Arc<Endpoint>) -> bool) -> Vec<&'a Arc<Endpoint>> {
+fn preferring(all: Vec<&Arc<Endpoint>>, fits: impl Fn(&Arc<Endpoint>) -> bool) -> Vec<&Arc<Endpoint>> {
     let fit: Vec<_> = all.iter().copied().filter(|endpoint| fits(endpoint)).collect();
     if fit.is_empty() { all } else { fit }
 }
