@@ -12,7 +12,7 @@ use tonic_health::ServingStatus;
 
 use crate::{
     secure,
-    support::{Running, World, context},
+    support::{Metrics, Running, World, context},
 };
 
 /// Two servers with the same keys, and a mesh that calls both.
@@ -90,6 +90,7 @@ async fn a_server_that_says_it_does_not_serve_gets_no_calls() {
 
 #[tokio::test]
 async fn a_server_that_flaps_costs_no_call() {
+    let (metrics, _guard) = Metrics::install();
     let outlier_detection = OutlierDetection { base_ejection_time: Period::millis(10), ..OutlierDetection::default() };
     let health_check = HealthCheck { interval: Period::millis(10), ..HealthCheck::default() };
     let mut pair = Pair::new(Settings { outlier_detection, health_check, ..Settings::default() }).await;
@@ -110,6 +111,9 @@ async fn a_server_that_flaps_costs_no_call() {
         pair.servers.insert(0, pair.worlds[0].serve(listener));
         until(|| pair.health_of(0) == "healthy").await;
     }
+    let counted = |name: &str| metrics.counters(name).iter().map(|(_, count)| count).sum::<u64>();
+    assert!(counted("workos_mesh_health_check_failures_total") >= 6, "two for each time that it was dead");
+    assert!(counted("workos_mesh_connections_total") >= 5, "two, and one more for each time that it was back");
 }
 
 #[tokio::test]
