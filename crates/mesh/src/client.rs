@@ -13,7 +13,6 @@ use api::{CallContext, Caller, Code, CommonReason, Error, Ids};
 use bytes::Bytes;
 use http::{Request, Response, uri::Authority};
 use proto::Method;
-use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use tower::Service;
 use tracing::Instrument;
@@ -23,21 +22,34 @@ use crate::{
     call::Narrower,
     deadline,
     identity::Trust,
-    observe::{self, Measure, Registry, Side},
+    observe::{Measure, Registry, Side},
     panics, pipe,
     settings::Settings,
     tls,
 };
 
+mod attempt;
 mod balance;
+mod circuit;
+mod clusters;
+mod connection;
+mod discovery;
 mod endpoint;
+mod fault;
+mod flight;
+mod health;
+mod latency;
+mod outlier;
 mod request;
 mod retry;
+mod upstream;
 
-use balance::Balance;
-use endpoint::{Address, Endpoint, Failure};
+pub use clusters::{Cluster, ClusterEndpoint, Limit, RetryBudget};
+
+use circuit::Permit;
+use connection::Address;
 use request::Ready;
-use retry::Budget;
+use upstream::{Supervision, Upstream};
 
 /// How this process reaches others.
 #[derive(Clone, Debug)]
@@ -76,18 +88,12 @@ struct Inner {
     me: String,
     transport: Transport,
     narrower: Arc<dyn Narrower>,
-    settings: Settings,
+    settings: Arc<Settings>,
     trust: Trust,
     registry: Registry,
     ids: Ids,
     authority: Authority,
-    targets: Mutex<HashMap<String, Arc<Target>>>,
-}
-
-struct Target {
-    service: String,
-    balance: Balance,
-    budget: Budget,
+    upstreams: Mutex<HashMap<String, Arc<Upstream>>>,
 }
 
 impl Mesh {
@@ -102,9 +108,19 @@ impl Mesh {
             registry: Registry::new(Side::Client, proto::methods().iter()),
             ids: Ids::default(),
             authority: Authority::from_static("mesh"),
-            targets: Mutex::default(),
-            settings,
+            upstreams: Mutex::default(),
+            settings: Arc::new(settings),
         }))
+    }
+
+    /// Every service that was called: its endpoints, how they do, and how the limits are used. Sorted by name.
+    #[must_use]
+    pub fn clusters(&self) -> Vec<Cluster> {
+        let upstreams: Vec<_> =
+            self.0.upstreams.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut clusters: Vec<_> = upstreams.iter().map(|upstream| clusters::of(upstream)).collect();
+        clusters.sort_unstable_by(|one, other| one.service.cmp(&other.service));
+        clusters
     }
 
     /// A channel to a service for one call or several calls of one context.
@@ -112,7 +128,7 @@ impl Mesh {
     pub fn channel(&self, service: &str, credentials: Credentials, context: &CallContext) -> Channel {
         Channel {
             inner: Arc::clone(&self.0),
-            target: self.0.target(service),
+            upstream: self.0.upstream(service),
             credentials,
             context: Arc::new(context.clone()),
         }
@@ -149,25 +165,26 @@ impl fmt::Debug for Mesh {
 }
 
 impl Inner {
-    fn target(&self, service: &str) -> Arc<Target> {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(target) = targets.get(service) {
-            return Arc::clone(target);
+    fn upstream(&self, service: &str) -> Arc<Upstream> {
+        let mut upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(upstream) = upstreams.get(service) {
+            return Arc::clone(upstream);
         }
-        let balance = match &self.transport {
-            Transport::Process(network) => {
-                Balance::fixed(service, [Address::Pipe(network.connector(service, &self.me))])
-            }
+        let fixed = |ejects, addresses| {
+            Upstream::fixed(service, &self.settings, Supervision { ejects, checks: false }, addresses)
+        };
+        let upstream = match &self.transport {
+            Transport::Process(network) => fixed(true, vec![Address::Pipe(network.connector(service, &self.me))]),
             Transport::Direct(identity) => {
-                Balance::resolved(service, self.settings.addresses_of(service), identity.clone(), self.trust.clone())
+                let resolver = Arc::new(discovery::System);
+                Upstream::named(service, &self.settings, resolver, (identity.clone(), self.trust.clone()))
             }
             Transport::Sidecar => {
-                Balance::fixed(service, self.settings.addresses_of(service).into_iter().map(Address::Name))
+                fixed(false, self.settings.addresses_of(service).into_iter().map(Address::Name).collect())
             }
         };
-        let target = Arc::new(Target { service: service.to_owned(), balance, budget: Budget::full() });
-        targets.insert(service.to_owned(), Arc::clone(&target));
-        target
+        upstreams.insert(service.to_owned(), Arc::clone(&upstream));
+        upstream
     }
 
     /// Tries that one call may have: one in `sidecar` mode, where the sidecar retries.
@@ -180,14 +197,14 @@ impl Inner {
 #[derive(Clone)]
 pub struct Channel {
     inner: Arc<Inner>,
-    target: Arc<Target>,
+    upstream: Arc<Upstream>,
     credentials: Credentials,
     context: Arc<CallContext>,
 }
 
 impl fmt::Debug for Channel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Channel").field("service", &self.target.service).finish_non_exhaustive()
+        formatter.debug_struct("Channel").field("service", &self.upstream.service()).finish_non_exhaustive()
     }
 }
 
@@ -211,10 +228,10 @@ impl Channel {
     async fn stack(self, request: Request<Body>) -> Response<Body> {
         let method = proto::methods().get(request.uri().path());
         let deadline = request::deadline_of(&self.inner, method, request.headers(), &self.context);
-        let span = request::span(method, &self.target.service, &self.context);
+        let span = request::span(method, self.upstream.service(), &self.context);
         // 1. Observe is outermost: a call that never left is a failed call too.
         let mut measure = Measure::begin(self.inner.registry.of(method), span.clone());
-        let mut held = None;
+        let mut permit = None;
         let layers = panics::caught(
             // 2. The deadline spans all tries and waits; what is left of it goes along with each try.
             deadline::kept(
@@ -224,7 +241,7 @@ impl Channel {
                     // 3. Credentials before retry: a token is narrowed once per call, and never leaves as it is.
                     match self.ready(method, request).await {
                         // 4. Retry above balance: each try may go to another endpoint.
-                        Ok(ready) => self.tried(method, ready, deadline, &mut held).await,
+                        Ok(ready) => self.tried(method, ready, deadline, &mut permit).await,
                         Err(error) => answer(error),
                     }
                 }),
@@ -236,7 +253,10 @@ impl Channel {
                 measure.finish(status.code(), Some(&status).filter(|status| status.code() != tonic::Code::Ok));
                 response
             }
-            None => response.map(|body| Body::new(Watched::new(body, measure).until(deadline).holding(held))),
+            None => {
+                let held = permit.map(|permit| Box::new(permit) as Held);
+                response.map(|body| Body::new(Watched::new(body, measure).until(deadline).holding(held)))
+            }
         }
     }
 
@@ -251,75 +271,11 @@ impl Channel {
             }
         }
     }
-
-    async fn tried(
-        &self,
-        method: Option<&Method>,
-        mut ready: Ready,
-        deadline: Instant,
-        held: &mut Option<Held>,
-    ) -> Response<Body> {
-        let (budget, retries) = (&self.target.budget, &self.inner.settings.retries);
-        budget.earn(retries.budget_percent);
-        let (mut tries, mut tried) = (0, Vec::new());
-        loop {
-            tries += 1;
-            let Some(request) = ready.request(deadline) else {
-                return answer(Error::fault("a stream can be sent only once"));
-            };
-            let (response, unsent, asked) = match self.one_try(request, &mut tried).await {
-                Ok((response, flight)) => match refusal(&response) {
-                    Some(asked) => (response, false, asked),
-                    None => {
-                        *held = Some(flight);
-                        return response;
-                    }
-                },
-                // The hint of our own error is for the caller, not for us.
-                Err(failure) => (answer(failure.error), failure.unsent, None),
-            };
-            let again = tries < self.inner.tries()
-                && ready.is_repeatable()
-                && method.is_some_and(|method| retry::may_repeat(method, unsent));
-            if !again {
-                return response;
-            }
-            let wait = retry::wait(retries, tries, asked);
-            if Instant::now() + wait >= deadline {
-                return response;
-            }
-            // What reached no server burdens none: only what may be a second time of work is counted.
-            if !unsent && !budget.take() {
-                observe::budget_empty(&self.target.service);
-                return response;
-            }
-            observe::retried(&self.target.service, unsent);
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn one_try(
-        &self,
-        request: Request<Body>,
-        tried: &mut Vec<Arc<Endpoint>>,
-    ) -> Result<(Response<Body>, Held), Failure> {
-        let endpoint = self.target.balance.pick(tried).await?;
-        tried.push(Arc::clone(&endpoint));
-        let (response, flight) = endpoint.send(request).await?;
-        match refusal(&response) {
-            Some(_) => endpoint.failed(),
-            None => endpoint.succeeded(),
-        }
-        Ok((response.map(Body::new), Box::new(flight)))
-    }
-}
-
-/// The server answered UNAVAILABLE at once; with the wait that it asks for.
-fn refusal<B>(response: &Response<B>) -> Option<Option<std::time::Duration>> {
-    let status = Status::from_header_map(response.headers())?;
-    (status.code() == tonic::Code::Unavailable).then(|| Error::from_status(&status).retry_delay())
 }
 
 fn answer(error: Error) -> Response<Body> {
     Status::from(error).into_http()
 }
+
+#[cfg(test)]
+mod tests;

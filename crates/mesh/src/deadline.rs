@@ -48,7 +48,11 @@ pub(crate) fn allowed(deadlines: &Deadlines, method: Option<&Method>, asked: Opt
     let streams = method.is_some_and(|method| !method.is_unary());
     let (default, cap) =
         if streams { (deadlines.stream, deadlines.stream_max) } else { (deadlines.call, deadlines.call_max) };
-    asked.unwrap_or(default.get()).min(cap.get())
+    let own = method
+        .filter(|_| !deadlines.methods.is_empty())
+        .and_then(|method| deadlines.methods.get(method.rpc).or_else(|| deadlines.methods.get(method.full_service)));
+    let allowed = asked.unwrap_or(default.get()).min(cap.get());
+    own.map_or(allowed, |own| allowed.min(own.get()))
 }
 
 /// Ends the call when its time is over: DEADLINE_EXCEEDED, and the handler's future is dropped.
@@ -96,5 +100,16 @@ mod tests {
         assert_eq!(allowed(&deadlines, None, None), deadlines.call.get());
         assert_eq!(allowed(&deadlines, None, Some(Duration::from_secs(86_400))), deadlines.call_max.get());
         assert_eq!(allowed(&deadlines, None, Some(Duration::from_millis(3))), Duration::from_millis(3));
+    }
+
+    #[test]
+    fn a_method_has_a_limit_of_its_own_before_that_of_its_service() {
+        let method = proto::methods().get("/workos.file.v1.FileService/GetFile");
+        let limits = [("workos.file.v1.FileService", 7), ("workos.file.v1.FileService/GetFile", 3)];
+        let of = |count| {
+            let methods = limits[..count].iter().map(|(name, secs)| ((*name).to_owned(), crate::Period::secs(*secs)));
+            allowed(&Deadlines { methods: methods.collect(), ..Deadlines::default() }, method, None).as_secs()
+        };
+        assert_eq!((of(0), of(1), of(2)), (15, 7, 3));
     }
 }

@@ -25,6 +25,7 @@ pub mod identity;
 mod limit;
 mod observe;
 mod panics;
+mod period;
 pub mod pipe;
 pub mod server;
 mod settings;
@@ -33,7 +34,11 @@ mod trace;
 pub mod wire;
 
 pub use call::{Authorizer, Incoming, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
-pub use settings::{Deadlines, MESSAGE_BYTES_MAX, Mode, Period, PeriodError, Retries, Settings};
+pub use period::{Period, PeriodError};
+pub use settings::{
+    Balancing, CircuitBreaker, Deadlines, Discovery, HealthCheck, MESSAGE_BYTES_MAX, Mode, OutlierDetection, Retries,
+    Settings,
+};
 
 /// Trace context of a request that enters at the edge: the span's, where a telemetry layer gives it one, else a fresh one.
 #[must_use]

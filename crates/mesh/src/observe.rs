@@ -200,3 +200,37 @@ pub(crate) fn retried(service: &str, unsent: bool) {
 pub(crate) fn budget_empty(service: &str) {
     metrics::counter!("workos_mesh_retry_budget_empty_total", "service" => service.to_owned()).increment(1);
 }
+
+/// Counts a call that a limit of the circuit breaker refused.
+pub(crate) fn overflowed(service: &str, limit: &'static str) {
+    metrics::counter!("workos_mesh_overflow_total", "service" => service.to_owned(), "limit" => limit).increment(1);
+}
+
+/// Counts an ejection.
+pub(crate) fn ejected(service: &str, cause: &'static str) {
+    metrics::counter!("workos_mesh_ejections_total", "service" => service.to_owned(), "cause" => cause).increment(1);
+}
+
+/// Counts a call that was sent to an endpoint that is not good, because too few are.
+pub(crate) fn panicked(service: &str) {
+    metrics::counter!("workos_mesh_panic_calls_total", "service" => service.to_owned()).increment(1);
+}
+
+/// Counts a failed health check.
+pub(crate) fn health_check_failed(service: &str) {
+    metrics::counter!("workos_mesh_health_check_failures_total", "service" => service.to_owned()).increment(1);
+}
+
+/// Counts an attempt to connect.
+pub(crate) fn connected(service: &str, opened: bool) {
+    let outcome = if opened { "opened" } else { "failed" };
+    metrics::counter!("workos_mesh_connections_total", "service" => service.to_owned(), "outcome" => outcome)
+        .increment(1);
+}
+
+/// Shows how many endpoints a service has, and how many of them are in which state.
+pub(crate) fn endpoints(service: &str, states: [(&'static str, usize); 3]) {
+    for (state, count) in states {
+        metrics::gauge!("workos_mesh_endpoints", "service" => service.to_owned(), "state" => state).set(count as f64);
+    }
+}

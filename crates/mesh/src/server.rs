@@ -214,7 +214,7 @@ async fn stack(shared: Arc<Shared>, peer: Peer, request: Request<Body>) -> Respo
             // 2. A panic anywhere below is an answer, and is counted.
             panics::caught(async {
                 // 3. Load is refused before any work is done, and before a deadline is armed.
-                let (response, held) = limit::admitted(&shared.limit,
+                let (response, held) = limit::admitted(&shared.limit, shared.settings.concurrency,
                     // 4. Time runs from here: waiting for the first message and deciding count too.
                     deadline::kept(call.deadline,
                         // 5. Audit stands above the decision, so that it sees refusals.

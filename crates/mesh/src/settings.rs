@@ -1,87 +1,12 @@
 //! Settings of the mesh, section `[mesh]` of the configuration.
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+use crate::period::Period;
 
 /// Largest message that travels, in bytes. A server macro needs it at compile time; the setting can only lower it.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// A span of time as people write it: `250ms`, `30s`, `5m`, `1h`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Period(Duration);
-
-impl Period {
-    /// A period of whole milliseconds.
-    #[must_use]
-    pub const fn millis(millis: u64) -> Self {
-        Self(Duration::from_millis(millis))
-    }
-
-    /// A period of whole seconds.
-    #[must_use]
-    pub const fn secs(secs: u64) -> Self {
-        Self(Duration::from_secs(secs))
-    }
-
-    /// The duration.
-    #[must_use]
-    pub const fn get(self) -> Duration {
-        self.0
-    }
-}
-
-impl fmt::Display for Period {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        for (unit, name) in [(3_600_000, "h"), (60_000, "m"), (1000, "s")] {
-            if millis >= unit && millis.is_multiple_of(unit) {
-                return write!(formatter, "{}{name}", millis / unit);
-            }
-        }
-        write!(formatter, "{millis}ms")
-    }
-}
-
-impl fmt::Debug for Period {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-/// The text is not a number and a unit.
-#[derive(Debug, thiserror::Error)]
-#[error("a period is a whole number and a unit, one of ms, s, m, h: for example 30s")]
-pub struct PeriodError;
-
-impl FromStr for Period {
-    type Err = PeriodError;
-
-    fn from_str(text: &str) -> Result<Self, PeriodError> {
-        let split = text.find(|letter: char| !letter.is_ascii_digit()).ok_or(PeriodError)?;
-        let (digits, unit) = text.split_at(split);
-        let count: u64 = digits.parse().map_err(|_| PeriodError)?;
-        let factor = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err(PeriodError),
-        };
-        count.checked_mul(factor).map(Self::millis).ok_or(PeriodError)
-    }
-}
-
-impl Serialize for Period {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
 
 /// Who does the transport work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +33,9 @@ pub struct Deadlines {
     pub stream: Period,
     /// The longest a stream may live.
     pub stream_max: Period,
+    /// The most that single methods or whole services can get, and their default too when it is shorter:
+    /// `"workos.search.v1.SearchService/Search" = "5s"`, `"workos.file.v1.FileService" = "30s"`. A method's own entry wins.
+    pub methods: BTreeMap<String, Period>,
 }
 
 impl Default for Deadlines {
@@ -117,6 +45,7 @@ impl Default for Deadlines {
             call_max: Period::secs(60),
             stream: Period::secs(900),
             stream_max: Period::secs(3600),
+            methods: BTreeMap::new(),
         }
     }
 }
@@ -127,8 +56,14 @@ impl Default for Deadlines {
 pub struct Retries {
     /// Tries of one call, the first included.
     pub tries: u32,
-    /// Retries that each hundred calls earn. Ten are held in reserve, so that a quiet service may retry at all.
+    /// Retries that each hundred calls earn, and the most that may run beside a hundred running calls. Ten are held in
+    /// reserve, so that a quiet service may retry at all.
     pub budget_percent: u32,
+    /// Retries that may run at the same time however few calls run.
+    pub min_retry_concurrency: u32,
+    /// Longest time that one try waits for the beginning of its answer; then a call that may be repeated goes elsewhere.
+    /// `0ms`: as long as the call has.
+    pub per_try_timeout: Period,
     /// Longest wait before the first retry; doubles with each further one.
     pub backoff: Period,
     /// The most that doubling leads to.
@@ -137,7 +72,132 @@ pub struct Retries {
 
 impl Default for Retries {
     fn default() -> Self {
-        Self { tries: 3, budget_percent: 20, backoff: Period::millis(40), backoff_max: Period::secs(1) }
+        Self {
+            tries: 3,
+            budget_percent: 20,
+            min_retry_concurrency: 3,
+            per_try_timeout: Period::millis(0),
+            backoff: Period::millis(40),
+            backoff_max: Period::secs(1),
+        }
+    }
+}
+
+/// How endpoints of a service are found, and reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Discovery {
+    /// How long an answer of DNS counts, as long as calls are made.
+    pub dns_refresh_rate: Period,
+    /// Shortest time between two questions to DNS: after one that failed, or when a server closed its connection.
+    pub dns_min_refresh_rate: Period,
+    /// Time to open a connection, handshakes included.
+    pub connect_timeout: Period,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self {
+            dns_refresh_rate: Period::secs(5),
+            dns_min_refresh_rate: Period::secs(1),
+            connect_timeout: Period::secs(5),
+        }
+    }
+}
+
+/// Which endpoint gets a call: the cheaper of two taken at random, by latency (peak EWMA) times calls in flight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Balancing {
+    /// Time in which a latency or a failure counts for a third (1/e) only.
+    pub decay: Period,
+    /// Percent of the endpoints that must be good. With fewer, health and ejections are ignored and all are tried: the few
+    /// would break down too. 0 trusts health whatever it says.
+    pub panic_threshold: u32,
+}
+
+impl Default for Balancing {
+    fn default() -> Self {
+        Self { decay: Period::secs(10), panic_threshold: 50 }
+    }
+}
+
+/// Ejection of endpoints that fail where others work. Off in `sidecar` mode: the sidecar does it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutlierDetection {
+    /// Failures in a row that eject at once; 0 never. UNAVAILABLE, a lost or reset connection and a timeout are failures.
+    pub consecutive_failures: u32,
+    /// Window after which shares of failures are judged, and a good endpoint's past ejections are forgiven one by one.
+    pub interval: Period,
+    /// Time of the first ejection; the second lasts twice as long, the third three times.
+    pub base_ejection_time: Period,
+    /// The most that it grows to.
+    pub max_ejection_time: Period,
+    /// Percent of the endpoints that may be ejected at the same time.
+    pub max_ejection_percent: u32,
+    /// Percent of failures in a window that ejects; 0 never.
+    pub failure_percentage_threshold: u32,
+    /// Thousandths of a standard deviation by which an endpoint's share of successes may lie below the mean; 0 never ejects.
+    pub success_rate_stdev_factor: u32,
+    /// Endpoints with enough calls that the mean needs.
+    pub success_rate_minimum_hosts: u32,
+    /// Calls in a window below which an endpoint is not judged by shares.
+    pub request_volume: u32,
+    /// A call that ran out of time counts as a failure only if it had this long: a caller in a hurry proves nothing.
+    pub timeout_min: Period,
+}
+
+impl Default for OutlierDetection {
+    fn default() -> Self {
+        Self {
+            consecutive_failures: 5,
+            interval: Period::secs(10),
+            base_ejection_time: Period::secs(30),
+            max_ejection_time: Period::secs(300),
+            max_ejection_percent: 50,
+            failure_percentage_threshold: 85,
+            success_rate_stdev_factor: 1900,
+            success_rate_minimum_hosts: 5,
+            request_volume: 50,
+            timeout_min: Period::secs(1),
+        }
+    }
+}
+
+/// Active health checks by `grpc.health.v1`, in `direct` mode. They rest when no call was made for a minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthCheck {
+    /// Time between two checks of an endpoint, give or take a tenth; `0ms` checks nothing.
+    pub interval: Period,
+    /// Time that an endpoint has to answer.
+    pub timeout: Period,
+    /// Failed checks in a row that take an endpoint out. NOT_SERVING does at once.
+    pub unhealthy_threshold: u32,
+    /// Good checks in a row that bring it back.
+    pub healthy_threshold: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { interval: Period::secs(10), timeout: Period::secs(2), unhealthy_threshold: 2, healthy_threshold: 1 }
+    }
+}
+
+/// Limits of what is sent to one service at the same time; one call more is refused with UNAVAILABLE and not retried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CircuitBreaker {
+    /// Calls that run, streams included.
+    pub max_requests: u32,
+    /// Calls that wait for a connection.
+    pub max_pending_requests: u32,
+}
+
+impl Default for CircuitBreaker {
+    fn default() -> Self {
+        Self { max_requests: 1024, max_pending_requests: 1024 }
     }
 }
 
@@ -166,6 +226,16 @@ pub struct Settings {
     pub deadlines: Deadlines,
     /// Retries.
     pub retries: Retries,
+    /// Finding and reaching endpoints.
+    pub discovery: Discovery,
+    /// Choosing among endpoints.
+    pub balancing: Balancing,
+    /// Ejecting endpoints that fail.
+    pub outlier_detection: OutlierDetection,
+    /// Asking endpoints for their health.
+    pub health_check: HealthCheck,
+    /// Limits per service.
+    pub circuit_breaker: CircuitBreaker,
     /// Largest first message of a request, in bytes; at most 8 MiB.
     pub message_bytes_max: usize,
     /// Calls at work at the same time, per listener; one more is refused with UNAVAILABLE.
@@ -193,6 +263,11 @@ impl Default for Settings {
             ca: PathBuf::new(),
             deadlines: Deadlines::default(),
             retries: Retries::default(),
+            discovery: Discovery::default(),
+            balancing: Balancing::default(),
+            outlier_detection: OutlierDetection::default(),
+            health_check: HealthCheck::default(),
+            circuit_breaker: CircuitBreaker::default(),
             message_bytes_max: MESSAGE_BYTES_MAX,
             concurrency: 1024,
             connections: 4096,
@@ -215,6 +290,7 @@ impl Settings {
         positive("connections", self.connections > 0)?;
         positive("deadlines.call", !self.deadlines.call.get().is_zero())?;
         positive("deadlines.stream", !self.deadlines.stream.get().is_zero())?;
+        self.check_upstreams()?;
         if !(1..=10).contains(&self.retries.tries) {
             return Err("mesh.retries.tries must be 1 to 10; 1 means no retries".to_owned());
         }
@@ -233,6 +309,44 @@ impl Settings {
         Ok(())
     }
 
+    /// What concerns endpoints and their choice.
+    fn check_upstreams(&self) -> Result<(), String> {
+        let (outlier, health, circuit) = (&self.outlier_detection, &self.health_check, &self.circuit_breaker);
+        let positive = [
+            ("discovery.dns_refresh_rate", !self.discovery.dns_refresh_rate.get().is_zero()),
+            ("discovery.connect_timeout", !self.discovery.connect_timeout.get().is_zero()),
+            ("balancing.decay", !self.balancing.decay.get().is_zero()),
+            ("outlier_detection.interval", !outlier.interval.get().is_zero()),
+            ("health_check.timeout", !health.timeout.get().is_zero()),
+            ("health_check.unhealthy_threshold", health.unhealthy_threshold > 0),
+            ("health_check.healthy_threshold", health.healthy_threshold > 0),
+            ("circuit_breaker.max_requests", circuit.max_requests > 0),
+            ("circuit_breaker.max_pending_requests", circuit.max_pending_requests > 0),
+        ];
+        if let Some((name, _)) = positive.into_iter().find(|(_, ok)| !ok) {
+            return Err(format!("mesh.{name} must be greater than zero"));
+        }
+        let percent = [
+            ("retries.budget_percent", self.retries.budget_percent),
+            ("balancing.panic_threshold", self.balancing.panic_threshold),
+            ("outlier_detection.max_ejection_percent", outlier.max_ejection_percent),
+            ("outlier_detection.failure_percentage_threshold", outlier.failure_percentage_threshold),
+        ];
+        if let Some((name, _)) = percent.into_iter().find(|(_, value)| *value > 100) {
+            return Err(format!("mesh.{name} is a percentage, 0 to 100"));
+        }
+        let known = |name: &&String| {
+            let methods = || proto::methods().iter();
+            methods().any(|method| method.rpc == name.as_str() || method.full_service == name.as_str())
+        };
+        match self.deadlines.methods.keys().find(|name| !known(name)) {
+            Some(name) => Err(format!(
+                "mesh.deadlines.methods: the contract has no method or service `{name}`; write `workos.file.v1.FileService/GetFile`"
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// The configured addresses of a service, `host:port`.
     #[must_use]
     pub fn addresses_of(&self, service: &str) -> Vec<String> {
@@ -245,20 +359,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn periods_read_back() {
-        for text in ["250ms", "30s", "5m", "1h"] {
-            assert_eq!(text.parse::<Period>().expect("a period").to_string(), text);
-        }
-        for text in ["", "5", "s", "5 s", "-5s", "5d", "99999999999999999999s", "18446744073709551615h"] {
-            assert!(text.parse::<Period>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn direct_mode_without_files_is_refused_with_the_remedy() {
         let settings = Settings { mode: Mode::Direct, ..Settings::default() };
         assert!(settings.check().expect_err("no files").contains("workos certificates"));
         assert_eq!(Settings::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        let refused = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            settings.check().expect_err("it cannot work")
+        };
+        let text = refused(|settings| settings.circuit_breaker.max_requests = 0);
+        assert!(text.contains("mesh.circuit_breaker.max_requests"), "{text}");
+        let text = refused(|settings| settings.balancing.panic_threshold = 101);
+        assert!(text.contains("mesh.balancing.panic_threshold"), "{text}");
+        let text = refused(|settings| settings.deadlines.methods = [("GetFile".to_owned(), Period::secs(1))].into());
+        assert!(text.contains("`GetFile`"), "{text}");
     }
 
     #[test]

@@ -23,8 +23,8 @@ impl Health {
         Health { reporter: HealthReporter::new(), services }
     }
 
-    /// The service to be called.
-    pub(super) fn service(&self) -> HealthServer<HealthService> {
+    /// The service to be called: on the admin port by kubelets, on the gRPC port by clients of the mesh.
+    pub(crate) fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 

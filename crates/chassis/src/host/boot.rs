@@ -159,7 +159,7 @@ fn hear_revocations(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker) {
     });
 }
 
-/// Serves the mounted RPCs, with reflection beside the stack.
+/// Serves the mounted RPCs, with reflection and health beside the stack: clients in `direct` mode ask before they call.
 fn serve(
     shared: &Arc<Shared>,
     spec: &ServiceSpec,
@@ -167,6 +167,7 @@ fn serve(
     socket: Option<TcpListener>,
 ) -> Result<(), BootError> {
     offer.mount_beside(reflection::server(offer.services().collect::<Vec<_>>().into_iter())?)?;
+    offer.mount_beside(shared.admin.health.service())?;
     let listener = match (&shared.transport, socket) {
         (Transport::Process(network), _) => Listener::Pipe(network.listen(spec.name)),
         (Transport::Sidecar, Some(socket)) => Listener::Sidecar(socket),

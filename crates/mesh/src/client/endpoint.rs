@@ -1,7 +1,7 @@
-//! One address of a service: a lazily opened HTTP/2 connection, its load, and its rest after failures.
+//! One address of a service: its connection, what is known of it, and what a call there would cost.
+//!
+//! Everything that is known is written by outcomes of calls and checks, and read by who chooses, judges and shows.
 use std::{
-    io,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -9,223 +9,180 @@ use std::{
     time::Duration,
 };
 
-use api::Error;
-use http::{Request, Response};
-use hyper::{
-    body::Incoming as HyperBody,
-    client::conn::http2::{Builder, SendRequest},
+use tokio::time::Instant;
+
+use super::{
+    connection::{Connection, Target},
+    fault::Outcome,
+    latency::{self, PeakEwma},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls_pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    task::JoinSet,
-    time::Instant,
-};
-use tokio_rustls::TlsConnector;
-use tonic::body::Body;
 
-use crate::{identity::Trust, pipe, tls};
-
-/// Time to open a connection, handshake included.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Rest after the first failed connect; doubles up to [`REST_MAX`].
-const REST: Duration = Duration::from_millis(25);
-const REST_MAX: Duration = Duration::from_secs(5);
-/// Failed calls in a row after which the breaker opens.
-const BREAK_AFTER: u32 = 5;
-/// How fast an observed latency is forgotten.
-const FORGET: f64 = 10.0;
-
-/// Where an endpoint is.
-#[derive(Clone, Debug)]
-pub(super) enum Address {
-    Pipe(pipe::Connector),
-    /// Resolved on each connect: a cluster address that a sidecar takes over.
-    Name(String),
-    Tls(SocketAddr, tls::Reloading, Trust),
-}
-
-/// What went wrong on the way.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// No server can have seen the request.
-    pub(super) unsent: bool,
-    pub(super) error: Error,
-}
+/// Cost of a stranger that has a call already: he gets one to show himself, and the next when nobody else is left.
+const STRANGER: f64 = 1e6;
+/// Least latency that counts, so that calls in flight count also where answers come at once.
+const LEAST: f64 = 1e-6;
+/// Failures in a row double the cost up to so many times.
+const DOUBLINGS: f64 = 16.0;
 
 pub(super) struct Endpoint {
-    service: String,
-    address: Address,
-    connection: tokio::sync::Mutex<Connection>,
+    connection: Arc<Connection>,
+    decay: Duration,
     in_flight: AtomicU32,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct Connection {
-    sender: Option<SendRequest<Body>>,
-    /// Drivers of this and older connections: an old one still carries calls after GOAWAY. Dropping the set aborts them.
-    drivers: JoinSet<()>,
-}
-
-#[derive(Default)]
 struct State {
-    failed_connects: u32,
-    failed_calls: u32,
-    rests_until: Option<Instant>,
-    latency: Option<(f64, Instant)>,
+    latency: PeakEwma,
+    /// Failures in a row, forgotten as latency is.
+    failing: Option<(f64, Instant)>,
+    known: Known,
 }
 
-/// A call that an endpoint carries; keeps the endpoint, and with it the connection, until the body has ended.
-pub(super) struct Flight(Arc<Endpoint>);
+/// What is known of an endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    pub(super) health: Health,
+    pub(super) consecutive_failures: u32,
+    pub(super) window: Window,
+    pub(super) ejected_until: Option<Instant>,
+    /// End of the last ejection.
+    pub(super) back_since: Option<Instant>,
+    /// Times that the next ejection lasts longer than the first.
+    pub(super) ejection_weight: u32,
+    pub(super) requests: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) timed_out: u64,
+    pub(super) ejections: u64,
+    pub(super) checks_failed: u64,
+}
 
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+/// Outcomes since the last judgement.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    pub(super) succeeded: u32,
+    pub(super) failed: u32,
+}
+
+/// What active checks say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Health {
+    /// Not checked yet: it gets calls.
+    #[default]
+    Unchecked,
+    Healthy {
+        /// Failed checks in a row.
+        failures: u32,
+    },
+    Unhealthy {
+        /// Good checks in a row.
+        successes: u32,
+    },
+}
+
+impl Known {
+    /// Neither unhealthy nor ejected.
+    pub(super) fn is_good(&self, now: Instant) -> bool {
+        !matches!(self.health, Health::Unhealthy { .. }) && !self.is_ejected(now)
+    }
+
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until.is_some_and(|until| now < until)
     }
 }
 
 impl Endpoint {
-    pub(super) fn new(service: &str, address: Address) -> Self {
-        let (connection, state) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self { service: service.to_owned(), address, connection, in_flight: AtomicU32::new(0), state }
+    pub(super) fn new(target: Target, decay: Duration) -> Arc<Self> {
+        let (in_flight, state) = (AtomicU32::new(0), Mutex::default());
+        Arc::new(Self { connection: Connection::new(target), decay, in_flight, state })
     }
 
-    pub(super) fn socket(&self) -> Option<SocketAddr> {
-        match self.address {
-            Address::Tls(address, ..) => Some(address),
-            Address::Pipe(_) | Address::Name(_) => None,
-        }
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
 
-    /// The endpoint rests after failures.
-    pub(super) fn rests(&self) -> bool {
-        self.state().rests_until.is_some_and(|until| Instant::now() < until)
+    pub(super) fn known(&self) -> Known {
+        self.state().known
     }
 
-    /// Expected wait: latency, forgotten over time, for each call that is there already. An endpoint that fails answers fast
-    /// or not at all, so each failure in a row counts as a second; otherwise calls would rush to the dead one.
-    pub(super) fn load(&self) -> f64 {
+    /// Changes what is known; the answer is the closure's.
+    pub(super) fn note<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+        change(&mut self.state().known)
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Estimated latency in seconds.
+    pub(super) fn latency(&self, now: Instant) -> Option<f64> {
+        self.state().latency.seconds(self.decay, now)
+    }
+
+    /// What one more call would cost: latency for each call that is there already. An endpoint that fails answers fast or not
+    /// at all, so each failure in a row doubles it; otherwise calls would rush to the broken one.
+    pub(super) fn cost(&self, now: Instant) -> f64 {
+        let in_flight = f64::from(self.in_flight());
         let state = self.state();
-        let seconds = state.latency.map_or(0.0, |(seconds, at)| seconds * (-at.elapsed().as_secs_f64() / FORGET).exp());
-        let failures = f64::from(state.failed_connects.saturating_add(state.failed_calls));
-        (seconds + failures + 0.0001) * f64::from(self.in_flight.load(Ordering::Relaxed) + 1)
+        let fresh =
+            |(count, at): (f64, Instant)| count * latency::weight(now.saturating_duration_since(at), self.decay);
+        let failing = state.failing.map_or(0.0, fresh);
+        match state.latency.seconds(self.decay, now) {
+            Some(seconds) => seconds.max(LEAST) * (in_flight + 1.0) * failing.min(DOUBLINGS).exp2(),
+            None if in_flight < 0.5 && failing < 0.5 => 0.0,
+            None => STRANGER + in_flight + failing,
+        }
     }
 
-    /// Sends one request. One that the connection gives back unsent, because it was closing just then, goes over a new one.
-    pub(super) async fn send(
-        self: &Arc<Self>,
-        mut request: Request<Body>,
-    ) -> Result<(Response<HyperBody>, Flight), Failure> {
+    pub(super) fn begun(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let flight = Flight(Arc::clone(self));
-        let start = Instant::now();
-        let mut again = true;
-        loop {
-            let mut failed = match self.sender().await?.try_send_request(request).await {
-                Ok(response) => {
-                    self.answered(start.elapsed());
-                    return Ok((response, flight));
-                }
-                Err(failed) => failed,
-            };
-            match failed.take_message() {
-                Some(back) if std::mem::take(&mut again) => request = back,
-                back => {
-                    let error = failed.into_error();
-                    let unsent = back.is_some() || refused(&error);
-                    if !unsent {
-                        self.failed();
-                    }
-                    return Err(Failure { unsent, error: self.away(error) });
-                }
-            }
-        }
+        self.note(|known| known.requests += 1);
     }
 
-    /// Notes a call that the server answered with UNAVAILABLE, or that was lost.
-    pub(super) fn failed(&self) {
+    pub(super) fn over(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The answer began after this time.
+    pub(super) fn answered(&self, took: Duration, now: Instant) {
+        self.state().latency.observe(took, self.decay, now);
+    }
+
+    /// There was no answer for this time, and then nobody waited any more.
+    pub(super) fn waited(&self, waited: Duration, now: Instant) {
+        self.state().latency.at_least(waited, self.decay, now);
+    }
+
+    /// Takes in how a call ended; gives the failures in a row.
+    pub(super) fn ended(&self, outcome: Outcome, now: Instant) -> u32 {
         let mut state = self.state();
-        state.failed_calls += 1;
-        if state.failed_calls >= BREAK_AFTER {
-            let rest = REST_MAX.min(Duration::from_secs(1) * (state.failed_calls - BREAK_AFTER + 1));
-            state.rests_until = Some(Instant::now() + rest);
+        match outcome {
+            Outcome::Succeeded => {
+                state.known.consecutive_failures = 0;
+                state.known.succeeded += 1;
+                state.known.window.succeeded = state.known.window.succeeded.saturating_add(1);
+                state.failing = None;
+            }
+            Outcome::Failed => {
+                state.known.consecutive_failures = state.known.consecutive_failures.saturating_add(1);
+                state.known.failed += 1;
+                state.known.window.failed = state.known.window.failed.saturating_add(1);
+                state.costlier(self.decay, now);
+            }
+            Outcome::Overloaded => state.costlier(self.decay, now),
+            Outcome::Unclear => {}
         }
+        state.known.consecutive_failures
     }
 
-    fn answered(&self, took: Duration) {
+    /// It comes back as a stranger: what was measured before says nothing of it now.
+    pub(super) fn forget(&self) {
         let mut state = self.state();
-        let seconds = took.as_secs_f64();
-        let smoothed =
-            state.latency.map_or(seconds, |(old, _)| if seconds > old { seconds } else { 0.7 * old + 0.3 * seconds });
-        state.latency = Some((smoothed, Instant::now()));
-    }
-
-    /// Notes that the server works.
-    pub(super) fn succeeded(&self) {
-        self.state().failed_calls = 0;
-    }
-
-    async fn sender(&self) -> Result<SendRequest<Body>, Failure> {
-        let mut connection = self.connection.lock().await;
-        if let Some(sender) = connection.sender.as_ref().filter(|sender| !sender.is_closed()) {
-            return Ok(sender.clone());
-        }
-        // One caller connects, the others wait for its outcome and do not try again at once.
-        let resting = {
-            let state = self.state();
-            state.failed_connects > 0 && state.rests_until.is_some_and(|until| Instant::now() < until)
-        };
-        if resting {
-            return Err(self.unsent(io::Error::new(
-                io::ErrorKind::ConnectionRefused,
-                "the last attempt to connect failed just now",
-            )));
-        }
-        // Boxed: it is large and rare, and would be carried through every call otherwise.
-        let opened = tokio::time::timeout(CONNECT, Box::pin(self.open(&mut connection.drivers))).await;
-        match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(sender) => {
-                connection.sender = Some(sender.clone());
-                let mut state = self.state();
-                (state.failed_connects, state.failed_calls, state.rests_until) = (0, 0, None);
-                Ok(sender)
-            }
-            Err(error) => {
-                let mut state = self.state();
-                let rest = REST_MAX.min(REST * 2u32.saturating_pow(state.failed_connects.min(10)));
-                state.failed_connects += 1;
-                state.rests_until = Some(Instant::now() + rest);
-                drop(state);
-                Err(self.unsent(error))
-            }
-        }
-    }
-
-    async fn open(&self, drivers: &mut JoinSet<()>) -> io::Result<SendRequest<Body>> {
-        while drivers.try_join_next().is_some() {}
-        match &self.address {
-            Address::Pipe(connector) => handshake(connector.connect().await?, drivers).await,
-            Address::Name(name) => handshake(connected(TcpStream::connect(name.as_str()).await?), drivers).await,
-            Address::Tls(address, identity, trust) => {
-                let config = identity.client(trust, &self.service).map_err(io::Error::other)?;
-                let stream = connected(TcpStream::connect(address).await?);
-                // The verifier goes by the SPIFFE name; the address stands here because the protocol wants some name.
-                let stream =
-                    TlsConnector::from(config).connect(ServerName::IpAddress(address.ip().into()), stream).await?;
-                handshake(stream, drivers).await
-            }
-        }
-    }
-
-    fn unsent(&self, error: io::Error) -> Failure {
-        Failure { unsent: true, error: self.away(error) }
-    }
-
-    fn away(&self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-        Error::unavailable(format_args!("the {} service", self.service)).caused_by(source)
+        state.latency.forget();
+        state.failing = None;
+        state.known.consecutive_failures = 0;
+        state.known.window = Window::default();
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -233,38 +190,10 @@ impl Endpoint {
     }
 }
 
-fn connected(stream: TcpStream) -> TcpStream {
-    let _ = stream.set_nodelay(true);
-    stream
-}
-
-async fn handshake(
-    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    drivers: &mut JoinSet<()>,
-) -> io::Result<SendRequest<Body>> {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.timer(TokioTimer::new())
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10));
-    let (sender, driver) = http.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
-    drivers.spawn(async move {
-        if let Err(error) = driver.await {
-            tracing::debug!(target: "mesh", error = %error, "connection ended");
-        }
-    });
-    Ok(sender)
-}
-
-/// The server says that it did not look at the request: refused stream, or GOAWAY for a stream above the last one it took.
-fn refused(error: &hyper::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<h2::Error>() {
-            return cause.is_remote() && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM));
-        }
-        source = cause.source();
+impl State {
+    fn costlier(&mut self, decay: Duration, now: Instant) {
+        let old =
+            self.failing.map_or(0.0, |(count, at)| count * latency::weight(now.saturating_duration_since(at), decay));
+        self.failing = Some((old + 1.0, now));
     }
-    false
 }

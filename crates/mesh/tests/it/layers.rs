@@ -138,7 +138,8 @@ async fn above_the_limit_a_call_is_refused_at_once_with_a_time_to_come_again() {
     });
     slow.expect("it was first");
     let error = api::Error::from_status(&refused.expect_err("full"));
-    assert_eq!((error.code(), error.reason()), (api::Code::Unavailable, "SERVICE_UNAVAILABLE"));
+    assert_eq!((error.code(), error.reason()), (api::Code::Unavailable, "SERVER_OVERLOADED"));
+    assert_eq!(error.metadata().get("setting").map(String::as_str), Some("mesh.concurrency"));
     assert_eq!(error.retry_delay(), Some(Duration::from_millis(250)));
     second.get_upload(world.get()).await.expect("there is room again");
 }

@@ -9,3 +9,4 @@ mod retries;
 mod secure;
 mod streams;
 mod support;
+mod upstreams;

@@ -25,6 +25,10 @@ use proto::{
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic_health::{
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
 
 use crate::handler::Handler;
 
@@ -37,6 +41,7 @@ pub(crate) struct World {
     pub(crate) organization: OrganizationId,
     pub(crate) user: UserId,
     pub(crate) settings: Settings,
+    pub(crate) health: HealthReporter,
 }
 
 /// A running server; dropping it ends it.
@@ -66,7 +71,7 @@ impl World {
         let verifier = Verifier::new("test", Keys::new(vec![mint.verify_key()]), revocations, clock.clone());
         let (network, handler) = (pipe::network(), Handler::default());
         let (organization, user) = (OrganizationId(ids.next()), UserId(ids.next()));
-        Self { verifier, mint, clock, network, handler, organization, user, settings }
+        Self { verifier, mint, clock, network, handler, organization, user, settings, health: HealthReporter::new() }
     }
 
     pub(crate) fn offer(&self) -> Offer {
@@ -74,8 +79,8 @@ impl World {
         offer.mount(mesh::rpc!(UploadServiceServer::new(self.handler.clone()))).expect("in the contract");
         offer.mount(mesh::rpc!(FileServiceServer::new(self.handler.clone()))).expect("in the contract");
         offer.mount(mesh::rpc!(LoginServiceServer::new(self.handler.clone()))).expect("in the contract");
-        let (_, health) = tonic_health::server::health_reporter();
-        offer.mount_beside(health).expect("health stands beside");
+        let health = HealthService::from_health_reporter(self.health.clone());
+        offer.mount_beside(HealthServer::new(health)).expect("health stands beside");
         offer
     }
 

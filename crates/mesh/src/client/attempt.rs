@@ -1,0 +1,170 @@
+//! The tries of one call: each at an endpoint of its own, as long as repeating is safe, in time, and on the budget.
+use std::{sync::Arc, time::Duration};
+
+use api::Error;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use proto::Method;
+use tokio::time::Instant;
+use tonic::{Status, body::Body};
+
+use super::{
+    Channel, Permit, answer,
+    connection::Line,
+    endpoint::Endpoint,
+    fault::{self, Failure, Outcome, Reach},
+    flight::{Answer, Flight},
+    request::Ready,
+    retry,
+};
+use crate::observe;
+
+impl Channel {
+    /// Tries until there is an answer that counts. `permit` is kept by the caller until the body has ended.
+    pub(super) async fn tried(
+        &self,
+        method: Option<&Method>,
+        mut ready: Ready,
+        deadline: Instant,
+        permit: &mut Option<Permit>,
+    ) -> Response<Body> {
+        let (upstream, retries) = (&self.upstream, &self.inner.settings.retries);
+        match upstream.circuit.request() {
+            Ok(place) => *permit = Some(place),
+            Err(failure) => return answer(failure.error),
+        }
+        upstream.budget.earn(retries.budget_percent);
+        let most = if ready.is_repeatable() && method.is_some() { self.inner.tries() } else { 1 };
+        let repeats = |reach| {
+            reach != Reach::Held && method.is_some_and(|method| retry::may_repeat(method, reach == Reach::Unsent))
+        };
+        let (mut tries, mut tried) = (0, Vec::new());
+        // Held until the end of this call's tries, and by one of them at a time.
+        let mut retrying: Option<Permit> = None;
+        loop {
+            tries += 1;
+            let patience = retries.per_try_timeout.get();
+            let is_short = tries < most && !patience.is_zero() && repeats(Reach::Sent);
+            let until = if is_short { deadline.min(Instant::now() + patience) } else { deadline };
+            let Some(request) = ready.request(until) else {
+                return answer(Error::fault("a stream can be sent only once"));
+            };
+            let (response, reach, asked) = match self.one_try(request, &mut tried, until, deadline).await {
+                Ok(response) => match refusal(&response) {
+                    None => return response,
+                    Some((reach, asked)) => (response, reach, asked),
+                },
+                // The hint of our own error is for the caller, not for us.
+                Err(failure) => (answer(failure.error), failure.reach, None),
+            };
+            if tries >= most || !repeats(reach) {
+                return response;
+            }
+            let wait = retry::wait(retries, tries, asked);
+            if Instant::now() + wait >= deadline {
+                return response;
+            }
+            // What reached no server burdens none: only what may be a second time of work is counted.
+            if reach == Reach::Sent {
+                drop(retrying.take());
+                retrying = upstream.budget.take(retries, upstream.circuit.running());
+                if retrying.is_none() {
+                    observe::budget_empty(upstream.service());
+                    return response;
+                }
+            }
+            observe::retried(upstream.service(), reach == Reach::Unsent);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn one_try(
+        &self,
+        request: Request<Body>,
+        tried: &mut Vec<Arc<Endpoint>>,
+        until: Instant,
+        deadline: Instant,
+    ) -> Result<Response<Body>, Failure> {
+        let endpoint = self.upstream.pick(tried).await?;
+        tried.push(Arc::clone(&endpoint));
+        // A patience of our own choice is a measure of the server; a caller's is one only if it is long enough.
+        let timeout_min = self.inner.settings.outlier_detection.timeout_min.get();
+        let proof = if until < deadline { Duration::ZERO } else { timeout_min };
+        let flight = Flight::begin(&self.upstream, endpoint, until, proof);
+        if until == deadline {
+            return send(request, flight).await;
+        }
+        tokio::time::timeout_at(until, send(request, flight)).await.unwrap_or_else(|_| {
+            let away = format_args!("the {} service (it did not answer one try in time)", self.upstream.service());
+            Err(Failure { reach: Reach::Sent, error: Error::unavailable(away) })
+        })
+    }
+}
+
+/// Sends one request. One that the connection gives back unsent, because it was closing just then, goes over a new one.
+async fn send(mut request: Request<Body>, mut flight: Flight) -> Result<Response<Body>, Failure> {
+    let mut again = true;
+    loop {
+        let mut sender = sender(&flight).await?;
+        let mut failed = match sender.try_send_request(request).await {
+            Ok(response) => return Ok(received(response, flight)),
+            Err(failed) => failed,
+        };
+        match failed.take_message() {
+            Some(back) if std::mem::take(&mut again) => request = back,
+            back => {
+                let error = failed.into_error();
+                let (code, reach, outcome) = match back {
+                    Some(_) => (api::Code::Unavailable, Reach::Unsent, Outcome::Unclear),
+                    None => fault::read(&error),
+                };
+                flight.ended(outcome);
+                return Err(Failure { reach, error: fault::error(flight.upstream().service(), code, error) });
+            }
+        }
+    }
+}
+
+type Sender = hyper::client::conn::http2::SendRequest<Body>;
+
+/// The open connection of the endpoint; a call that has to wait for it takes a place among those that wait.
+async fn sender(flight: &Flight) -> Result<Sender, Failure> {
+    let away = |error| fault::error(flight.upstream().service(), api::Code::Unavailable, error);
+    let opening = match flight.endpoint().connection().line() {
+        Ok(Line::Open(sender)) => return Ok(sender),
+        Ok(Line::Opening(opening)) => opening,
+        Err(error) => {
+            return Err(Failure { reach: Reach::Unsent, error: away(Arc::new(error)) });
+        }
+    };
+    let _place = flight.upstream().circuit.pending()?;
+    opening.opened().await.map_err(|error| Failure { reach: Reach::Unsent, error: away(error) })
+}
+
+/// Takes the beginning of an answer. One that is no gRPC was given by a proxy on the way.
+fn received(response: Response<Incoming>, mut flight: Flight) -> Response<Body> {
+    flight.answered();
+    flight.ended_by(response.headers());
+    if response.status() != StatusCode::OK && !response.headers().contains_key("grpc-status") {
+        let (status, code) = (response.status(), fault::of_http(response.status()));
+        flight.ended(if code == api::Code::Unavailable { Outcome::Failed } else { Outcome::Unclear });
+        return answer(fault::error(flight.upstream().service(), code, NoGrpc(status)));
+    }
+    response.map(|body| Body::new(Answer::new(body, flight)))
+}
+
+/// Something on the way answered in the server's place.
+#[derive(Debug, thiserror::Error)]
+#[error("an answer without grpc-status, HTTP {0}")]
+struct NoGrpc(StatusCode);
+
+/// What an answer that says UNAVAILABLE at once leaves behind: how far the call came, and the wait that the server asks for.
+fn refusal(response: &Response<Body>) -> Option<(Reach, Option<Duration>)> {
+    if response.headers().get("grpc-status").is_none_or(|code| code != "14") {
+        return None;
+    }
+    let error = Error::from_status(&Status::from_header_map(response.headers())?);
+    // The limit stands behind that server, and another try would meet it again.
+    let reach = if error.reason() == "UPSTREAM_OVERLOADED" { Reach::Held } else { Reach::Sent };
+    Some((reach, error.retry_delay()))
+}
