@@ -37,15 +37,18 @@ fmt:
 
 # rewrite what is generated from the contract and the code (docs, policies, golden files)
 generate:
-    cargo run -q --workspace --bin workos -- contract generate
+    cargo build --workspace --bin workos
+    @"{{target}}/debug/workos" contract generate
 
 # measure against the goals and a peer; writes .workos/bench/NAME.json
 bench *NAME:
-    cargo run -q --release --workspace --bin workos -- bench "$@"
+    cargo build --release --workspace --bins
+    @"{{target}}/release/workos" bench "$@"
 
 # write the five places of a new service: ./dev new-service audit
 new-service NAME:
-    cargo run -q --workspace --bin workos -- contract new-service "$@"
+    cargo build --workspace --bin workos
+    @"{{target}}/debug/workos" contract new-service "$@"
 
 # build the container images (or those named) without a Docker daemon; prints their sizes
 image *NAME:
