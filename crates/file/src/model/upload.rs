@@ -106,22 +106,24 @@ mod tests {
 
     #[test]
     fn name_and_type_come_from_the_metadata() {
-        let draft = Draft::parse(1, "filename YS50eHQ=,filetype dGV4dC9wbGFpbg==".to_owned(), "", "").expect("valid");
+        let draft =
+            Draft::parse(Some(1), "filename YS50eHQ=,filetype dGV4dC9wbGFpbg==".to_owned(), "", "").expect("valid");
         assert_eq!((draft.display_name.as_str(), draft.media_type.as_str()), ("a.txt", "text/plain"));
-        let own = Draft::parse(1, "filename YS50eHQ=".to_owned(), "b.txt", "").expect("valid");
+        let own = Draft::parse(Some(1), "filename YS50eHQ=".to_owned(), "b.txt", "").expect("valid");
         assert_eq!((own.display_name.as_str(), own.media_type.as_str()), ("b.txt", "application/octet-stream"));
-        assert!(Draft::parse(-1, String::new(), "a", "").is_err());
-        assert!(Draft::parse(1, String::new(), "a", "no type").is_err());
-        assert_eq!(Draft::parse(1, "filename".to_owned(), "", "").expect("no name").display_name, "unnamed");
+        assert!(Draft::parse(Some(-1), String::new(), "a", "").is_err());
+        assert!(Draft::parse(None, String::new(), "a", "").is_err());
+        assert!(Draft::parse(Some(1), String::new(), "a", "no type").is_err());
+        assert_eq!(Draft::parse(Some(1), "filename".to_owned(), "", "").expect("no name").display_name, "unnamed");
     }
 
     #[test]
     fn refused_types_and_lengths_are_named() {
         let config = Config { refused_types: vec!["image/*".to_owned(), "Text/HTML".to_owned()], ..Config::default() };
-        let draft = |kind: &str| Draft::parse(1, String::new(), "a", kind).expect("valid");
+        let draft = |kind: &str| Draft::parse(Some(1), String::new(), "a", kind).expect("valid");
         assert!(draft("image/png").allowed(&config).is_err());
         assert!(draft("text/html; charset=utf-8").allowed(&config).is_err());
         assert!(draft("text/plain").allowed(&config).is_ok());
-        assert!(Draft::parse(i64::MAX, String::new(), "a", "").expect("valid").allowed(&config).is_err());
+        assert!(Draft::parse(Some(i64::MAX), String::new(), "a", "").expect("valid").allowed(&config).is_err());
     }
 }
