@@ -1,8 +1,11 @@
 //! Settings of the edge, section `[gateway]`.
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use chassis::Size;
 use serde::{Deserialize, Serialize};
+
+/// Most further contracts.
+const SOURCES: usize = 64;
 
 /// Settings of the edge.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +49,72 @@ pub(crate) struct Config {
     pub(crate) rate_heavy: u32,
     /// Calls per minute of one network address that test a credential.
     pub(crate) rate_credential: u32,
+    /// Where the served contract comes from.
+    pub(crate) schema: Schema,
+}
+
+/// Where the served contract comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Schema {
+    /// Serve the contract that this program was built with.
+    pub(crate) compiled_in: bool,
+    /// Further contracts, for example `[{ upstream = "library", file = "library.bin", access = "public" }]`. Without `file` the
+    /// upstream is asked by server reflection. `access` is for methods that declare none: `public`, or `signed-in`.
+    pub(crate) sources: Vec<Source>,
+    /// How often files are looked at.
+    #[serde(with = "chassis::duration")]
+    pub(crate) look: Duration,
+    /// How often upstreams are asked, give or take a tenth.
+    #[serde(with = "chassis::duration")]
+    pub(crate) ask: Duration,
+}
+
+/// One further contract.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Source {
+    /// Who serves it, as `[mesh.addresses]` names it.
+    pub(crate) upstream: String,
+    /// File with a `FileDescriptorSet`, imports included.
+    pub(crate) file: Option<PathBuf>,
+    /// Who may call methods that do not say it.
+    pub(crate) access: Option<Access>,
+}
+
+/// Access of methods that declare none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Access {
+    /// Anybody.
+    Public,
+    /// Who has a valid credential.
+    SignedIn,
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self { compiled_in: true, sources: Vec::new(), look: Duration::from_secs(2), ask: Duration::from_secs(30) }
+    }
+}
+
+impl Schema {
+    fn check(&self) -> Result<(), String> {
+        if !self.compiled_in && self.sources.is_empty() {
+            return Err("schema: with compiled_in = false at least one source is needed".to_owned());
+        }
+        if self.look.is_zero() || self.ask.is_zero() {
+            return Err("schema: look and ask must be more than zero".to_owned());
+        }
+        if self.sources.len() > SOURCES {
+            return Err(format!("schema: at most {SOURCES} sources"));
+        }
+        let named = |source: &&Source| source.upstream.is_empty() || source.upstream.contains(['/', '.']);
+        match self.sources.iter().find(named) {
+            Some(_) => Err("schema.sources: each names its upstream, as [mesh.addresses] does".to_owned()),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Default for Config {
@@ -68,6 +137,7 @@ impl Default for Config {
             rate_write: 1_000,
             rate_heavy: 200,
             rate_credential: 120,
+            schema: Schema::default(),
         }
     }
 }
@@ -85,6 +155,7 @@ impl chassis::Section for Config {
         if [self.rate_address, self.rate_read, self.rate_write, self.rate_heavy, self.rate_credential].contains(&0) {
             return Err("rates must be at least 1".to_owned());
         }
+        self.schema.check()?;
         match self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             Some(origin) => Err(format!(
                 "cors_origins: {origin} is not an origin; write https://host or https://host:port, without a path"

@@ -1,36 +1,65 @@
-//! What the edge holds while it runs: the compiled contract, the way to the services, credentials, limits.
+//! What the edge holds while it runs: the schema in force, the way to the services, credentials, limits.
 use std::{sync::Arc, time::Duration};
 
-use anyhow::anyhow;
-use api::{CallContext, Ids};
+use api::{CallContext, Clock, Ids};
 use cache::Cache;
 use chassis::{Awaited, BootError, Kit};
 use mesh::client::Mesh;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use transcode::Contract;
 
-use crate::{config::Config, docs::Docs, filter::auth::Credentials, reflection::Reflection};
+use crate::{
+    config::Config,
+    filter::auth::Credentials,
+    schema::{self, Holder, Recipe, Sources},
+};
 
 /// How often the issuer's keys are read again.
 const KEY_AGE: Duration = Duration::from_secs(60);
+
+/// What the edge stands on.
+#[derive(Clone)]
+pub struct Parts {
+    /// Way to the services.
+    pub mesh: Mesh,
+    /// Rate limits.
+    pub cache: Cache,
+    /// The time.
+    pub clock: Clock,
+    /// Source of request ids.
+    pub ids: Ids,
+    /// Address under which clients reach the edge; issuer of tokens.
+    pub public_url: String,
+    /// Folder for the last good schema of each upstream.
+    pub data_dir: std::path::PathBuf,
+}
+
+impl Parts {
+    /// As a host gives them.
+    pub(crate) fn of(kit: &Kit) -> Self {
+        Self {
+            mesh: kit.mesh(),
+            cache: kit.cache(),
+            clock: kit.clock(),
+            ids: kit.ids(),
+            public_url: kit.public_url().to_owned(),
+            data_dir: kit.data_dir(),
+        }
+    }
+}
 
 /// The edge's state, shared by all requests.
 pub(crate) struct Edge {
     /// Settings.
     pub(crate) config: Config,
-    /// Routes and JSON.
-    pub(crate) contract: Contract,
+    /// What is served.
+    pub(crate) schema: Holder,
     /// Way to the services.
     pub(crate) mesh: Mesh,
     /// Rate limits.
     pub(crate) cache: Cache,
     /// Bearer tokens and what they were exchanged for.
     pub(crate) credentials: Credentials,
-    /// OpenAPI document and API page.
-    pub(crate) docs: Docs,
-    /// Merged reflection.
-    pub(crate) reflection: Option<Reflection>,
     /// Requests at work.
     pub(crate) places: Arc<Semaphore>,
     /// Address under which clients reach the edge; issuer of tokens.
@@ -39,32 +68,22 @@ pub(crate) struct Edge {
     pub(crate) ids: Ids,
 }
 
-/// Compiles the contract.
-pub(crate) fn compile() -> Result<Contract, BootError> {
-    transcode::compile(proto::CONTRACT, &transcode::Options::default()).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        anyhow!("the contract cannot be served:\n{}", lines.join("\n"))
-    })
-}
-
 impl Edge {
-    /// Compiles the contract; a conflict in it stops the start and names the rules.
-    pub(crate) fn new(kit: &Kit, config: Config) -> Result<Self, BootError> {
-        let contract = compile()?;
-        for warning in contract.warnings() {
-            tracing::warn!(rpc = warning.rpc, rule = warning.rule, "contract deviates: {}", warning.text);
-        }
-        let public_url = kit.public_url().trim_end_matches('/').to_owned();
+    /// Reads and compiles the schema; a conflict in it stops the start and names the rules.
+    pub(crate) fn new(parts: Parts, config: Config) -> Result<Self, BootError> {
+        let public_url = parts.public_url.trim_end_matches('/').to_owned();
+        let recipe = Recipe { public_url: public_url.clone(), reflection: config.reflection };
+        let sources = Sources::read(&config.schema)?;
+        let schema = schema::Schema::compile(&schema::merge(&sources.parts())?, &recipe)?;
+        schema.log_warnings();
         Ok(Self {
-            docs: Docs::new(&contract, &public_url),
-            reflection: config.reflection.then(Reflection::new).transpose()?,
-            credentials: Credentials::new(kit.mesh(), public_url.clone(), kit.clock()),
+            schema: Holder::new(schema),
+            credentials: Credentials::new(parts.mesh.clone(), public_url.clone(), parts.clock),
             places: Arc::new(Semaphore::new(config.requests)),
-            contract,
-            mesh: kit.mesh(),
-            cache: kit.cache(),
+            mesh: parts.mesh,
+            cache: parts.cache,
             public_url,
-            ids: kit.ids(),
+            ids: parts.ids,
             config,
         })
     }

@@ -36,6 +36,7 @@ use crate::{
     observe::Observed,
     refusal::Refusal,
     route::{self, Route, Target},
+    schema::Schema,
 };
 use auth::Principal;
 
@@ -45,6 +46,8 @@ pub(crate) struct Passage {
     pub(crate) head: http::request::Parts,
     /// Context for calls to services.
     pub(crate) context: CallContext,
+    /// The schema by which the request was routed: it keeps it to its end, whatever is loaded meanwhile.
+    pub(crate) schema: Arc<Schema>,
     /// Who calls; `None` on public routes without a credential.
     pub(crate) principal: Option<Principal>,
 }
@@ -61,9 +64,11 @@ pub(crate) async fn serve(
     let origin = request.headers().get(header::ORIGIN).cloned();
     hygiene::clean(request.headers_mut());
     let dialect = Dialect::of(&request);
+    let schema = edge.schema.current();
     let mut route = None;
-    let passed =
-        AssertUnwindSafe(pass(&edge, &observed, request, &mut route).instrument(span.clone())).catch_unwind().await;
+    let passed = AssertUnwindSafe(pass(&edge, &schema, &observed, request, &mut route).instrument(span.clone()))
+        .catch_unwind()
+        .await;
     let answer = passed.unwrap_or_else(|_| {
         tracing::error!(parent: &span, "a request handler panicked");
         Err(api::Error::fault("a fault on our side; it is logged under the request id").into())
@@ -71,7 +76,7 @@ pub(crate) async fn serve(
     let matched = route.as_ref().and_then(Route::matched);
     let mut response = answer.unwrap_or_else(|refusal| match dialect {
         Dialect::Grpc => refusal.to_grpc(),
-        Dialect::Http => refusal.to_json(&edge.contract, matched, &id),
+        Dialect::Http => refusal.to_json(&schema.contract, matched, &id),
     });
     let headers = response.headers_mut();
     cors::decorate(&edge.config.cors_origins, origin.as_ref(), headers);
@@ -97,7 +102,8 @@ impl Dialect {
 
 /// Filters 3 to 8. `found` keeps the route, for the form of errors and for the metrics.
 async fn pass(
-    edge: &Arc<Edge>,
+    edge: &Edge,
+    schema: &Arc<Schema>,
     observed: &Observed,
     request: Request<Incoming>,
     found: &mut Option<Route>,
@@ -108,8 +114,8 @@ async fn pass(
         .try_acquire_owned()
         .map_err(|_| Refusal::from(api::Error::unavailable("a place for one more request")))?;
     rate_limit::address(edge, observed.address()).await?;
-    let route = found.insert(route::find(edge, &request)?).clone();
-    if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, &edge.contract) {
+    let route = found.insert(route::find(schema, &request)?).clone();
+    if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, &schema.contract) {
         return Ok(answer);
     }
     let mut context = CallContext {
@@ -128,17 +134,17 @@ async fn pass(
     };
     context.deadline = deadline::of(&edge.config, request.headers(), route.method())?;
     let (head, body) = request.into_parts();
-    let passage = Passage { head, context, principal };
+    let passage = Passage { head, context, schema: schema.clone(), principal };
     match route.target {
         Target::Rest(matched, method) => call::rest::drive(edge, passage, body, &matched, method).await,
         Target::Rpc(method) => call::grpc::drive(edge, passage, body, method).await,
-        Target::Resumable(upload) => Ok(resumable::drive(edge, passage, body, &upload).await),
+        Target::Resumable(upload, _) => Ok(resumable::drive(edge, passage, body, &upload).await),
         Target::Identity(endpoint) => {
             rate_limit::class(edge, observed.address(), Rate::Credential).await?;
             identity::drive(edge, passage, body, endpoint).await
         }
-        Target::Reflection => call::grpc::reflect(edge, passage.head, body).await,
-        Target::Page(page) => Ok(docs::serve(&edge.docs, page, &passage.head.headers)),
+        Target::Reflection => call::grpc::reflect(schema, passage.head, body).await,
+        Target::Page(page) => Ok(docs::serve(&schema.docs, page, &passage.head.headers)),
         Target::Options(allow) => Ok(route::options(&allow)),
     }
 }

@@ -23,13 +23,17 @@ mod observe;
 mod reflection;
 mod refusal;
 mod route;
+mod schema;
 mod upstream;
 
 use std::sync::Arc;
 
 use chassis::{BootError, Kit, Mount, ServiceSpec};
 use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+pub use crate::edge::Parts;
 use crate::{config::Config, edge::Edge};
 
 /// The edge as a workload.
@@ -40,18 +44,52 @@ pub const SERVICE: ServiceSpec = ServiceSpec::new("gateway", boot).config::<Conf
 /// # Errors
 /// The contract cannot be served; the text names every rule at fault.
 pub fn openapi(public_url: &str) -> Result<serde_json::Value, BootError> {
-    Ok(docs::openapi(&edge::compile()?, public_url))
+    let merged = schema::merge(&[schema::compiled_in()])?;
+    let recipe = schema::Recipe { public_url: public_url.to_owned(), reflection: false };
+    let schema = schema::Schema::compile(&merged, &recipe)?;
+    Ok(docs::openapi(&schema.contract, &schema.methods, public_url))
+}
+
+/// An edge without a host around it: for tests of it.
+#[derive(Clone)]
+pub struct Gateway(Arc<Edge>);
+
+impl Gateway {
+    /// An edge with these settings: the keys of section `[gateway]`, as TOML.
+    ///
+    /// # Errors
+    /// A setting is wrong, or the contract cannot be served; the text names every rule at fault.
+    pub fn new(parts: Parts, settings: &str) -> Result<Self, BootError> {
+        let config: Config = toml::from_str(settings)?;
+        chassis::Section::check(&config).map_err(|text| anyhow::anyhow!(text))?;
+        Ok(Self(Arc::new(Edge::new(parts, config)?)))
+    }
+
+    /// Serves a socket until `shutdown`, then lets running requests finish.
+    pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
+        listener::run(self.0.clone(), listener, shutdown).await;
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Gateway").finish_non_exhaustive()
+    }
 }
 
 fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
     Box::pin(async move {
         let config: Config = kit.config()?;
         let listener = mount.listener("http", config.listen).await?;
-        let edge = Arc::new(Edge::new(&kit, config)?);
+        let issues = config.schema.compiled_in;
+        let edge = Arc::new(Edge::new(Parts::of(&kit), config)?);
+        let http = edge.clone();
+        mount.edge("http", move |shutdown| listener::run(http, listener, shutdown));
+        if !issues {
+            return Ok(());
+        }
         let keys = Arc::new(mount.ready("public keys of the token issuer"));
-        let refreshed = edge.clone();
-        mount.task("edge keys", move |shutdown| refreshed.clone().keep_keys(keys.clone(), shutdown));
-        mount.edge("http", move |shutdown| listener::run(edge, listener, shutdown));
+        mount.task("edge keys", move |shutdown| edge.clone().keep_keys(keys.clone(), shutdown));
         Ok(())
     })
 }

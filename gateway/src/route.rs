@@ -3,11 +3,10 @@
 use std::str::FromStr;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use proto::Rule;
 use tonic::body::Body;
 use transcode::{Contract, Match, RouteError};
 
-use crate::{docs::Page, edge::Edge, filter::resumable::Upload, identity::Endpoint, refusal::Refusal};
+use crate::{docs::Page, filter::resumable::Upload, identity::Endpoint, refusal::Refusal, schema::Schema};
 
 /// A found route.
 #[derive(Clone)]
@@ -24,8 +23,8 @@ pub(crate) enum Target {
     Rest(Match, &'static proto::Method),
     /// A native gRPC call.
     Rpc(&'static proto::Method),
-    /// A resumable upload (tus).
-    Resumable(Upload),
+    /// A resumable upload (tus), and the method whose access decides.
+    Resumable(Upload, Option<&'static proto::Method>),
     /// An OAuth or discovery endpoint.
     Identity(Endpoint),
     /// gRPC server reflection.
@@ -41,7 +40,7 @@ impl Route {
     pub(crate) fn method(&self) -> Option<&'static proto::Method> {
         match &self.target {
             Target::Rest(_, method) | Target::Rpc(method) => Some(method),
-            Target::Resumable(upload) => upload.method(),
+            Target::Resumable(_, method) => *method,
             Target::Identity(_) | Target::Reflection | Target::Page(_) | Target::Options(_) => None,
         }
     }
@@ -61,24 +60,25 @@ impl Route {
 }
 
 /// Finds the route of a request.
-pub(crate) fn find<B>(edge: &Edge, request: &Request<B>) -> Result<Route, Refusal> {
+pub(crate) fn find<B>(schema: &Schema, request: &Request<B>) -> Result<Route, Refusal> {
     let (method, path) = (request.method(), request.uri().path());
     let route = |target, label: &str| Ok(Route { target, label: label.to_owned() });
     if is_grpc(request.headers()) {
-        return rpc(edge, method, path);
+        return rpc(schema, method, path);
     }
-    if let Some(upload) = Upload::at(request)? {
-        return route(Target::Resumable(upload), "/tus/{parent}/uploads");
+    if let Some(upload) = Upload::at(schema, request)? {
+        let access = upload.method(schema);
+        return route(Target::Resumable(upload, access), "/tus/{parent}/uploads");
     }
-    if let Some(endpoint) = Endpoint::at(method, path)? {
+    if let Some(endpoint) = Endpoint::at(schema, method, path)? {
         return route(Target::Identity(endpoint), path);
     }
     if let Some(page) = Page::at(method, path)? {
         return route(Target::Page(page), path);
     }
-    match edge.contract.route(method, path) {
+    match schema.contract.route(method, path) {
         Ok(matched) => {
-            let rpc = served(&matched.method().rpc_path).ok_or_else(|| Refusal::not_found(path))?;
+            let rpc = schema.served(&matched.method().rpc_path).ok_or_else(|| Refusal::not_found(path))?;
             let label = matched.template().to_owned();
             Ok(Route { target: Target::Rest(matched, rpc), label })
         }
@@ -91,12 +91,12 @@ pub(crate) fn find<B>(edge: &Edge, request: &Request<B>) -> Result<Route, Refusa
     }
 }
 
-fn rpc(edge: &Edge, method: &Method, path: &str) -> Result<Route, Refusal> {
+fn rpc(schema: &Schema, method: &Method, path: &str) -> Result<Route, Refusal> {
     if method != Method::POST {
         return Err(not_allowed(method, path, &[Method::POST]));
     }
     let reflection = ["/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
-    if edge.reflection.is_some() && reflection.iter().any(|service| path.starts_with(service)) {
+    if schema.reflection.is_some() && reflection.iter().any(|service| path.starts_with(service)) {
         return Ok(Route { target: Target::Reflection, label: "grpc.reflection".to_owned() });
     }
     let unknown = || {
@@ -107,18 +107,8 @@ fn rpc(edge: &Edge, method: &Method, path: &str) -> Result<Route, Refusal> {
             format!("no method {shown}; list them by reflection"),
         )
     };
-    let method = served(path).ok_or_else(unknown)?;
+    let method = schema.served(path).ok_or_else(unknown)?;
     Ok(Route { target: Target::Rpc(method), label: method.rpc.to_owned() })
-}
-
-/// The method, unless only workloads may call it: for the edge it does not exist.
-fn served(path: &str) -> Option<&'static proto::Method> {
-    let method = proto::methods().get(path)?;
-    let access = method.access.as_ref()?;
-    // `peers` without the gateway among them, or peers only: not for callers from outside.
-    let inside = access.rule == Rule::PeerOnly
-        || (!access.peers.is_empty() && !access.peers.iter().any(|peer| peer == "gateway"));
-    (!inside).then_some(method)
 }
 
 /// The methods that a path is known under.

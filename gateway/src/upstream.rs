@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use proto::Method;
 use tonic::body::Body;
 use tower::ServiceExt;
-use transcode::frame;
+use transcode::{Contract, frame};
 
 use crate::{
     edge::Edge,
@@ -62,6 +62,7 @@ pub(crate) async fn send(
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = http::Uri::from_static(method.path);
+    request.extensions_mut().insert(method);
     *request.headers_mut() = metadata;
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
@@ -150,9 +151,8 @@ pub(crate) fn one_message(wire: &[u8]) -> Result<Body, Refusal> {
 }
 
 /// The caller asked by `If-Match`, so a stale etag is his failed precondition (412) and not a conflict (409).
-pub(crate) fn as_precondition(mut refusal: Refusal, edge: &Edge) -> Refusal {
-    if refusal.parts.code == tonic::Code::Aborted as i32
-        && refusal.reason(&edge.contract).as_deref() == Some("ETAG_MISMATCH")
+pub(crate) fn as_precondition(mut refusal: Refusal, contract: &Contract) -> Refusal {
+    if refusal.parts.code == tonic::Code::Aborted as i32 && refusal.reason(contract).as_deref() == Some("ETAG_MISMATCH")
     {
         refusal.parts.http = Some(412);
     }

@@ -1,6 +1,4 @@
 //! One REST call: path, query and JSON to wire bytes, the answer back to JSON.
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method as Verb, Response, StatusCode, header};
 use http_body_util::Full;
@@ -19,7 +17,7 @@ use crate::{
 
 /// Drives the call.
 pub(crate) async fn drive(
-    edge: &Arc<Edge>,
+    edge: &Edge,
     passage: Passage,
     incoming: Incoming,
     matched: &Match,
@@ -49,7 +47,7 @@ pub(crate) async fn drive(
     }
     match unary(edge, &passage, method, &wire).await {
         Ok((metadata, answer)) => render(head, matched, &options, &metadata, answer),
-        Err(refusal) if precondition.is_some() => Err(upstream::as_precondition(refusal, edge)),
+        Err(refusal) if precondition.is_some() => Err(upstream::as_precondition(refusal, &passage.schema.contract)),
         Err(refusal) => Err(refusal),
     }
 }
@@ -67,7 +65,7 @@ async fn unary(
     };
     let Some(stale) = &passage.principal else { return Err(refusal) };
     edge.credentials.forget(stale).await;
-    if refusal.reason(&edge.contract).as_deref() != Some("TOKEN_STALE") {
+    if refusal.reason(&passage.schema.contract).as_deref() != Some("TOKEN_STALE") {
         return Err(refusal);
     }
     let fresh = crate::filter::auth::authenticate(edge, &passage.head.headers, method, &passage.context).await?;

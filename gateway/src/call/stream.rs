@@ -12,7 +12,7 @@ use http_body_util::StreamBody;
 use proto::Method;
 use tonic::{Status, body::Body};
 use transcode::{
-    Match, ResponseOptions,
+    Contract, Match, ResponseOptions,
     stream::{Form, Writer, negotiate},
 };
 
@@ -20,6 +20,7 @@ use crate::{
     edge::Edge,
     filter::Passage,
     refusal::Refusal,
+    schema::Schema,
     upstream::{self, Call, Messages},
 };
 
@@ -32,7 +33,7 @@ const RECORD_WAIT: Duration = Duration::from_millis(100);
 
 /// Drives the call.
 pub(crate) async fn drive(
-    edge: &Arc<Edge>,
+    edge: &Edge,
     passage: Passage,
     matched: &Match,
     method: &'static Method,
@@ -51,10 +52,10 @@ pub(crate) async fn drive(
             Err(_) => None,
         },
         Some(_) => Some(messages.next().await?),
-        None => Some(messages.next().await.map_err(|refusal| range_refusal(refusal, edge))?),
+        None => Some(messages.next().await.map_err(|refusal| range_refusal(refusal, &passage.schema.contract))?),
     };
     let running = Running {
-        edge: edge.clone(),
+        schema: passage.schema.clone(),
         matched: matched.clone(),
         options,
         request_id: passage.context.request_id.clone(),
@@ -71,12 +72,12 @@ fn form(headers: &HeaderMap, options: &ResponseOptions) -> Result<Form, Refusal>
 }
 
 /// A range outside the content has a status of its own, and tells the size (RFC 9110 section 15.5.17).
-fn range_refusal(mut refusal: Refusal, edge: &Edge) -> Refusal {
+fn range_refusal(mut refusal: Refusal, contract: &Contract) -> Refusal {
     if refusal.parts.code == tonic::Code::OutOfRange as i32
-        && refusal.reason(&edge.contract).as_deref() == Some("RANGE_UNSATISFIABLE")
+        && refusal.reason(contract).as_deref() == Some("RANGE_UNSATISFIABLE")
     {
         refusal.parts.http = Some(416);
-        if let Some(size) = refusal.metadata(&edge.contract, "size") {
+        if let Some(size) = refusal.metadata(contract, "size") {
             refusal = refusal.header(header::CONTENT_RANGE, &format!("bytes */{size}"));
         }
     }
@@ -130,7 +131,7 @@ fn open(
 }
 
 struct Running {
-    edge: Arc<Edge>,
+    schema: Arc<Schema>,
     matched: Match,
     options: ResponseOptions,
     request_id: String,
@@ -218,7 +219,7 @@ impl Running {
             return Some(Err(api::Error::fault("the stream broke").into()));
         };
         self.step = if writer.form().breaks_after_error() { Step::Break } else { Step::Over };
-        let body = refusal.body(&self.edge.contract, Some(&self.matched), &self.request_id);
+        let body = refusal.body(&self.schema.contract, Some(&self.matched), &self.request_id);
         Some(Ok(writer.error(&body)))
     }
 }

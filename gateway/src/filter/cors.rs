@@ -24,7 +24,7 @@ pub(crate) fn preflight<B>(
     }
     let allow = match &route.target {
         Target::Options(allow) => allow.clone(),
-        Target::Resumable(_) => vec![Method::POST, Method::HEAD, Method::PATCH, Method::DELETE, Method::OPTIONS],
+        Target::Resumable(..) => vec![Method::POST, Method::HEAD, Method::PATCH, Method::DELETE, Method::OPTIONS],
         _ => route::methods_at(contract, request.uri().path()),
     };
     let mut response = Response::new(Body::empty());

@@ -23,9 +23,9 @@ const MORE: [(&str, &str); 2] = [("workflow", "transcode"), ("gateway", "transco
 
 /// Drivers and their only users (architecture.md section 3).
 const FENCES: [(&str, &[&str]); 33] = [
-    ("protox", &["proto", "transcode"]),
+    ("protox", &["proto", "transcode", "gateway"]),
     ("tonic-prost-build", &["proto"]),
-    ("prost-reflect", &["proto", "transcode", "testkit"]),
+    ("prost-reflect", &["proto", "transcode", "gateway", "testkit"]),
     ("tonic-types", &["api"]),
     ("memchr", &["transcode"]),
     ("simdutf8", &["transcode"]),
