@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     filter::auth::Credentials,
-    schema::{self, Holder, Recipe, Sources},
+    schema::{Holder, Keeper, Recipe},
 };
 
 /// How often the issuer's keys are read again.
@@ -54,6 +54,8 @@ pub(crate) struct Edge {
     pub(crate) config: Config,
     /// What is served.
     pub(crate) schema: Holder,
+    /// What keeps it up to date.
+    keeper: Keeper,
     /// Way to the services.
     pub(crate) mesh: Mesh,
     /// Rate limits.
@@ -73,11 +75,11 @@ impl Edge {
     pub(crate) fn new(parts: Parts, config: Config) -> Result<Self, BootError> {
         let public_url = parts.public_url.trim_end_matches('/').to_owned();
         let recipe = Recipe { public_url: public_url.clone(), reflection: config.reflection };
-        let sources = Sources::read(&config.schema)?;
-        let schema = schema::Schema::compile(&schema::merge(&sources.parts())?, &recipe)?;
-        schema.log_warnings();
+        let around = (parts.mesh.clone(), parts.ids.clone(), parts.clock.clone());
+        let (keeper, schema) = Keeper::open(config.schema.clone(), recipe, parts.data_dir, around)?;
         Ok(Self {
-            schema: Holder::new(schema),
+            schema,
+            keeper,
             credentials: Credentials::new(parts.mesh.clone(), public_url.clone(), parts.clock),
             places: Arc::new(Semaphore::new(config.requests)),
             mesh: parts.mesh,
@@ -86,6 +88,11 @@ impl Edge {
             ids: parts.ids,
             config,
         })
+    }
+
+    /// Keeps the schema up to date.
+    pub(crate) async fn keep_schema(self: Arc<Self>, shutdown: CancellationToken) {
+        self.keeper.keep(&self.schema, shutdown).await;
     }
 
     /// Keeps the issuer's public keys fresh; ready once they were read.

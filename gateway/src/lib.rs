@@ -65,9 +65,10 @@ impl Gateway {
         Ok(Self(Arc::new(Edge::new(parts, config)?)))
     }
 
-    /// Serves a socket until `shutdown`, then lets running requests finish.
+    /// Serves a socket and keeps the schema up to date until `shutdown`, then lets running requests finish.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
-        listener::run(self.0.clone(), listener, shutdown).await;
+        let schema = self.0.clone().keep_schema(shutdown.clone());
+        tokio::join!(listener::run(self.0.clone(), listener, shutdown), schema);
     }
 }
 
@@ -85,6 +86,8 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let edge = Arc::new(Edge::new(Parts::of(&kit), config)?);
         let http = edge.clone();
         mount.edge("http", move |shutdown| listener::run(http, listener, shutdown));
+        let kept = edge.clone();
+        mount.task("edge schema", move |shutdown| kept.clone().keep_schema(shutdown));
         if !issues {
             return Ok(());
         }

@@ -1,34 +1,15 @@
 //! Merged reflection for callers: every service of the contract, without the methods that only workloads may call.
 use bytes::Bytes;
+use chassis::reflection::Reflection;
 use proto::{Methods, Rule};
-use tonic::service::Routes;
 
 use crate::schema::{SchemaError, set};
 
-/// grpc.reflection.v1 and v1alpha over the public part of the contract.
-#[derive(Clone)]
-pub(crate) struct Reflection(Routes);
-
-impl Reflection {
-    /// Builds both versions.
-    pub(crate) fn new(contract: &[u8], methods: &Methods) -> Result<Self, SchemaError> {
-        let unreadable = |error: &dyn std::fmt::Display| SchemaError(format!("reflection cannot be served: {error}"));
-        let public = public_part(contract, methods).map_err(|error| unreadable(&error))?;
-        let v1 = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(&public)
-            .build_v1()
-            .map_err(|error| unreadable(&error))?;
-        let v1alpha = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(&public)
-            .build_v1alpha()
-            .map_err(|error| unreadable(&error))?;
-        Ok(Self(Routes::new(v1).add_service(v1alpha)))
-    }
-
-    /// A service to ask once.
-    pub(crate) fn routes(&self) -> Routes {
-        self.0.clone()
-    }
+/// Reflection over the public part of a contract.
+pub(crate) fn merged(contract: &[u8], methods: &Methods) -> Result<Reflection, SchemaError> {
+    let unreadable = |error: &dyn std::fmt::Display| SchemaError(format!("reflection cannot be served: {error}"));
+    let public = public_part(contract, methods).map_err(|error| unreadable(&error))?;
+    Reflection::new(&public, None).map_err(|error| unreadable(&error))
 }
 
 /// The descriptor set without peers' methods; services that are left empty go too.

@@ -1,23 +1,29 @@
 //! What the edge serves: one contract, compiled from all sources, with everything that is made of it.
 //!
 //! A [`Schema`] never changes. A new one is compiled whole, off the request path, and takes the place of the old one by one
-//! swap of a pointer ([`Holder`]); a request keeps the one it was routed by to its end. Whatever is wrong with a candidate
+//! swap of a pointer (`holder`); a request keeps the one it was routed by to its end. Whatever is wrong with a candidate
 //! refuses it, and the one in force stays.
+mod disk;
 mod file;
+mod holder;
+mod keeper;
 mod merge;
+mod reflection;
 pub(crate) mod set;
 mod source;
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
-use arc_swap::ArcSwap;
 use proto::{Method, Methods, Rule};
 use transcode::Contract;
 
-use crate::{docs::Docs, reflection::Reflection};
+use crate::docs::Docs;
 
-pub(crate) use merge::{Merged, Ownership, Part, merge};
-pub(crate) use source::{Sources, compiled_in};
+pub(crate) use holder::Holder;
+pub(crate) use keeper::Keeper;
+pub(crate) use merge::{Merged, merge};
+use merge::{Ownership, Part};
+pub(crate) use source::compiled_in;
 
 /// Why a candidate is refused; all that is known to be wrong, with what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +48,7 @@ pub(crate) struct Schema {
     /// OpenAPI document and API page.
     pub(crate) docs: Docs,
     /// Merged reflection for callers.
-    pub(crate) reflection: Option<Reflection>,
+    pub(crate) reflection: Option<chassis::reflection::Reflection>,
     /// Name of its content.
     pub(crate) hash: String,
     services: HashSet<&'static str>,
@@ -65,7 +71,7 @@ impl Schema {
                 undeclared.join(", ")
             )));
         }
-        let reflection = if recipe.reflection { Some(Reflection::new(&merged.set, &methods)?) } else { None };
+        let reflection = if recipe.reflection { Some(crate::reflection::merged(&merged.set, &methods)?) } else { None };
         Ok(Self {
             docs: Docs::new(&contract, &methods, &recipe.public_url),
             services: methods.iter().map(|method| method.full_service).collect(),
@@ -100,17 +106,7 @@ pub(crate) fn is_served(method: &Method) -> bool {
     access.rule != Rule::PeerOnly && (access.peers.is_empty() || access.peers.iter().any(|peer| peer == "gateway"))
 }
 
-/// The schema in force.
-pub(crate) struct Holder(ArcSwap<Schema>);
-
-impl Holder {
-    /// Begins with this one.
-    pub(crate) fn new(schema: Schema) -> Self {
-        Self(ArcSwap::from_pointee(schema))
-    }
-
-    /// The schema in force now; it stays usable after the next one came.
-    pub(crate) fn current(&self) -> Arc<Schema> {
-        self.0.load_full()
-    }
+/// Services that a server has for its operators: the edge has its own, or none.
+fn is_of_the_server(service: &str) -> bool {
+    ["grpc.reflection.", "grpc.health.", "grpc.channelz."].iter().any(|package| service.starts_with(package))
 }

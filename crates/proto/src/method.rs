@@ -123,7 +123,7 @@ impl Access {
 }
 
 /// Who serves a gRPC service of a descriptor set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The crate or upstream.
     pub service: String,

@@ -1,5 +1,9 @@
-//! Descriptor sets in files.
-use std::{io::Read, path::Path};
+//! Descriptor sets in files, read again when they change.
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 
@@ -8,18 +12,53 @@ use super::SchemaError;
 /// Largest set: the whole of Google's public contracts has a fifth of it.
 const BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// By what a change is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    bytes: u64,
+    changed: Option<SystemTime>,
+}
+
 /// Reads a set.
-pub(super) fn read(path: &Path) -> Result<Bytes, SchemaError> {
-    let failed = |error: std::io::Error| {
-        SchemaError(format!(
-            "the descriptor set {} cannot be read: {error}; correct gateway.schema.sources",
-            path.display()
-        ))
-    };
+pub(super) fn read(path: &Path) -> Result<(Bytes, Stamp), SchemaError> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(failed)?.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let file = std::fs::File::open(path).map_err(|error| failed(path, &error))?;
+    let stamp = file.metadata().map(|data| Stamp { bytes: data.len(), changed: data.modified().ok() });
+    let stamp = stamp.map_err(|error| failed(path, &error))?;
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(path, &error))?;
     if bytes.len() as u64 > BYTES_MAX {
         return Err(SchemaError(format!("the descriptor set {} is larger than {BYTES_MAX} bytes", path.display())));
     }
-    Ok(bytes.into())
+    Ok((bytes.into(), stamp))
+}
+
+/// The set, if it changed since it was read last.
+pub(super) async fn newer(path: &Path, known: &mut Option<Stamp>) -> Result<Option<Bytes>, SchemaError> {
+    let (path, before): (PathBuf, _) = (path.to_owned(), *known);
+    // A slow disk must not hold up requests.
+    let look = tokio::task::spawn_blocking(move || {
+        let data = std::fs::metadata(&path).map_err(|error| failed(&path, &error))?;
+        let stamp = Stamp { bytes: data.len(), changed: data.modified().ok() };
+        if before == Some(stamp) { Ok(None) } else { read(&path).map(Some) }
+    });
+    match look.await {
+        Ok(Ok(Some((set, stamp)))) => {
+            *known = Some(stamp);
+            Ok(Some(set))
+        }
+        Ok(Ok(None)) => Ok(None),
+        Ok(Err(error)) => {
+            // Looked at again, whatever it is then.
+            *known = None;
+            Err(error)
+        }
+        Err(error) => Err(SchemaError(format!("reading a descriptor set broke off: {error}"))),
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> SchemaError {
+    let path = path.display();
+    SchemaError(format!(
+        "the descriptor set {path} cannot be read: {error}; correct gateway.schema.sources, or put it there"
+    ))
 }

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// What one source gives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     /// Name of the source, for messages.
     pub(crate) source: String,
@@ -26,7 +26,7 @@ pub(crate) struct Part {
 }
 
 /// Who serves the services of a source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ownership {
     /// By the package names of this platform; services of other packages are not served.
     Platform,
@@ -132,9 +132,7 @@ impl<'p> Merger<'p> {
 impl Part {
     fn may_bind(&self, service: &str) -> bool {
         // What a server has for its operators is not for the edge's callers: the edge has its own.
-        let of_the_server = ["grpc.reflection.", "grpc.health.", "grpc.channelz."];
-        !of_the_server.iter().any(|package| service.starts_with(package))
-            && self.listed.as_ref().is_none_or(|listed| listed.contains(service))
+        !super::is_of_the_server(service) && self.listed.as_ref().is_none_or(|listed| listed.contains(service))
     }
 }
 
