@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 use api::{CallContext, Clock, Ids};
 use cache::Cache;
 use chassis::{Awaited, BootError, Kit};
-use mesh::client::Mesh;
+use mesh::{client::Mesh, tls::Reloading};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    call::websocket::Sockets,
     config::Config,
     filter::auth::Credentials,
     schema::{Holder, Keeper, Recipe},
@@ -62,6 +63,10 @@ pub(crate) struct Edge {
     pub(crate) cache: Cache,
     /// Bearer tokens and what they were exchanged for.
     pub(crate) credentials: Credentials,
+    /// Certificate of the public port under TLS.
+    pub(crate) identity: Option<Reloading>,
+    /// WebSockets at work.
+    pub(crate) sockets: Sockets,
     /// Requests at work.
     pub(crate) places: Arc<Semaphore>,
     /// Address under which clients reach the edge; issuer of tokens.
@@ -75,12 +80,18 @@ impl Edge {
     pub(crate) fn new(parts: Parts, config: Config) -> Result<Self, BootError> {
         let public_url = parts.public_url.trim_end_matches('/').to_owned();
         let recipe = Recipe { public_url: public_url.clone(), reflection: config.reflection };
+        let identity = config.tls.is_on().then(|| {
+            let (certificate, key) = (config.tls.certificate.clone(), config.tls.key.clone());
+            Reloading::open(mesh::tls::Files { certificate, key, ca: None })
+        });
         let around = (parts.mesh.clone(), parts.ids.clone(), parts.clock.clone());
         let (keeper, schema) = Keeper::open(config.schema.clone(), recipe, parts.data_dir, around)?;
         Ok(Self {
             schema,
             keeper,
             credentials: Credentials::new(parts.mesh.clone(), public_url.clone(), parts.clock),
+            identity: identity.transpose()?,
+            sockets: Sockets::new(config.websockets),
             places: Arc::new(Semaphore::new(config.requests)),
             mesh: parts.mesh,
             cache: parts.cache,

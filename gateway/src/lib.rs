@@ -1,5 +1,5 @@
-//! The edge: the only public door. REST and JSON, server streams, native gRPC, uploads by tus, the OAuth endpoints and the
-//! API page, on one port.
+//! The edge: the only public door. REST and JSON, streams, native gRPC, gRPC-Web, Connect, WebSocket, uploads by tus, the
+//! OAuth endpoints and the API page, on one port.
 //!
 //! It owns no domain rule, no database and no route list: routes, access, rate classes and deadlines are read from the
 //! contract, so a new method or service needs no edit here. What must hold: nobody below sees a forged header; permission
@@ -7,12 +7,13 @@
 //! client that leaves cancels upstream at once.
 //!
 //! ```text
-//! listener -> filter (ordered list) -> route -> call/{rest,stream,grpc} -> upstream -> mesh::client
+//! listener -> filter (ordered list) -> route -> call/{rest,stream,grpc,grpc_web,connect,websocket} -> upstream -> mesh::client
 //!                                        |----> filter/resumable (tus)
 //!                                        |----> identity/{oauth,wellknown}, docs, reflection
 //! ```
 
 mod call;
+mod coding;
 mod config;
 mod docs;
 mod edge;
@@ -68,7 +69,14 @@ impl Gateway {
     /// Serves a socket and keeps the schema up to date until `shutdown`, then lets running requests finish.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
         let schema = self.0.clone().keep_schema(shutdown.clone());
-        tokio::join!(listener::run(self.0.clone(), listener, shutdown), schema);
+        tokio::join!(listener::run(self.0.clone(), listener, None, shutdown), schema);
+    }
+
+    /// Serves a socket under TLS until `shutdown`; without `tls.certificate` it serves nothing.
+    pub async fn serve_tls(&self, listener: TcpListener, shutdown: CancellationToken) {
+        if let Some(identity) = self.0.identity.clone() {
+            listener::run(self.0.clone(), listener, Some(identity), shutdown).await;
+        }
     }
 }
 
@@ -82,10 +90,15 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
     Box::pin(async move {
         let config: Config = kit.config()?;
         let listener = mount.listener("http", config.listen).await?;
+        let secure = if config.tls.is_on() { Some(mount.listener("https", config.tls.listen).await?) } else { None };
         let issues = config.schema.compiled_in;
         let edge = Arc::new(Edge::new(Parts::of(&kit), config)?);
         let http = edge.clone();
-        mount.edge("http", move |shutdown| listener::run(http, listener, shutdown));
+        mount.edge("http", move |shutdown| listener::run(http, listener, None, shutdown));
+        if let Some((secure, identity)) = secure.zip(edge.identity.clone()) {
+            let https = edge.clone();
+            mount.edge("https", move |shutdown| listener::run(https, secure, Some(identity), shutdown));
+        }
         let kept = edge.clone();
         mount.task("edge schema", move |shutdown| kept.clone().keep_schema(shutdown));
         if !issues {

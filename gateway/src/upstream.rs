@@ -1,4 +1,6 @@
 //! Calls to services below any codec: request and response are gRPC frames in HTTP/2 bodies.
+use std::future::Future;
+
 use api::CallContext;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
@@ -9,6 +11,7 @@ use tower::ServiceExt;
 use transcode::{Contract, frame};
 
 use crate::{
+    coding::{self, Coding, Flaw},
     edge::Edge,
     filter::{Passage, auth::Principal, hygiene},
     refusal::Refusal,
@@ -53,6 +56,17 @@ pub(crate) async fn send(
     metadata: HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Refusal> {
+    Ok(prepare(edge, context, call, metadata, body).await)
+}
+
+/// The same as a future that stands on its own.
+pub(crate) fn prepare(
+    edge: &Edge,
+    context: &CallContext,
+    call: Call<'_>,
+    metadata: HeaderMap,
+    body: Body,
+) -> impl Future<Output = Response<Body>> + Send + 'static + use<> {
     let Call { service, method, principal } = call;
     let channel = match principal {
         Some(principal) => edge.mesh.with_token(service, principal.token.clone(), context),
@@ -66,9 +80,11 @@ pub(crate) async fn send(
     *request.headers_mut() = metadata;
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
-    match channel.oneshot(request).await {
-        Ok(response) => Ok(response),
-        Err(never) => match never {},
+    async move {
+        match channel.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }
 
@@ -81,6 +97,17 @@ pub(crate) fn metadata(headers: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
+/// What RPC callers get of the answer's metadata: all but the platform's own and what belongs to one hop.
+pub(crate) fn passed_back(metadata: &HeaderMap) -> HeaderMap {
+    let of_hop = ["content-type", "content-length", "date", "server", "te", "trailer", "connection", "transfer-encoding"];
+    let kept = |name: &str| {
+        let own = ["grpc-", "x-workos-", "workos-", "access-control-"];
+        !of_hop.contains(&name) && !own.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let kept = metadata.iter().filter(|(name, _)| kept(name.as_str()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// Copies what JSON callers may see of the answer's metadata.
 pub(crate) fn show(metadata: &HeaderMap, headers: &mut HeaderMap) {
     for name in SHOWN {
@@ -88,6 +115,23 @@ pub(crate) fn show(metadata: &HeaderMap, headers: &mut HeaderMap) {
             headers.insert(HeaderName::from_static(name), value.clone());
         }
     }
+}
+
+/// What callers that read trailers get after a clean end: the status, and metadata by the same list.
+pub(crate) fn shown_trailers(trailers: &HeaderMap) -> HeaderMap {
+    let mut shown = HeaderMap::new();
+    shown.insert("grpc-status", trailers.get("grpc-status").cloned().unwrap_or(HeaderValue::from_static("0")));
+    if let Some(message) = trailers.get("grpc-message") {
+        shown.insert("grpc-message", message.clone());
+    }
+    show(trailers, &mut shown);
+    shown
+}
+
+/// The names of them, for the header `Trailer`.
+pub(crate) fn trailer_names() -> HeaderValue {
+    let names = ["grpc-status", "grpc-message"].iter().chain(&SHOWN).copied().collect::<Vec<_>>().join(", ");
+    HeaderValue::from_str(&names).unwrap_or(HeaderValue::from_static("grpc-status, grpc-message"))
 }
 
 /// The status of a finished call; `None` when it is OK. The header is authoritative, of the details only the list is read.
@@ -105,6 +149,9 @@ pub(crate) struct Messages {
     frames: frame::Reader,
     trailers: HeaderMap,
     ended: bool,
+    /// What the service codes its messages in.
+    coding: Option<Coding>,
+    limit: usize,
 }
 
 impl Messages {
@@ -113,17 +160,15 @@ impl Messages {
         let (parts, body) = response.into_parts();
         let ended = parts.headers.contains_key("grpc-status");
         let trailers = if ended { parts.headers.clone() } else { HeaderMap::new() };
-        (parts.headers, Self { body, frames: frame::Reader::new(limit), trailers, ended })
+        let coding = parts.headers.get("grpc-encoding").and_then(|name| Coding::named(name.to_str().ok()?)?);
+        (parts.headers, Self { body, frames: frame::Reader::new(limit), trailers, ended, coding, limit })
     }
 
     /// The next message; `None` at a clean end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
             if let Some(frame) = self.frames.next_frame()? {
-                if frame.compressed {
-                    return Err(api::Error::fault("the service compressed its answer although nobody asked").into());
-                }
-                return Ok(Some(frame.data));
+                return if frame.compressed { self.decoded(&frame.data).map(Some) } else { Ok(Some(frame.data)) };
             }
             if self.ended {
                 return status(&self.trailers).map_or(Ok(None), Err);
@@ -137,6 +182,19 @@ impl Messages {
                 Some(Err(status)) => return Err(status.into()),
             }
         }
+    }
+
+    fn decoded(&self, data: &[u8]) -> Result<Bytes, Refusal> {
+        let coding = self
+            .coding
+            .ok_or_else(|| api::Error::fault("the service compressed a message in a way that is not known here"))?;
+        coding::decoded(coding, data, self.limit).map_err(|flaw| match flaw {
+            Flaw::Broken => api::Error::fault("the service sent a message that cannot be decompressed").into(),
+            Flaw::TooLarge => {
+                let message = format!("a message of the service is larger than {} bytes; ask for less at a time", self.limit);
+                Refusal::new(500, tonic::Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
+            }
+        })
     }
 
     /// Trailing metadata, once the stream has ended.

@@ -20,8 +20,19 @@ const EVERYWHERE: &str = "workos.events.";
 /// Drives the call.
 pub(crate) async fn drive(
     edge: &Edge,
-    passage: Passage,
+    passage: &Passage,
     incoming: Incoming,
+    method: &'static Method,
+) -> Result<Response<Body>, Refusal> {
+    let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
+    pass(edge, passage, body, method).await
+}
+
+/// Sends frames on and gives back what comes.
+pub(crate) async fn pass(
+    edge: &Edge,
+    passage: &Passage,
+    body: Body,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
     let mut metadata = upstream::metadata(&passage.head.headers);
@@ -30,10 +41,9 @@ pub(crate) async fn drive(
             metadata.insert(name, value.clone());
         }
     }
-    let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
     let service = serving(&passage.schema, &passage.head.headers, method)?;
     let mut response =
-        upstream::send(edge, &passage.context, Call { service, ..Call::of(&passage, method) }, metadata, body).await?;
+        upstream::send(edge, &passage.context, Call { service, ..Call::of(passage, method) }, metadata, body).await?;
     let reserved: Vec<_> = response
         .headers()
         .keys()
@@ -55,7 +65,7 @@ pub(crate) async fn drive(
 
 /// The service that answers. A method that every service serves for itself (`workos.events.v1`) belongs to none: the header
 /// `target-service` names which is meant.
-fn serving<'a>(schema: &Schema, headers: &'a http::HeaderMap, method: &'static Method) -> Result<&'a str, Refusal> {
+pub(crate) fn serving<'a>(schema: &Schema, headers: &'a http::HeaderMap, method: &'static Method) -> Result<&'a str, Refusal> {
     let owned = |service: &str| schema.methods.of_service(service).any(|known| known.has_http);
     if method.has_http || !method.full_service.starts_with(EVERYWHERE) || owned(method.service) {
         return Ok(method.service);

@@ -47,6 +47,7 @@ pub(crate) fn is_passed_on(name: &str) -> bool {
         && !name.starts_with("grpc-")
         && !name.starts_with("proxy-")
         && !name.starts_with("sec-")
+        && !name.starts_with("connect-")
         && !is_reserved(name)
 }
 

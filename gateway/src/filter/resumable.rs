@@ -198,7 +198,7 @@ async fn patch(edge: &Edge, passage: &Passage, incoming: Incoming, name: &str) -
         ));
     }
     let offset = number(headers, "upload-offset")?.ok_or_else(|| bad("send Upload-Offset"))?;
-    let messages = body::messages(name.to_owned(), offset, incoming);
+    let messages = body::messages(name.to_owned(), offset, incoming, edge.config.upload_idle);
     let upload = client(edge, passage)?.append_upload(messages).await.map_err(refused)?.into_inner();
     let mut response = empty(StatusCode::NO_CONTENT);
     response.headers_mut().insert("upload-offset", HeaderValue::from(upload.offset_bytes));
