@@ -40,6 +40,19 @@ use crate::{
 };
 use auth::Principal;
 
+/// The same list for operators.
+pub(crate) const ORDER: [&str; 9] = [
+    "observe, request id, panic guard",
+    "hygiene",
+    "address limit",
+    "route",
+    "CORS",
+    "authenticate",
+    "principal limit",
+    "deadline",
+    "call",
+];
+
 /// A request on its way, with what the filters have found out. Its body is still unread and travels beside it.
 pub(crate) struct Passage {
     /// Method, address, headers.

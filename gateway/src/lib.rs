@@ -12,6 +12,7 @@
 //!                                        |----> identity/{oauth,wellknown}, docs, reflection
 //! ```
 
+mod admin;
 mod call;
 mod config;
 mod docs;
@@ -65,6 +66,12 @@ impl Gateway {
         Ok(Self(Arc::new(Edge::new(parts, config)?)))
     }
 
+    /// Answers a page of the admin port.
+    #[must_use]
+    pub fn admin(&self, request: &http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> {
+        admin::answer(&self.0, request)
+    }
+
     /// Serves a socket and keeps the schema up to date until `shutdown`, then lets running requests finish.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
         let schema = self.0.clone().keep_schema(shutdown.clone());
@@ -84,6 +91,7 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let listener = mount.listener("http", config.listen).await?;
         let issues = config.schema.compiled_in;
         let edge = Arc::new(Edge::new(Parts::of(&kit), config)?);
+        admin::mount(&edge, mount);
         let http = edge.clone();
         mount.edge("http", move |shutdown| listener::run(http, listener, shutdown));
         let kept = edge.clone();

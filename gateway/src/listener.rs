@@ -24,17 +24,19 @@ const RESETS: usize = 20;
 
 /// Serves until `shutdown`, then lets running requests finish.
 pub(crate) async fn run(edge: Arc<Edge>, listener: TcpListener, shutdown: CancellationToken) {
+    let stop = stopped(shutdown.clone(), edge.drain.clone());
+    tokio::pin!(stop);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(edge.config.connections));
     let builder = Arc::new(builder(edge.config.head_timeout));
     let mut connections = JoinSet::new();
     loop {
         let place = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = &mut stop => break,
             place = places.clone().acquire_owned() => place,
         };
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -61,6 +63,16 @@ pub(crate) async fn run(edge: Arc<Edge>, listener: TcpListener, shutdown: Cancel
     }
     drop(listener);
     graceful.shutdown().await;
+    // Drained by an operator: the admin port goes on, so the task must not end before the process does.
+    shutdown.cancelled().await;
+}
+
+/// The process stops, or an operator drains the sockets.
+async fn stopped(shutdown: CancellationToken, drain: CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = drain.cancelled() => {}
+    }
 }
 
 fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
