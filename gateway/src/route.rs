@@ -8,6 +8,10 @@ use transcode::{Contract, Match, RouteError};
 
 use crate::{docs::Page, filter::resumable::Upload, identity::Endpoint, refusal::Refusal, schema::Schema};
 
+/// What `OPTIONS *` tells (RFC 9110 section 9.3.7): some path knows each of them.
+const EVERYWHERE: [Method; 7] =
+    [Method::DELETE, Method::GET, Method::HEAD, Method::OPTIONS, Method::PATCH, Method::POST, Method::PUT];
+
 /// A found route.
 #[derive(Clone)]
 pub(crate) struct Route {
@@ -65,6 +69,9 @@ pub(crate) fn find<B>(schema: &Schema, request: &Request<B>) -> Result<Route, Re
     let route = |target, label: &str| Ok(Route { target, label: label.to_owned() });
     if is_grpc(request.headers()) {
         return rpc(schema, method, path);
+    }
+    if path == "*" && method == Method::OPTIONS {
+        return route(Target::Options(EVERYWHERE.to_vec()), "OPTIONS");
     }
     if let Some(upload) = Upload::at(schema, request)? {
         let access = upload.method(schema);

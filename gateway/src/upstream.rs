@@ -1,12 +1,16 @@
 //! Calls to services below any codec: request and response are gRPC frames in HTTP/2 bodies.
 use api::CallContext;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use proto::Method;
 use tonic::body::Body;
 use tower::ServiceExt;
-use transcode::{Contract, frame};
+use transcode::{
+    Contract,
+    error::{code_of_http, http_status},
+    frame,
+};
 
 use crate::{
     edge::Edge,
@@ -15,7 +19,7 @@ use crate::{
 };
 
 /// Answer metadata that JSON callers get.
-const SHOWN: [&str; 10] = [
+pub(crate) const SHOWN: [&str; 10] = [
     "etag",
     "location",
     "cache-control",
@@ -91,8 +95,16 @@ pub(crate) fn show(metadata: &HeaderMap, headers: &mut HeaderMap) {
 }
 
 /// The status of a finished call; `None` when it is OK. The header is authoritative, of the details only the list is read.
-pub(crate) fn status(trailers: &HeaderMap) -> Option<Refusal> {
+/// Who answers without one speaks no gRPC: then the status of HTTP says what happened.
+fn status(http: StatusCode, trailers: &HeaderMap) -> Option<Refusal> {
     match tonic::Status::from_header_map(trailers) {
+        None if http != StatusCode::OK => {
+            let code = code_of_http(http.as_u16());
+            let message =
+                format!("the service answered HTTP {} and no gRPC; try again, or tell its operator", http.as_u16());
+            let (http, code) = (http_status(code), tonic::Code::from(code));
+            Some(Refusal::new(http, code, "UPSTREAM_NOT_GRPC", message))
+        }
         Some(status) if status.code() == tonic::Code::Ok => None,
         Some(status) => Some(status.into()),
         None => Some(api::Error::unavailable("the service (it ended the call without a status)").into()),
@@ -103,6 +115,7 @@ pub(crate) fn status(trailers: &HeaderMap) -> Option<Refusal> {
 pub(crate) struct Messages {
     body: Body,
     frames: frame::Reader,
+    http: StatusCode,
     trailers: HeaderMap,
     ended: bool,
 }
@@ -113,12 +126,16 @@ impl Messages {
         let (parts, body) = response.into_parts();
         let ended = parts.headers.contains_key("grpc-status");
         let trailers = if ended { parts.headers.clone() } else { HeaderMap::new() };
-        (parts.headers, Self { body, frames: frame::Reader::new(limit), trailers, ended })
+        (parts.headers, Self { body, frames: frame::Reader::new(limit), http: parts.status, trailers, ended })
     }
 
     /// The next message; `None` at a clean end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
+            if self.http != StatusCode::OK && !self.ended {
+                // What follows is a page for people, not frames.
+                self.ended = true;
+            }
             if let Some(frame) = self.frames.next_frame()? {
                 if frame.compressed {
                     return Err(api::Error::fault("the service compressed its answer although nobody asked").into());
@@ -126,7 +143,7 @@ impl Messages {
                 return Ok(Some(frame.data));
             }
             if self.ended {
-                return status(&self.trailers).map_or(Ok(None), Err);
+                return status(self.http, &self.trailers).map_or(Ok(None), Err);
             }
             match self.body.frame().await {
                 None => self.ended = true,
@@ -137,6 +154,11 @@ impl Messages {
                 Some(Err(status)) => return Err(status.into()),
             }
         }
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended
     }
 
     /// Trailing metadata, once the stream has ended.

@@ -2,19 +2,24 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
-use crate::{config::Config, refusal::Refusal};
+use crate::{call::decode, config::Config, refusal::Refusal};
 
 /// How much of a body that is too long is still read, and for how long: a client that is busy sending hears the answer only
 /// when the connection stays open meanwhile.
 const FAREWELL_BYTES: usize = 64 * 1024 * 1024;
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The whole body. Longer than the limit is 413, too slow is 408.
-pub(crate) async fn whole(config: &Config, mut body: Incoming) -> Result<Bytes, Refusal> {
+/// The whole body, without its content coding. Longer than the limit is 413, too slow is 408.
+pub(crate) async fn whole(config: &Config, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
     let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
+    decode::decoded(headers, coded(config, limit, body).await?, limit)
+}
+
+async fn coded(config: &Config, limit: usize, mut body: Incoming) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limit as u64 {
         discard(&mut body).await;
         return Err(too_large(limit));

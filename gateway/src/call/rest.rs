@@ -27,7 +27,7 @@ pub(crate) async fn drive(
         let message = "this method takes a stream of messages; call it by gRPC";
         return Err(Refusal::new(501, tonic::Code::Unimplemented, "STREAM_NEEDS_GRPC", message));
     }
-    let body = body::whole(&edge.config, incoming).await?;
+    let body = body::whole(&edge.config, &passage.head.headers, incoming).await?;
     let head = &passage.head;
     let query = head.uri.query();
     let options = matched.response_options(query)?;

@@ -62,6 +62,7 @@ pub(crate) async fn drive(
         messages,
         writer: form.map(Writer::new),
         step: first.map_or(Step::Next, |first| first.map_or(Step::End, Step::Message)),
+        trailers: takes_trailers(&passage.head.headers),
     };
     open(running, &metadata, form, passage.head.method == Verb::HEAD)
 }
@@ -120,14 +121,26 @@ fn open(
             }
         }
     }
+    if running.trailers {
+        // HTTP/1.1 sends only those that were announced.
+        let names =
+            upstream::SHOWN.iter().fold("grpc-status, grpc-message".to_owned(), |list, name| list + ", " + name);
+        response.headers_mut().extend(HeaderValue::from_str(&names).ok().map(|names| (header::TRAILER, names)));
+    }
     if !head_only {
         let pieces = stream::unfold(running, |mut running| async move {
-            let piece = running.piece().await?;
-            Some((piece.map(Frame::data), running))
+            let piece = running.frame().await?;
+            Some((piece, running))
         });
         *response.body_mut() = Body::new(StreamBody::new(pieces));
     }
     Ok(response)
+}
+
+/// The caller wants to be told the status of a clean end (RFC 9110 section 10.1.4).
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 struct Running {
@@ -139,6 +152,8 @@ struct Running {
     /// `None` for raw bodies.
     writer: Option<Writer>,
     step: Step,
+    /// The status of a clean end is still to be told.
+    trailers: bool,
 }
 
 enum Step {
@@ -161,6 +176,20 @@ impl Running {
             Step::Message(wire) => Ok(self.matched.http_body(wire.clone())?.media_type().to_owned()),
             _ => Ok("application/octet-stream".to_owned()),
         }
+    }
+
+    /// The next piece to be sent, and the status after a clean end.
+    async fn frame(&mut self) -> Option<Result<Frame<Bytes>, Status>> {
+        if let Some(piece) = self.piece().await {
+            return Some(piece.map(Frame::data));
+        }
+        let clean = std::mem::take(&mut self.trailers) && self.messages.is_over();
+        clean.then(|| {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", HeaderValue::from_static("0"));
+            upstream::show(self.messages.trailers(), &mut trailers);
+            Ok(Frame::trailers(trailers))
+        })
     }
 
     /// The next piece to be sent.
@@ -214,6 +243,7 @@ impl Running {
 
     /// Writes the error record. A raw body has no place for one: it breaks, and the missing bytes show.
     fn failed(&mut self, refusal: &Refusal) -> Option<Result<Bytes, Status>> {
+        self.trailers = false;
         let Some(writer) = &mut self.writer else {
             self.step = Step::Over;
             return Some(Err(api::Error::fault("the stream broke").into()));

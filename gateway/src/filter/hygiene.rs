@@ -1,12 +1,19 @@
 //! Reserved headers are taken off before anything looks at them, in every spelling.
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header};
 
-/// Removes the platform's own headers and those that name a proxy's facts. `x-forwarded-for` was read before.
+/// Removes the platform's own headers, those that name a proxy's facts, and those of the connection. `x-forwarded-for` was read before.
 pub(crate) fn clean(headers: &mut HeaderMap) {
     let reserved: Vec<HeaderName> = headers.keys().filter(|name| is_reserved(name.as_str())).cloned().collect();
-    for name in reserved {
+    for name in reserved.into_iter().chain(of_connection(headers)) {
         headers.remove(name);
     }
+}
+
+/// What the caller says belongs to this connection alone (RFC 9110 section 7.6.1). `te` stays for whoever writes trailers.
+fn of_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let names = named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    names.filter(|name| ![header::TE, header::CONNECTION, header::UPGRADE].contains(name)).collect()
 }
 
 /// The platform's names, also behind grpc-gateway's prefix and with underscores, which some frameworks fold.
