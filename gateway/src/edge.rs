@@ -5,7 +5,7 @@ use api::{CallContext, Clock, Ids};
 use cache::Cache;
 use chassis::{Awaited, BootError, Kit};
 use mesh::{client::Mesh, tls::Reloading};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -69,6 +69,12 @@ pub(crate) struct Edge {
     pub(crate) sockets: Sockets,
     /// Requests at work.
     pub(crate) places: Arc<Semaphore>,
+    /// The public sockets close, the process lives on.
+    pub(crate) drain: CancellationToken,
+    /// When it began.
+    pub(crate) begin: Instant,
+    /// The time.
+    pub(crate) clock: Clock,
     /// Address under which clients reach the edge; issuer of tokens.
     pub(crate) public_url: String,
     /// Source of request ids.
@@ -89,7 +95,10 @@ impl Edge {
         Ok(Self {
             schema,
             keeper,
-            credentials: Credentials::new(parts.mesh.clone(), public_url.clone(), parts.clock),
+            credentials: Credentials::new(parts.mesh.clone(), public_url.clone(), parts.clock.clone()),
+            drain: CancellationToken::new(),
+            begin: Instant::now(),
+            clock: parts.clock,
             identity: identity.transpose()?,
             sockets: Sockets::new(config.websockets),
             places: Arc::new(Semaphore::new(config.requests)),

@@ -12,6 +12,7 @@
 //!                                        |----> identity/{oauth,wellknown}, docs, reflection
 //! ```
 
+mod admin;
 mod call;
 mod coding;
 mod config;
@@ -66,6 +67,12 @@ impl Gateway {
         Ok(Self(Arc::new(Edge::new(parts, config)?)))
     }
 
+    /// Answers a page of the admin port.
+    #[must_use]
+    pub fn admin(&self, request: &http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> {
+        admin::answer(&self.0, request)
+    }
+
     /// Serves a socket and keeps the schema up to date until `shutdown`, then lets running requests finish.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
         let schema = self.0.clone().keep_schema(shutdown.clone());
@@ -93,6 +100,7 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let secure = if config.tls.is_on() { Some(mount.listener("https", config.tls.listen).await?) } else { None };
         let issues = config.schema.compiled_in;
         let edge = Arc::new(Edge::new(Parts::of(&kit), config)?);
+        admin::mount(&edge, mount);
         let http = edge.clone();
         mount.edge("http", move |shutdown| listener::run(http, listener, None, shutdown));
         if let Some((secure, identity)) = secure.zip(edge.identity.clone()) {

@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{config::Config, edge::Edge, filter};
 
-pub(crate) use connection::{Connection, Flushed};
 use connection::Guarded;
+pub(crate) use connection::{Connection, Flushed};
 
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -45,16 +45,19 @@ pub(crate) async fn run(
     identity: Option<Reloading>,
     shutdown: CancellationToken,
 ) {
+    let stop = shutdown.child_token();
     let places = Arc::new(Semaphore::new(edge.config.connections));
     let builder = Arc::new(builder(&edge.config));
     let mut connections = JoinSet::new();
     loop {
         let place = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = stop.cancelled() => break,
+            () = edge.drain.cancelled() => break,
             place = places.clone().acquire_owned() => place,
         };
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = stop.cancelled() => break,
+            () = edge.drain.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -67,7 +70,7 @@ pub(crate) async fn run(
             }
         };
         let _ = stream.set_nodelay(true);
-        let (edge, builder, identity, stop) = (edge.clone(), builder.clone(), identity.clone(), shutdown.clone());
+        let (edge, builder, identity, stop) = (edge.clone(), builder.clone(), identity.clone(), stop.clone());
         connections.spawn(async move {
             let _place = place;
             secured(&edge, &builder, identity, stream, peer, stop).await;
@@ -75,8 +78,11 @@ pub(crate) async fn run(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
+    stop.cancel();
     edge.sockets.drain().await;
     while connections.join_next().await.is_some() {}
+    // Drained by an operator: the admin port goes on, so the task must not end before the process does.
+    shutdown.cancelled().await;
 }
 
 /// The handshake, where there is one, within the time of a head.

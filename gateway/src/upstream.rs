@@ -3,12 +3,16 @@ use std::future::Future;
 
 use api::CallContext;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use proto::Method;
 use tonic::body::Body;
 use tower::ServiceExt;
-use transcode::{Contract, frame};
+use transcode::{
+    Contract,
+    error::{code_of_http, http_status},
+    frame,
+};
 
 use crate::{
     coding::{self, Coding, Flaw},
@@ -18,7 +22,7 @@ use crate::{
 };
 
 /// Answer metadata that JSON callers get.
-const SHOWN: [&str; 10] = [
+pub(crate) const SHOWN: [&str; 10] = [
     "etag",
     "location",
     "cache-control",
@@ -99,7 +103,8 @@ pub(crate) fn metadata(headers: &HeaderMap) -> HeaderMap {
 
 /// What RPC callers get of the answer's metadata: all but the platform's own and what belongs to one hop.
 pub(crate) fn passed_back(metadata: &HeaderMap) -> HeaderMap {
-    let of_hop = ["content-type", "content-length", "date", "server", "te", "trailer", "connection", "transfer-encoding"];
+    let of_hop =
+        ["content-type", "content-length", "date", "server", "te", "trailer", "connection", "transfer-encoding"];
     let kept = |name: &str| {
         let own = ["grpc-", "x-workos-", "workos-", "access-control-"];
         !of_hop.contains(&name) && !own.iter().any(|prefix| name.starts_with(prefix))
@@ -135,8 +140,16 @@ pub(crate) fn trailer_names() -> HeaderValue {
 }
 
 /// The status of a finished call; `None` when it is OK. The header is authoritative, of the details only the list is read.
-pub(crate) fn status(trailers: &HeaderMap) -> Option<Refusal> {
+/// Who answers without one speaks no gRPC: then the status of HTTP says what happened.
+fn status(http: StatusCode, trailers: &HeaderMap) -> Option<Refusal> {
     match tonic::Status::from_header_map(trailers) {
+        None if http != StatusCode::OK => {
+            let code = code_of_http(http.as_u16());
+            let message =
+                format!("the service answered HTTP {} and no gRPC; try again, or tell its operator", http.as_u16());
+            let (http, code) = (http_status(code), tonic::Code::from(code));
+            Some(Refusal::new(http, code, "UPSTREAM_NOT_GRPC", message))
+        }
         Some(status) if status.code() == tonic::Code::Ok => None,
         Some(status) => Some(status.into()),
         None => Some(api::Error::unavailable("the service (it ended the call without a status)").into()),
@@ -147,6 +160,7 @@ pub(crate) fn status(trailers: &HeaderMap) -> Option<Refusal> {
 pub(crate) struct Messages {
     body: Body,
     frames: frame::Reader,
+    http: StatusCode,
     trailers: HeaderMap,
     ended: bool,
     /// What the service codes its messages in.
@@ -161,17 +175,22 @@ impl Messages {
         let ended = parts.headers.contains_key("grpc-status");
         let trailers = if ended { parts.headers.clone() } else { HeaderMap::new() };
         let coding = parts.headers.get("grpc-encoding").and_then(|name| Coding::named(name.to_str().ok()?)?);
-        (parts.headers, Self { body, frames: frame::Reader::new(limit), trailers, ended, coding, limit })
+        let frames = frame::Reader::new(limit);
+        (parts.headers, Self { body, frames, http: parts.status, trailers, ended, coding, limit })
     }
 
     /// The next message; `None` at a clean end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
+            if self.http != StatusCode::OK && !self.ended {
+                // What follows is a page for people, not frames.
+                self.ended = true;
+            }
             if let Some(frame) = self.frames.next_frame()? {
                 return if frame.compressed { self.decoded(&frame.data).map(Some) } else { Ok(Some(frame.data)) };
             }
             if self.ended {
-                return status(&self.trailers).map_or(Ok(None), Err);
+                return status(self.http, &self.trailers).map_or(Ok(None), Err);
             }
             match self.body.frame().await {
                 None => self.ended = true,
@@ -191,7 +210,8 @@ impl Messages {
         coding::decoded(coding, data, self.limit).map_err(|flaw| match flaw {
             Flaw::Broken => api::Error::fault("the service sent a message that cannot be decompressed").into(),
             Flaw::TooLarge => {
-                let message = format!("a message of the service is larger than {} bytes; ask for less at a time", self.limit);
+                let message =
+                    format!("a message of the service is larger than {} bytes; ask for less at a time", self.limit);
                 Refusal::new(500, tonic::Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
             }
         })

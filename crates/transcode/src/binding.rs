@@ -108,11 +108,8 @@ pub(crate) fn resolve(
 
 /// The RPC at its own path, as Connect has it: the body is the request message, the answer the response message.
 pub(crate) fn at_own_path(rpc: usize, plan: &MethodPlan, event_id_fields: &[String]) -> Result<Binding, Refusal> {
-    let rule = HttpRule {
-        pattern: Some(Pattern::Post(plan.rpc_path.clone())),
-        body: "*".to_owned(),
-        ..HttpRule::default()
-    };
+    let rule =
+        HttpRule { pattern: Some(Pattern::Post(plan.rpc_path.clone())), body: "*".to_owned(), ..HttpRule::default() };
     let binding = resolve(&rule, rpc, plan, event_id_fields)?;
     Ok(Binding { raw_in: None, raw_out: None, ..binding })
 }

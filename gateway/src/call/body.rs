@@ -170,19 +170,22 @@ fn too_slow(idle: Duration) -> Refusal {
 pub(crate) fn flawed(flaw: Flaw, limit: u64) -> Refusal {
     match flaw {
         Flaw::TooLarge => {
-            let limit = if limit == u64::MAX { String::new() } else { format!("{limit} bytes (setting gateway.body_max) or ") };
-            let message = format!("decoded, the body is larger than {limit}a hundredfold of what was sent; send less at a time, or uncoded");
+            let limit =
+                if limit == u64::MAX { String::new() } else { format!("{limit} bytes (setting gateway.body_max) or ") };
+            let message = format!(
+                "decoded, the body is larger than {limit}a hundredfold of what was sent; send less at a time, or uncoded"
+            );
             Refusal::new(413, tonic::Code::InvalidArgument, "BODY_TOO_LARGE", message)
         }
         Flaw::Broken => {
             let message = "the body is not in the coding that Content-Encoding names, or it is cut; send it again";
-            Refusal::new(400, tonic::Code::InvalidArgument, "BODY_CODING_BROKEN", message)
+            Refusal::new(400, tonic::Code::InvalidArgument, "BODY_UNDECODABLE", message)
         }
     }
 }
 
 fn unknown_coding() -> Refusal {
     let message = format!("the coding of the body is not known here; send it uncoded, or as one of {READ}");
-    let refusal = Refusal::new(415, tonic::Code::InvalidArgument, "CODING_UNSUPPORTED", message);
+    let refusal = Refusal::new(415, tonic::Code::InvalidArgument, "CONTENT_ENCODING_UNSUPPORTED", message);
     refusal.header(header::ACCEPT_ENCODING, READ)
 }

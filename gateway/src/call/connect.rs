@@ -71,7 +71,8 @@ fn check(head: &http::request::Parts, method: &Method, streams: bool) -> Result<
         false => ("application/connect+proto, application/connect+json", streams),
     };
     let kind = essence(&head.headers);
-    let known = streams || head.method == Verb::GET || matches!(kind.as_str(), "application/proto" | "application/json");
+    let known =
+        streams || head.method == Verb::GET || matches!(kind.as_str(), "application/proto" | "application/json");
     if fits && known {
         return Ok(());
     }
@@ -153,11 +154,7 @@ fn unknown_coding() -> Refusal {
 }
 
 /// The caller's messages.
-fn messages(
-    form: Form,
-    pieces: Pieces,
-    reader: Reader,
-) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+fn messages(form: Form, pieces: Pieces, reader: Reader) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
     stream::unfold(Some((form, pieces, reader)), |state| async move {
         let (form, mut pieces, mut reader) = state?;
         loop {

@@ -65,7 +65,11 @@ pub(crate) async fn pass(
 
 /// The service that answers. A method that every service serves for itself (`workos.events.v1`) belongs to none: the header
 /// `target-service` names which is meant.
-pub(crate) fn serving<'a>(schema: &Schema, headers: &'a http::HeaderMap, method: &'static Method) -> Result<&'a str, Refusal> {
+pub(crate) fn serving<'a>(
+    schema: &Schema,
+    headers: &'a http::HeaderMap,
+    method: &'static Method,
+) -> Result<&'a str, Refusal> {
     let owned = |service: &str| schema.methods.of_service(service).any(|known| known.has_http);
     if method.has_http || !method.full_service.starts_with(EVERYWHERE) || owned(method.service) {
         return Ok(method.service);

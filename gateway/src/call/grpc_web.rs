@@ -85,7 +85,8 @@ fn decode(rest: &mut BytesMut, piece: &[u8]) -> Result<Bytes, Refusal> {
 }
 
 fn malformed() -> Refusal {
-    let message = "the body is no base64; send application/grpc-web-text in base64, or application/grpc-web+proto as it is";
+    let message =
+        "the body is no base64; send application/grpc-web-text in base64, or application/grpc-web+proto as it is";
     Refusal::new(400, tonic::Code::InvalidArgument, "MALFORMED_FRAME", message)
 }
 
@@ -109,10 +110,7 @@ impl HttpBody for Framed {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         if this.ended {
             return Poll::Ready(None);

@@ -40,7 +40,10 @@ fn may_vary(response: &Response<Body>) -> bool {
     let headers = response.headers();
     let bodiless = matches!(
         response.status(),
-        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT
+        StatusCode::SWITCHING_PROTOCOLS
+            | StatusCode::NO_CONTENT
+            | StatusCode::NOT_MODIFIED
+            | StatusCode::PARTIAL_CONTENT
     );
     let fixed = headers.contains_key(header::CONTENT_ENCODING)
         || headers.contains_key(header::CONTENT_RANGE)
@@ -76,10 +79,7 @@ impl HttpBody for Coded {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         loop {
             let Some(encoder) = &mut this.encoder else { return Poll::Ready(this.trailers.take().map(Ok)) };

@@ -30,7 +30,7 @@ pub(crate) struct Part {
 pub(crate) enum Ownership {
     /// By the package names of this platform; services of other packages are not served.
     Platform,
-    /// This upstream.
+    /// This upstream, but never packages of the platform: those belong to their own services.
     Upstream(Owner),
 }
 
@@ -140,7 +140,7 @@ impl Ownership {
     fn of(&self, package: &str) -> Option<Owner> {
         match self {
             Self::Platform => Owner::of_platform(package),
-            Self::Upstream(owner) => Some(owner.clone()),
+            Self::Upstream(owner) => Owner::of_platform(package).or_else(|| Some(owner.clone())),
         }
     }
 }

@@ -2,6 +2,8 @@
 //! each scenario says, and nothing else. No database, no broker, no other service.
 mod client;
 mod contract;
+mod reflecting;
+mod reload;
 mod scenario;
 mod scenarios;
 mod upstream;

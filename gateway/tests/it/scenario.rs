@@ -82,9 +82,9 @@ pub(crate) fn read(file: &str) -> Vec<Scenario> {
     serde_norway::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// Plays a file against an edge with these settings and panics with all that went wrong.
-pub(crate) async fn play(file: &str, settings: &str) {
-    let world = World::start(settings).await;
+/// Plays a file against an edge of its own and panics with all that went wrong.
+pub(crate) async fn play(file: &str) {
+    let world = World::start("").await;
     let mut failures = Vec::new();
     let scenarios = read(file);
     for scenario in &scenarios {

@@ -2,13 +2,49 @@
 use crate::scenario::{play, read};
 
 #[tokio::test]
+async fn templates() {
+    play("template.yaml").await;
+}
+
+#[tokio::test]
+async fn routes() {
+    play("route.yaml").await;
+}
+
+#[tokio::test]
 async fn paths() {
-    play("path.yaml", "").await;
+    play("path.yaml").await;
+}
+
+#[tokio::test]
+async fn queries() {
+    play("query.yaml").await;
+}
+
+#[tokio::test]
+async fn bodies() {
+    play("body.yaml").await;
+}
+
+#[tokio::test]
+async fn streams() {
+    play("stream.yaml").await;
+}
+
+#[tokio::test]
+async fn errors() {
+    play("error.yaml").await;
+}
+
+#[tokio::test]
+async fn masks() {
+    play("mask.yaml").await;
 }
 
 #[test]
-fn ids_are_those_of_the_design_and_stand_once() {
-    let mut ids: Vec<_> = ["path.yaml"].into_iter().flat_map(read).map(|scenario| scenario.id).collect();
+fn every_id_is_of_the_design_and_stands_once() {
+    let files = ["template", "route", "path", "query", "body", "stream", "error", "mask"];
+    let mut ids: Vec<_> = files.iter().flat_map(|file| read(&format!("{file}.yaml"))).map(|found| found.id).collect();
     assert!(ids.iter().all(|id| id.starts_with("GW-")), "{ids:?}");
     let count = ids.len();
     ids.sort();

@@ -42,7 +42,7 @@ pub(crate) struct Answer {
     pub(crate) reset: Option<u32>,
     /// Waits before it answers, in milliseconds.
     pub(crate) delay: u64,
-    /// Waits between messages, in milliseconds.
+    /// Waits between messages and before a reset, in milliseconds.
     pub(crate) gap: u64,
 }
 
@@ -198,7 +198,12 @@ impl Answer {
             stream.send_data(frame.freeze(), false).ok()?;
         }
         match self.reset {
-            Some(code) => stream.send_reset(code.into()),
+            Some(code) => {
+                // What stands before a reset is lost unless it had time to leave.
+                let gap = Duration::from_millis(self.gap);
+                let _ = tokio::time::timeout(gap, std::future::poll_fn(|context| stream.poll_reset(context))).await;
+                stream.send_reset(code.into());
+            }
             None => stream.send_trailers(self.trailers()).ok()?,
         }
         Some(true)

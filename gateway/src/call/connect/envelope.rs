@@ -38,10 +38,8 @@ impl Reader {
             return Err(malformed("an envelope has flags that only a server sets"));
         }
         if length > self.limit {
-            let message = format!(
-                "a message is larger than {} bytes (setting gateway.body_max); send smaller ones",
-                self.limit
-            );
+            let message =
+                format!("a message is larger than {} bytes (setting gateway.body_max); send smaller ones", self.limit);
             return Err(Refusal::new(413, tonic::Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message));
         }
         if self.buffer.len() < HEAD + length {
@@ -52,7 +50,8 @@ impl Reader {
         if flags != CODED {
             return Ok(Some(message));
         }
-        let coding = self.coding.ok_or_else(|| malformed("a message is coded, but Connect-Content-Encoding is missing"))?;
+        let coding =
+            self.coding.ok_or_else(|| malformed("a message is coded, but Connect-Content-Encoding is missing"))?;
         decoded(coding, &message, self.limit).map(Some).map_err(|flaw| flawed(flaw, self.limit as u64))
     }
 

@@ -22,7 +22,11 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 /// The message, as the codec reads it.
 pub(super) fn message(config: &Config, query: &str) -> Result<Bytes, Refusal> {
     let value = |name: &str| {
-        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(known, _)| *known == name).map(|(_, value)| value)
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
     };
     if value("connect").is_some_and(|version| version != "v1") {
         return Err(malformed("connect", "send connect=v1"));

@@ -80,9 +80,7 @@ async fn fields(mut form: Form, mut parts: Multipart<'static>, fault: Fault) -> 
         }
         let name = field.name().ok_or_else(|| malformed("a part has no name"))?.to_owned();
         let mut value = Vec::new();
-        while let Some(piece) =
-            field.chunk().await.map_err(|error| fault.take().unwrap_or_else(|| broken(&error)))?
-        {
+        while let Some(piece) = field.chunk().await.map_err(|error| fault.take().unwrap_or_else(|| broken(&error)))? {
             left = left.checked_sub(piece.len()).ok_or_else(too_many)?;
             value.extend_from_slice(&piece);
         }
