@@ -67,3 +67,93 @@ pub(crate) fn request(address: SocketAddr, version: u8, method: &str, target: &s
     let builder = Request::builder().method(method).uri(uri);
     if version == 2 { builder } else { builder.header("host", address.to_string()) }
 }
+
+/// A request whose body is sent piece by piece, and the answer that comes meanwhile.
+pub(crate) struct Talk {
+    up: Option<tokio::sync::mpsc::Sender<Result<http_body::Frame<Bytes>, std::io::Error>>>,
+    answer: tokio::task::JoinHandle<http::Response<hyper::body::Incoming>>,
+}
+
+/// The answer of a [`Talk`].
+pub(crate) struct Heard {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: hyper::body::Incoming,
+    /// What was read and not yet asked for.
+    pub(crate) rest: Vec<u8>,
+    pub(crate) trailers: HeaderMap,
+    pub(crate) broken: bool,
+}
+
+impl Talk {
+    /// Begins a request over HTTP/1.1 or HTTP/2.
+    pub(crate) async fn begin(address: SocketAddr, version: u8, request: http::request::Builder) -> Self {
+        let (up, pieces) = tokio::sync::mpsc::channel(1);
+        let body = http_body_util::StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(pieces));
+        let request = request.body(body).expect("a request");
+        let stream = TokioIo::new(TcpStream::connect(address).await.expect("the edge listens"));
+        let answer = if version == 2 {
+            let (mut sender, driver) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+            tokio::spawn(driver);
+            tokio::spawn(async move { sender.send_request(request).await.expect("the edge answers") })
+        } else {
+            let (mut sender, driver) = hyper::client::conn::http1::handshake(stream).await.expect("HTTP/1.1");
+            tokio::spawn(driver);
+            tokio::spawn(async move { sender.send_request(request).await.expect("the edge answers") })
+        };
+        Self { up: Some(up), answer }
+    }
+
+    /// Sends a piece of the body.
+    pub(crate) async fn say(&self, piece: impl Into<Bytes>) {
+        let frame = http_body::Frame::data(piece.into());
+        let sent = self.up.as_ref().expect("the body is open").send(Ok(frame));
+        crate::soon(sent).await.expect("the connection stands");
+    }
+
+    /// Ends the body.
+    pub(crate) fn finish(&mut self) {
+        self.up = None;
+    }
+
+    /// Waits for the head of the answer; the body stays open.
+    pub(crate) async fn heard(&mut self) -> Heard {
+        let (head, body) = crate::soon(&mut self.answer).await.expect("no panic").into_parts();
+        let (trailers, broken) = (HeaderMap::new(), false);
+        Heard { status: head.status, headers: head.headers, body, rest: Vec::new(), trailers, broken }
+    }
+}
+
+impl Heard {
+    /// Reads one more piece; false at the end.
+    pub(crate) async fn more(&mut self) -> bool {
+        match crate::soon(self.body.frame()).await.map(|frame| frame.map(http_body::Frame::into_data)) {
+            None => return false,
+            Some(Ok(Ok(data))) => self.rest.extend_from_slice(&data),
+            Some(Ok(Err(frame))) => self.trailers.extend(frame.into_trailers().unwrap_or_default()),
+            Some(Err(_)) => {
+                self.broken = true;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes a line.
+    pub(crate) async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return String::from_utf8(line).expect("text").trim_end().to_owned();
+            }
+            assert!(self.more().await, "the answer ended before a line did: {:?}", String::from_utf8_lossy(&self.rest));
+        }
+    }
+
+    /// Takes all that comes.
+    pub(crate) async fn all(&mut self) -> String {
+        while self.more().await {}
+        String::from_utf8(std::mem::take(&mut self.rest)).expect("text")
+    }
+}

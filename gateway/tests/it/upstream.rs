@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::contract;
+use crate::{contract, live::LiveCall, soon};
 
 /// How to answer. The default is an echo where request and answer are of one type, else an empty message.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) messages: Option<Vec<Value>>,
     /// Messages as hexadecimal wire bytes, instead.
     pub(crate) wire: Option<Vec<String>>,
+    /// Whole frames as hexadecimal bytes, instead.
+    pub(crate) frames: Option<Vec<String>>,
     /// Leading metadata.
     pub(crate) headers: BTreeMap<String, String>,
     /// Trailing metadata; `grpc-status: null` leaves the status out.
@@ -44,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) delay: u64,
     /// Waits between messages and before a reset, in milliseconds.
     pub(crate) gap: u64,
+    /// The test answers itself: [`Upstream::next_live`].
+    pub(crate) live: bool,
 }
 
 /// A call that arrived.
@@ -65,9 +69,28 @@ pub(crate) struct Upstream(Arc<Mutex<State>>);
 struct State {
     answer: Answer,
     seen: Vec<Seen>,
+    live: Vec<LiveCall>,
 }
 
 impl Upstream {
+    /// From now on the test answers calls itself.
+    pub(crate) fn goes_live(&self) {
+        self.answers(Answer { live: true, ..Answer::default() });
+    }
+
+    /// The next call in the hands of the test.
+    pub(crate) async fn next_live(&self) -> LiveCall {
+        soon(async {
+            loop {
+                if let Some(call) = self.0.lock().expect("no panic holds it").live.pop() {
+                    return call;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
     /// Listens on a free port.
     pub(crate) async fn start() -> (Self, SocketAddr) {
         let upstream = Self::default();
@@ -84,7 +107,7 @@ impl Upstream {
 
     /// From now on it answers so, and has seen nothing.
     pub(crate) fn answers(&self, answer: Answer) {
-        *self.0.lock().expect("no panic holds it") = State { answer, seen: Vec::new() };
+        *self.0.lock().expect("no panic holds it") = State { answer, ..State::default() };
     }
 
     /// What it saw.
@@ -112,6 +135,12 @@ impl Upstream {
             state.seen.push(seen);
             (state.answer.clone(), state.seen.len() - 1)
         };
+        if answer.live {
+            let mut state = self.0.lock().expect("no panic holds it");
+            let metadata = state.seen[index].metadata.clone();
+            state.live.push(LiveCall::new(metadata, method?, body, respond));
+            return None;
+        }
         let received = read(body).await;
         let input = method.as_ref().map(prost_reflect::MethodDescriptor::input);
         let shown = received.iter().filter_map(|wire| Some(contract::json(input.as_ref()?, wire))).collect();
@@ -151,7 +180,7 @@ impl Upstream {
 
 impl Answer {
     fn frames(&self, method: Option<&prost_reflect::MethodDescriptor>, received: &[Bytes]) -> Vec<Bytes> {
-        if let Some(wire) = &self.wire {
+        if let Some(wire) = self.frames.as_ref().or(self.wire.as_ref()) {
             return wire.iter().map(|text| unhex(text)).collect();
         }
         let Some(method) = method else { return Vec::new() };
@@ -190,6 +219,10 @@ impl Answer {
                 if tokio::time::timeout(gap, std::future::poll_fn(|context| stream.poll_reset(context))).await.is_ok() {
                     return Some(false);
                 }
+            }
+            if self.frames.is_some() {
+                stream.send_data(message, false).ok()?;
+                continue;
             }
             let mut frame = BytesMut::with_capacity(message.len() + 5);
             frame.put_u8(0);

@@ -46,6 +46,11 @@ impl World {
             begin(&self.folder, self.library, (settings, schema), further).await;
     }
 
+    /// Tells the edge to stop.
+    pub(crate) fn stop(&self) {
+        self.shutdown.cancel();
+    }
+
     /// Puts another descriptor set in the place of the library's, as a whole.
     pub(crate) fn write(&self, set: &[u8]) {
         let (new, file) = (self.folder.path().join("new"), self.folder.path().join("library.bin"));
@@ -104,4 +109,11 @@ async fn parts(library: SocketAddr, further: &[Further<'_>], folder: &TempDir) -
         public_url: "https://edge.example".to_owned(),
         data_dir: folder.path().to_owned(),
     }
+}
+
+/// Why an edge with these settings does not start.
+pub(crate) async fn refused(settings: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let parts = parts(SocketAddr::from(([127, 0, 0, 1], 1)), &[], &folder).await;
+    Gateway::new(parts, settings).expect_err("it cannot start").to_string()
 }
