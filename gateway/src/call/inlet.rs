@@ -83,7 +83,8 @@ impl Fault {
                         return Err(refusal);
                     }
                 }
-                answer = &mut answer => return answer.map_err(|refusal| self.take().unwrap_or(refusal)),
+                // A call that was broken off for the caller's fault may have an answer of its own: that it was broken off.
+                answer = &mut answer => return self.take().map_or(answer, Err),
             }
         }
     }

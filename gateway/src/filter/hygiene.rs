@@ -18,8 +18,9 @@ fn of_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     names.filter(|name| ![header::TE, header::CONNECTION, header::UPGRADE].contains(name)).collect()
 }
 
-/// A body must end where every reader on the way sees its end (RFC 9112 section 6.3): one length, or chunks, never both. The
-/// connection is closed, because what follows on it may have been meant as a part of this request.
+/// A body must end where every reader on the way sees its end (RFC 9112 section 6.3): one length, or chunks and no other
+/// coding. The connection is closed, because what follows on it may have been meant as a part of this request. Of a length
+/// beside chunks nothing is seen here: hyper reads the chunks, drops the length and closes the connection after the answer.
 pub(crate) fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
     if request.version() > Version::HTTP_11 {
         return Ok(());

@@ -94,7 +94,7 @@ async fn gw_e16_errors_have_connects_form_and_status() {
     let kind = ("content-type", "application/json");
     let cases: [(&str, &[(&str, &str)], &str, u16); 5] = [
         (ECHO, &[kind], r#"{"s":"#, 400),
-        (ECHO, &[kind], r#"{"nothing":1}"#, 400),
+        (ECHO, &[kind], r#"{"wrong":1}"#, 400),
         (ECHO, &[kind, ("connect-protocol-version", "2")], "{}", 400),
         (ECHO, &[("content-type", "text/plain")], "{}", 415),
         (WATCH, &[kind], "{}", 415),

@@ -75,7 +75,7 @@ async fn gw_4_13_forms_that_are_wrong_are_refused() {
         (FORM, "no form".to_owned(), 400, "MALFORMED_FORM"),
         ("multipart/form-data", part("name=\"f\"; filename=\"a\"", "x"), 400, "MALFORMED_FORM"),
         (FORM, format!("{big}{}--XX--\r\n", part("name=\"f\"; filename=\"a\"", "x")), 413, "FORM_TOO_LARGE"),
-        (FORM, format!("{twice}{}--XX--\r\n", part("name=\"f\"; filename=\"a\"", "x")), 400, "BOUND"),
+        (FORM, format!("{twice}{}--XX--\r\n", part("name=\"f\"; filename=\"a\"", "x")), 400, "CONFLICTING_VALUE"),
         (
             FORM,
             format!("{}{}--XX--\r\n", part("name=\"wrong\"", "1"), part("name=\"f\"; filename=\"a\"", "x")),

@@ -85,28 +85,25 @@ impl LiveCall {
         self.rest = data;
         let begin = self.rest.len();
         let patience = std::time::Duration::from_millis(500);
-        while !self.rest.is_empty() {
-            if tokio::time::timeout(patience, self.push_some()).await.is_err() {
-                break;
-            }
-        }
+        while !self.rest.is_empty() && tokio::time::timeout(patience, self.push_some()).await == Ok(true) {}
         begin - self.rest.len()
     }
 
     /// Sends what is left.
     pub(crate) async fn push_rest(&mut self) {
         while !self.rest.is_empty() {
-            soon(self.push_some()).await;
+            assert!(soon(self.push_some()).await, "the call is open");
         }
     }
 
-    async fn push_some(&mut self) {
+    /// Sends some of what is left; false when the edge broke the call off.
+    async fn push_some(&mut self) -> bool {
         let length = self.rest.len().min(16 * 1024);
         self.open().reserve_capacity(length);
         let stream = self.open();
-        let given = std::future::poll_fn(|context| stream.poll_capacity(context)).await.expect("open").expect("open");
+        let Some(Ok(given)) = std::future::poll_fn(|context| stream.poll_capacity(context)).await else { return false };
         let data = self.rest.split_to(given.min(self.rest.len()));
-        self.open().send_data(data, false).expect("the call is open");
+        self.open().send_data(data, false).is_ok()
     }
 
     /// Ends the call.
