@@ -91,7 +91,6 @@ mod tests {
     fn every_coding_is_read_and_its_end_must_be_there() {
         let text = b"text ".repeat(100);
         let zstd = Bytes::from(zstd::encode_all(&text[..], 3).expect("memory"));
-        // `text ` 100 times, by `brotli -q 11`.
         for (coding, body) in [("gzip", gzip(&text)), ("zstd", zstd)] {
             assert_eq!(decoded(&with(coding), body.clone(), 1000).expect(coding), text);
             let torn = body.slice(..body.len() - 3);

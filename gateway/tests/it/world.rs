@@ -1,5 +1,5 @@
 //! One edge before one upstream.
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::{Clock, Ids};
 use authz::{Keys, Revocations, Verifier};
@@ -46,6 +46,13 @@ impl World {
             begin(&self.folder, self.library, (settings, schema), further).await;
     }
 
+    /// Puts a service config beside the library.
+    pub(crate) fn rules(&self, text: &str) {
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("rules.yaml"));
+        std::fs::write(&new, text).expect("the folder is writable");
+        std::fs::rename(new, file).expect("the folder is writable");
+    }
+
     /// Puts another descriptor set in the place of the library's, as a whole.
     pub(crate) fn write(&self, set: &[u8]) {
         let (new, file) = (self.folder.path().join("new"), self.folder.path().join("library.bin"));
@@ -61,7 +68,9 @@ async fn begin(
     further: &[Further<'_>],
 ) -> (SocketAddr, Gateway, CancellationToken) {
     let file = folder.path().join("library.bin");
-    let mut sources = format!("{{ upstream = \"library\", file = {file:?}, access = \"public\" }}");
+    let rules = folder.path().join("rules.yaml");
+    let rules = if rules.exists() { format!(", rules = {rules:?}") } else { String::new() };
+    let mut sources = format!("{{ upstream = \"library\", file = {file:?}, access = \"public\"{rules} }}");
     for (name, access, _) in further {
         let access = access.map(|access| format!(", access = \"{access}\"")).unwrap_or_default();
         sources += &format!(", {{ upstream = \"{name}\"{access} }}");
@@ -104,4 +113,16 @@ async fn parts(library: SocketAddr, further: &[Further<'_>], folder: &TempDir) -
         public_url: "https://edge.example".to_owned(),
         data_dir: folder.path().to_owned(),
     }
+}
+
+/// Waits until something is so, at most ten seconds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..500 {
+        tick.tick().await;
+        if is_so().await {
+            return;
+        }
+    }
+    panic!("{what}: not after ten seconds");
 }
