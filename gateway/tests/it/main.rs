@@ -5,6 +5,7 @@
     reason = "clients and upstreams of a test run beside the edge; the test ends them"
 )]
 
+mod callers;
 mod client;
 mod contract;
 mod reflecting;
