@@ -113,7 +113,8 @@ pub(crate) struct Schema {
     /// Serve the contract that this program was built with.
     pub(crate) compiled_in: bool,
     /// Further contracts, for example `[{ upstream = "library", file = "library.bin", access = "public" }]`. Without `file` the
-    /// upstream is asked by server reflection. `access` is for methods that declare none: `public`, or `signed-in`.
+    /// upstream is asked by server reflection. `access` is for methods that declare none: `public`, or `signed-in`. `rules` names
+    /// a service config with HTTP rules, for contracts without annotations.
     pub(crate) sources: Vec<Source>,
     /// How often files are looked at.
     #[serde(with = "chassis::duration")]
@@ -131,6 +132,8 @@ pub(crate) struct Source {
     pub(crate) upstream: String,
     /// File with a `FileDescriptorSet`, imports included.
     pub(crate) file: Option<PathBuf>,
+    /// Service config (`google.api.Service`, YAML or JSON) whose HTTP rules replace those of the methods they select.
+    pub(crate) rules: Option<PathBuf>,
     /// Who may call methods that do not say it.
     pub(crate) access: Option<Access>,
 }

@@ -9,6 +9,7 @@ mod holder;
 mod keeper;
 mod merge;
 mod reflection;
+mod rules;
 pub(crate) mod set;
 mod source;
 
@@ -57,7 +58,8 @@ pub(crate) struct Schema {
 impl Schema {
     /// Compiles a candidate.
     pub(crate) fn compile(merged: &Merged, recipe: &Recipe) -> Result<Self, SchemaError> {
-        let contract = transcode::compile(&merged.set, &transcode::Options::default()).map_err(|errors| {
+        let options = transcode::Options { rules: merged.rules.clone(), ..transcode::Options::default() };
+        let contract = transcode::compile(&merged.set, &options).map_err(|errors| {
             let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
             SchemaError(format!("the contract cannot be served:\n{}", lines.join("\n")))
         })?;

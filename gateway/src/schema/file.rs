@@ -1,4 +1,4 @@
-//! Descriptor sets in files, read again when they change.
+//! Descriptor sets and service configs in files, read again when they change.
 use std::{
     io::Read,
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<(Bytes, Stamp), SchemaError> {
     let stamp = stamp.map_err(|error| failed(path, &error))?;
     file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| failed(path, &error))?;
     if bytes.len() as u64 > BYTES_MAX {
-        return Err(SchemaError(format!("the descriptor set {} is larger than {BYTES_MAX} bytes", path.display())));
+        return Err(SchemaError(format!("{} is larger than {BYTES_MAX} bytes", path.display())));
     }
     Ok((bytes.into(), stamp))
 }
@@ -52,13 +52,11 @@ pub(super) async fn newer(path: &Path, known: &mut Option<Stamp>) -> Result<Opti
             *known = None;
             Err(error)
         }
-        Err(error) => Err(SchemaError(format!("reading a descriptor set broke off: {error}"))),
+        Err(error) => Err(SchemaError(format!("reading a file broke off: {error}"))),
     }
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> SchemaError {
     let path = path.display();
-    SchemaError(format!(
-        "the descriptor set {path} cannot be read: {error}; correct gateway.schema.sources, or put it there"
-    ))
+    SchemaError(format!("{path} cannot be read: {error}; correct gateway.schema.sources, or put the file there"))
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use proto::Owner;
+use transcode::HttpRule;
 
 use super::{
     SchemaError,
@@ -13,7 +14,7 @@ use super::{
 };
 
 /// What one source gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Part {
     /// Name of the source, for messages.
     pub(crate) source: String,
@@ -23,6 +24,8 @@ pub(crate) struct Part {
     pub(crate) listed: Option<BTreeSet<String>>,
     /// Who serves them.
     pub(crate) owner: Ownership,
+    /// HTTP rules of a service config beside it, for its own methods.
+    pub(crate) rules: Vec<HttpRule>,
 }
 
 /// Who serves the services of a source.
@@ -41,6 +44,8 @@ pub(crate) struct Merged {
     pub(crate) set: Vec<u8>,
     /// Who serves each service.
     pub(crate) owners: HashMap<String, Owner>,
+    /// HTTP rules of all service configs.
+    pub(crate) rules: Vec<HttpRule>,
 }
 
 /// Puts sources together, in order.
@@ -54,6 +59,7 @@ pub(crate) fn merge(parts: &[Part]) -> Result<Merged, SchemaError> {
         for file in files {
             merger.add(part, file);
         }
+        merger.add_rules(part);
     }
     merger.finish()
 }
@@ -111,6 +117,17 @@ impl<'p> Merger<'p> {
         self.binders.entry(service.to_owned()).or_insert(&part.source);
         self.merged.owners.entry(service.to_owned()).or_insert(owner);
         self.files[index].bound.insert(service.to_owned());
+    }
+
+    fn add_rules(&mut self, part: &'p Part) {
+        for rule in &part.rules {
+            let service = package_of(&rule.selector);
+            if self.binders.get(service) != Some(&part.source.as_str()) {
+                let text = format!("{}: the rule for {} is for no method of this source", part.source, rule.selector);
+                self.problems.push(text);
+            }
+            self.merged.rules.push(rule.clone());
+        }
     }
 
     fn finish(mut self) -> Result<Merged, SchemaError> {

@@ -11,8 +11,9 @@ use api::Ids;
 use mesh::client::Mesh;
 use proto::{Access, Owner, Rate, Rule};
 use tokio::time::Instant;
+use transcode::HttpRule;
 
-use super::{Ownership, Part, SchemaError, disk, file, reflection};
+use super::{Ownership, Part, SchemaError, disk, file, reflection, rules};
 use crate::config;
 
 /// Longest conversation with an upstream.
@@ -24,6 +25,9 @@ const AGAIN: Duration = Duration::from_millis(250);
 pub(super) struct Source {
     kind: Kind,
     owner: Ownership,
+    /// Service config beside it, and when it was read.
+    config: Option<(PathBuf, Option<file::Stamp>)>,
+    rules: Vec<HttpRule>,
     /// What is in force.
     pub(super) accepted: Option<Part>,
     /// What is newer and not yet in force.
@@ -45,7 +49,7 @@ enum Kind {
 /// The contract that this program was built with.
 pub(crate) fn compiled_in() -> Part {
     let set = bytes::Bytes::from_static(proto::CONTRACT);
-    Part { source: "compiled in".to_owned(), set, listed: None, owner: Ownership::Platform }
+    Part { source: "compiled in".to_owned(), set, listed: None, owner: Ownership::Platform, rules: Vec::new() }
 }
 
 /// All sources of a configuration, files read and upstreams as they were last time.
@@ -60,6 +64,11 @@ pub(super) fn open(config: &config::Schema, folder: &Path) -> Result<Vec<Source>
             Some(path) => Source::new(Kind::File(path.clone(), None), owner, None),
             None => Source::new(Kind::Upstream(further.upstream.clone()), owner, None),
         };
+        if let Some(path) = &further.rules {
+            let (text, stamp) = file::read(path)?;
+            source.rules = rules::read(&text, &path.display().to_string())?;
+            source.config = Some((path.clone(), Some(stamp)));
+        }
         match &mut source.kind {
             Kind::File(path, stamp) => {
                 let (set, read) = file::read(path)?;
@@ -79,7 +88,18 @@ pub(super) fn open(config: &config::Schema, folder: &Path) -> Result<Vec<Source>
 
 impl Source {
     fn new(kind: Kind, owner: Ownership, accepted: Option<Part>) -> Self {
-        Self { kind, owner, accepted, offered: None, refused: None, error: None, failures: 0, due: Instant::now() }
+        Self {
+            kind,
+            owner,
+            config: None,
+            rules: Vec::new(),
+            accepted,
+            offered: None,
+            refused: None,
+            error: None,
+            failures: 0,
+            due: Instant::now(),
+        }
     }
 
     /// Its name, for people.
@@ -97,7 +117,7 @@ impl Source {
     }
 
     fn part(&self, set: bytes::Bytes, listed: Option<std::collections::BTreeSet<String>>) -> Part {
-        Part { source: self.name(), set, listed, owner: self.owner.clone() }
+        Part { source: self.name(), set, listed, owner: self.owner.clone(), rules: self.rules.clone() }
     }
 
     /// Looks whether there is something new.
@@ -118,11 +138,13 @@ impl Source {
                 (told.map(|told| Some((told.set, Some(told.listed)))), jittered(config.ask))
             }
         };
-        match found {
-            Ok(found) => {
+        let rules = self.newer_rules().await;
+        match found.and_then(|found| rules.map(|changed| (found, changed))) {
+            Ok((found, changed)) => {
                 self.failures = 0;
                 self.due = Instant::now() + usual;
-                if let Some((set, listed)) = found {
+                let same = self.would_give().filter(|_| changed).map(|part| (part.set.clone(), part.listed.clone()));
+                if let Some((set, listed)) = found.or(same) {
                     self.offer(self.part(set, listed));
                 }
             }
@@ -135,6 +157,14 @@ impl Source {
                 self.error = Some(error.0);
             }
         }
+    }
+
+    /// Reads the service config again if it changed.
+    async fn newer_rules(&mut self) -> Result<bool, SchemaError> {
+        let Some((path, stamp)) = &mut self.config else { return Ok(false) };
+        let Some(text) = file::newer(path, stamp).await? else { return Ok(false) };
+        self.rules = rules::read(&text, &path.display().to_string())?;
+        Ok(true)
     }
 
     fn offer(&mut self, part: Part) {

@@ -18,7 +18,9 @@ const ECHO: &str = "/library.v1.Library/Echo";
 const QUERY: &str = "/library.v1.Library/Query";
 const WATCH: &str = "/library.v1.Library/Watch";
 
-async fn send(world: &World, verb: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+async fn send(world: &World, verb: &str, target: &str, headers: Headers<'_>, body: impl Into<Bytes>) -> Reply {
     let mut request = client::request(world.address, 1, verb, target);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -92,7 +94,7 @@ async fn gw_e16_errors_have_connects_form_and_status() {
     // The edge's own.
     world.upstream.answers(Answer::default());
     let kind = ("content-type", "application/json");
-    let cases: [(&str, &[(&str, &str)], &str, u16); 5] = [
+    let cases: [(&str, Headers<'_>, &str, u16); 5] = [
         (ECHO, &[kind], r#"{"s":"#, 400),
         (ECHO, &[kind], r#"{"wrong":1}"#, 400),
         (ECHO, &[kind, ("connect-protocol-version", "2")], "{}", 400),
@@ -182,7 +184,7 @@ async fn gw_e16_bad_envelopes_and_coded_ones() {
     let coded = framed(1, &zstd(br#"{"s":"coded"}"#));
     send(&world, "POST", WATCH, &[kind, ("connect-content-encoding", "zstd")], coded.clone()).await;
     assert_eq!(world.upstream.seen().pop().expect("a call").messages, [json!({"s": "coded"})]);
-    let cases: [(&[(&str, &str)], Vec<u8>, &str); 4] = [
+    let cases: [(Headers<'_>, Vec<u8>, &str); 4] = [
         (&[kind], coded, "invalid_argument"),
         (&[kind], framed(2, b"{}"), "invalid_argument"),
         (&[kind], vec![0, 0, 0, 0, 9, b'{'], "invalid_argument"),

@@ -1,10 +1,7 @@
 //! The schema changes while the edge serves: nothing fails, nothing bad gets in, and what is new needs no edit at the edge.
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
@@ -16,7 +13,7 @@ use crate::{
     client::{self, Reply},
     contract::{LIBRARY, compiled},
     reflecting::{Reflecting, Version},
-    world::World,
+    world::{World, until},
 };
 
 const ANNEX: [&str; 2] = ["annex.v1.Annex", "grpc.reflection.v1.ServerReflection"];
@@ -31,18 +28,6 @@ async fn get(world: &World, path: &str) -> Reply {
 
 async fn status(world: &World, path: &str) -> u16 {
     get(world, path).await.status.as_u16()
-}
-
-/// Waits until something is so, at most ten seconds.
-async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    for _ in 0..500 {
-        tick.tick().await;
-        if is_so().await {
-            return;
-        }
-    }
-    panic!("{what}: not after ten seconds");
 }
 
 fn page(world: &World, path: &str) -> Value {
@@ -146,6 +131,23 @@ async fn a_reflected_service_cannot_take_a_route() {
     };
     until("the refusal", told).await;
     assert_eq!(page(&world, "/explain?path=/v1/query")["rpc"], "library.v1.Library/Query");
+}
+
+#[tokio::test]
+async fn a_service_config_gives_rules_and_is_watched_too() {
+    let mut world = World::start_with("", QUICK, &[]).await;
+    world.rules("http: {rules: [{selector: library.v1.Library.Plain, get: '/v1/plain/{s}'}]}");
+    world.restart("", QUICK, &[]).await;
+    assert_eq!(status(&world, "/v1/plain/x").await, 200);
+    world.rules("http: {rules: [{selector: library.v1.Library.Plain, get: '/v1/bare/{s}'}]}");
+    until("the rule", || async { status(&world, "/v1/bare/x").await == 200 }).await;
+    assert_eq!(status(&world, "/v1/plain/x").await, 404);
+    world.rules("http: {rules: [{selector: library.v1.Library.None, get: /v1/none}]}");
+    let told = || async {
+        page(&world, "/schema")["sources"][0]["error"].as_str().is_some_and(|text| text.contains("no RPC"))
+    };
+    until("the refusal", told).await;
+    assert_eq!(status(&world, "/v1/bare/x").await, 200);
 }
 
 #[tokio::test]

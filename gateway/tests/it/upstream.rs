@@ -42,6 +42,8 @@ pub(crate) struct Answer {
     pub(crate) http: Option<u16>,
     /// Resets the stream with this code at the end.
     pub(crate) reset: Option<u32>,
+    /// Sends its messages so many times, each when the edge takes it.
+    pub(crate) rounds: Option<usize>,
     /// Waits before it answers, in milliseconds.
     pub(crate) delay: u64,
     /// Waits between messages and before a reset, in milliseconds.
@@ -70,6 +72,7 @@ struct State {
     answer: Answer,
     seen: Vec<Seen>,
     live: Vec<LiveCall>,
+    sent: usize,
 }
 
 impl Upstream {
@@ -113,6 +116,11 @@ impl Upstream {
     /// What it saw.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.0.lock().expect("no panic holds it").seen.clone()
+    }
+
+    /// Messages that the edge took.
+    pub(crate) fn sent(&self) -> usize {
+        self.0.lock().expect("no panic holds it").sent
     }
 
     async fn connection(self, stream: TcpStream) {
@@ -171,7 +179,12 @@ impl Upstream {
             return Some(());
         }
         let mut stream = respond.send_response(response, false).ok()?;
-        if !answer.send(messages, &mut stream).await? {
+        let taken = || self.0.lock().expect("no panic holds it").sent += 1;
+        let whole = match answer.rounds {
+            Some(rounds) => answer.flood(rounds, &messages, &mut stream, taken).await,
+            None => answer.send(messages, &mut stream).await?,
+        };
+        if !whole {
             self.0.lock().expect("no panic holds it").seen.get_mut(index)?.cancelled = true;
         }
         Some(())
@@ -220,15 +233,8 @@ impl Answer {
                     return Some(false);
                 }
             }
-            if self.frames.is_some() {
-                stream.send_data(message, false).ok()?;
-                continue;
-            }
-            let mut frame = BytesMut::with_capacity(message.len() + 5);
-            frame.put_u8(0);
-            frame.put_u32(u32::try_from(message.len()).expect("a small message"));
-            frame.extend_from_slice(&message);
-            stream.send_data(frame.freeze(), false).ok()?;
+            let frame = if self.frames.is_some() { message } else { framed(&message) };
+            stream.send_data(frame, false).ok()?;
         }
         match self.reset {
             Some(code) => {
@@ -241,6 +247,35 @@ impl Answer {
         }
         Some(true)
     }
+}
+
+impl Answer {
+    /// Sends as fast as the edge takes it, and not faster; false when the edge reset the stream meanwhile.
+    async fn flood(&self, rounds: usize, messages: &[Bytes], stream: &mut SendStream<Bytes>, taken: impl Fn()) -> bool {
+        for message in messages.iter().cycle().take(rounds * messages.len()) {
+            let frame = framed(message);
+            let mut rest = frame;
+            while !rest.is_empty() {
+                stream.reserve_capacity(rest.len());
+                let Some(Ok(capacity)) = std::future::poll_fn(|context| stream.poll_capacity(context)).await else {
+                    return false;
+                };
+                if stream.send_data(rest.split_to(capacity.min(rest.len())), false).is_err() {
+                    return false;
+                }
+            }
+            taken();
+        }
+        stream.send_trailers(self.trailers()).is_ok()
+    }
+}
+
+fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(message.len() + 5);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).expect("a small message"));
+    frame.extend_from_slice(message);
+    frame.freeze()
 }
 
 /// The messages of a request.

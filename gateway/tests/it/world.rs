@@ -1,5 +1,5 @@
 //! One edge before one upstream.
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::{Clock, Ids};
 use authz::{Keys, Revocations, Verifier};
@@ -51,6 +51,13 @@ impl World {
         self.shutdown.cancel();
     }
 
+    /// Puts a service config beside the library.
+    pub(crate) fn rules(&self, text: &str) {
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("rules.yaml"));
+        std::fs::write(&new, text).expect("the folder is writable");
+        std::fs::rename(new, file).expect("the folder is writable");
+    }
+
     /// Puts another descriptor set in the place of the library's, as a whole.
     pub(crate) fn write(&self, set: &[u8]) {
         let (new, file) = (self.folder.path().join("new"), self.folder.path().join("library.bin"));
@@ -66,7 +73,9 @@ async fn begin(
     further: &[Further<'_>],
 ) -> (SocketAddr, Gateway, CancellationToken) {
     let file = folder.path().join("library.bin");
-    let mut sources = format!("{{ upstream = \"library\", file = {file:?}, access = \"public\" }}");
+    let rules = folder.path().join("rules.yaml");
+    let rules = if rules.exists() { format!(", rules = {rules:?}") } else { String::new() };
+    let mut sources = format!("{{ upstream = \"library\", file = {file:?}, access = \"public\"{rules} }}");
     for (name, access, _) in further {
         let access = access.map(|access| format!(", access = \"{access}\"")).unwrap_or_default();
         sources += &format!(", {{ upstream = \"{name}\"{access} }}");
@@ -116,4 +125,16 @@ pub(crate) async fn refused(settings: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let parts = parts(SocketAddr::from(([127, 0, 0, 1], 1)), &[], &folder).await;
     Gateway::new(parts, settings).expect_err("it cannot start").to_string()
+}
+
+/// Waits until something is so, at most ten seconds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..500 {
+        tick.tick().await;
+        if is_so().await {
+            return;
+        }
+    }
+    panic!("{what}: not after ten seconds");
 }

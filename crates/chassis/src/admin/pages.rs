@@ -82,7 +82,7 @@ async fn choose(admin: &Admin, peer: SocketAddr, page: &Page, request: Request<B
         Page::Log if matches!(*request.method(), Method::PUT | Method::POST) => set_level(admin, request.body()),
         _ if request.method() != Method::GET && request.method() != Method::HEAD => not_allowed(page),
         Page::Log => text(StatusCode::OK, format!("{}\n", admin.telemetry.level())),
-        Page::Index => text(StatusCode::OK, INDEX),
+        Page::Index => text(StatusCode::OK, index(admin)),
         Page::Config => text(StatusCode::OK, admin.config.to_string()),
         Page::Metrics => metrics_page(admin),
         Page::Stats => text(StatusCode::OK, stats(&admin.telemetry.render_metrics())),
@@ -115,6 +115,13 @@ fn metrics_page(admin: &Admin) -> Reply {
     let kind = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     reply.headers_mut().insert(header::CONTENT_TYPE, kind);
     reply
+}
+
+/// The pages, those of services too.
+fn index(admin: &Admin) -> String {
+    let pages = admin.pages.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let added = pages.keys().map(|path| format!("{path}  of a service (loopback only)\n"));
+    std::iter::once(INDEX.to_owned()).chain(added).collect()
 }
 
 /// Prometheus text as `name{labels}: value`, without its comments.
