@@ -35,10 +35,10 @@ pub(crate) struct Config {
     /// Longest silence of a streaming upstream, and longest time that a client takes nothing of what is written to him.
     #[serde(with = "chassis::duration")]
     pub(crate) stream_idle: Duration,
-    /// Age at which a connection is told to end, give or take a tenth; WebSockets are not told.
+    /// Age at which a connection is told to end, give or take a tenth; a WebSocket over HTTP/1.1 is not.
     #[serde(with = "chassis::duration")]
     pub(crate) connection_age: Duration,
-    /// Time that running requests have then; streams are told UNAVAILABLE after it.
+    /// Time that running requests have then; streams of messages are told UNAVAILABLE after it.
     #[serde(with = "chassis::duration")]
     pub(crate) connection_grace: Duration,
     /// Longest frame and longest message of a WebSocket.

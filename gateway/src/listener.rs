@@ -2,7 +2,8 @@
 //! and age.
 //!
 //! A connection is told to end when it is old (jittered, so that not all come back at one moment) or when the process
-//! stops: GOAWAY, or `Connection: close`. What still streams after the grace time is told UNAVAILABLE, and then it is cut.
+//! stops: GOAWAY, or `Connection: close`. Streams of messages that still run after the grace time are told UNAVAILABLE; other
+//! calls and bodies finish, and only the stop of the process cuts them.
 mod connection;
 
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -124,22 +125,27 @@ async fn serve<T>(
         () = stop.cancelled() => None,
     };
     let ended = match ended {
-        Some(ended) => Ok(ended),
+        Some(ended) => Some(ended),
         None => {
             served.as_mut().graceful_shutdown();
-            let ended = timeout(config.connection_grace, served.as_mut()).await;
-            if ended.is_ok() {
-                ended
-            } else {
-                connection.ending.cancel();
-                timeout(LAST_WORDS, served.as_mut()).await
+            match timeout(config.connection_grace, served.as_mut()).await {
+                Ok(ended) => Some(ended),
+                Err(_) => {
+                    connection.ending.cancel();
+                    // Calls and bodies that still run end by limits of their own, unless the process stops.
+                    let last = if stop.is_cancelled() { LAST_WORDS } else { config.connection_grace };
+                    tokio::select! {
+                        ended = served.as_mut() => Some(ended),
+                        () = async { stop.cancelled().await; sleep(last).await } => None,
+                    }
+                }
             }
         }
     };
     match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, client.address = %peer, "connection ended early"),
-        Err(_) => tracing::debug!(client.address = %peer, "connection was cut after its grace time"),
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, client.address = %peer, "connection ended early"),
+        None => tracing::debug!(client.address = %peer, "connection was cut after its grace time"),
     }
 }
 

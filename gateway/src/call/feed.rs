@@ -52,6 +52,10 @@ pub(crate) async fn open(
     let mut source = Source::stream(config, headers, incoming)?;
     let kind = essence(headers);
     if !matched.is_http_body_in() {
+        if method.server_streaming {
+            // A conversation may pause.
+            source.idle = config.stream_idle;
+        }
         let unit = unit(&kind)?;
         let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
         return begun(json(form, source, Splitter::new(unit, limit)), method).await;

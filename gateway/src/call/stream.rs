@@ -53,7 +53,9 @@ pub(crate) async fn drive(
     let metadata = upstream::metadata(&passage.head.headers);
     let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method), metadata, inlet.body);
     let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
-    let mut source = Source::new(call, limit, inlet.fault, passage.connection.ending.clone());
+    // A body of bytes has no place for a record: it runs on when its connection grows old.
+    let ending = form.map(|_| passage.connection.ending.clone()).unwrap_or_default();
+    let mut source = Source::new(call, limit, inlet.fault, ending);
     // A browser waits for `open`, and a caller of a bidirectional method perhaps for the headers.
     let waits = form == Some(Form::Sse) || method.client_streaming;
     let first = match waits {
