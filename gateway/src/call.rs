@@ -1,6 +1,11 @@
-//! Driving one call: REST with JSON, server streams, native gRPC.
+//! Driving one call: REST with JSON, streams, native gRPC, gRPC-Web, Connect, WebSocket.
 pub(crate) mod body;
 pub(crate) mod condition;
+pub(crate) mod connect;
+mod feed;
 pub(crate) mod grpc;
+pub(crate) mod grpc_web;
+mod inlet;
 pub(crate) mod rest;
 pub(crate) mod stream;
+pub(crate) mod websocket;

@@ -1,8 +1,11 @@
 //! Settings of the edge, section `[gateway]`.
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use chassis::Size;
 use serde::{Deserialize, Serialize};
+
+/// Most further contracts.
+const SOURCES: usize = 64;
 
 /// Settings of the edge.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,9 +26,29 @@ pub(crate) struct Config {
     /// Longest wait for the next piece of a request body.
     #[serde(with = "chassis::duration")]
     pub(crate) body_idle: Duration,
+    /// The same for uploads and for bodies that are streams of bytes.
+    #[serde(with = "chassis::duration")]
+    pub(crate) upload_idle: Duration,
     /// Time to send the request's head.
     #[serde(with = "chassis::duration")]
     pub(crate) head_timeout: Duration,
+    /// Longest silence of a streaming upstream, and longest time that a client takes nothing of what is written to him.
+    #[serde(with = "chassis::duration")]
+    pub(crate) stream_idle: Duration,
+    /// Age at which a connection is told to end, give or take a tenth; a WebSocket over HTTP/1.1 is not.
+    #[serde(with = "chassis::duration")]
+    pub(crate) connection_age: Duration,
+    /// Time that running requests have then; streams of messages are told UNAVAILABLE after it.
+    #[serde(with = "chassis::duration")]
+    pub(crate) connection_grace: Duration,
+    /// Longest frame and longest message of a WebSocket.
+    pub(crate) websocket_frame_max: Size,
+    /// WebSockets open at the same time; one more is answered 503.
+    pub(crate) websockets: usize,
+    /// Serve Connect at the RPC paths, unary and streams, protobuf and JSON.
+    pub(crate) connect: bool,
+    /// Send answers in the coding that the caller prefers: zstd or gzip.
+    pub(crate) compress: bool,
     /// Connections open at the same time; one more waits.
     pub(crate) connections: usize,
     /// Requests at work at the same time; one more is answered 503.
@@ -46,6 +69,108 @@ pub(crate) struct Config {
     pub(crate) rate_heavy: u32,
     /// Calls per minute of one network address that test a credential.
     pub(crate) rate_credential: u32,
+    /// The public port under TLS, beside the plain one.
+    pub(crate) tls: Tls,
+    /// Where the served contract comes from.
+    pub(crate) schema: Schema,
+}
+
+/// The public port under TLS: HTTP/2 and HTTP/1.1 by ALPN. It is open when `certificate` and `key` are set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// Its address.
+    pub(crate) listen: SocketAddr,
+    /// File with the certificate chain in PEM form, the leaf first. It is read again when it changes.
+    pub(crate) certificate: PathBuf,
+    /// File with the private key in PEM form.
+    pub(crate) key: PathBuf,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8443));
+        Self { listen, certificate: PathBuf::new(), key: PathBuf::new() }
+    }
+}
+
+impl Tls {
+    /// The port is open.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let key = !self.key.as_os_str().is_empty();
+        if key == self.is_on() { Ok(()) } else { Err("tls: set both certificate and key, or none".to_owned()) }
+    }
+}
+
+/// Where the served contract comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Schema {
+    /// Serve the contract that this program was built with.
+    pub(crate) compiled_in: bool,
+    /// Further contracts, for example `[{ upstream = "library", file = "library.bin", access = "public" }]`. Without `file` the
+    /// upstream is asked by server reflection. `access` is for methods that declare none: `public`, or `signed-in`. `rules` names
+    /// a service config with HTTP rules, for contracts without annotations.
+    pub(crate) sources: Vec<Source>,
+    /// How often files are looked at.
+    #[serde(with = "chassis::duration")]
+    pub(crate) look: Duration,
+    /// How often upstreams are asked, give or take a tenth.
+    #[serde(with = "chassis::duration")]
+    pub(crate) ask: Duration,
+}
+
+/// One further contract.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Source {
+    /// Who serves it, as `[mesh.addresses]` names it.
+    pub(crate) upstream: String,
+    /// File with a `FileDescriptorSet`, imports included.
+    pub(crate) file: Option<PathBuf>,
+    /// Service config (`google.api.Service`, YAML or JSON) whose HTTP rules replace those of the methods they select.
+    pub(crate) rules: Option<PathBuf>,
+    /// Who may call methods that do not say it.
+    pub(crate) access: Option<Access>,
+}
+
+/// Access of methods that declare none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Access {
+    /// Anybody.
+    Public,
+    /// Who has a valid credential.
+    SignedIn,
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self { compiled_in: true, sources: Vec::new(), look: Duration::from_secs(2), ask: Duration::from_secs(30) }
+    }
+}
+
+impl Schema {
+    fn check(&self) -> Result<(), String> {
+        if !self.compiled_in && self.sources.is_empty() {
+            return Err("schema: with compiled_in = false at least one source is needed".to_owned());
+        }
+        if self.look.is_zero() || self.ask.is_zero() {
+            return Err("schema: look and ask must be more than zero".to_owned());
+        }
+        if self.sources.len() > SOURCES {
+            return Err(format!("schema: at most {SOURCES} sources"));
+        }
+        let named = |source: &&Source| source.upstream.is_empty() || source.upstream.contains(['/', '.']);
+        match self.sources.iter().find(named) {
+            Some(_) => Err("schema.sources: each names its upstream, as [mesh.addresses] does".to_owned()),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Default for Config {
@@ -57,7 +182,15 @@ impl Default for Config {
             deadline: Duration::from_secs(15),
             deadline_max: Duration::from_secs(60),
             body_idle: Duration::from_secs(30),
+            upload_idle: Duration::from_secs(60),
             head_timeout: Duration::from_secs(10),
+            stream_idle: Duration::from_secs(300),
+            connection_age: Duration::from_secs(300),
+            connection_grace: Duration::from_secs(30),
+            websocket_frame_max: Size::from_mib(1),
+            websockets: 4_096,
+            connect: true,
+            compress: true,
             connections: 10_000,
             requests: 4_096,
             trusted_hops: 0,
@@ -68,6 +201,8 @@ impl Default for Config {
             rate_write: 1_000,
             rate_heavy: 200,
             rate_credential: 120,
+            tls: Tls::default(),
+            schema: Schema::default(),
         }
     }
 }
@@ -85,6 +220,15 @@ impl chassis::Section for Config {
         if [self.rate_address, self.rate_read, self.rate_write, self.rate_heavy, self.rate_credential].contains(&0) {
             return Err("rates must be at least 1".to_owned());
         }
+        let idle = [self.body_idle, self.upload_idle, self.head_timeout, self.stream_idle];
+        if idle.iter().chain([&self.connection_age, &self.connection_grace]).any(Duration::is_zero) {
+            return Err("body_idle, upload_idle, head_timeout, stream_idle, connection_age and connection_grace must be more than zero".to_owned());
+        }
+        if self.websockets == 0 || self.websocket_frame_max.bytes() < 1024 {
+            return Err("websockets must be at least 1 and websocket_frame_max at least 1 KiB".to_owned());
+        }
+        self.tls.check()?;
+        self.schema.check()?;
         match self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             Some(origin) => Err(format!(
                 "cors_origins: {origin} is not an origin; write https://host or https://host:port, without a path"

@@ -1,18 +1,15 @@
 //! The OpenAPI document and the API page, both made from the contract that serves requests. The page needs no internet.
-use std::fmt::Write;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
-use proto::Rule;
-use sha2::{Digest, Sha256};
+use proto::{Methods, Rule};
 use tonic::body::Body;
 use transcode::{
     Contract,
     openapi::{Access, Info, document},
 };
 
-use crate::{refusal::Refusal, route};
+use crate::{refusal::Refusal, route, schema::set};
 
 const PAGE: &str = include_str!("docs/page.html");
 
@@ -51,30 +48,26 @@ impl Page {
 
 impl Docs {
     /// Renders the document once.
-    pub(crate) fn new(contract: &Contract, public_url: &str) -> Self {
-        let document = Bytes::from(openapi(contract, public_url).to_string());
-        let mut etag = String::from("\"");
-        for byte in &Sha256::digest(&document)[..12] {
-            let _ = write!(etag, "{byte:02x}");
-        }
-        etag.push('"');
+    pub(crate) fn new(contract: &Contract, methods: &Methods, public_url: &str) -> Self {
+        let document = Bytes::from(openapi(contract, methods, public_url).to_string());
+        let etag = format!("\"{}\"", set::hash(&document));
         Self { document, etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"0\"")) }
     }
 }
 
 /// The document.
-pub(crate) fn openapi(contract: &Contract, public_url: &str) -> serde_json::Value {
+pub(crate) fn openapi(contract: &Contract, methods: &Methods, public_url: &str) -> serde_json::Value {
     let info = Info {
         title: "WorkOS platform".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         description: "Identity, documents, files, workflows, search and notifications. The same methods are served as native gRPC.".to_owned(),
         server: public_url.to_owned(),
     };
-    document(contract, &info, &access)
+    document(contract, &info, &|rpc| access(methods, rpc))
 }
 
-fn access(rpc: &str) -> Access {
-    let access = proto::methods().get(rpc).and_then(|method| method.access.as_ref());
+fn access(methods: &Methods, rpc: &str) -> Access {
+    let access = methods.get(rpc).and_then(|method| method.access.as_ref());
     match access {
         Some(access) if access.rule == Rule::Public => Access::Public,
         Some(access) if access.rule != Rule::PeerOnly && access.peers.is_empty() => Access::Bearer,

@@ -1,72 +1,118 @@
-//! What the edge holds while it runs: the compiled contract, the way to the services, credentials, limits.
+//! What the edge holds while it runs: the schema in force, the way to the services, credentials, limits.
 use std::{sync::Arc, time::Duration};
 
-use anyhow::anyhow;
-use api::{CallContext, Ids};
+use api::{CallContext, Clock, Ids};
 use cache::Cache;
 use chassis::{Awaited, BootError, Kit};
-use mesh::client::Mesh;
-use tokio::sync::Semaphore;
+use mesh::{client::Mesh, tls::Reloading};
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
-use transcode::Contract;
 
-use crate::{config::Config, docs::Docs, filter::auth::Credentials, reflection::Reflection};
+use crate::{
+    call::websocket::Sockets,
+    config::Config,
+    filter::auth::Credentials,
+    schema::{Holder, Keeper, Recipe},
+};
 
 /// How often the issuer's keys are read again.
 const KEY_AGE: Duration = Duration::from_secs(60);
+
+/// What the edge stands on.
+#[derive(Clone)]
+pub struct Parts {
+    /// Way to the services.
+    pub mesh: Mesh,
+    /// Rate limits.
+    pub cache: Cache,
+    /// The time.
+    pub clock: Clock,
+    /// Source of request ids.
+    pub ids: Ids,
+    /// Address under which clients reach the edge; issuer of tokens.
+    pub public_url: String,
+    /// Folder for the last good schema of each upstream.
+    pub data_dir: std::path::PathBuf,
+}
+
+impl Parts {
+    /// As a host gives them.
+    pub(crate) fn of(kit: &Kit) -> Self {
+        Self {
+            mesh: kit.mesh(),
+            cache: kit.cache(),
+            clock: kit.clock(),
+            ids: kit.ids(),
+            public_url: kit.public_url().to_owned(),
+            data_dir: kit.data_dir(),
+        }
+    }
+}
 
 /// The edge's state, shared by all requests.
 pub(crate) struct Edge {
     /// Settings.
     pub(crate) config: Config,
-    /// Routes and JSON.
-    pub(crate) contract: Contract,
+    /// What is served.
+    pub(crate) schema: Holder,
+    /// What keeps it up to date.
+    keeper: Keeper,
     /// Way to the services.
     pub(crate) mesh: Mesh,
     /// Rate limits.
     pub(crate) cache: Cache,
     /// Bearer tokens and what they were exchanged for.
     pub(crate) credentials: Credentials,
-    /// OpenAPI document and API page.
-    pub(crate) docs: Docs,
-    /// Merged reflection.
-    pub(crate) reflection: Option<Reflection>,
+    /// Certificate of the public port under TLS.
+    pub(crate) identity: Option<Reloading>,
+    /// WebSockets at work.
+    pub(crate) sockets: Sockets,
     /// Requests at work.
     pub(crate) places: Arc<Semaphore>,
+    /// The public sockets close, the process lives on.
+    pub(crate) drain: CancellationToken,
+    /// When it began.
+    pub(crate) begin: Instant,
+    /// The time.
+    pub(crate) clock: Clock,
     /// Address under which clients reach the edge; issuer of tokens.
     pub(crate) public_url: String,
     /// Source of request ids.
     pub(crate) ids: Ids,
 }
 
-/// Compiles the contract.
-pub(crate) fn compile() -> Result<Contract, BootError> {
-    transcode::compile(proto::CONTRACT, &transcode::Options::default()).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        anyhow!("the contract cannot be served:\n{}", lines.join("\n"))
-    })
-}
-
 impl Edge {
-    /// Compiles the contract; a conflict in it stops the start and names the rules.
-    pub(crate) fn new(kit: &Kit, config: Config) -> Result<Self, BootError> {
-        let contract = compile()?;
-        for warning in contract.warnings() {
-            tracing::warn!(rpc = warning.rpc, rule = warning.rule, "contract deviates: {}", warning.text);
-        }
-        let public_url = kit.public_url().trim_end_matches('/').to_owned();
+    /// Reads and compiles the schema; a conflict in it stops the start and names the rules.
+    pub(crate) fn new(parts: Parts, config: Config) -> Result<Self, BootError> {
+        let public_url = parts.public_url.trim_end_matches('/').to_owned();
+        let recipe = Recipe { public_url: public_url.clone(), reflection: config.reflection };
+        let identity = config.tls.is_on().then(|| {
+            let (certificate, key) = (config.tls.certificate.clone(), config.tls.key.clone());
+            Reloading::open(mesh::tls::Files { certificate, key, ca: None })
+        });
+        let around = (parts.mesh.clone(), parts.ids.clone(), parts.clock.clone());
+        let (keeper, schema) = Keeper::open(config.schema.clone(), recipe, parts.data_dir, around)?;
         Ok(Self {
-            docs: Docs::new(&contract, &public_url),
-            reflection: config.reflection.then(Reflection::new).transpose()?,
-            credentials: Credentials::new(kit.mesh(), public_url.clone(), kit.clock()),
+            schema,
+            keeper,
+            credentials: Credentials::new(parts.mesh.clone(), public_url.clone(), parts.clock.clone()),
+            drain: CancellationToken::new(),
+            begin: Instant::now(),
+            clock: parts.clock,
+            identity: identity.transpose()?,
+            sockets: Sockets::new(config.websockets),
             places: Arc::new(Semaphore::new(config.requests)),
-            contract,
-            mesh: kit.mesh(),
-            cache: kit.cache(),
+            mesh: parts.mesh,
+            cache: parts.cache,
             public_url,
-            ids: kit.ids(),
+            ids: parts.ids,
             config,
         })
+    }
+
+    /// Keeps the schema up to date.
+    pub(crate) async fn keep_schema(self: Arc<Self>, shutdown: CancellationToken) {
+        self.keeper.keep(&self.schema, shutdown).await;
     }
 
     /// Keeps the issuer's public keys fresh; ready once they were read.

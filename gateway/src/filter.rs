@@ -3,15 +3,18 @@
 //! | # | filter | why there |
 //! |---|---|---|
 //! | 1 | observe, request id, panic guard | everything below is counted, refusals too |
-//! | 2 | hygiene | nobody below sees forged headers |
-//! | 3 | address limit | protects routing and signature checks |
-//! | 4 | route | access, rate class and error form belong to the method; the path is public |
-//! | 5 | CORS | a preflight is answered before authentication; errors still carry CORS headers |
-//! | 6 | authenticate | before a byte of the body is read |
-//! | 7 | principal limit | per caller and rate class |
-//! | 8 | deadline, call | the body is read, transcoded and sent |
+//! | 2 | compress the answer | covers error bodies |
+//! | 3 | hygiene, framing | nobody below sees forged headers, or a body whose end two readers see differently |
+//! | 4 | address limit | protects routing and signature checks |
+//! | 5 | route | access, rate class and error form belong to the method; the path is public |
+//! | 6 | CORS | a preflight is answered before authentication; errors still carry CORS headers |
+//! | 7 | authenticate | before a byte of the body is read |
+//! | 8 | principal limit | per caller and rate class |
+//! | 9 | deadline | the least of what the caller asks for and what the edge allows |
+//! | 10 | call | the body is read, decoded, transcoded and sent |
 pub(crate) mod address;
 pub(crate) mod auth;
+mod compress;
 mod cors;
 mod deadline;
 pub(crate) mod hygiene;
@@ -19,25 +22,44 @@ mod rate_limit;
 pub(crate) mod request_id;
 pub(crate) mod resumable;
 
-use std::{convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use api::CallContext;
 use futures::FutureExt;
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use proto::Rate;
+use proto::{Method, Rate};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tracing::Instrument;
 
 use crate::{
-    call, docs,
+    call,
+    coding::Coding,
+    docs,
     edge::Edge,
     identity,
+    listener::Connection,
     observe::Observed,
-    refusal::Refusal,
+    refusal::{Dialect, Refusal},
     route::{self, Route, Target},
+    schema::Schema,
 };
 use auth::Principal;
+
+/// The same list for operators.
+pub(crate) const ORDER: [&str; 10] = [
+    "observe, request id, panic guard",
+    "compress the answer",
+    "hygiene, framing",
+    "address limit",
+    "route",
+    "CORS",
+    "authenticate",
+    "principal limit",
+    "deadline",
+    "call",
+];
 
 /// A request on its way, with what the filters have found out. Its body is still unread and travels beside it.
 pub(crate) struct Passage {
@@ -45,6 +67,10 @@ pub(crate) struct Passage {
     pub(crate) head: http::request::Parts,
     /// Context for calls to services.
     pub(crate) context: CallContext,
+    /// The schema by which the request was routed: it keeps it to its end, whatever is loaded meanwhile.
+    pub(crate) schema: Arc<Schema>,
+    /// The connection it came by.
+    pub(crate) connection: Connection,
     /// Who calls; `None` on public routes without a credential.
     pub(crate) principal: Option<Principal>,
 }
@@ -52,93 +78,136 @@ pub(crate) struct Passage {
 /// Answers one request.
 pub(crate) async fn serve(
     edge: Arc<Edge>,
-    peer: SocketAddr,
+    connection: Connection,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let id = request_id::take(request.headers(), &edge.ids);
-    let observed = Observed::begin(&request, &id, address::of(request.headers(), peer, edge.config.trusted_hops));
+    let address = address::of(request.headers(), connection.peer, edge.config.trusted_hops);
+    let observed = Observed::begin(&request, &id, address);
     let span = observed.span();
-    let origin = request.headers().get(header::ORIGIN).cloned();
+    let coding = Coding::accepted(request.headers()).filter(|_| edge.config.compress);
+    let (origin, verb) = (request.headers().get(header::ORIGIN).cloned(), request.method().clone());
+    let framed = hygiene::framing(&request);
     hygiene::clean(request.headers_mut());
-    let dialect = Dialect::of(&request);
+    let schema = edge.schema.current();
+    let dialect = Dialect::of(&request, &schema, edge.config.connect);
     let mut route = None;
+    let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, dialect };
     let passed =
-        AssertUnwindSafe(pass(&edge, &observed, request, &mut route).instrument(span.clone())).catch_unwind().await;
+        AssertUnwindSafe(begun.pass(request, framed, &mut route).instrument(span.clone())).catch_unwind().await;
     let answer = passed.unwrap_or_else(|_| {
         tracing::error!(parent: &span, "a request handler panicked");
         Err(api::Error::fault("a fault on our side; it is logged under the request id").into())
     });
     let matched = route.as_ref().and_then(Route::matched);
-    let mut response = answer.unwrap_or_else(|refusal| match dialect {
-        Dialect::Grpc => refusal.to_grpc(),
-        Dialect::Http => refusal.to_json(&edge.contract, matched, &id),
-    });
+    let mut response = answer.unwrap_or_else(|refusal| dialect.refuse(&refusal, &schema.contract, matched, &id));
     let headers = response.headers_mut();
     cors::decorate(&edge.config.cors_origins, origin.as_ref(), headers);
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    let response = compress::answer(coding, &verb, response);
     Ok(observed.finish(response, route.as_ref()))
 }
 
-/// The protocol in which errors are told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Dialect {
-    Grpc,
-    Http,
+/// The caller, as the method's access rule demands it, within his rate.
+pub(crate) async fn admit(
+    edge: &Edge,
+    headers: &HeaderMap,
+    method: &'static Method,
+    context: &CallContext,
+    address: IpAddr,
+) -> Result<Option<Principal>, Refusal> {
+    let principal = auth::authenticate(edge, headers, method, context).await?;
+    rate_limit::principal(edge, address, principal.as_ref(), method).await?;
+    Ok(principal)
 }
 
-impl Dialect {
-    fn of<B>(request: &Request<B>) -> Self {
-        if route::is_grpc(request.headers()) { Self::Grpc } else { Self::Http }
-    }
+/// When a call of this method ends at the latest.
+pub(crate) fn deadline(edge: &Edge, headers: &HeaderMap, method: Option<&Method>) -> Result<Option<Instant>, Refusal> {
+    deadline::of(&edge.config, headers, method)
 }
 
-/// Filters 3 to 8. `found` keeps the route, for the form of errors and for the metrics.
-async fn pass(
-    edge: &Arc<Edge>,
-    observed: &Observed,
-    request: Request<Incoming>,
-    found: &mut Option<Route>,
-) -> Result<Response<Body>, Refusal> {
-    let _place = edge
-        .places
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| Refusal::from(api::Error::unavailable("a place for one more request")))?;
-    rate_limit::address(edge, observed.address()).await?;
-    let route = found.insert(route::find(edge, &request)?).clone();
-    if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, &edge.contract) {
-        return Ok(answer);
-    }
-    let mut context = CallContext {
-        request_id: observed.request_id().to_owned(),
-        traceparent: observed.traceparent().to_owned(),
-        method: route.label().to_owned(),
-        ..CallContext::default()
-    };
-    let principal = match route.method() {
-        Some(method) => {
-            let principal = auth::authenticate(edge, request.headers(), method, &context).await?;
-            rate_limit::principal(edge, observed.address(), principal.as_ref(), method).await?;
-            principal
+/// A request that is under observation.
+struct Begun<'a> {
+    edge: &'a Arc<Edge>,
+    schema: &'a Arc<Schema>,
+    observed: &'a Observed,
+    connection: Connection,
+    dialect: Dialect,
+}
+
+impl Begun<'_> {
+    /// Filters 3 to 10. `found` keeps the route, for the form of errors and for the metrics.
+    async fn pass(
+        self,
+        request: Request<Incoming>,
+        framed: Result<(), Refusal>,
+        found: &mut Option<Route>,
+    ) -> Result<Response<Body>, Refusal> {
+        let Self { edge, schema, observed, connection, dialect } = self;
+        framed?;
+        let _place = edge
+            .places
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Refusal::from(api::Error::unavailable("a place for one more request")))?;
+        rate_limit::address(edge, observed.address()).await?;
+        let route = found.insert(route::find(schema, &request, dialect)?).clone();
+        if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, &schema.contract) {
+            return Ok(answer);
         }
-        None => None,
-    };
-    context.deadline = deadline::of(&edge.config, request.headers(), route.method())?;
-    let (head, body) = request.into_parts();
-    let passage = Passage { head, context, principal };
-    match route.target {
+        let mut context = CallContext {
+            request_id: observed.request_id().to_owned(),
+            traceparent: observed.traceparent().to_owned(),
+            method: route.label().to_owned(),
+            ..CallContext::default()
+        };
+        let principal = match route.method() {
+            // The credential comes in the first frame.
+            Some(method) if route.awaits_credential(request.headers()) => {
+                rate_limit::principal(edge, observed.address(), None, method).await?;
+                None
+            }
+            Some(method) => admit(edge, request.headers(), method, &context, observed.address()).await?,
+            None => None,
+        };
+        context.deadline = deadline::of(&edge.config, request.headers(), route.method())?;
+        let (head, body) = request.into_parts();
+        let passage = Passage { head, context, schema: schema.clone(), connection, principal };
+        call(edge, passage, body, route.target, dialect, observed.address()).await
+    }
+}
+
+/// The last filter: whatever the route leads to.
+async fn call(
+    edge: &Arc<Edge>,
+    passage: Passage,
+    body: Incoming,
+    target: Target,
+    dialect: Dialect,
+    address: IpAddr,
+) -> Result<Response<Body>, Refusal> {
+    match target {
         Target::Rest(matched, method) => call::rest::drive(edge, passage, body, &matched, method).await,
-        Target::Rpc(method) => call::grpc::drive(edge, passage, body, method).await,
-        Target::Resumable(upload) => Ok(resumable::drive(edge, passage, body, &upload).await),
+        Target::Rpc(method) => match dialect {
+            Dialect::GrpcWeb(web) => call::grpc_web::drive(edge, passage, body, method, web).await,
+            Dialect::Connect(codec) => call::connect::unary(edge, passage, body, method, codec).await,
+            Dialect::ConnectStream(codec) => call::connect::streaming(edge, passage, body, method, codec).await,
+            Dialect::Grpc | Dialect::Http => call::grpc::drive(edge, &passage, body, method).await,
+        },
+        Target::Socket(matched, method) => call::websocket::open(edge, passage, matched, method, address),
+        Target::Resumable(upload, _) => Ok(resumable::drive(edge, passage, body, &upload).await),
         Target::Identity(endpoint) => {
-            rate_limit::class(edge, observed.address(), Rate::Credential).await?;
+            rate_limit::class(edge, address, Rate::Credential).await?;
             identity::drive(edge, passage, body, endpoint).await
         }
-        Target::Reflection => call::grpc::reflect(edge, passage.head, body).await,
-        Target::Page(page) => Ok(docs::serve(&edge.docs, page, &passage.head.headers)),
+        Target::Reflection => call::grpc::reflect(&passage.schema.clone(), passage.head, body).await,
+        Target::Page(page) => Ok(docs::serve(&passage.schema.docs, page, &passage.head.headers)),
         Target::Options(allow) => Ok(route::options(&allow)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,10 @@ use http::{Method, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
 
-use crate::{edge::Edge, filter::Passage, refusal::Refusal, route};
+use crate::{edge::Edge, filter::Passage, refusal::Refusal, route, schema::Schema};
+
+/// What answers behind the endpoints.
+const SERVICE: &str = "workos.auth.v1.OAuthService";
 
 /// An endpoint with a path that a standard prescribes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +33,10 @@ const ENDPOINTS: [(&str, Method, Endpoint); 4] = [
 ];
 
 impl Endpoint {
-    /// The endpoint at a path; 405 under another method.
-    pub(crate) fn at(method: &Method, path: &str) -> Result<Option<Self>, Refusal> {
-        let Some((_, expected, endpoint)) = ENDPOINTS.iter().find(|(known, ..)| *known == path) else {
+    /// The endpoint at a path, where the schema has the service behind it; 405 under another method.
+    pub(crate) fn at(schema: &Schema, method: &Method, path: &str) -> Result<Option<Self>, Refusal> {
+        let found = ENDPOINTS.iter().find(|(known, ..)| *known == path);
+        let Some((_, expected, endpoint)) = found.filter(|_| schema.serves(SERVICE)) else {
             return Ok(None);
         };
         let fits =

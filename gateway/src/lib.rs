@@ -1,5 +1,5 @@
-//! The edge: the only public door. REST and JSON, server streams, native gRPC, uploads by tus, the OAuth endpoints and the
-//! API page, on one port.
+//! The edge: the only public door. REST and JSON, streams, native gRPC, gRPC-Web, Connect, WebSocket, uploads by tus, the
+//! OAuth endpoints and the API page, on one port.
 //!
 //! It owns no domain rule, no database and no route list: routes, access, rate classes and deadlines are read from the
 //! contract, so a new method or service needs no edit here. What must hold: nobody below sees a forged header; permission
@@ -7,12 +7,14 @@
 //! client that leaves cancels upstream at once.
 //!
 //! ```text
-//! listener -> filter (ordered list) -> route -> call/{rest,stream,grpc} -> upstream -> mesh::client
+//! listener -> filter (ordered list) -> route -> call/{rest,stream,grpc,grpc_web,connect,websocket} -> upstream -> mesh::client
 //!                                        |----> filter/resumable (tus)
 //!                                        |----> identity/{oauth,wellknown}, docs, reflection
 //! ```
 
+mod admin;
 mod call;
+mod coding;
 mod config;
 mod docs;
 mod edge;
@@ -23,13 +25,17 @@ mod observe;
 mod reflection;
 mod refusal;
 mod route;
+mod schema;
 mod upstream;
 
 use std::sync::Arc;
 
 use chassis::{BootError, Kit, Mount, ServiceSpec};
 use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+pub use crate::edge::Parts;
 use crate::{config::Config, edge::Edge};
 
 /// The edge as a workload.
@@ -40,18 +46,74 @@ pub const SERVICE: ServiceSpec = ServiceSpec::new("gateway", boot).config::<Conf
 /// # Errors
 /// The contract cannot be served; the text names every rule at fault.
 pub fn openapi(public_url: &str) -> Result<serde_json::Value, BootError> {
-    Ok(docs::openapi(&edge::compile()?, public_url))
+    let merged = schema::merge(&[schema::compiled_in()])?;
+    let recipe = schema::Recipe { public_url: public_url.to_owned(), reflection: false };
+    let schema = schema::Schema::compile(&merged, &recipe)?;
+    Ok(docs::openapi(&schema.contract, &schema.methods, public_url))
+}
+
+/// An edge without a host around it: for tests of it.
+#[derive(Clone)]
+pub struct Gateway(Arc<Edge>);
+
+impl Gateway {
+    /// An edge with these settings: the keys of section `[gateway]`, as TOML.
+    ///
+    /// # Errors
+    /// A setting is wrong, or the contract cannot be served; the text names every rule at fault.
+    pub fn new(parts: Parts, settings: &str) -> Result<Self, BootError> {
+        let config: Config = toml::from_str(settings)?;
+        chassis::Section::check(&config).map_err(|text| anyhow::anyhow!(text))?;
+        Ok(Self(Arc::new(Edge::new(parts, config)?)))
+    }
+
+    /// Answers a page of the admin port.
+    #[must_use]
+    pub fn admin(&self, request: &http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> {
+        admin::answer(&self.0, request)
+    }
+
+    /// Serves a socket and keeps the schema up to date until `shutdown`, then lets running requests finish.
+    pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
+        let schema = self.0.clone().keep_schema(shutdown.clone());
+        tokio::join!(listener::run(self.0.clone(), listener, None, shutdown), schema);
+    }
+
+    /// Serves a socket under TLS until `shutdown`; without `tls.certificate` it serves nothing.
+    pub async fn serve_tls(&self, listener: TcpListener, shutdown: CancellationToken) {
+        if let Some(identity) = self.0.identity.clone() {
+            listener::run(self.0.clone(), listener, Some(identity), shutdown).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Gateway").finish_non_exhaustive()
+    }
 }
 
 fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
     Box::pin(async move {
         let config: Config = kit.config()?;
         let listener = mount.listener("http", config.listen).await?;
-        let edge = Arc::new(Edge::new(&kit, config)?);
+        let secure = if config.tls.is_on() { Some(mount.listener("https", config.tls.listen).await?) } else { None };
+        let issues = config.schema.compiled_in;
+        let edge = Arc::new(Edge::new(Parts::of(&kit), config)?);
+        admin::mount(&edge, mount);
+        let http = edge.clone();
+        mount.edge("http", move |shutdown| listener::run(http, listener, None, shutdown));
+        if let Some((secure, identity)) = secure.zip(edge.identity.clone()) {
+            let https = edge.clone();
+            mount.edge("https", move |shutdown| listener::run(https, secure, Some(identity), shutdown));
+        }
+        let kept = edge.clone();
+        mount.task("edge schema", move |shutdown| kept.clone().keep_schema(shutdown));
+        if !issues {
+            return Ok(());
+        }
         let keys = Arc::new(mount.ready("public keys of the token issuer"));
-        let refreshed = edge.clone();
-        mount.task("edge keys", move |shutdown| refreshed.clone().keep_keys(keys.clone(), shutdown));
-        mount.edge("http", move |shutdown| listener::run(edge, listener, shutdown));
+        mount.task("edge keys", move |shutdown| edge.clone().keep_keys(keys.clone(), shutdown));
         Ok(())
     })
 }

@@ -1,17 +1,32 @@
-//! The public socket: HTTP/1.1 and HTTP/2 on one port, bounded in connections, head size and head time.
+//! The public sockets: HTTP/1.1 and HTTP/2 on one port, plain or under TLS, bounded in connections, head size, head time
+//! and age.
 //!
-//! Drain: no new connections, running requests finish, idle connections close. The chassis bounds the time.
-use std::{sync::Arc, time::Duration};
+//! A connection is told to end when it is old (jittered, so that not all come back at one moment) or when the process
+//! stops: GOAWAY, or `Connection: close`. Streams of messages that still run after the grace time are told UNAVAILABLE; other
+//! calls and bodies finish, and only the stop of the process cuts them.
+mod connection;
+
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use mesh::tls::Reloading;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{edge::Edge, filter};
+use crate::{config::Config, edge::Edge, filter};
+
+use connection::Guarded;
+pub(crate) use connection::{Connection, Flushed};
 
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -21,20 +36,29 @@ const HEADERS: usize = 100;
 const STREAMS: u32 = 100;
 /// HTTP/2 streams that may be reset before the connection is closed (rapid reset, CVE-2023-44487).
 const RESETS: usize = 20;
+/// Time for the last records of streams that are told to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Serves until `shutdown`, then lets running requests finish.
-pub(crate) async fn run(edge: Arc<Edge>, listener: TcpListener, shutdown: CancellationToken) {
-    let graceful = GracefulShutdown::new();
+/// Serves until `shutdown`, then lets running requests finish. With an identity the socket speaks TLS.
+pub(crate) async fn run(
+    edge: Arc<Edge>,
+    listener: TcpListener,
+    identity: Option<Reloading>,
+    shutdown: CancellationToken,
+) {
+    let stop = shutdown.child_token();
     let places = Arc::new(Semaphore::new(edge.config.connections));
-    let builder = Arc::new(builder(edge.config.head_timeout));
+    let builder = Arc::new(builder(&edge.config));
     let mut connections = JoinSet::new();
     loop {
         let place = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = stop.cancelled() => break,
+            () = edge.drain.cancelled() => break,
             place = places.clone().acquire_owned() => place,
         };
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = stop.cancelled() => break,
+            () = edge.drain.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -42,33 +66,100 @@ pub(crate) async fn run(edge: Arc<Edge>, listener: TcpListener, shutdown: Cancel
             Err(error) => {
                 // Out of descriptors: accepting again at once would spin.
                 tracing::warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
         let _ = stream.set_nodelay(true);
-        let edge = edge.clone();
-        let service = service_fn(move |request| filter::serve(edge.clone(), peer, request));
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
+        let (edge, builder, identity, stop) = (edge.clone(), builder.clone(), identity.clone(), stop.clone());
         connections.spawn(async move {
             let _place = place;
-            if let Err(error) = connection.await {
-                tracing::debug!(error = %error, client.address = %peer, "connection ended early");
-            }
+            secured(&edge, &builder, identity, stream, peer, stop).await;
         });
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    graceful.shutdown().await;
+    stop.cancel();
+    edge.sockets.drain().await;
+    while connections.join_next().await.is_some() {}
+    // Drained by an operator: the admin port goes on, so the task must not end before the process does.
+    shutdown.cancelled().await;
 }
 
-fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
+/// The handshake, where there is one, within the time of a head.
+async fn secured(
+    edge: &Arc<Edge>,
+    builder: &auto::Builder<TokioExecutor>,
+    identity: Option<Reloading>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stop: CancellationToken,
+) {
+    let Some(identity) = identity else { return serve(edge, builder, stream, peer, stop).await };
+    // Asked for each connection: a certificate that was replaced is served from the next one on.
+    match timeout(edge.config.head_timeout, identity.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => serve(edge, builder, stream, peer, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, client.address = %peer, "no TLS connection came about"),
+        Err(_) => tracing::debug!(client.address = %peer, "the TLS handshake took too long"),
+    }
+}
+
+async fn serve<T>(
+    edge: &Arc<Edge>,
+    builder: &auto::Builder<TokioExecutor>,
+    stream: T,
+    peer: SocketAddr,
+    stop: CancellationToken,
+) where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let config = &edge.config;
+    let connection = Connection { peer, ending: CancellationToken::new(), flushed: Flushed::default() };
+    let io = Guarded::new(stream, connection.flushed.clone(), config.head_timeout, config.stream_idle);
+    let (serving, of) = (edge.clone(), connection.clone());
+    let service = service_fn(move |request| filter::serve(serving.clone(), of.clone(), request));
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
+    let ended = tokio::select! {
+        ended = served.as_mut() => Some(ended),
+        () = sleep(age(config.connection_age)) => None,
+        () = stop.cancelled() => None,
+    };
+    let ended = match ended {
+        Some(ended) => Some(ended),
+        None => {
+            served.as_mut().graceful_shutdown();
+            match timeout(config.connection_grace, served.as_mut()).await {
+                Ok(ended) => Some(ended),
+                Err(_) => {
+                    connection.ending.cancel();
+                    // Calls and bodies that still run end by limits of their own, unless the process stops.
+                    let last = if stop.is_cancelled() { LAST_WORDS } else { config.connection_grace };
+                    tokio::select! {
+                        ended = served.as_mut() => Some(ended),
+                        () = async { stop.cancelled().await; sleep(last).await } => None,
+                    }
+                }
+            }
+        }
+    };
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, client.address = %peer, "connection ended early"),
+        None => tracing::debug!(client.address = %peer, "connection was cut after its grace time"),
+    }
+}
+
+/// Give or take a tenth.
+fn age(limit: Duration) -> Duration {
+    limit.mul_f64(rand::random_range(0.9..1.1))
+}
+
+fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
+        .header_read_timeout(config.head_timeout)
         .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES.max(64 * 1024));
     builder
@@ -78,6 +169,8 @@ fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(RESETS)
         .max_header_list_size(HEAD_BYTES as u32)
         .adaptive_window(true)
+        // WebSocket over HTTP/2 (RFC 8441).
+        .enable_connect_protocol()
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

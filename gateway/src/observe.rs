@@ -19,12 +19,22 @@ mod metric {
         metrics::gauge!("workos_gateway_requests_in_flight").increment(change);
     }
 
+    /// A candidate for the schema was accepted or refused.
+    pub(super) fn schema(outcome: &'static str) {
+        metrics::counter!("workos_gateway_schema_loads_total", "outcome" => outcome).increment(1);
+    }
+
     /// A request was answered.
     pub(super) fn answered(route: &str, method: &str, status: u16, time: Duration) {
         let (route, method, status) = (route.to_owned(), method.to_owned(), status.to_string());
         metrics::counter!("workos_gateway_requests_total", "route" => route.clone(), "method" => method, "status" => status).increment(1);
         metrics::histogram!("workos_gateway_request_seconds", "route" => route).record(time.as_secs_f64());
     }
+}
+
+/// Counts a candidate for the schema: `accepted` or `refused`.
+pub(crate) fn schema_loaded(outcome: &'static str) {
+    metric::schema(outcome);
 }
 
 /// A request under observation.

@@ -1,7 +1,8 @@
 //! Refusals: the gateway's own problems and upstream statuses, in one form, written in the caller's protocol.
+mod dialect;
+
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tonic::body::Body;
@@ -9,6 +10,8 @@ use transcode::{
     Contract, Match, Problem,
     error::{Context, Shape, StatusParts, render},
 };
+
+pub(crate) use dialect::{Codec, Dialect, Web, end_of_stream, essence, trailers_frame};
 
 /// A request that is answered with an error.
 #[derive(Debug)]
@@ -100,23 +103,6 @@ impl Refusal {
     /// The JSON body alone, for an error in mid-stream.
     pub(crate) fn body(&self, contract: &Contract, route: Option<&Match>, request_id: &str) -> Bytes {
         self.render(contract, route, request_id).body
-    }
-
-    /// As a gRPC answer without messages (trailers only).
-    pub(crate) fn to_grpc(&self) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert("grpc-status", HeaderValue::from(self.parts.code));
-        if let Ok(message) = HeaderValue::from_str(&percent_encoded(&self.parts.message)) {
-            headers.insert("grpc-message", message);
-        }
-        if !self.parts.details.is_empty()
-            && let Ok(details) = HeaderValue::from_str(&STANDARD_NO_PAD.encode(&self.parts.details))
-        {
-            headers.insert("grpc-status-details-bin", details);
-        }
-        response
     }
 
     fn render(&self, contract: &Contract, route: Option<&Match>, request_id: &str) -> transcode::error::Rendered {

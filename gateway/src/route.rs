@@ -3,11 +3,21 @@
 use std::str::FromStr;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use proto::Rule;
 use tonic::body::Body;
 use transcode::{Contract, Match, RouteError};
 
-use crate::{docs::Page, edge::Edge, filter::resumable::Upload, identity::Endpoint, refusal::Refusal};
+use crate::{
+    call::{connect, websocket},
+    docs::Page,
+    filter::resumable::Upload,
+    identity::Endpoint,
+    refusal::{Dialect, Refusal},
+    schema::Schema,
+};
+
+/// What `OPTIONS *` tells (RFC 9110 section 9.3.7): some path knows each of them.
+const EVERYWHERE: [Method; 7] =
+    [Method::DELETE, Method::GET, Method::HEAD, Method::OPTIONS, Method::PATCH, Method::POST, Method::PUT];
 
 /// A found route.
 #[derive(Clone)]
@@ -22,10 +32,12 @@ pub(crate) struct Route {
 pub(crate) enum Target {
     /// A REST binding of the contract.
     Rest(Match, &'static proto::Method),
-    /// A native gRPC call.
+    /// A call by the RPC's own path: gRPC, gRPC-Web, Connect.
     Rpc(&'static proto::Method),
-    /// A resumable upload (tus).
-    Resumable(Upload),
+    /// A WebSocket at a streaming method's binding.
+    Socket(Match, &'static proto::Method),
+    /// A resumable upload (tus), and the method whose access decides.
+    Resumable(Upload, Option<&'static proto::Method>),
     /// An OAuth or discovery endpoint.
     Identity(Endpoint),
     /// gRPC server reflection.
@@ -40,8 +52,8 @@ impl Route {
     /// The method of the contract whose access decides; `None` for pages and endpoints with rules of their own.
     pub(crate) fn method(&self) -> Option<&'static proto::Method> {
         match &self.target {
-            Target::Rest(_, method) | Target::Rpc(method) => Some(method),
-            Target::Resumable(upload) => upload.method(),
+            Target::Rest(_, method) | Target::Rpc(method) | Target::Socket(_, method) => Some(method),
+            Target::Resumable(_, method) => *method,
             Target::Identity(_) | Target::Reflection | Target::Page(_) | Target::Options(_) => None,
         }
     }
@@ -49,9 +61,14 @@ impl Route {
     /// The matched REST binding.
     pub(crate) fn matched(&self) -> Option<&Match> {
         match &self.target {
-            Target::Rest(matched, _) => Some(matched),
+            Target::Rest(matched, _) | Target::Socket(matched, _) => Some(matched),
             _ => None,
         }
+    }
+
+    /// The caller may still show a credential: a WebSocket whose client can set no headers sends it in its first frame.
+    pub(crate) fn awaits_credential(&self, headers: &HeaderMap) -> bool {
+        matches!(self.target, Target::Socket(..)) && !headers.contains_key(header::AUTHORIZATION)
     }
 
     /// A label of few values, for metrics and logs: template or RPC, never the path itself.
@@ -61,24 +78,34 @@ impl Route {
 }
 
 /// Finds the route of a request.
-pub(crate) fn find<B>(edge: &Edge, request: &Request<B>) -> Result<Route, Refusal> {
+pub(crate) fn find<B>(schema: &Schema, request: &Request<B>, dialect: Dialect) -> Result<Route, Refusal> {
     let (method, path) = (request.method(), request.uri().path());
     let route = |target, label: &str| Ok(Route { target, label: label.to_owned() });
-    if is_grpc(request.headers()) {
-        return rpc(edge, method, path);
+    if dialect.is_rpc() {
+        return rpc(schema, method, path, dialect);
     }
-    if let Some(upload) = Upload::at(request)? {
-        return route(Target::Resumable(upload), "/tus/{parent}/uploads");
+    if websocket::is_upgrade(request) {
+        return socket(schema, path);
     }
-    if let Some(endpoint) = Endpoint::at(method, path)? {
+    if method == Method::OPTIONS && schema.served(path).is_some() {
+        return route(Target::Options(vec![Method::OPTIONS, Method::POST]), "OPTIONS");
+    }
+    if path == "*" && method == Method::OPTIONS {
+        return route(Target::Options(EVERYWHERE.to_vec()), "OPTIONS");
+    }
+    if let Some(upload) = Upload::at(schema, request)? {
+        let access = upload.method(schema);
+        return route(Target::Resumable(upload, access), "/tus/{parent}/uploads");
+    }
+    if let Some(endpoint) = Endpoint::at(schema, method, path)? {
         return route(Target::Identity(endpoint), path);
     }
     if let Some(page) = Page::at(method, path)? {
         return route(Target::Page(page), path);
     }
-    match edge.contract.route(method, path) {
+    match schema.contract.route(method, path) {
         Ok(matched) => {
-            let rpc = served(&matched.method().rpc_path).ok_or_else(|| Refusal::not_found(path))?;
+            let rpc = schema.served(&matched.method().rpc_path).ok_or_else(|| Refusal::not_found(path))?;
             let label = matched.template().to_owned();
             Ok(Route { target: Target::Rest(matched, rpc), label })
         }
@@ -91,12 +118,16 @@ pub(crate) fn find<B>(edge: &Edge, request: &Request<B>) -> Result<Route, Refusa
     }
 }
 
-fn rpc(edge: &Edge, method: &Method, path: &str) -> Result<Route, Refusal> {
-    if method != Method::POST {
-        return Err(not_allowed(method, path, &[Method::POST]));
+fn rpc(schema: &Schema, verb: &Method, path: &str, dialect: Dialect) -> Result<Route, Refusal> {
+    let connect = matches!(dialect, Dialect::Connect(_));
+    if verb != Method::POST && !connect {
+        return Err(not_allowed(verb, path, &[Method::POST]));
     }
     let reflection = ["/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
-    if edge.reflection.is_some() && reflection.iter().any(|service| path.starts_with(service)) {
+    if dialect == Dialect::Grpc
+        && schema.reflection.is_some()
+        && reflection.iter().any(|service| path.starts_with(service))
+    {
         return Ok(Route { target: Target::Reflection, label: "grpc.reflection".to_owned() });
     }
     let unknown = || {
@@ -107,18 +138,34 @@ fn rpc(edge: &Edge, method: &Method, path: &str) -> Result<Route, Refusal> {
             format!("no method {shown}; list them by reflection"),
         )
     };
-    let method = served(path).ok_or_else(unknown)?;
+    let method = schema.served(path).ok_or_else(unknown)?;
+    if connect && !connect::allows(verb, method) {
+        return Err(not_allowed(verb, path, &[Method::POST]));
+    }
     Ok(Route { target: Target::Rpc(method), label: method.rpc.to_owned() })
 }
 
-/// The method, unless only workloads may call it: for the edge it does not exist.
-fn served(path: &str) -> Option<&'static proto::Method> {
-    let method = proto::methods().get(path)?;
-    let access = method.access.as_ref()?;
-    // `peers` without the gateway among them, or peers only: not for callers from outside.
-    let inside = access.rule == Rule::PeerOnly
-        || (!access.peers.is_empty() && !access.peers.iter().any(|peer| peer == "gateway"));
-    (!inside).then_some(method)
+/// A streaming method at a path, whatever its HTTP method: the upgrade is always a GET.
+fn socket(schema: &Schema, path: &str) -> Result<Route, Refusal> {
+    let mut known = false;
+    for verb in std::iter::once(Method::GET).chain(methods_at(&schema.contract, path)) {
+        let matched = match schema.contract.route(&verb, path) {
+            Ok(matched) => matched,
+            Err(RouteError::Invalid(problem)) => return Err(problem.into()),
+            Err(_) => continue,
+        };
+        let Some(method) = schema.served(&matched.method().rpc_path) else { continue };
+        known = true;
+        if !method.is_unary() {
+            let label = matched.template().to_owned();
+            return Ok(Route { target: Target::Socket(matched, method), label });
+        }
+    }
+    if !known {
+        return Err(Refusal::not_found(path));
+    }
+    let message = "nothing streams at this path; send an ordinary request, without an upgrade";
+    Err(Refusal::new(400, tonic::Code::InvalidArgument, "WEBSOCKET_NEEDS_STREAM", message))
 }
 
 /// The methods that a path is known under.
@@ -150,10 +197,4 @@ pub(crate) fn not_allowed(method: &Method, path: &str, allow: &[Method]) -> Refu
 /// A list of methods as headers show it.
 pub(crate) fn list(methods: &[Method]) -> String {
     methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// A native gRPC call.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    kind == b"application/grpc" || kind.starts_with(b"application/grpc+") || kind.starts_with(b"application/grpc;")
 }

@@ -1,21 +1,28 @@
 //! Calls to services below any codec: request and response are gRPC frames in HTTP/2 bodies.
+use std::future::Future;
+
 use api::CallContext;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use proto::Method;
 use tonic::body::Body;
 use tower::ServiceExt;
-use transcode::frame;
+use transcode::{
+    Contract,
+    error::{code_of_http, http_status},
+    frame,
+};
 
 use crate::{
+    coding::{self, Coding, Flaw},
     edge::Edge,
     filter::{Passage, auth::Principal, hygiene},
     refusal::Refusal,
 };
 
 /// Answer metadata that JSON callers get.
-const SHOWN: [&str; 10] = [
+pub(crate) const SHOWN: [&str; 10] = [
     "etag",
     "location",
     "cache-control",
@@ -53,6 +60,17 @@ pub(crate) async fn send(
     metadata: HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Refusal> {
+    Ok(prepare(edge, context, call, metadata, body).await)
+}
+
+/// The same as a future that stands on its own.
+pub(crate) fn prepare(
+    edge: &Edge,
+    context: &CallContext,
+    call: Call<'_>,
+    metadata: HeaderMap,
+    body: Body,
+) -> impl Future<Output = Response<Body>> + Send + 'static + use<> {
     let Call { service, method, principal } = call;
     let channel = match principal {
         Some(principal) => edge.mesh.with_token(service, principal.token.clone(), context),
@@ -62,12 +80,15 @@ pub(crate) async fn send(
     *request.method_mut() = http::Method::POST;
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = http::Uri::from_static(method.path);
+    request.extensions_mut().insert(method);
     *request.headers_mut() = metadata;
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
-    match channel.oneshot(request).await {
-        Ok(response) => Ok(response),
-        Err(never) => match never {},
+    async move {
+        match channel.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }
 
@@ -80,6 +101,18 @@ pub(crate) fn metadata(headers: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
+/// What RPC callers get of the answer's metadata: all but the platform's own and what belongs to one hop.
+pub(crate) fn passed_back(metadata: &HeaderMap) -> HeaderMap {
+    let of_hop =
+        ["content-type", "content-length", "date", "server", "te", "trailer", "connection", "transfer-encoding"];
+    let kept = |name: &str| {
+        let own = ["grpc-", "x-workos-", "workos-", "access-control-"];
+        !of_hop.contains(&name) && !own.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let kept = metadata.iter().filter(|(name, _)| kept(name.as_str()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// Copies what JSON callers may see of the answer's metadata.
 pub(crate) fn show(metadata: &HeaderMap, headers: &mut HeaderMap) {
     for name in SHOWN {
@@ -89,9 +122,34 @@ pub(crate) fn show(metadata: &HeaderMap, headers: &mut HeaderMap) {
     }
 }
 
+/// What callers that read trailers get after a clean end: the status, and metadata by the same list.
+pub(crate) fn shown_trailers(trailers: &HeaderMap) -> HeaderMap {
+    let mut shown = HeaderMap::new();
+    shown.insert("grpc-status", trailers.get("grpc-status").cloned().unwrap_or(HeaderValue::from_static("0")));
+    if let Some(message) = trailers.get("grpc-message") {
+        shown.insert("grpc-message", message.clone());
+    }
+    show(trailers, &mut shown);
+    shown
+}
+
+/// The names of them, for the header `Trailer`.
+pub(crate) fn trailer_names() -> HeaderValue {
+    let names = ["grpc-status", "grpc-message"].iter().chain(&SHOWN).copied().collect::<Vec<_>>().join(", ");
+    HeaderValue::from_str(&names).unwrap_or(HeaderValue::from_static("grpc-status, grpc-message"))
+}
+
 /// The status of a finished call; `None` when it is OK. The header is authoritative, of the details only the list is read.
-pub(crate) fn status(trailers: &HeaderMap) -> Option<Refusal> {
+/// Who answers without one speaks no gRPC: then the status of HTTP says what happened.
+fn status(http: StatusCode, trailers: &HeaderMap) -> Option<Refusal> {
     match tonic::Status::from_header_map(trailers) {
+        None if http != StatusCode::OK => {
+            let code = code_of_http(http.as_u16());
+            let message =
+                format!("the service answered HTTP {} and no gRPC; try again, or tell its operator", http.as_u16());
+            let (http, code) = (http_status(code), tonic::Code::from(code));
+            Some(Refusal::new(http, code, "UPSTREAM_NOT_GRPC", message))
+        }
         Some(status) if status.code() == tonic::Code::Ok => None,
         Some(status) => Some(status.into()),
         None => Some(api::Error::unavailable("the service (it ended the call without a status)").into()),
@@ -102,8 +160,12 @@ pub(crate) fn status(trailers: &HeaderMap) -> Option<Refusal> {
 pub(crate) struct Messages {
     body: Body,
     frames: frame::Reader,
+    http: StatusCode,
     trailers: HeaderMap,
     ended: bool,
+    /// What the service codes its messages in.
+    coding: Option<Coding>,
+    limit: usize,
 }
 
 impl Messages {
@@ -112,20 +174,23 @@ impl Messages {
         let (parts, body) = response.into_parts();
         let ended = parts.headers.contains_key("grpc-status");
         let trailers = if ended { parts.headers.clone() } else { HeaderMap::new() };
-        (parts.headers, Self { body, frames: frame::Reader::new(limit), trailers, ended })
+        let coding = parts.headers.get("grpc-encoding").and_then(|name| Coding::named(name.to_str().ok()?)?);
+        let frames = frame::Reader::new(limit);
+        (parts.headers, Self { body, frames, http: parts.status, trailers, ended, coding, limit })
     }
 
     /// The next message; `None` at a clean end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
+            if self.http != StatusCode::OK && !self.ended {
+                // What follows is a page for people, not frames.
+                self.ended = true;
+            }
             if let Some(frame) = self.frames.next_frame()? {
-                if frame.compressed {
-                    return Err(api::Error::fault("the service compressed its answer although nobody asked").into());
-                }
-                return Ok(Some(frame.data));
+                return if frame.compressed { self.decoded(&frame.data).map(Some) } else { Ok(Some(frame.data)) };
             }
             if self.ended {
-                return status(&self.trailers).map_or(Ok(None), Err);
+                return status(self.http, &self.trailers).map_or(Ok(None), Err);
             }
             match self.body.frame().await {
                 None => self.ended = true,
@@ -136,6 +201,20 @@ impl Messages {
                 Some(Err(status)) => return Err(status.into()),
             }
         }
+    }
+
+    fn decoded(&self, data: &[u8]) -> Result<Bytes, Refusal> {
+        let coding = self
+            .coding
+            .ok_or_else(|| api::Error::fault("the service compressed a message in a way that is not known here"))?;
+        coding::decoded(coding, data, self.limit).map_err(|flaw| match flaw {
+            Flaw::Broken => api::Error::fault("the service sent a message that cannot be decompressed").into(),
+            Flaw::TooLarge => {
+                let message =
+                    format!("a message of the service is larger than {} bytes; ask for less at a time", self.limit);
+                Refusal::new(500, tonic::Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
+            }
+        })
     }
 
     /// Trailing metadata, once the stream has ended.
@@ -150,9 +229,8 @@ pub(crate) fn one_message(wire: &[u8]) -> Result<Body, Refusal> {
 }
 
 /// The caller asked by `If-Match`, so a stale etag is his failed precondition (412) and not a conflict (409).
-pub(crate) fn as_precondition(mut refusal: Refusal, edge: &Edge) -> Refusal {
-    if refusal.parts.code == tonic::Code::Aborted as i32
-        && refusal.reason(&edge.contract).as_deref() == Some("ETAG_MISMATCH")
+pub(crate) fn as_precondition(mut refusal: Refusal, contract: &Contract) -> Refusal {
+    if refusal.parts.code == tonic::Code::Aborted as i32 && refusal.reason(contract).as_deref() == Some("ETAG_MISMATCH")
     {
         refusal.parts.http = Some(412);
     }

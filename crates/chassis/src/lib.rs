@@ -15,7 +15,7 @@ mod kit;
 pub mod lifecycle;
 mod mount;
 pub mod readiness;
-mod reflection;
+pub mod reflection;
 mod spec;
 pub mod tasks;
 pub mod telemetry;

@@ -226,7 +226,9 @@ impl Service<Request<Body>> for Channel {
 impl Channel {
     /// One call through the whole stack. The order is the meaning; the order test holds it.
     async fn stack(self, request: Request<Body>) -> Response<Body> {
-        let method = proto::methods().get(request.uri().path());
+        // The edge serves contracts that were loaded at run time: it says itself which method it means.
+        let told = request.extensions().get::<&'static Method>().copied();
+        let method = told.or_else(|| proto::methods().get(request.uri().path()));
         let deadline = request::deadline_of(&self.inner, method, request.headers(), &self.context);
         let span = request::span(method, self.upstream.service(), &self.context);
         // 1. Observe is outermost: a call that never left is a failed call too.

@@ -6,7 +6,7 @@
 
 mod method;
 
-pub use method::{Access, Audit, Idempotency, Method, Methods, Rate, Role, Rule, Share, methods};
+pub use method::{Access, Audit, Idempotency, Method, Methods, MethodsError, Owner, Rate, Role, Rule, Share, methods};
 
 #[expect(
     missing_docs,

@@ -1,15 +1,20 @@
-//! The table of methods, read once from the contract's options.
+//! The table of methods, read from the options of a descriptor set: of the contract once, of another set whenever it is loaded.
 //!
-//! Strings are leaked on purpose: the table lives as long as the process and is read on every call, so `&'static` saves a
-//! copy per call.
-use std::{collections::BTreeSet, collections::HashMap, sync::LazyLock};
+//! Methods and their names are kept for good (`intern`): they are read on every call, so `&'static` saves a copy per call. A
+//! set that is read again unchanged gives the same methods, so a reload costs memory only for what is new.
+mod intern;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
 
 pub use crate::api::v1::access::{Audit, Rate, Role, Share};
 
 /// One RPC of the contract.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Method {
     /// HTTP/2 path, `/workos.document.v1.DocumentService/GetDocument`.
     pub path: &'static str,
@@ -50,7 +55,7 @@ impl Method {
 }
 
 /// The method's `idempotency_level`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Idempotency {
     /// Retried only when the request provably never reached a server.
     Unknown,
@@ -61,7 +66,7 @@ pub enum Idempotency {
 }
 
 /// The method's option `workos.api.v1.access`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Access {
     /// Who may call.
     pub rule: Rule,
@@ -86,7 +91,7 @@ pub struct Access {
 }
 
 /// Who may call a method.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// Anybody.
     Public,
@@ -98,70 +103,134 @@ pub enum Rule {
     PeerOnly,
 }
 
-/// All methods of the contract.
+impl Access {
+    /// Access by one rule in one rate class, for contracts that know no option `workos.api.v1.access`.
+    #[must_use]
+    pub fn plain(rule: Rule, rate: Rate) -> Self {
+        Self {
+            rule,
+            resource: String::new(),
+            share: None,
+            calls: Vec::new(),
+            closure: Vec::new(),
+            peers: Vec::new(),
+            sensitive: false,
+            role: None,
+            rate,
+            audit: Audit::default(),
+        }
+    }
+}
+
+/// Who serves a gRPC service of a descriptor set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The crate or upstream.
+    pub service: String,
+    /// Access of methods that declare none; without it such a method has none.
+    pub access: Option<Access>,
+}
+
+impl Owner {
+    /// The owner by the rule of this platform: `workos.document.v1` is served by `document`. `None` outside of `workos.`.
+    #[must_use]
+    pub fn of_platform(package: &str) -> Option<Self> {
+        let mut parts = package.split('.');
+        let ours = parts.next() == Some("workos");
+        parts.next().filter(|_| ours).map(|service| Self { service: service.to_owned(), access: None })
+    }
+}
+
+/// Why a descriptor set gives no table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MethodsError(String);
+
+impl std::fmt::Display for MethodsError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MethodsError {}
+
+/// All methods of a contract.
 #[derive(Debug)]
 pub struct Methods {
-    all: Vec<Method>,
-    by_path: HashMap<&'static str, usize>,
+    all: Vec<&'static Method>,
+    by_path: HashMap<&'static str, &'static Method>,
 }
 
 impl Methods {
+    /// Reads a serialized `FileDescriptorSet`. `owner` is asked with package and full name of each gRPC service; one without
+    /// an owner is left out.
+    ///
+    /// # Errors
+    /// The bytes are no complete set, a method declares a call that no method of the set answers, or more methods were read
+    /// in the life of this process than it keeps.
+    pub fn read(set: &[u8], owner: &dyn Fn(&str, &str) -> Option<Owner>) -> Result<Self, MethodsError> {
+        let pool = DescriptorPool::decode(set)
+            .map_err(|error| MethodsError(format!("{error}; build the descriptor set with all imports included")))?;
+        let mut all = Vec::new();
+        for service in pool.services() {
+            let Some(owner) = owner(service.package_name(), service.full_name()) else { continue };
+            for method in service.methods() {
+                all.push(read_method(&pool, &method, &owner)?);
+            }
+        }
+        let by_path: HashMap<_, _> = all.iter().enumerate().map(|(index, method)| (method.path, index)).collect();
+        let closures: Vec<_> = all.iter().map(|method| closure(&all, &by_path, method)).collect::<Result<_, _>>()?;
+        for (method, closure) in all.iter_mut().zip(closures) {
+            if let Some(access) = &mut method.access {
+                access.closure = closure;
+            }
+        }
+        let all: Vec<_> = all.into_iter().map(intern::method).collect::<Result<_, _>>()?;
+        let by_path = all.iter().map(|method| (method.path, *method)).collect();
+        Ok(Self { all, by_path })
+    }
+
     /// The method with this HTTP/2 path.
     #[must_use]
-    pub fn get(&self, path: &str) -> Option<&Method> {
-        self.by_path.get(path).map(|&index| &self.all[index])
+    pub fn get(&self, path: &str) -> Option<&'static Method> {
+        self.by_path.get(path).copied()
     }
 
     /// All methods in the order of the contract.
-    pub fn iter(&self) -> impl Iterator<Item = &Method> {
-        self.all.iter()
+    pub fn iter(&self) -> impl Iterator<Item = &'static Method> {
+        self.all.iter().copied()
     }
 
     /// The methods that one crate serves.
-    pub fn of_service<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Method> {
-        self.all.iter().filter(move |method| method.service == service)
+    pub fn of_service<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'static Method> + 'a {
+        self.iter().filter(move |method| method.service == service)
     }
 }
 
-/// The table of methods.
+/// The table of methods of the compiled-in contract.
 #[must_use]
 pub fn methods() -> &'static Methods {
-    static METHODS: LazyLock<Methods> = LazyLock::new(read);
+    static METHODS: LazyLock<Methods> = LazyLock::new(|| {
+        Methods::read(crate::CONTRACT, &|package, _| Owner::of_platform(package))
+            .expect("the build script wrote a valid set, and its calls are tested")
+    });
     &METHODS
 }
 
-fn read() -> Methods {
-    let pool = DescriptorPool::decode(crate::CONTRACT).expect("the build script wrote a valid set");
-    let mut all: Vec<Method> = pool
-        .services()
-        .filter(|service| service.package_name().starts_with("workos."))
-        .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .map(|method| read_method(&pool, &method))
-        .collect();
-    let by_path: HashMap<_, _> = all.iter().enumerate().map(|(index, method)| (method.path, index)).collect();
-    let closures: Vec<_> = all.iter().map(|method| closure(&all, &by_path, method)).collect();
-    for (method, closure) in all.iter_mut().zip(closures) {
-        if let Some(access) = &mut method.access {
-            access.closure = closure;
-        }
-    }
-    Methods { all, by_path }
-}
-
-fn read_method(pool: &DescriptorPool, method: &MethodDescriptor) -> Method {
+fn read_method(pool: &DescriptorPool, method: &MethodDescriptor, owner: &Owner) -> Result<Method, MethodsError> {
     let service = method.parent_service();
-    let path = leak(format!("/{}/{}", service.full_name(), method.name()));
+    let path = intern::text(&format!("/{}/{}", service.full_name(), method.name()))?;
     let options = method.options();
-    let access = extension(pool, &options, "workos.api.v1.access").map(|option| read_access(&option));
+    let declared = extension(pool, &options, "workos.api.v1.access").map(|option| read_access(&option));
+    let access = declared.or_else(|| owner.access.clone());
     let resource = access.as_ref().map(|access| access.resource.clone()).unwrap_or_default();
-    Method {
+    Ok(Method {
         path,
         rpc: &path[1..],
-        service: leak(service.package_name().split('.').nth(1).unwrap_or_default().to_owned()),
-        full_service: leak(service.full_name().to_owned()),
-        name: leak(method.name().to_owned()),
-        input: leak(method.input().full_name().to_owned()),
-        output: leak(method.output().full_name().to_owned()),
+        service: intern::text(&owner.service)?,
+        full_service: intern::text(service.full_name())?,
+        name: intern::text(method.name())?,
+        input: intern::text(method.input().full_name())?,
+        output: intern::text(method.output().full_name())?,
         client_streaming: method.is_client_streaming(),
         server_streaming: method.is_server_streaming(),
         idempotency: match options.get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number()) {
@@ -173,7 +242,7 @@ fn read_method(pool: &DescriptorPool, method: &MethodDescriptor) -> Method {
         resource_path: field_path(&method.input(), &resource),
         request_id_field: method.input().get_field_by_name("request_id").map(|field| field.number()),
         has_http: extension(pool, &options, "google.api.http").is_some(),
-    }
+    })
 }
 
 fn extension(pool: &DescriptorPool, options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
@@ -233,7 +302,7 @@ fn field_path(message: &MessageDescriptor, path: &str) -> Vec<u32> {
     numbers
 }
 
-fn closure(all: &[Method], by_path: &HashMap<&str, usize>, method: &Method) -> Vec<&'static str> {
+fn closure(all: &[Method], by_path: &HashMap<&str, usize>, method: &Method) -> Result<Vec<&'static str>, MethodsError> {
     let mut found = BTreeSet::new();
     let mut open = vec![method.rpc];
     while let Some(rpc) = open.pop() {
@@ -244,13 +313,40 @@ fn closure(all: &[Method], by_path: &HashMap<&str, usize>, method: &Method) -> V
         for call in next.map(|access| access.calls.as_slice()).unwrap_or_default() {
             match by_path.get(format!("/{call}").as_str()) {
                 Some(&index) => open.push(all[index].rpc),
-                None => panic!("{rpc} declares the call {call}, which the contract does not have"),
+                None => {
+                    let text =
+                        format!("{rpc} declares the call {call}, which the contract does not have; correct `calls`");
+                    return Err(MethodsError(text));
+                }
             }
         }
     }
-    found.into_iter().collect()
+    Ok(found.into_iter().collect())
 }
 
-fn leak(text: String) -> &'static str {
-    Box::leak(text.into_boxed_str())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_that_is_read_again_gives_the_same_methods() {
+        let again = Methods::read(crate::CONTRACT, &|package, _| Owner::of_platform(package)).expect("it is valid");
+        let path = "/workos.document.v1.DocumentService/GetDocument";
+        let (first, second) = (methods().get(path).expect("in the contract"), again.get(path).expect("in the set"));
+        assert!(std::ptr::eq(first, second));
+    }
+
+    #[test]
+    fn a_service_without_owner_is_left_out_and_a_default_access_fills_what_is_undeclared() {
+        let access = Access::plain(Rule::Public, Rate::Read);
+        let foreign = Methods::read(crate::CONTRACT, &|_, service| {
+            let owner = Owner { service: "elsewhere".to_owned(), access: Some(access.clone()) };
+            (service == "workos.document.v1.DocumentService").then_some(owner)
+        });
+        // Its calls lead to services that were left out.
+        let error = foreign.expect_err("the set is not complete").to_string();
+        assert!(error.contains("declares the call"), "{error}");
+        assert!(Methods::read(b"\xff", &|_, _| None).is_err());
+        assert_eq!(Methods::read(crate::CONTRACT, &|_, _| None).expect("valid").iter().count(), 0);
+    }
 }

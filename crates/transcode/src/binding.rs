@@ -9,7 +9,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::contract::MethodPlan;
 use crate::name;
-use crate::rule::HttpRule;
+use crate::rule::{HttpRule, Pattern};
 use crate::template::{Refusal, Template};
 use crate::wellknown::{self, WellKnown};
 
@@ -104,6 +104,14 @@ pub(crate) fn resolve(
         body,
         response_body,
     })
+}
+
+/// The RPC at its own path, as Connect has it: the body is the request message, the answer the response message.
+pub(crate) fn at_own_path(rpc: usize, plan: &MethodPlan, event_id_fields: &[String]) -> Result<Binding, Refusal> {
+    let rule =
+        HttpRule { pattern: Some(Pattern::Post(plan.rpc_path.clone())), body: "*".to_owned(), ..HttpRule::default() };
+    let binding = resolve(&rule, rpc, plan, event_id_fields)?;
+    Ok(Binding { raw_in: None, raw_out: None, ..binding })
 }
 
 impl Binding {

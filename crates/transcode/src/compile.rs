@@ -57,6 +57,8 @@ struct Compiler<'o> {
     configured: HashMap<&'o str, &'o HttpRule>,
     methods: Vec<MethodPlan>,
     bindings: Vec<Binding>,
+    /// One for each method, in their order.
+    own_paths: Vec<Binding>,
     tree: Tree,
     warnings: Vec<Warning>,
     errors: Vec<LoadError>,
@@ -70,6 +72,7 @@ impl<'o> Compiler<'o> {
             configured: rules.map(|rule| (rule.selector.as_str(), rule)).collect(),
             methods: Vec::new(),
             bindings: Vec::new(),
+            own_paths: Vec::new(),
             tree: Tree::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
@@ -105,6 +108,10 @@ impl<'o> Compiler<'o> {
                     );
                 }
             }
+        }
+        match binding::at_own_path(self.methods.len(), &plan, &self.options.event_id_fields) {
+            Ok(binding) => self.own_paths.push(binding),
+            Err(refusal) => self.error(&plan, &HttpRule::default(), refusal),
         }
         self.methods.push(plan);
     }
@@ -182,12 +189,15 @@ impl<'o> Compiler<'o> {
         }
         let paths = self.methods.iter().enumerate();
         let by_path = paths.map(|(index, plan)| (plan.rpc_path.clone(), index)).collect();
+        let routed = self.bindings.len();
+        let bindings = self.bindings.into_iter().chain(self.own_paths).collect();
         Ok(Contract {
             inner: Arc::new(Inner {
                 pool,
                 methods: self.methods,
                 by_path,
-                bindings: self.bindings,
+                bindings,
+                routed,
                 tree: self.tree,
                 warnings: self.warnings,
                 options: options.clone(),

@@ -95,7 +95,10 @@ pub(crate) struct Inner {
     pub(crate) pool: DescriptorPool,
     pub(crate) methods: Vec<MethodPlan>,
     pub(crate) by_path: HashMap<String, usize>,
+    /// Those of the rules, then one of each method at its own path.
     pub(crate) bindings: Vec<Binding>,
+    /// How many of them belong to rules.
+    pub(crate) routed: usize,
     pub(crate) tree: Tree,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) options: Options,
@@ -111,7 +114,7 @@ impl fmt::Debug for MethodPlan {
 
 impl fmt::Debug for Contract {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (methods, routes) = (self.inner.methods.len(), self.inner.bindings.len());
+        let (methods, routes) = (self.inner.methods.len(), self.inner.routed);
         formatter.debug_struct("Contract").field("methods", &methods).field("routes", &routes).finish()
     }
 }
@@ -182,9 +185,17 @@ impl Contract {
         self.inner.methods.get(*index)
     }
 
+    /// The RPC at `/package.Service/Method` as a call of its own path: the body is the whole request message, the answer
+    /// the whole response message, and nothing is bound by path or query.
+    #[must_use]
+    pub fn at_own_path(&self, rpc_path: &str) -> Option<Match> {
+        let index = self.inner.by_path.get(rpc_path)?;
+        Some(Match { inner: Arc::clone(&self.inner), binding: self.inner.routed + index, values: Vec::new() })
+    }
+
     /// HTTP method (`*` for any) and template of every rule, with its RPC.
     pub fn routes(&self) -> impl Iterator<Item = (&str, &str, &MethodPlan)> {
-        self.inner.bindings.iter().map(|binding| {
+        self.inner.bindings.iter().take(self.inner.routed).map(|binding| {
             let method = binding.method.as_ref().map_or("*", Method::as_str);
             (method, binding.text.as_str(), &self.inner.methods[binding.rpc])
         })

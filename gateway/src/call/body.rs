@@ -1,34 +1,112 @@
-//! Reading a request body whole, within its limits.
+//! Reading a request body: decoded, within its limits of size and time, piece by piece or whole.
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::{Stream, stream};
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
-use crate::{config::Config, refusal::Refusal};
+use crate::{
+    coding::{Coding, Decoder, Flaw, READ},
+    config::Config,
+    refusal::Refusal,
+};
 
 /// How much of a body that is too long is still read, and for how long: a client that is busy sending hears the answer only
 /// when the connection stays open meanwhile.
 const FAREWELL_BYTES: usize = 64 * 1024 * 1024;
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The whole body. Longer than the limit is 413, too slow is 408.
-pub(crate) async fn whole(config: &Config, mut body: Incoming) -> Result<Bytes, Refusal> {
+/// A request body that is still to be read.
+pub(crate) struct Source {
+    incoming: Incoming,
+    /// `None` for a body that is not coded.
+    decoder: Option<Decoder>,
+    /// Longest wait for the next piece.
+    pub(crate) idle: Duration,
+    ended: bool,
+}
+
+impl Source {
+    /// A body of any length: a stream. Its coding is undone within the ratio that a coding may have.
+    pub(crate) fn stream(config: &Config, headers: &HeaderMap, incoming: Incoming) -> Result<Self, Refusal> {
+        Self::open(config, headers, incoming, u64::MAX)
+    }
+
+    fn open(config: &Config, headers: &HeaderMap, incoming: Incoming, limit: u64) -> Result<Self, Refusal> {
+        let mut decoder = None;
+        for value in headers.get_all(header::CONTENT_ENCODING) {
+            let coding = value.to_str().ok().and_then(Coding::named).ok_or_else(unknown_coding)?;
+            if let Some(coding) = coding {
+                if decoder.is_some() {
+                    return Err(unknown_coding());
+                }
+                decoder = Some(Decoder::new(coding, limit).map_err(|flaw| flawed(flaw, limit))?);
+            }
+        }
+        Ok(Self { incoming, decoder, idle: config.body_idle, ended: false })
+    }
+
+    /// The next piece of data; trailers are skipped.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        self.piece(u64::MAX).await
+    }
+
+    async fn piece(&mut self, limit: u64) -> Result<Option<Bytes>, Refusal> {
+        while !self.ended {
+            let piece = raw(&mut self.incoming, self.idle).await?;
+            self.ended = piece.is_none();
+            let piece = match (&mut self.decoder, piece) {
+                (None, piece) => piece,
+                (Some(decoder), Some(piece)) => Some(decoder.piece(&piece).map_err(|flaw| flawed(flaw, limit))?),
+                (Some(decoder), None) => Some(decoder.finish().map_err(|flaw| flawed(flaw, limit))?),
+            };
+            if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The pieces, for who polls them one by one.
+    pub(crate) fn pieces(self) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+        stream::unfold(Some(self), |source| async move {
+            let mut source = source?;
+            match source.next().await {
+                Ok(piece) => Some((Ok(piece?), Some(source))),
+                Err(refusal) => Some((Err(refusal), None)),
+            }
+        })
+    }
+}
+
+/// The whole body, decoded. Longer than the limit is 413, too slow is 408.
+pub(crate) async fn whole(config: &Config, headers: &HeaderMap, incoming: Incoming) -> Result<Bytes, Refusal> {
     let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
-    if body.size_hint().lower() > limit as u64 {
-        discard(&mut body).await;
-        return Err(too_large(limit));
+    let mut source = Source::open(config, headers, incoming, limit as u64)?;
+    match read(&mut source, limit).await {
+        Err(refusal) if refusal.parts.http == Some(413) => {
+            discard(&mut source.incoming).await;
+            Err(refusal)
+        }
+        read => read,
+    }
+}
+
+async fn read(source: &mut Source, limit: usize) -> Result<Bytes, Refusal> {
+    if source.incoming.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit as u64));
     }
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
-    while let Some(frame) = next(&mut body, config.body_idle).await? {
-        if first.as_ref().map_or(0, Bytes::len) + rest.len() + frame.len() > limit {
-            discard(&mut body).await;
-            return Err(too_large(limit));
+    while let Some(piece) = source.piece(limit as u64).await? {
+        if first.as_ref().map_or(0, Bytes::len) + rest.len() + piece.len() > limit {
+            return Err(too_large(limit as u64));
         }
         match &first {
-            None => first = Some(frame),
-            Some(_) => rest.extend_from_slice(&frame),
+            None => first = Some(piece),
+            Some(_) => rest.extend_from_slice(&piece),
         }
     }
     // Most bodies come in one piece: they are not copied.
@@ -39,8 +117,8 @@ pub(crate) async fn whole(config: &Config, mut body: Incoming) -> Result<Bytes, 
     }
 }
 
-/// The next piece of data; trailers are skipped.
-pub(crate) async fn next(body: &mut Incoming, idle: Duration) -> Result<Option<Bytes>, Refusal> {
+/// The next piece as it comes.
+async fn raw(body: &mut Incoming, idle: Duration) -> Result<Option<Bytes>, Refusal> {
     loop {
         let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| too_slow(idle))?;
         match frame {
@@ -66,7 +144,7 @@ pub(crate) async fn next(body: &mut Incoming, idle: Duration) -> Result<Option<B
 async fn discard(body: &mut Incoming) {
     let read = async {
         let mut read = 0;
-        while let Ok(Some(frame)) = next(body, FAREWELL).await {
+        while let Ok(Some(frame)) = raw(body, FAREWELL).await {
             read += frame.len();
             if read > FAREWELL_BYTES {
                 return;
@@ -76,7 +154,7 @@ async fn discard(body: &mut Incoming) {
     let _ = tokio::time::timeout(FAREWELL, read).await;
 }
 
-fn too_large(limit: usize) -> Refusal {
+fn too_large(limit: u64) -> Refusal {
     let message = format!(
         "the body is larger than {limit} bytes (setting gateway.body_max); large content belongs into an upload under /tus"
     );
@@ -86,4 +164,28 @@ fn too_large(limit: usize) -> Refusal {
 fn too_slow(idle: Duration) -> Refusal {
     let message = format!("no data for {} s (setting gateway.body_idle); send the request again", idle.as_secs());
     Refusal::new(408, tonic::Code::DeadlineExceeded, "BODY_TOO_SLOW", message)
+}
+
+/// What is wrong with a coded body.
+pub(crate) fn flawed(flaw: Flaw, limit: u64) -> Refusal {
+    match flaw {
+        Flaw::TooLarge => {
+            let limit =
+                if limit == u64::MAX { String::new() } else { format!("{limit} bytes (setting gateway.body_max) or ") };
+            let message = format!(
+                "decoded, the body is larger than {limit}a hundredfold of what was sent; send less at a time, or uncoded"
+            );
+            Refusal::new(413, tonic::Code::InvalidArgument, "BODY_TOO_LARGE", message)
+        }
+        Flaw::Broken => {
+            let message = "the body is not in the coding that Content-Encoding names, or it is cut; send it again";
+            Refusal::new(400, tonic::Code::InvalidArgument, "BODY_UNDECODABLE", message)
+        }
+    }
+}
+
+fn unknown_coding() -> Refusal {
+    let message = format!("the coding of the body is not known here; send it uncoded, or as one of {READ}");
+    let refusal = Refusal::new(415, tonic::Code::InvalidArgument, "CONTENT_ENCODING_UNSUPPORTED", message);
+    refusal.header(header::ACCEPT_ENCODING, READ)
 }

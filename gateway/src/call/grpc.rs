@@ -10,14 +10,29 @@ use crate::{
     edge::Edge,
     filter::Passage,
     refusal::Refusal,
+    schema::Schema,
     upstream::{self, Call},
 };
+
+/// Package whose methods each service of the platform serves for itself.
+const EVERYWHERE: &str = "workos.events.";
 
 /// Drives the call.
 pub(crate) async fn drive(
     edge: &Edge,
-    passage: Passage,
+    passage: &Passage,
     incoming: Incoming,
+    method: &'static Method,
+) -> Result<Response<Body>, Refusal> {
+    let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
+    pass(edge, passage, body, method).await
+}
+
+/// Sends frames on and gives back what comes.
+pub(crate) async fn pass(
+    edge: &Edge,
+    passage: &Passage,
+    body: Body,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
     let mut metadata = upstream::metadata(&passage.head.headers);
@@ -26,10 +41,9 @@ pub(crate) async fn drive(
             metadata.insert(name, value.clone());
         }
     }
-    let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
-    let service = serving(&passage.head.headers, method)?;
+    let service = serving(&passage.schema, &passage.head.headers, method)?;
     let mut response =
-        upstream::send(edge, &passage.context, Call { service, ..Call::of(&passage, method) }, metadata, body).await?;
+        upstream::send(edge, &passage.context, Call { service, ..Call::of(passage, method) }, metadata, body).await?;
     let reserved: Vec<_> = response
         .headers()
         .keys()
@@ -51,9 +65,13 @@ pub(crate) async fn drive(
 
 /// The service that answers. A method that every service serves for itself (`workos.events.v1`) belongs to none: the header
 /// `target-service` names which is meant.
-fn serving<'a>(headers: &'a http::HeaderMap, method: &'static Method) -> Result<&'a str, Refusal> {
-    let owned = |service: &str| proto::methods().iter().any(|known| known.service == service && known.has_http);
-    if owned(method.service) || method.has_http {
+pub(crate) fn serving<'a>(
+    schema: &Schema,
+    headers: &'a http::HeaderMap,
+    method: &'static Method,
+) -> Result<&'a str, Refusal> {
+    let owned = |service: &str| schema.methods.of_service(service).any(|known| known.has_http);
+    if method.has_http || !method.full_service.starts_with(EVERYWHERE) || owned(method.service) {
         return Ok(method.service);
     }
     let named = headers.get("target-service").and_then(|value| value.to_str().ok());
@@ -64,13 +82,13 @@ fn serving<'a>(headers: &'a http::HeaderMap, method: &'static Method) -> Result<
     })
 }
 
-/// Answers reflection from the contract itself.
+/// Answers reflection from the schema itself.
 pub(crate) async fn reflect(
-    edge: &Edge,
+    schema: &Schema,
     head: http::request::Parts,
     incoming: Incoming,
 ) -> Result<Response<Body>, Refusal> {
-    let Some(reflection) = &edge.reflection else { return Err(Refusal::not_found(head.uri.path())) };
+    let Some(reflection) = &schema.reflection else { return Err(Refusal::not_found(head.uri.path())) };
     let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
     let request = Request::from_parts(head, body);
     match reflection.routes().oneshot(request).await {

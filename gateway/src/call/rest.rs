@@ -1,6 +1,4 @@
 //! One REST call: path, query and JSON to wire bytes, the answer back to JSON.
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method as Verb, Response, StatusCode, header};
 use http_body_util::Full;
@@ -10,29 +8,43 @@ use tonic::body::Body;
 use transcode::{Alt, Match, RequestOptions, ResponseOptions};
 
 use crate::{
-    call::{body, condition, stream},
+    call::{body, condition, feed, inlet::Inlet, stream},
     edge::Edge,
-    filter::Passage,
+    filter::{Passage, auth::Principal},
     refusal::Refusal,
     upstream::{self, Call, Messages},
 };
 
+/// The answer of a call with one.
+pub(crate) struct Answer {
+    /// Leading metadata.
+    pub(crate) headers: HeaderMap,
+    /// Trailing metadata.
+    pub(crate) trailers: HeaderMap,
+    /// The message.
+    pub(crate) wire: Bytes,
+}
+
 /// Drives the call.
 pub(crate) async fn drive(
-    edge: &Arc<Edge>,
+    edge: &Edge,
     passage: Passage,
     incoming: Incoming,
     matched: &Match,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
-    if method.client_streaming {
-        let message = "this method takes a stream of messages; call it by gRPC";
-        return Err(Refusal::new(501, tonic::Code::Unimplemented, "STREAM_NEEDS_GRPC", message));
-    }
-    let body = body::whole(&edge.config, incoming).await?;
-    let head = &passage.head;
-    let query = head.uri.query();
+    let query = passage.head.uri.query();
     let options = matched.response_options(query)?;
+    if method.client_streaming {
+        let inlet = feed::open(&edge.config, &passage, incoming, matched, method).await?;
+        if method.server_streaming {
+            return stream::drive(edge, passage, matched, method, options, inlet).await;
+        }
+        let answer = single(edge, &passage, passage.principal.as_ref(), method, inlet).await?;
+        return render(&passage.head, matched, &options, answer);
+    }
+    let head = &passage.head;
+    let body = body::whole(&edge.config, &head.headers, incoming).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let reading = RequestOptions::default();
     let mut wire = if matched.is_http_body_in() {
@@ -45,68 +57,72 @@ pub(crate) async fn drive(
         wire = [&wire[..], etag].concat().into();
     }
     if method.server_streaming {
-        return stream::drive(edge, passage, matched, method, options, &wire).await;
+        return stream::drive(edge, passage, matched, method, options, Inlet::one(&wire)?).await;
     }
     match unary(edge, &passage, method, &wire).await {
-        Ok((metadata, answer)) => render(head, matched, &options, &metadata, answer),
-        Err(refusal) if precondition.is_some() => Err(upstream::as_precondition(refusal, edge)),
+        Ok(answer) => render(head, matched, &options, answer),
+        Err(refusal) if precondition.is_some() => Err(upstream::as_precondition(refusal, &passage.schema.contract)),
         Err(refusal) => Err(refusal),
     }
 }
 
 /// Sends one message and reads one. A stale internal token is exchanged again, once: the refusal precedes the handler.
-async fn unary(
+pub(crate) async fn unary(
     edge: &Edge,
     passage: &Passage,
     method: &'static Method,
     wire: &[u8],
-) -> Result<(HeaderMap, Bytes), Refusal> {
-    let refusal = match attempt(edge, passage, passage.principal.as_ref(), method, wire).await {
+) -> Result<Answer, Refusal> {
+    let refusal = match single(edge, passage, passage.principal.as_ref(), method, Inlet::one(wire)?).await {
         Err(refusal) if refusal.parts.code == tonic::Code::Unauthenticated as i32 => refusal,
         other => return other,
     };
     let Some(stale) = &passage.principal else { return Err(refusal) };
     edge.credentials.forget(stale).await;
-    if refusal.reason(&edge.contract).as_deref() != Some("TOKEN_STALE") {
+    if refusal.reason(&passage.schema.contract).as_deref() != Some("TOKEN_STALE") {
         return Err(refusal);
     }
     let fresh = crate::filter::auth::authenticate(edge, &passage.head.headers, method, &passage.context).await?;
-    attempt(edge, passage, fresh.as_ref(), method, wire).await
+    single(edge, passage, fresh.as_ref(), method, Inlet::one(wire)?).await
 }
 
-async fn attempt(
+/// Sends what there is to send and reads one message.
+async fn single(
     edge: &Edge,
     passage: &Passage,
-    principal: Option<&crate::filter::auth::Principal>,
+    principal: Option<&Principal>,
     method: &'static Method,
-    wire: &[u8],
-) -> Result<(HeaderMap, Bytes), Refusal> {
-    let request = upstream::one_message(wire)?;
+    inlet: Inlet,
+) -> Result<Answer, Refusal> {
     let metadata = upstream::metadata(&passage.head.headers);
-    let response =
-        upstream::send(edge, &passage.context, Call { principal, ..Call::of(passage, method) }, metadata, request)
-            .await?;
+    let call = Call { principal, ..Call::of(passage, method) };
+    let Inlet { body, fault } = inlet;
     let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
-    let (mut metadata, mut messages) = Messages::new(response, limit);
-    let answer = messages.next().await?;
-    if messages.next().await?.is_some() {
-        return Err(api::Error::fault("the service sent two answers to one call").into());
-    }
-    metadata.extend(messages.trailers().clone());
-    let answer = answer.ok_or_else(|| api::Error::fault("the service ended the call without an answer"))?;
-    Ok((metadata, answer))
+    fault
+        .or(async {
+            let response = upstream::send(edge, &passage.context, call, metadata, body).await?;
+            let (headers, mut messages) = Messages::new(response, limit);
+            let wire = messages.next().await?;
+            if messages.next().await?.is_some() {
+                return Err(api::Error::fault("the service sent two answers to one call").into());
+            }
+            let wire = wire.ok_or_else(|| api::Error::fault("the service ended the call without an answer"))?;
+            Ok(Answer { headers, trailers: messages.trailers().clone(), wire })
+        })
+        .await
 }
 
 fn render(
     head: &http::request::Parts,
     matched: &Match,
     options: &ResponseOptions,
-    metadata: &HeaderMap,
-    answer: Bytes,
+    answer: Answer,
 ) -> Result<Response<Body>, Refusal> {
+    let Answer { headers, trailers, wire: answer } = answer;
     let etag = condition::etag_of(matched.method(), &answer);
     let mut response = Response::new(Body::empty());
-    upstream::show(metadata, response.headers_mut());
+    upstream::show(&headers, response.headers_mut());
+    upstream::show(&trailers, response.headers_mut());
     if let Some(value) = etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
         response.headers_mut().insert(header::ETAG, value);
     }

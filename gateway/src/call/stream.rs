@@ -2,6 +2,8 @@
 //!
 //! Before the first message an error is an ordinary HTTP error; after it, it is visible in every form. A client that leaves
 //! drops the body, and with it the upstream call. Nothing is buffered beyond one message.
+mod source;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -10,59 +12,81 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, Response, StatusC
 use http_body::Frame;
 use http_body_util::StreamBody;
 use proto::Method;
+use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use transcode::{
-    Match, ResponseOptions,
+    Contract, Match, ResponseOptions,
     stream::{Form, Writer, negotiate},
 };
 
 use crate::{
+    call::inlet::Inlet,
     edge::Edge,
     filter::Passage,
+    listener::Flushed,
     refusal::Refusal,
-    upstream::{self, Call, Messages},
+    schema::Schema,
+    upstream::{self, Call},
 };
+
+pub(crate) use source::Source;
 
 /// Sign of life on a silent stream of events.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Browsers see `open` of an EventSource only when the headers came.
 const HEADER_WAIT: Duration = Duration::from_secs(1);
-/// Time for the transport to take the error record before the stream breaks: a body that fails at once loses it (h2#896).
-const RECORD_WAIT: Duration = Duration::from_millis(100);
+/// Longest time for the transport to take the error record before the stream breaks: a body that fails at once loses it
+/// (h2#896). After it was taken, HTTP/2 may still have it in the queue of its connection for a moment.
+const RECORD_WAIT: Duration = Duration::from_secs(1);
+const RECORD_REST: Duration = Duration::from_millis(20);
 
 /// Drives the call.
 pub(crate) async fn drive(
-    edge: &Arc<Edge>,
+    edge: &Edge,
     passage: Passage,
     matched: &Match,
     method: &'static Method,
     options: ResponseOptions,
-    wire: &[u8],
+    inlet: Inlet,
 ) -> Result<Response<Body>, Refusal> {
     let form = if matched.is_http_body_out() { None } else { Some(form(&passage.head.headers, &options)?) };
-    let request = upstream::one_message(wire)?;
     let metadata = upstream::metadata(&passage.head.headers);
-    let response = upstream::send(edge, &passage.context, Call::of(&passage, method), metadata, request).await?;
+    let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method), metadata, inlet.body);
     let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
-    let (metadata, mut messages) = Messages::new(response, limit);
-    let first = match form {
-        Some(Form::Sse) => match tokio::time::timeout(HEADER_WAIT, messages.next()).await {
-            Ok(first) => Some(first?),
-            Err(_) => None,
-        },
-        Some(_) => Some(messages.next().await?),
-        None => Some(messages.next().await.map_err(|refusal| range_refusal(refusal, edge))?),
+    // A body of bytes has no place for a record: it runs on when its connection grows old.
+    let ending = form.map(|_| passage.connection.ending.clone()).unwrap_or_default();
+    let mut source = Source::new(call, limit, inlet.fault, ending);
+    // A browser waits for `open`, and a caller of a bidirectional method perhaps for the headers.
+    let waits = form == Some(Form::Sse) || method.client_streaming;
+    let first = match waits {
+        true => tokio::time::timeout(HEADER_WAIT, source.next()).await.ok(),
+        false => Some(source.next().await),
     };
+    let first = first.transpose().map_err(|refusal| match form {
+        None => range_refusal(refusal, &passage.schema.contract),
+        Some(_) => refusal,
+    })?;
+    let metadata = source.headers.clone();
     let running = Running {
-        edge: edge.clone(),
+        schema: passage.schema.clone(),
         matched: matched.clone(),
         options,
         request_id: passage.context.request_id.clone(),
-        messages,
+        flushed: passage.connection.flushed.clone(),
+        source,
         writer: form.map(Writer::new),
         step: first.map_or(Step::Next, |first| first.map_or(Step::End, Step::Message)),
+        heard: Instant::now(),
+        longest_silence: edge.config.stream_idle,
+        trailers: wants_trailers(&passage.head.headers),
     };
     open(running, &metadata, form, passage.head.method == Verb::HEAD)
+}
+
+/// The caller can read trailers (RFC 9110 section 6.5.1).
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case("trailers"))
 }
 
 fn form(headers: &HeaderMap, options: &ResponseOptions) -> Result<Form, Refusal> {
@@ -71,12 +95,12 @@ fn form(headers: &HeaderMap, options: &ResponseOptions) -> Result<Form, Refusal>
 }
 
 /// A range outside the content has a status of its own, and tells the size (RFC 9110 section 15.5.17).
-fn range_refusal(mut refusal: Refusal, edge: &Edge) -> Refusal {
+fn range_refusal(mut refusal: Refusal, contract: &Contract) -> Refusal {
     if refusal.parts.code == tonic::Code::OutOfRange as i32
-        && refusal.reason(&edge.contract).as_deref() == Some("RANGE_UNSATISFIABLE")
+        && refusal.reason(contract).as_deref() == Some("RANGE_UNSATISFIABLE")
     {
         refusal.parts.http = Some(416);
-        if let Some(size) = refusal.metadata(&edge.contract, "size") {
+        if let Some(size) = refusal.metadata(contract, "size") {
             refusal = refusal.header(header::CONTENT_RANGE, &format!("bytes */{size}"));
         }
     }
@@ -119,10 +143,13 @@ fn open(
             }
         }
     }
+    if running.trailers {
+        response.headers_mut().insert(header::TRAILER, upstream::trailer_names());
+    }
     if !head_only {
         let pieces = stream::unfold(running, |mut running| async move {
             let piece = running.piece().await?;
-            Some((piece.map(Frame::data), running))
+            Some((piece, running))
         });
         *response.body_mut() = Body::new(StreamBody::new(pieces));
     }
@@ -130,14 +157,20 @@ fn open(
 }
 
 struct Running {
-    edge: Arc<Edge>,
+    schema: Arc<Schema>,
     matched: Match,
     options: ResponseOptions,
     request_id: String,
-    messages: Messages,
+    flushed: Flushed,
+    source: Source,
     /// `None` for raw bodies.
     writer: Option<Writer>,
     step: Step,
+    /// When the upstream last sent something.
+    heard: Instant,
+    longest_silence: Duration,
+    /// The caller reads trailers.
+    trailers: bool,
 }
 
 enum Step {
@@ -147,8 +180,10 @@ enum Step {
     Next,
     /// The clean end is to be written.
     End,
-    /// The error record was written; the transport must break.
-    Break,
+    /// The status follows the end.
+    Trailers,
+    /// The error record was written at this moment; the transport must break once it took the record.
+    Break(u64),
     /// Nothing more comes.
     Over,
 }
@@ -163,27 +198,38 @@ impl Running {
     }
 
     /// The next piece to be sent.
-    async fn piece(&mut self) -> Option<Result<Bytes, Status>> {
+    async fn piece(&mut self) -> Option<Result<Frame<Bytes>, Status>> {
         loop {
             match std::mem::replace(&mut self.step, Step::Next) {
                 Step::Message(wire) => match self.written(wire) {
                     Ok(piece) if piece.is_empty() => {}
-                    Ok(piece) => return Some(Ok(piece)),
+                    Ok(piece) => return Some(Ok(Frame::data(piece))),
                     Err(refusal) => return self.failed(&refusal),
                 },
                 Step::Next => match self.read().await {
-                    Ok(None) => return self.heartbeat(),
                     Ok(Some(step)) => self.step = step,
+                    Ok(None) => {
+                        if let Some(sign) = self.writer.as_ref().and_then(Writer::heartbeat) {
+                            return Some(Ok(Frame::data(sign)));
+                        }
+                    }
                     Err(refusal) => return self.failed(&refusal),
                 },
                 Step::End => {
-                    self.step = Step::Over;
+                    self.step = if self.trailers { Step::Trailers } else { Step::Over };
                     let end = self.writer.as_mut().map(Writer::end).unwrap_or_default();
-                    return (!end.is_empty()).then_some(Ok(end));
+                    if !end.is_empty() {
+                        return Some(Ok(Frame::data(end)));
+                    }
                 }
-                Step::Break => {
+                Step::Trailers => {
                     self.step = Step::Over;
-                    tokio::time::sleep(RECORD_WAIT).await;
+                    return Some(Ok(Frame::trailers(upstream::shown_trailers(self.source.trailers()))));
+                }
+                Step::Break(mark) => {
+                    self.step = Step::Over;
+                    let _ = tokio::time::timeout(RECORD_WAIT, self.flushed.passed(mark)).await;
+                    tokio::time::sleep(RECORD_REST).await;
                     return Some(Err(api::Error::fault("the stream broke after its error record").into()));
                 }
                 Step::Over => return None,
@@ -193,15 +239,19 @@ impl Running {
 
     /// Reads on; `None` when nothing came for a while.
     async fn read(&mut self) -> Result<Option<Step>, Refusal> {
-        match tokio::time::timeout(HEARTBEAT, self.messages.next()).await {
-            Ok(message) => Ok(Some(message?.map_or(Step::End, Step::Message))),
-            Err(_) => Ok(None),
+        let wait = HEARTBEAT.min(self.longest_silence);
+        if let Ok(message) = tokio::time::timeout(wait, self.source.next()).await {
+            self.heard = Instant::now();
+            return Ok(Some(message?.map_or(Step::End, Step::Message)));
         }
-    }
-
-    fn heartbeat(&mut self) -> Option<Result<Bytes, Status>> {
-        // A form without a sign of life waits silently: an empty piece is no data on the wire.
-        Some(Ok(self.writer.as_ref().and_then(Writer::heartbeat).unwrap_or_default()))
+        // Events may be rare: their signs of life tell the caller that somebody is there.
+        let events = self.writer.as_ref().is_some_and(|writer| writer.form() == Form::Sse);
+        if !events && self.heard.elapsed() >= self.longest_silence {
+            let seconds = self.longest_silence.as_secs();
+            let what = format!("the service (it sent nothing for {seconds} s, setting gateway.stream_idle)");
+            return Err(api::Error::unavailable(what).into());
+        }
+        Ok(None)
     }
 
     fn written(&mut self, wire: Bytes) -> Result<Bytes, Refusal> {
@@ -212,13 +262,16 @@ impl Running {
     }
 
     /// Writes the error record. A raw body has no place for one: it breaks, and the missing bytes show.
-    fn failed(&mut self, refusal: &Refusal) -> Option<Result<Bytes, Status>> {
+    fn failed(&mut self, refusal: &Refusal) -> Option<Result<Frame<Bytes>, Status>> {
+        self.step = Step::Over;
+        self.source.leave();
         let Some(writer) = &mut self.writer else {
-            self.step = Step::Over;
             return Some(Err(api::Error::fault("the stream broke").into()));
         };
-        self.step = if writer.form().breaks_after_error() { Step::Break } else { Step::Over };
-        let body = refusal.body(&self.edge.contract, Some(&self.matched), &self.request_id);
-        Some(Ok(writer.error(&body)))
+        if writer.form().breaks_after_error() {
+            self.step = Step::Break(self.flushed.mark());
+        }
+        let body = refusal.body(&self.schema.contract, Some(&self.matched), &self.request_id);
+        Some(Ok(Frame::data(writer.error(&body))))
     }
 }

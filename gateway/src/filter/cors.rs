@@ -8,7 +8,8 @@ use crate::route::{self, Route, Target};
 const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, retry-after, etag, location, \
     tus-resumable, upload-offset, upload-length, tus-version, tus-extension, tus-max-size";
 const ACCEPTED: &str = "authorization, content-type, x-request-id, traceparent, if-match, if-none-match, range, last-event-id, \
-    grpc-timeout, x-server-timeout, tus-resumable, upload-length, upload-offset, upload-metadata, x-http-method-override";
+    grpc-timeout, x-server-timeout, x-grpc-web, x-user-agent, connect-protocol-version, connect-timeout-ms, \
+    connect-content-encoding, connect-accept-encoding, content-encoding, tus-resumable, upload-length, upload-offset, upload-metadata, x-http-method-override";
 
 /// Answers a preflight; `None` when the request is none.
 pub(crate) fn preflight<B>(
@@ -24,7 +25,7 @@ pub(crate) fn preflight<B>(
     }
     let allow = match &route.target {
         Target::Options(allow) => allow.clone(),
-        Target::Resumable(_) => vec![Method::POST, Method::HEAD, Method::PATCH, Method::DELETE, Method::OPTIONS],
+        Target::Resumable(..) => vec![Method::POST, Method::HEAD, Method::PATCH, Method::DELETE, Method::OPTIONS],
         _ => route::methods_at(contract, request.uri().path()),
     };
     let mut response = Response::new(Body::empty());

@@ -20,6 +20,11 @@ pub(crate) fn of(config: &Config, headers: &HeaderMap, method: Option<&Method>) 
         let seconds = value.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         asked.push(seconds.ok_or_else(|| malformed("x-server-timeout", "seconds, such as 2.5"))?);
     }
+    if let Some(value) = text(headers, "connect-timeout-ms")? {
+        let digits = (1..=10).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
+        let millis = digits.then(|| value.parse().ok()).flatten().map(Duration::from_millis);
+        asked.push(millis.ok_or_else(|| malformed("connect-timeout-ms", "at most ten digits"))?);
+    }
     let streams = method.is_some_and(|method| !method.is_unary());
     let least = asked.into_iter().min();
     let limit = if streams { least } else { Some(least.unwrap_or(config.deadline).min(config.deadline_max)) };

@@ -1,12 +1,44 @@
 //! Reserved headers are taken off before anything looks at them, in every spelling.
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Request, Version, header};
 
-/// Removes the platform's own headers and those that name a proxy's facts. `x-forwarded-for` was read before.
+use crate::refusal::Refusal;
+
+/// Removes the platform's own headers, those that name a proxy's facts, and those of the connection. `x-forwarded-for` was read before.
 pub(crate) fn clean(headers: &mut HeaderMap) {
     let reserved: Vec<HeaderName> = headers.keys().filter(|name| is_reserved(name.as_str())).cloned().collect();
-    for name in reserved {
+    for name in reserved.into_iter().chain(of_connection(headers)) {
         headers.remove(name);
     }
+}
+
+/// What the caller says belongs to this connection alone (RFC 9110 section 7.6.1). `te` stays for whoever writes trailers.
+fn of_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let names = named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    names.filter(|name| ![header::TE, header::CONNECTION, header::UPGRADE].contains(name)).collect()
+}
+
+/// A body must end where every reader on the way sees its end (RFC 9112 section 6.3): one length, or chunks and no other
+/// coding. The connection is closed, because what follows on it may have been meant as a part of this request. Of a length
+/// beside chunks nothing is seen here: hyper reads the chunks, drops the length and closes the connection after the answer.
+pub(crate) fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
+    if request.version() > Version::HTTP_11 {
+        return Ok(());
+    }
+    let headers = request.headers();
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let clear = match (codings.next(), codings.next()) {
+        (None, _) => lengths <= 1,
+        (Some(coding), None) => lengths == 0 && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    if clear {
+        return Ok(());
+    }
+    let message = "it is unclear where the body ends; send one Content-Length, or Transfer-Encoding: chunked alone";
+    let refusal = Refusal::new(400, tonic::Code::InvalidArgument, "FRAMING_AMBIGUOUS", message);
+    Err(refusal.header(header::CONNECTION, "close"))
 }
 
 /// The platform's names, also behind grpc-gateway's prefix and with underscores, which some frameworks fold.
@@ -47,6 +79,7 @@ pub(crate) fn is_passed_on(name: &str) -> bool {
         && !name.starts_with("grpc-")
         && !name.starts_with("proxy-")
         && !name.starts_with("sec-")
+        && !name.starts_with("connect-")
         && !is_reserved(name)
 }
 

@@ -5,8 +5,6 @@
 //! came. Unknown, foreign and forbidden uploads are all 404.
 mod body;
 
-use std::sync::Arc;
-
 use api::{Code, Error};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -16,8 +14,10 @@ use proto::file::v1::{
 };
 use tonic::body::Body;
 
-use crate::{edge::Edge, filter::Passage, refusal::Refusal, route};
+use crate::{edge::Edge, filter::Passage, refusal::Refusal, route, schema::Schema};
 
+/// What makes uploads of it all.
+const SERVICE: &str = "workos.file.v1.UploadService";
 const VERSION: &str = "1.0.0";
 const EXTENSIONS: &str = "creation,termination";
 const PREFIX: &str = "/tus/";
@@ -41,10 +41,10 @@ enum Verb {
 }
 
 impl Upload {
-    /// The upload at a path below `/tus/`.
-    pub(crate) fn at<B>(request: &Request<B>) -> Result<Option<Self>, Refusal> {
+    /// The upload at a path below `/tus/`, where the schema has the service behind it.
+    pub(crate) fn at<B>(schema: &Schema, request: &Request<B>) -> Result<Option<Self>, Refusal> {
         let path = request.uri().path();
-        let Some(rest) = path.strip_prefix(PREFIX) else { return Ok(None) };
+        let Some(rest) = path.strip_prefix(PREFIX).filter(|_| schema.serves(SERVICE)) else { return Ok(None) };
         let segments: Vec<_> = rest.split('/').collect();
         let method = overridden(request.method(), request.headers())?;
         let single = match segments.as_slice() {
@@ -72,7 +72,7 @@ impl Upload {
     }
 
     /// The RPC whose access decides; `None` for OPTIONS, which tells nothing about anybody.
-    pub(crate) fn method(&self) -> Option<&'static proto::Method> {
+    pub(crate) fn method(&self, schema: &Schema) -> Option<&'static proto::Method> {
         let rpc = match self.verb {
             Verb::Options => return None,
             Verb::Create => "CreateUpload",
@@ -80,7 +80,7 @@ impl Upload {
             Verb::Patch => "AppendUpload",
             Verb::Delete => "DeleteUpload",
         };
-        proto::methods().get(&format!("/workos.file.v1.UploadService/{rpc}"))
+        schema.methods.get(&format!("/{SERVICE}/{rpc}"))
     }
 }
 
@@ -95,10 +95,10 @@ fn overridden(method: &Method, headers: &HeaderMap) -> Result<Method, Refusal> {
 }
 
 /// Answers a tus request.
-pub(crate) async fn drive(edge: &Arc<Edge>, passage: Passage, incoming: Incoming, upload: &Upload) -> Response<Body> {
+pub(crate) async fn drive(edge: &Edge, passage: Passage, incoming: Incoming, upload: &Upload) -> Response<Body> {
     let mut response = match answer(edge, &passage, incoming, upload).await {
         Ok(response) => response,
-        Err(refusal) => refusal.to_json(&edge.contract, None, &passage.context.request_id),
+        Err(refusal) => refusal.to_json(&passage.schema.contract, None, &passage.context.request_id),
     };
     if upload.verb != Verb::Options {
         response.headers_mut().insert("tus-resumable", HeaderValue::from_static(VERSION));
@@ -198,7 +198,7 @@ async fn patch(edge: &Edge, passage: &Passage, incoming: Incoming, name: &str) -
         ));
     }
     let offset = number(headers, "upload-offset")?.ok_or_else(|| bad("send Upload-Offset"))?;
-    let messages = body::messages(name.to_owned(), offset, incoming);
+    let messages = body::messages(name.to_owned(), offset, incoming, edge.config.upload_idle);
     let upload = client(edge, passage)?.append_upload(messages).await.map_err(refused)?.into_inner();
     let mut response = empty(StatusCode::NO_CONTENT);
     response.headers_mut().insert("upload-offset", HeaderValue::from(upload.offset_bytes));

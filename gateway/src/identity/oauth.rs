@@ -63,7 +63,7 @@ pub(crate) async fn revoke(edge: &Edge, passage: Passage, incoming: Incoming) ->
 
 async fn read(edge: &Edge, headers: &HeaderMap, incoming: Incoming) -> Result<Result<Form, &'static str>, Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let body = body::whole(&edge.config, incoming).await?;
+    let body = body::whole(&edge.config, headers, incoming).await?;
     if !kind.starts_with(b"application/x-www-form-urlencoded") {
         return Ok(Err("send the parameters as application/x-www-form-urlencoded"));
     }

@@ -10,7 +10,7 @@ use crate::telemetry::metrics;
 
 /// Longest body of a request.
 const BODY_BYTES: usize = 64 * 1024;
-const INDEX: &str = "/metrics  Prometheus metrics\n/ready    what is still awaited\n/log      log level: GET, or PUT with directives such as info,mesh=debug (loopback only)\n/config   configuration, secrets masked (loopback only)\n";
+const INDEX: &str = "/metrics  Prometheus metrics, also /stats/prometheus\n/stats    the same as lines of name and value\n/ready    what is still awaited\n/log      log level: GET, or PUT with directives such as info,mesh=debug (loopback only); also /logging, with POST\n/config   configuration, secrets masked (loopback only); also /config_dump\n";
 
 type Reply = Response<Bytes>;
 
@@ -34,6 +34,7 @@ pub(super) async fn answer(
 enum Page {
     Index,
     Metrics,
+    Stats,
     Ready,
     Log,
     Config,
@@ -45,7 +46,7 @@ impl Page {
     fn label(&self) -> &'static str {
         match self {
             Page::Index => "index",
-            Page::Metrics => "metrics",
+            Page::Metrics | Page::Stats => "metrics",
             Page::Ready => "ready",
             Page::Log => "log",
             Page::Config => "config",
@@ -58,10 +59,11 @@ impl Page {
 fn page_of(admin: &Admin, path: &str) -> Page {
     match path {
         "/" => Page::Index,
-        "/metrics" => Page::Metrics,
+        "/metrics" | "/stats/prometheus" => Page::Metrics,
+        "/stats" => Page::Stats,
         "/ready" => Page::Ready,
-        "/log" => Page::Log,
-        "/config" => Page::Config,
+        "/log" | "/logging" => Page::Log,
+        "/config" | "/config_dump" => Page::Config,
         path => {
             let pages = admin.pages.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             pages.get(path).cloned().map_or(Page::Unknown, Page::Added)
@@ -77,19 +79,20 @@ async fn choose(admin: &Admin, peer: SocketAddr, page: &Page, request: Request<B
     match page {
         Page::Unknown => text(StatusCode::NOT_FOUND, "no such page; / lists them\n"),
         Page::Added(handler) => handler(request).await,
-        Page::Log if request.method() == Method::PUT => set_level(admin, request.body()),
+        Page::Log if matches!(*request.method(), Method::PUT | Method::POST) => set_level(admin, request.body()),
         _ if request.method() != Method::GET && request.method() != Method::HEAD => not_allowed(page),
         Page::Log => text(StatusCode::OK, format!("{}\n", admin.telemetry.level())),
-        Page::Index => text(StatusCode::OK, INDEX),
+        Page::Index => text(StatusCode::OK, index(admin)),
         Page::Config => text(StatusCode::OK, admin.config.to_string()),
         Page::Metrics => metrics_page(admin),
+        Page::Stats => text(StatusCode::OK, stats(&admin.telemetry.render_metrics())),
         Page::Ready => ready_page(admin),
     }
 }
 
 fn not_allowed(page: &Page) -> Reply {
     let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "this page is read with GET\n");
-    let allowed = if matches!(page, Page::Log) { "GET, HEAD, PUT" } else { "GET, HEAD" };
+    let allowed = if matches!(page, Page::Log) { "GET, HEAD, PUT, POST" } else { "GET, HEAD" };
     reply.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allowed));
     reply
 }
@@ -112,6 +115,19 @@ fn metrics_page(admin: &Admin) -> Reply {
     let kind = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     reply.headers_mut().insert(header::CONTENT_TYPE, kind);
     reply
+}
+
+/// The pages, those of services too.
+fn index(admin: &Admin) -> String {
+    let pages = admin.pages.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let added = pages.keys().map(|path| format!("{path}  of a service (loopback only)\n"));
+    std::iter::once(INDEX.to_owned()).chain(added).collect()
+}
+
+/// Prometheus text as `name{labels}: value`, without its comments.
+fn stats(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    lines.map(|(name, value)| format!("{name}: {value}\n")).collect()
 }
 
 fn ready_page(admin: &Admin) -> Reply {

@@ -166,7 +166,10 @@ fn serve(
     mut offer: Offer,
     socket: Option<TcpListener>,
 ) -> Result<(), BootError> {
-    offer.mount_beside(reflection::server(offer.services().collect::<Vec<_>>().into_iter())?)?;
+    let listed = offer.services().map(str::to_owned).collect();
+    let reflection = reflection::Reflection::new(proto::CONTRACT, Some(listed))?;
+    offer.mount_beside(reflection.v1())?;
+    offer.mount_beside(reflection.v1alpha())?;
     offer.mount_beside(shared.admin.health.service())?;
     let listener = match (&shared.transport, socket) {
         (Transport::Process(network), _) => Listener::Pipe(network.listen(spec.name)),

@@ -62,6 +62,13 @@ async fn pages_show_readiness_metrics_and_a_configuration_without_secrets() {
     for name in ["workos_build_info{", "process_resident_memory_bytes ", "workos_chassis_engine_up{"] {
         assert!(metrics.contains(name), "{name} is missing in\n{metrics}");
     }
+    // The names that Envoy's operators know.
+    assert_eq!(
+        page(&system, Method::GET, "/config_dump", "").await.1,
+        page(&system, Method::GET, "/config", "").await.1
+    );
+    assert!(page(&system, Method::GET, "/stats/prometheus", "").await.1.contains("workos_build_info{"));
+    assert!(page(&system, Method::GET, "/stats", "").await.1.contains("process_resident_memory_bytes: "));
     let (status, _) = page(&system, Method::GET, "/nothing", "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let (status, _) = page(&system, Method::POST, "/metrics", "").await;
@@ -79,6 +86,7 @@ async fn the_log_level_can_be_changed_and_nonsense_is_refused() {
     assert!(text.contains("such as info,mesh=debug"), "{text}");
     let (status, _) = page(&system, Method::PUT, "/log", &"x".repeat(70_000)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
-    let (status, _) = page(&system, Method::PUT, "/log", "warn").await;
+    let (status, _) = page(&system, Method::POST, "/logging", "warn").await;
     assert_eq!(status, StatusCode::OK);
+    assert_eq!(page(&system, Method::GET, "/logging", "").await.1, "warn\n", "reading changes nothing");
 }

@@ -23,15 +23,16 @@ const MORE: [(&str, &str); 2] = [("workflow", "transcode"), ("gateway", "transco
 
 /// Drivers and their only users (architecture.md section 3).
 const FENCES: [(&str, &[&str]); 33] = [
-    ("protox", &["proto", "transcode"]),
+    ("protox", &["proto", "transcode", "gateway"]),
     ("tonic-prost-build", &["proto"]),
-    ("prost-reflect", &["proto", "transcode", "testkit"]),
+    ("prost-reflect", &["proto", "transcode", "gateway", "testkit"]),
     ("tonic-types", &["api"]),
     ("memchr", &["transcode"]),
     ("simdutf8", &["transcode"]),
     ("itoa", &["transcode"]),
-    ("rustls", &["mesh", "db", "chassis"]),
-    ("tokio-rustls", &["mesh"]),
+    // The gateway's tests are a TLS client; its listener takes the acceptor from mesh.
+    ("rustls", &["mesh", "db", "chassis", "gateway"]),
+    ("tokio-rustls", &["mesh", "gateway"]),
     ("rcgen", &["mesh"]),
     ("x509-parser", &["mesh"]),
     ("biscuit-auth", &["authz"]),

@@ -12,8 +12,6 @@ use proto::file::v1::{
 
 /// Most bytes in one message.
 const CHUNK: usize = 256 * 1024;
-/// Longest silence of the client; then the connection counts as cut.
-const IDLE: Duration = Duration::from_secs(60);
 
 enum State {
     Start(String, i64, Incoming),
@@ -26,15 +24,16 @@ pub(crate) fn messages(
     name: String,
     offset: i64,
     incoming: Incoming,
+    idle: Duration,
 ) -> impl Stream<Item = AppendUploadRequest> + Send + 'static {
-    stream::unfold(State::Start(name, offset, incoming), |state| async move {
+    stream::unfold(State::Start(name, offset, incoming), move |state| async move {
         match state {
             State::Start(name, offset_bytes, incoming) => {
                 Some((message(Step::Start(Start { name, offset_bytes })), State::Body(incoming, Bytes::new())))
             }
             State::Body(mut incoming, mut rest) => {
                 if rest.is_empty() {
-                    match data(&mut incoming).await {
+                    match data(&mut incoming, idle).await {
                         Read::Data(data) => rest = data,
                         Read::End => return Some((message(Step::Finish(Finish {})), State::Over)),
                         Read::Cut => return None,
@@ -54,9 +53,10 @@ enum Read {
     Cut,
 }
 
-async fn data(incoming: &mut Incoming) -> Read {
+/// The next data; a client that is silent for longer than `idle` counts as cut.
+async fn data(incoming: &mut Incoming, idle: Duration) -> Read {
     loop {
-        match tokio::time::timeout(IDLE, incoming.frame()).await {
+        match tokio::time::timeout(idle, incoming.frame()).await {
             Ok(None) => return Read::End,
             Ok(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) if !data.is_empty() => return Read::Data(data),

@@ -1,0 +1,205 @@
+//! Connect (connectrpc.com/docs/protocol): unary calls as plain HTTP with a message as body, streams in envelopes.
+//!
+//! Messages are protobuf or ProtoJSON, of the whole request and response: the RPC's own path binds nothing. Metadata is
+//! that of gRPC callers; trailing metadata has the prefix `trailer-` in unary answers and stands in the last message of
+//! streams.
+mod envelope;
+mod query;
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, Response, header};
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
+use hyper::body::Incoming;
+use proto::{Idempotency, Method};
+use tonic::body::Body;
+use transcode::{Match, RequestOptions, ResponseOptions};
+
+use crate::{
+    call::{
+        body::{self, Source as Pieces},
+        inlet::Inlet,
+        rest,
+        stream::Source,
+    },
+    coding::{Coding, READ},
+    edge::Edge,
+    filter::Passage,
+    refusal::{Codec, Dialect, Refusal, end_of_stream, essence},
+    upstream::{self, Call},
+};
+use envelope::Reader;
+
+/// One codec at one method.
+#[derive(Clone)]
+struct Form {
+    codec: Codec,
+    matched: Match,
+}
+
+impl Form {
+    fn of(passage: &Passage, method: &Method, codec: Codec) -> Result<Self, Refusal> {
+        let matched = passage.schema.contract.at_own_path(method.path);
+        let matched = matched.ok_or_else(|| Refusal::not_found(method.path))?;
+        Ok(Self { codec, matched })
+    }
+
+    fn read(&self, message: Bytes) -> Result<Bytes, Refusal> {
+        match self.codec {
+            Codec::Proto => Ok(message),
+            Codec::Json => Ok(self.matched.request(None, None, &message, &RequestOptions::default())?),
+        }
+    }
+
+    fn write(&self, wire: Bytes) -> Result<Bytes, Refusal> {
+        match self.codec {
+            Codec::Proto => Ok(wire),
+            Codec::Json => Ok(self.matched.response(&wire, &ResponseOptions::default())?),
+        }
+    }
+}
+
+/// Whether a call of this kind may be made so at all.
+fn check(head: &http::request::Parts, method: &Method, streams: bool) -> Result<(), Refusal> {
+    if head.headers.get("connect-protocol-version").is_some_and(|version| version != "1") {
+        let message = "only version 1 of Connect is spoken here; send Connect-Protocol-Version: 1";
+        return Err(Refusal::new(400, tonic::Code::InvalidArgument, "CONNECT_VERSION_UNSUPPORTED", message));
+    }
+    let (offered, fits) = match method.is_unary() {
+        true => ("application/proto, application/json", !streams),
+        false => ("application/connect+proto, application/connect+json", streams),
+    };
+    let kind = essence(&head.headers);
+    let known =
+        streams || head.method == Verb::GET || matches!(kind.as_str(), "application/proto" | "application/json");
+    if fits && known {
+        return Ok(());
+    }
+    let message = format!("this method is called with one of the content types {offered}");
+    let refusal = Refusal::new(415, tonic::Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message);
+    Err(refusal.header(HeaderName::from_static("accept-post"), offered))
+}
+
+/// Drives a unary call.
+pub(crate) async fn unary(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    method: &'static Method,
+    codec: Codec,
+) -> Result<Response<Body>, Refusal> {
+    check(&passage.head, method, false)?;
+    let form = Form::of(&passage, method, codec)?;
+    let message = if passage.head.method == Verb::GET {
+        query::message(&edge.config, passage.head.uri.query().unwrap_or_default())?
+    } else {
+        body::whole(&edge.config, &passage.head.headers, incoming).await?
+    };
+    let answer = rest::unary(edge, &passage, method, &form.read(message)?).await?;
+    let body = form.write(answer.wire)?;
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.extend(upstream::passed_back(&answer.headers));
+    for (name, value) in &upstream::passed_back(&answer.trailers) {
+        if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers.insert(header::CONTENT_TYPE, Dialect::Connect(codec).content_type());
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *response.body_mut() = Body::new(Full::new(body));
+    Ok(response)
+}
+
+/// GET is for methods without side effects.
+pub(crate) fn allows(verb: &Verb, method: &Method) -> bool {
+    verb == Verb::POST || (verb == Verb::GET && method.idempotency == Idempotency::NoSideEffects && method.is_unary())
+}
+
+/// Drives a call in envelopes.
+pub(crate) async fn streaming(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    method: &'static Method,
+    codec: Codec,
+) -> Result<Response<Body>, Refusal> {
+    check(&passage.head, method, true)?;
+    let form = Form::of(&passage, method, codec)?;
+    let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
+    let coding = match passage.head.headers.get("connect-content-encoding") {
+        None => None,
+        Some(name) => name.to_str().ok().and_then(Coding::named).ok_or_else(unknown_coding)?,
+    };
+    // The envelopes are coded one by one, the body as a whole is not.
+    let mut pieces = Pieces::stream(&edge.config, &HeaderMap::new(), incoming)?;
+    pieces.idle = edge.config.stream_idle;
+    let inlet = Inlet::messages(messages(form.clone(), pieces, Reader::new(limit, coding)));
+    let metadata = upstream::metadata(&passage.head.headers);
+    let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method), metadata, inlet.body);
+    let mut source = Source::new(call, limit, inlet.fault, passage.connection.ending.clone());
+    source.opened().await?;
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().extend(upstream::passed_back(&source.headers));
+    response.headers_mut().insert(header::CONTENT_TYPE, Dialect::ConnectStream(codec).content_type());
+    response.headers_mut().insert("connect-accept-encoding", HeaderValue::from_static(READ));
+    *response.body_mut() = Body::new(StreamBody::new(answers(form, source, passage)));
+    Ok(response)
+}
+
+fn unknown_coding() -> Refusal {
+    let message = format!("this Connect-Content-Encoding is not known here; send identity, or one of {READ}");
+    Refusal::new(415, tonic::Code::Unimplemented, "CODING_UNSUPPORTED", message)
+}
+
+/// The caller's messages.
+fn messages(form: Form, pieces: Pieces, reader: Reader) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+    stream::unfold(Some((form, pieces, reader)), |state| async move {
+        let (form, mut pieces, mut reader) = state?;
+        loop {
+            let message = match reader.next_message() {
+                Ok(Some(message)) => form.read(message),
+                Err(refusal) => Err(refusal),
+                Ok(None) => match pieces.next().await {
+                    Ok(Some(piece)) => {
+                        reader.push(piece);
+                        continue;
+                    }
+                    Ok(None) => match reader.finish() {
+                        Ok(()) => return None,
+                        Err(refusal) => Err(refusal),
+                    },
+                    Err(refusal) => Err(refusal),
+                },
+            };
+            let next = message.is_ok().then_some((form, pieces, reader));
+            return Some((message, next));
+        }
+    })
+}
+
+/// The service's messages in envelopes, and the last one, which tells how it went.
+fn answers(
+    form: Form,
+    source: Source,
+    passage: Passage,
+) -> impl Stream<Item = Result<Frame<Bytes>, tonic::Status>> + Send + 'static {
+    stream::unfold(Some((form, source, passage)), |state| async move {
+        let (form, mut source, passage) = state?;
+        let read = match source.next().await {
+            Ok(Some(wire)) => form.write(wire).and_then(|message| Ok(transcode::frame::encode(&message)?)).map(Some),
+            Ok(None) => Ok(None),
+            Err(refusal) => Err(refusal),
+        };
+        let metadata = || upstream::passed_back(source.trailers());
+        match read {
+            Ok(Some(envelope)) => Some((Ok(Frame::data(envelope)), Some((form, source, passage)))),
+            Ok(None) => Some((Ok(Frame::data(end_of_stream(None, &metadata()))), None)),
+            Err(refusal) => {
+                let (contract, id) = (&passage.schema.contract, &passage.context.request_id);
+                Some((Ok(Frame::data(refusal.end_of_stream(contract, id, &metadata()))), None))
+            }
+        }
+    })
+}

@@ -1,0 +1,72 @@
+//! The message of a unary GET: `?connect=v1&encoding=json&message=..`, with `base64=1` and `compression=gzip` where it is not
+//! plain text.
+use base64::{
+    Engine,
+    alphabet::URL_SAFE,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::Bytes;
+
+use crate::{
+    call::body::flawed,
+    coding::{Coding, READ, decoded},
+    config::Config,
+    refusal::Refusal,
+};
+
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The message, as the codec reads it.
+pub(super) fn message(config: &Config, query: &str) -> Result<Bytes, Refusal> {
+    let value = |name: &str| {
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    };
+    if value("connect").is_some_and(|version| version != "v1") {
+        return Err(malformed("connect", "send connect=v1"));
+    }
+    if !matches!(value("encoding"), Some("proto" | "json")) {
+        return Err(malformed("encoding", "send encoding=json or encoding=proto"));
+    }
+    let text = value("message").ok_or_else(|| malformed("message", "it is missing"))?;
+    let mut message = decode(text).ok_or_else(|| malformed("message", "it has malformed escapes"))?;
+    match value("base64") {
+        Some("1") => message = ENGINE.decode(&message).map_err(|_| malformed("message", "it is no base64url"))?,
+        None | Some("" | "0") => {}
+        Some(_) => return Err(malformed("base64", "send base64=1, or leave it out")),
+    }
+    let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
+    let coding = Coding::named(value("compression").unwrap_or_default());
+    match coding.ok_or_else(|| malformed("compression", &format!("send one of {READ}, or leave it out")))? {
+        None => Ok(message.into()),
+        Some(coding) => decoded(coding, &message, limit).map_err(|flaw| flawed(flaw, limit as u64)),
+    }
+}
+
+/// As forms are encoded: escapes, and a plus for a space.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                digit(bytes.next()?)? * 16 + digit(bytes.next()?)?
+            }
+            b'+' => b' ',
+            other => other,
+        });
+    }
+    Some(out)
+}
+
+fn malformed(parameter: &str, what: &str) -> Refusal {
+    let message = format!("the query parameter {parameter} of this Connect call is refused: {what}");
+    Refusal::new(400, tonic::Code::InvalidArgument, "CONNECT_QUERY_INVALID", message)
+}

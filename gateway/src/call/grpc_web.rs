@@ -1,0 +1,155 @@
+//! gRPC-Web (grpc `PROTOCOL-WEB.md`): gRPC's frames in a body of HTTP/1.1 or HTTP/2, in base64 for callers that can read
+//! text only, and the trailers as last frame, because browsers hide real ones.
+//!
+//! Frames pass through unread. What must hold: each piece of text is padded on its own, on the way in and out, so that no
+//! message waits for the next; the trailers frame is the last thing in the body, also when the call failed.
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame};
+use hyper::body::Incoming;
+use proto::Method;
+use tonic::{Status, body::Body};
+
+use crate::{
+    call::{body::Source, grpc, inlet::Inlet},
+    edge::Edge,
+    filter::Passage,
+    refusal::{Dialect, Refusal, Web, trailers_frame},
+};
+
+/// Headers of a call that ended before its first message; in the trailers frame they reach every client.
+const STATUS: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+
+/// Drives the call.
+pub(crate) async fn drive(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    method: &'static Method,
+    web: Web,
+) -> Result<Response<Body>, Refusal> {
+    let response = match web {
+        Web::Binary => grpc::drive(edge, &passage, incoming, method).await?,
+        Web::Text => {
+            let source = Source::stream(&edge.config, &HeaderMap::new(), incoming)?;
+            let Inlet { body, fault } = Inlet::frames(text(source));
+            fault.or(grpc::pass(edge, &passage, body, method)).await?
+        }
+    };
+    let (mut head, body) = response.into_parts();
+    head.status = StatusCode::OK;
+    head.headers.insert(header::CONTENT_TYPE, Dialect::GrpcWeb(web).content_type());
+    let mut early = HeaderMap::new();
+    for name in STATUS {
+        if let Some(value) = head.headers.remove(name) {
+            early.insert(HeaderName::from_static(name), value);
+        }
+    }
+    let framed = Framed { inner: body, web, early, ended: false };
+    Ok(Response::from_parts(head, Body::new(framed)))
+}
+
+/// Text to frames, piece by piece; padding may stand wherever a piece ended.
+fn text(source: Source) -> impl futures::Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+    let pieces = source.pieces().map(Some).chain(stream::iter([None]));
+    pieces.scan(BytesMut::new(), |rest, piece| {
+        let decoded = match piece {
+            Some(Ok(piece)) => decode(rest, &piece),
+            Some(Err(refusal)) => Err(refusal),
+            None if rest.is_empty() => Ok(Bytes::new()),
+            None => Err(malformed()),
+        };
+        std::future::ready(Some(decoded))
+    })
+}
+
+fn decode(rest: &mut BytesMut, piece: &[u8]) -> Result<Bytes, Refusal> {
+    rest.extend(piece.iter().filter(|byte| !byte.is_ascii_whitespace()));
+    let whole = rest.split_to(rest.len() / 4 * 4);
+    let mut out = Vec::with_capacity(whole.len() / 4 * 3);
+    let mut begin = 0;
+    for end in (4..=whole.len()).step_by(4) {
+        if whole[end - 1] == b'=' || end == whole.len() {
+            STANDARD.decode_vec(&whole[begin..end], &mut out).map_err(|_| malformed())?;
+            begin = end;
+        }
+    }
+    Ok(out.into())
+}
+
+fn malformed() -> Refusal {
+    let message =
+        "the body is no base64; send application/grpc-web-text in base64, or application/grpc-web+proto as it is";
+    Refusal::new(400, tonic::Code::InvalidArgument, "MALFORMED_FRAME", message)
+}
+
+/// The answer's frames, and the trailers as one more.
+struct Framed {
+    inner: Body,
+    web: Web,
+    /// The status that came with the headers.
+    early: HeaderMap,
+    ended: bool,
+}
+
+impl Framed {
+    fn last(&mut self, trailers: &HeaderMap) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.ended = true;
+        Poll::Ready(Some(Ok(Frame::data(self.web.written(&trailers_frame(trailers))))))
+    }
+}
+
+impl HttpBody for Framed {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Poll::Ready(Some(Ok(Frame::data(this.web.written(&data))))),
+                    Err(frame) => return this.last(&frame.into_trailers().unwrap_or_default()),
+                },
+                Some(Err(status)) => return this.last(&Refusal::from(status).trailers()),
+                None if this.early.is_empty() => {
+                    let cut = api::Error::unavailable("the service (it ended the call without a status)");
+                    return this.last(&Refusal::from(cut).trailers());
+                }
+                None => {
+                    let early = std::mem::take(&mut this.early);
+                    return this.last(&early);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_may_be_cut_anywhere_and_padded_in_between() {
+        let text = [STANDARD.encode(b"a"), STANDARD.encode(b"bcdef"), STANDARD.encode(b"ghi")].concat();
+        for size in 1..=text.len() {
+            let mut rest = BytesMut::new();
+            let pieces = text.as_bytes().chunks(size);
+            let out: Vec<_> = pieces.flat_map(|piece| decode(&mut rest, piece).expect("it is base64")).collect();
+            assert_eq!(out, b"abcdefghi", "cut at {size}");
+            assert!(rest.is_empty());
+        }
+        assert!(decode(&mut BytesMut::new(), b"!!!!").is_err());
+    }
+}

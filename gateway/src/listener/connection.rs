@@ -1,0 +1,147 @@
+//! One connection: what its requests may know of it, and the guard around its socket.
+//!
+//! The guard ends a connection whose first bytes do not come, and one that takes nothing of what is to be written: a client
+//! that reads slower than a byte per limit holds a stream's memory for nobody.
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::Sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of the shortest head that is of use; HTTP/2's preface has as many.
+const FIRST_BYTES: usize = 24;
+
+/// What a request knows of its connection.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    /// The other end.
+    pub(crate) peer: SocketAddr,
+    /// It is to end now: what still streams says UNAVAILABLE and ends.
+    pub(crate) ending: CancellationToken,
+    /// What has left this process.
+    pub(crate) flushed: Flushed,
+}
+
+/// Counts how often everything written so far was handed to the network.
+#[derive(Clone, Default)]
+pub(crate) struct Flushed(Arc<(AtomicU64, Notify)>);
+
+impl Flushed {
+    /// A moment, to be waited for.
+    pub(crate) fn mark(&self) -> u64 {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// Waits until what was written before the mark has left, as far as the transport had it then.
+    pub(crate) async fn passed(&self, mark: u64) {
+        loop {
+            let notified = self.0.1.notified();
+            if self.mark() != mark {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn note(&self) {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+        self.0.1.notify_waiters();
+    }
+}
+
+/// A socket under guard.
+pub(crate) struct Guarded<T> {
+    inner: T,
+    flushed: Flushed,
+    /// Bytes that are still to come before the first head counts as begun, and until when.
+    first: Option<(usize, Pin<Box<Sleep>>)>,
+    /// Runs while the other end takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+    longest_stall: Duration,
+}
+
+impl<T> Guarded<T> {
+    /// A socket whose first bytes come within `first` and whose writes never stand still for longer than `stall`.
+    pub(crate) fn new(inner: T, flushed: Flushed, first: Duration, stall: Duration) -> Self {
+        let first = Some((FIRST_BYTES, Box::pin(tokio::time::sleep(first))));
+        Self { inner, flushed, first, stalled: None, longest_stall: stall }
+    }
+
+    fn written<R>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if poll.is_ready() {
+            self.stalled = None;
+            return poll;
+        }
+        let limit = self.longest_stall;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        match stalled.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = into.filled().len();
+        let poll = Pin::new(&mut this.inner).poll_read(context, into);
+        let Some((missing, until)) = &mut this.first else { return poll };
+        *missing = missing.saturating_sub(into.filled().len() - before);
+        if *missing == 0 {
+            this.first = None;
+            return poll;
+        }
+        if poll.is_pending() && until.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        poll
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.inner).poll_write(context, data);
+        self.written(context, poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.inner).poll_write_vectored(context, data);
+        self.written(context, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.inner).poll_flush(context);
+        if poll.is_ready() {
+            self.flushed.note();
+        }
+        self.written(context, poll)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.inner).poll_shutdown(context);
+        self.written(context, poll)
+    }
+}

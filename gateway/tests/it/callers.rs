@@ -1,0 +1,81 @@
+//! What callers learn about the contract: merged reflection in both versions, the OpenAPI document.
+use http_body_util::Full;
+use prost_reflect::DescriptorPool;
+use serde_json::Value;
+use tonic_reflection::pb::{v1, v1alpha};
+
+use crate::{client, world::World};
+
+/// Asks version 1 once.
+async fn ask(world: &World, asked: v1::server_reflection_request::MessageRequest) -> v1::ServerReflectionResponse {
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", world.address)).expect("an address");
+    let channel = channel.connect().await.expect("the edge listens");
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel);
+    let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(asked) };
+    let mut answers =
+        client.server_reflection_info(tokio_stream::iter([request])).await.expect("it answers").into_inner();
+    answers.message().await.expect("no error").expect("an answer")
+}
+
+#[tokio::test]
+async fn callers_reflect_what_they_may_call_with_its_options() {
+    use v1::{server_reflection_request::MessageRequest, server_reflection_response::MessageResponse};
+    let world = World::start("").await;
+    let list = ask(&world, MessageRequest::ListServices(String::new())).await;
+    let Some(MessageResponse::ListServicesResponse(list)) = list.message_response else { panic!("{list:?}") };
+    assert_eq!(list.service.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["library.v1.Library"]);
+    let mut pool = DescriptorPool::new();
+    for file in [
+        "google/protobuf/descriptor.proto",
+        "google/protobuf/any.proto",
+        "google/protobuf/duration.proto",
+        "google/protobuf/field_mask.proto",
+        "google/protobuf/struct.proto",
+        "google/protobuf/timestamp.proto",
+        "google/protobuf/wrappers.proto",
+        "google/api/http.proto",
+        "google/api/annotations.proto",
+        "google/api/httpbody.proto",
+        "workos/api/v1/access.proto",
+        "library.proto",
+    ] {
+        let answer = ask(&world, MessageRequest::FileByFilename(file.to_owned())).await;
+        let Some(MessageResponse::FileDescriptorResponse(files)) = answer.message_response else { panic!("{file}") };
+        pool.decode_file_descriptor_proto(files.file_descriptor_proto[0].as_slice()).expect("in order of imports");
+    }
+    let service = pool.get_service_by_name("library.v1.Library").expect("it is there");
+    assert!(service.methods().any(|method| method.name() == "Own"));
+    assert!(service.methods().all(|method| method.name() != "Inner"), "methods of workloads are not shown");
+    let http = pool.get_extension_by_name("google.api.http").expect("its file came");
+    let echo = service.methods().find(|method| method.name() == "Echo").expect("it is there");
+    assert!(echo.options().has_extension(&http), "options are kept");
+}
+
+#[tokio::test]
+async fn older_callers_reflect_too() {
+    use v1alpha::{server_reflection_request::MessageRequest, server_reflection_response::MessageResponse};
+    let world = World::start("").await;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", world.address)).expect("an address");
+    let channel = channel.connect().await.expect("the edge listens");
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
+    let asked = Some(MessageRequest::FileContainingSymbol("library.v1.Everything".to_owned()));
+    let request = v1alpha::ServerReflectionRequest { host: String::new(), message_request: asked };
+    let mut answers =
+        client.server_reflection_info(tokio_stream::iter([request])).await.expect("it answers").into_inner();
+    let answer = answers.message().await.expect("no error").expect("an answer");
+    assert!(matches!(answer.message_response, Some(MessageResponse::FileDescriptorResponse(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn the_document_describes_the_schema_in_force() {
+    let world = World::start("").await;
+    let get = |etag: &str| client::request(world.address, 1, "GET", "/openapi.json").header("if-none-match", etag);
+    let reply = client::send(world.address, 1, get("x").body(Full::default()).expect("a request")).await;
+    let document: Value = serde_json::from_slice(&reply.body).expect("JSON");
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/v1/query"]["get"].is_object());
+    assert!(document["paths"]["/v1/inner/all"].is_null(), "methods of workloads are not shown");
+    let etag = reply.headers["etag"].to_str().expect("ASCII");
+    let again = client::send(world.address, 1, get(etag).body(Full::default()).expect("a request")).await;
+    assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
+}

@@ -1,0 +1,159 @@
+//! A client that sends what it is told, over HTTP/1.1 or HTTP/2, and says how the answer ended.
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+/// Longest wait for a whole answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
+    /// The body broke off.
+    pub(crate) broken: bool,
+}
+
+/// Sends one request over a connection of its own.
+pub(crate) async fn send(address: SocketAddr, version: u8, mut request: Request<Full<Bytes>>) -> Reply {
+    let stream = TcpStream::connect(address).await.expect("the edge listens");
+    let answered = async {
+        if version == 2 {
+            *request.version_mut() = Version::HTTP_2;
+            let (mut sender, driver) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                    .await
+                    .expect("the edge speaks HTTP/2");
+            tokio::spawn(driver);
+            sender.send_request(request).await
+        } else {
+            let (mut sender, driver) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
+            tokio::spawn(driver);
+            sender.send_request(request).await
+        }
+    };
+    let read = async {
+        let response = answered.await.expect("the edge answers");
+        let (head, mut body) = response.into_parts();
+        let (mut data, mut trailers, mut broken) = (Vec::new(), HeaderMap::new(), false);
+        while let Some(frame) = body.frame().await {
+            match frame.map(http_body::Frame::into_data) {
+                Ok(Ok(piece)) => data.extend_from_slice(&piece),
+                Ok(Err(frame)) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+                Err(_) => {
+                    broken = true;
+                    break;
+                }
+            }
+        }
+        Reply { status: head.status, headers: head.headers, body: data.into(), trailers, broken }
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("the edge answers in time")
+}
+
+/// A request to a path, as raw as `http` lets it be.
+pub(crate) fn request(address: SocketAddr, version: u8, method: &str, target: &str) -> http::request::Builder {
+    let method: Method = method.parse().expect("a method");
+    let uri =
+        if version == 2 && target.starts_with('/') { format!("http://{address}{target}") } else { target.to_owned() };
+    let builder = Request::builder().method(method).uri(uri);
+    if version == 2 { builder } else { builder.header("host", address.to_string()) }
+}
+
+/// A request whose body is sent piece by piece, and the answer that comes meanwhile.
+pub(crate) struct Talk {
+    up: Option<tokio::sync::mpsc::Sender<Result<http_body::Frame<Bytes>, std::io::Error>>>,
+    answer: tokio::task::JoinHandle<http::Response<hyper::body::Incoming>>,
+}
+
+/// The answer of a [`Talk`].
+pub(crate) struct Heard {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: hyper::body::Incoming,
+    /// What was read and not yet asked for.
+    pub(crate) rest: Vec<u8>,
+    pub(crate) trailers: HeaderMap,
+    pub(crate) broken: bool,
+}
+
+impl Talk {
+    /// Begins a request over HTTP/1.1 or HTTP/2.
+    pub(crate) async fn begin(address: SocketAddr, version: u8, request: http::request::Builder) -> Self {
+        let (up, pieces) = tokio::sync::mpsc::channel(1);
+        let body = http_body_util::StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(pieces));
+        let request = request.body(body).expect("a request");
+        let stream = TokioIo::new(TcpStream::connect(address).await.expect("the edge listens"));
+        let answer = if version == 2 {
+            let (mut sender, driver) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
+            tokio::spawn(driver);
+            tokio::spawn(async move { sender.send_request(request).await.expect("the edge answers") })
+        } else {
+            let (mut sender, driver) = hyper::client::conn::http1::handshake(stream).await.expect("HTTP/1.1");
+            tokio::spawn(driver);
+            tokio::spawn(async move { sender.send_request(request).await.expect("the edge answers") })
+        };
+        Self { up: Some(up), answer }
+    }
+
+    /// Sends a piece of the body.
+    pub(crate) async fn say(&self, piece: impl Into<Bytes>) {
+        let frame = http_body::Frame::data(piece.into());
+        let sent = self.up.as_ref().expect("the body is open").send(Ok(frame));
+        crate::soon(sent).await.expect("the connection stands");
+    }
+
+    /// Ends the body.
+    pub(crate) fn finish(&mut self) {
+        self.up = None;
+    }
+
+    /// Waits for the head of the answer; the body stays open.
+    pub(crate) async fn heard(&mut self) -> Heard {
+        let (head, body) = crate::soon(&mut self.answer).await.expect("no panic").into_parts();
+        let (trailers, broken) = (HeaderMap::new(), false);
+        Heard { status: head.status, headers: head.headers, body, rest: Vec::new(), trailers, broken }
+    }
+}
+
+impl Heard {
+    /// Reads one more piece; false at the end.
+    pub(crate) async fn more(&mut self) -> bool {
+        match crate::soon(self.body.frame()).await.map(|frame| frame.map(http_body::Frame::into_data)) {
+            None => return false,
+            Some(Ok(Ok(data))) => self.rest.extend_from_slice(&data),
+            Some(Ok(Err(frame))) => self.trailers.extend(frame.into_trailers().unwrap_or_default()),
+            Some(Err(_)) => {
+                self.broken = true;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes a line.
+    pub(crate) async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return String::from_utf8(line).expect("text").trim_end().to_owned();
+            }
+            assert!(self.more().await, "the answer ended before a line did: {:?}", String::from_utf8_lossy(&self.rest));
+        }
+    }
+
+    /// Takes all that comes.
+    pub(crate) async fn all(&mut self) -> String {
+        while self.more().await {}
+        String::from_utf8(std::mem::take(&mut self.rest)).expect("text")
+    }
+}

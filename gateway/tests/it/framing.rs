@@ -1,0 +1,64 @@
+//! Bodies whose end is unclear, and heads that do not end (gateway.md 4.18), by raw sockets.
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{soon, upstream::Answer, world::World};
+
+/// Sends bytes and reads until the edge closes.
+async fn exchange(address: SocketAddr, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("the edge listens");
+    stream.write_all(bytes.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer)).await.expect("it closes in order");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn gw_4_18_ambiguous_framing_is_refused_and_the_connection_closed() {
+    let world = World::start("").await;
+    world.upstream.answers(Answer::default());
+    let smuggled = "GET /v1/query?s=smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
+    for framing in [
+        "content-length: 5\r\ncontent-length: 7\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: gzip, chunked\r\n",
+        "transfer-encoding: xchunked\r\n",
+        "content-length: 5, 5\r\n",
+        "content-length: +5\r\n",
+    ] {
+        let request = format!("POST /v1/echo HTTP/1.1\r\nhost: a\r\n{framing}\r\n0\r\n\r\n{smuggled}");
+        let answer = exchange(world.address, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{framing}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{framing}: {answer}");
+        assert!(world.upstream.seen().is_empty(), "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn gw_4_18_after_chunks_no_second_request_can_hide() {
+    let world = World::start("").await;
+    world.upstream.answers(Answer::default());
+    // A length beside chunks is dropped by hyper: the connection ends with this request.
+    for framing in
+        ["transfer-encoding: chunked\r\ncontent-length: 5\r\n", "content-length: 5\r\ntransfer-encoding: chunked\r\n"]
+    {
+        let request = format!(
+            "POST /v1/echo HTTP/1.1\r\nhost: a\r\n{framing}\r\n0\r\n\r\nGET /v1/query?s=smuggled HTTP/1.1\r\nhost: a\r\n\r\n"
+        );
+        let answer = exchange(world.address, &request).await;
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+        assert!(world.upstream.seen().iter().all(|seen| !seen.path.ends_with("Query")));
+    }
+}
+
+#[tokio::test]
+async fn gw_4_18_large_heads_are_431_and_long_targets_414() {
+    let world = World::start("").await;
+    let many: String = (0..101).map(|number| format!("x-{number}: a\r\n")).collect();
+    let answer = exchange(world.address, &format!("GET /v1/query HTTP/1.1\r\nhost: a\r\n{many}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
