@@ -101,20 +101,27 @@ fn digits(text: &str) -> Option<i64> {
     valid.then(|| text.parse().ok()).flatten()
 }
 
-/// The JSON string of a Timestamp; `None` if it is out of range.
-pub(crate) fn render_timestamp(seconds: i64, nanos: i32) -> Option<String> {
+/// Appends the JSON string of a Timestamp; `None` if it is out of range.
+pub(crate) fn render_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Option<()> {
     if !(MIN_SECONDS..=MAX_SECONDS).contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
         return None;
     }
     let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
     let time = seconds.rem_euclid(DAY);
-    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    let fraction = fraction(nanos);
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
+    let mut text = *b"\"0000-00-00T00:00:00";
+    let parts = [(1, year / 100), (3, year % 100), (6, month), (9, day), (12, time / 3600), (15, time / 60 % 60)];
+    for (at, value) in parts.into_iter().chain([(18, time % 60)]) {
+        text[at] += (value / 10) as u8;
+        text[at + 1] += (value % 10) as u8;
+    }
+    out.extend_from_slice(&text);
+    fraction(nanos.unsigned_abs(), out);
+    out.extend_from_slice(b"Z\"");
+    Some(())
 }
 
-/// The JSON string of a Duration; `None` if it is out of range or its parts differ in sign.
-pub(crate) fn render_duration(seconds: i64, nanos: i32) -> Option<String> {
+/// Appends the JSON string of a Duration; `None` if it is out of range or its parts differ in sign.
+pub(crate) fn render_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Option<()> {
     let mixed = (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0);
     let out_of_range = seconds.unsigned_abs() > MAX_DURATION.unsigned_abs()
         || nanos.unsigned_abs() >= 1_000_000_000
@@ -122,19 +129,31 @@ pub(crate) fn render_duration(seconds: i64, nanos: i32) -> Option<String> {
     if mixed || out_of_range {
         return None;
     }
-    let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
-    Some(format!("{sign}{}{}s", seconds.unsigned_abs(), fraction(nanos)))
+    out.extend_from_slice(if seconds < 0 || nanos < 0 { b"\"-" } else { b"\"" });
+    out.extend_from_slice(itoa::Buffer::new().format(seconds.unsigned_abs()).as_bytes());
+    fraction(nanos.unsigned_abs(), out);
+    out.extend_from_slice(b"s\"");
+    Some(())
 }
 
 /// Nothing, or a point with three, six or nine digits.
-fn fraction(nanos: i32) -> String {
-    let nanos = nanos.unsigned_abs();
-    match nanos {
-        0 => String::new(),
-        _ if nanos.is_multiple_of(1_000_000) => format!(".{:03}", nanos / 1_000_000),
-        _ if nanos.is_multiple_of(1_000) => format!(".{:06}", nanos / 1_000),
-        _ => format!(".{nanos:09}"),
+fn fraction(nanos: u32, out: &mut Vec<u8>) {
+    if nanos == 0 {
+        return;
     }
+    let digits = if nanos.is_multiple_of(1_000_000) {
+        3
+    } else if nanos.is_multiple_of(1_000) {
+        6
+    } else {
+        9
+    };
+    let (mut text, mut rest) = (*b".000000000", nanos);
+    for place in (1..text.len()).rev() {
+        text[place] += (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&text[..=digits]);
 }
 
 fn days_in(year: i64, month: i64) -> i64 {
