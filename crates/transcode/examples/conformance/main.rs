@@ -1,6 +1,7 @@
 //! The program that protobuf's conformance runner tests: it answers over stdin and stdout with this crate.
 //!
-//! Usage: `conformance INCLUDE`, where INCLUDE holds the suite's proto files; `./dev conformance` does all.
+//! Usage: `conformance INCLUDE wire|number`, where INCLUDE holds the suite's proto files and the word says in
+//! which order fields are printed; `./dev conformance` does all.
 //! JSON in and JSON out are the crate's own two directions; wire to wire goes through JSON, and is skipped
 //! where JSON cannot carry the message.
 
@@ -67,13 +68,15 @@ enum Answer {
 fn main() {
     let include = std::env::args().nth(1).unwrap();
     let contract = contract(Path::new(&include));
+    let by_number = std::env::args().nth(2).is_some_and(|order| order == "number");
+    let print = ResponseOptions { by_number, ..ResponseOptions::default() };
     let (mut stdin, mut stdout) = (std::io::stdin().lock(), std::io::stdout().lock());
     let mut length = [0; 4];
     while stdin.read_exact(&mut length).is_ok() {
         let mut request = vec![0; u32::from_le_bytes(length) as usize];
         stdin.read_exact(&mut request).unwrap();
         let request = Request::decode(request.as_slice()).unwrap();
-        let response = Response { result: Some(answer(&contract, &request)) }.encode_to_vec();
+        let response = Response { result: Some(answer(&contract, &request, &print)) }.encode_to_vec();
         stdout.write_all(&u32::try_from(response.len()).unwrap().to_le_bytes()).unwrap();
         stdout.write_all(&response).unwrap();
         stdout.flush().unwrap();
@@ -95,7 +98,7 @@ fn contract(include: &Path) -> Contract {
     transcode::compile(&compiler.encode_file_descriptor_set(), &options).unwrap()
 }
 
-fn answer(contract: &Contract, request: &Request) -> Answer {
+fn answer(contract: &Contract, request: &Request, print: &ResponseOptions) -> Answer {
     let Some(payload) = &request.payload else {
         return Answer::Skipped("no payload".to_owned());
     };
@@ -108,32 +111,33 @@ fn answer(contract: &Contract, request: &Request) -> Answer {
         return Answer::Skipped(request.message_type.clone());
     };
     let route = contract.route(&http::Method::POST, &format!("/{method}")).unwrap();
-    let options =
-        RequestOptions { ignore_unknown: request.category == IGNORE_UNKNOWN, ..RequestOptions::default() };
+    let options = RequestOptions { ignore_unknown: request.category == IGNORE_UNKNOWN, ..RequestOptions::default() };
     let read = |json: &str| route.request(None, None, json.as_bytes(), &options);
     match (payload, request.output) {
         (Payload::Json(json), JSON) => match read(json) {
-            Ok(wire) => json_of(&route, &wire),
+            Ok(wire) => json_of(&route, &wire, print),
             Err(problem) => Answer::ParseError(problem.to_string()),
         },
         (Payload::Json(json), 1) => match read(json) {
             Ok(wire) => Answer::Wire(wire.to_vec()),
             Err(problem) => Answer::ParseError(problem.to_string()),
         },
-        (Payload::Wire(wire), JSON) => json_of(&route, wire),
-        (Payload::Wire(wire), 1) => match json_of(&route, wire) {
+        (Payload::Wire(wire), JSON) => json_of(&route, wire, print),
+        (Payload::Wire(wire), 1) => match json_of(&route, wire, print) {
             Answer::Json(json) => match read(&json) {
                 Ok(wire) => Answer::Wire(wire.to_vec()),
                 Err(problem) => Answer::SerializeError(problem.to_string()),
             },
+            // To whoever wants wire, what cannot be printed could not be read.
+            Answer::SerializeError(why) => Answer::ParseError(why),
             other => other,
         },
         _ => Answer::Skipped("neither JSON nor wire".to_owned()),
     }
 }
 
-fn json_of(route: &Match, wire: &[u8]) -> Answer {
-    match route.response(wire, &ResponseOptions::default()) {
+fn json_of(route: &Match, wire: &[u8], print: &ResponseOptions) -> Answer {
+    match route.response(wire, print) {
         Ok(json) => Answer::Json(String::from_utf8(json.to_vec()).unwrap()),
         Err(problem) => Answer::SerializeError(problem.to_string()),
     }

@@ -104,7 +104,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Whether anything but white space is left.
+    /// Whether nothing but white space is left.
     pub(crate) fn is_at_end(&mut self) -> bool {
         self.white_space();
         self.byte().is_none()
