@@ -83,6 +83,8 @@ pub(crate) struct FieldPlan {
     pub(crate) packed: bool,
     /// Whether "set to its default" differs from "not set".
     pub(crate) presence: bool,
+    /// A single text in no oneof.
+    pub(crate) is_simple_text: bool,
     /// A message between two tags instead of behind a length: proto2's groups.
     pub(crate) delimited: bool,
     /// Whether JSON `null` is a value of the kind and not the absence of one.
@@ -108,6 +110,8 @@ pub(crate) struct FieldPlan {
 #[derive(Debug)]
 pub(crate) struct MessagePlan {
     pub(crate) full_name: Box<str>,
+    /// The name without its package.
+    pub(crate) name: Box<str>,
     /// The JSON form that is not an object of its fields.
     pub(crate) special: Option<WellKnown>,
     /// By number.
@@ -146,10 +150,12 @@ pub(crate) struct Plans {
 }
 
 impl Plans {
+    #[inline]
     pub(crate) fn message(&self, id: MessageId) -> &MessagePlan {
         &self.messages[id.0 as usize]
     }
 
+    #[inline]
     pub(crate) fn enumeration(&self, id: EnumId) -> &EnumPlan {
         &self.enums[id.0 as usize]
     }
@@ -187,6 +193,7 @@ impl Plans {
     }
 
     /// The message of a singular or repeated message field.
+    #[inline]
     pub(crate) fn child(&self, field: &FieldPlan) -> Option<&MessagePlan> {
         match field.kind {
             Kind::Message(id) => Some(self.message(id)),
@@ -203,6 +210,7 @@ impl Plans {
 
 impl MessagePlan {
     /// The index of the field with this number.
+    #[inline]
     pub(crate) fn index_of(&self, number: u32) -> Option<usize> {
         if number <= DENSE {
             let index = *self.dense.get(number as usize)?;
@@ -224,11 +232,6 @@ impl MessagePlan {
         self.index_by_name(name).and_then(|index| self.fields.get(index))
     }
 
-    /// The name without its package.
-    pub(crate) fn name(&self) -> &str {
-        self.full_name.rsplit('.').next().unwrap_or_default()
-    }
-
     /// All JSON names, for advice.
     pub(crate) fn json_names(&self) -> Vec<String> {
         self.fields.iter().map(|field| field.json_name.to_string()).collect()
@@ -237,16 +240,19 @@ impl MessagePlan {
 
 impl FieldPlan {
     /// `,"name":`.
+    #[inline]
     pub(crate) fn key(&self, proto_names: bool) -> &[u8] {
         if proto_names { &self.proto_key } else { &self.json_key }
     }
 
     /// `"name":` as a compact writer has it.
+    #[inline]
     pub(crate) fn expected_key(&self) -> &[u8] {
         self.json_key.get(1..).unwrap_or_default()
     }
 
     /// A list of numbers, which may come in one piece or one by one whatever the contract says.
+    #[inline]
     pub(crate) fn is_packable(&self) -> bool {
         self.shape == Shape::List && !matches!(self.kind, Kind::String | Kind::Bytes | Kind::Message(_))
     }
@@ -254,6 +260,7 @@ impl FieldPlan {
 
 impl EnumPlan {
     /// `"NAME"` of a number.
+    #[inline]
     pub(crate) fn quoted(&self, number: i32) -> Option<&[u8]> {
         let index = match self.dense {
             true => usize::try_from(number).ok()?,
@@ -284,6 +291,7 @@ impl EnumPlan {
 
 impl Kind {
     /// 0 varint, 1 eight bytes, 2 length, 5 four bytes.
+    #[inline]
     pub(crate) fn wire_type(self) -> u32 {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => 1,
@@ -293,6 +301,7 @@ impl Kind {
         }
     }
 
+    #[inline]
     pub(crate) fn is_message(self) -> bool {
         matches!(self, Self::Message(_))
     }
@@ -310,6 +319,7 @@ impl Tag {
         Self { bytes, len: len as u8 + 1 }
     }
 
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }

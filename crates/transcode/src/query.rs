@@ -226,6 +226,6 @@ fn refused(name: &str, description: impl Into<String>) -> Problem {
 
 fn unknown(name: &str, part: &str, message: &MessagePlan) -> Problem {
     let advice = name::nearest(&message.json_names(), part);
-    let description = format!("`{}` is no field of {}{advice}", name::shown(part), message.name());
+    let description = format!("`{}` is no field of {}{advice}", name::shown(part), message.name);
     Problem::field("UNKNOWN_PARAMETER", name::shown(name), description)
 }

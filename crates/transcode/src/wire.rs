@@ -83,16 +83,19 @@ impl Writer {
     }
 
     /// How many messages may be opened, one in the other.
+    #[inline]
     pub(crate) fn room(&self) -> usize {
         MAX_DEPTH.saturating_sub(self.depth)
     }
 
     /// Bytes written so far; a key to [`Writer::written`].
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.out.len()
     }
 
     /// Bytes as they stand now; lengths in them may still change.
+    #[inline]
     pub(crate) fn written(&self, from: usize, to: usize) -> &[u8] {
         self.out.get(from..to).unwrap_or_default()
     }
@@ -162,6 +165,7 @@ impl Writer {
         self.begin()
     }
 
+    #[inline]
     fn begin(&mut self) -> Open {
         let width = self.widths.get(self.depth).map_or(1, |width| usize::from(*width));
         let open = Open { at: self.out.len(), width, shift: self.shift };
@@ -182,6 +186,7 @@ impl Writer {
     }
 
     /// Whether nothing has been written since the opening.
+    #[inline]
     pub(crate) fn is_empty(&self, open: &Open) -> bool {
         self.out.len() == open.at + open.width
     }
@@ -254,6 +259,7 @@ impl Writer {
     }
 }
 
+#[inline]
 fn encode_varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
     let mut used = 0;
     loop {
@@ -269,6 +275,7 @@ fn encode_varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
 }
 
 /// Bytes of a varint.
+#[inline]
 pub(crate) fn varint_len(value: u64) -> usize {
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::fault::Fault;
 use super::find;
 use crate::name;
+use crate::scalar::Small;
 
 /// Objects and arrays that may be open at once.
 pub(crate) const MAX_DEPTH: usize = 100;
@@ -144,29 +145,16 @@ impl<'a> Scanner<'a> {
         Ok(literal)
     }
 
-    /// A number of at most 18 digits and nothing else, the usual one: whether it has a minus, and its size.
-    /// `None` passes nothing.
+    /// A number of few digits, the usual one; `None` passes nothing.
     #[inline]
-    pub(crate) fn small_integer(&mut self) -> Option<(bool, u64)> {
+    pub(crate) fn small_number(&mut self) -> Option<Small> {
         let rest = &self.text.as_bytes()[self.at..];
-        let negative = rest.first() == Some(&b'-');
-        let digits = &rest[usize::from(negative)..];
-        let (mut value, mut used) = (0_u64, 0);
-        for digit in digits {
-            let digit = digit.wrapping_sub(b'0');
-            if digit > 9 || used == 18 {
-                break;
-            }
-            value = value * 10 + u64::from(digit);
-            used += 1;
-        }
-        let ends = matches!(digits.get(used), Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') | None);
-        let leads = used > 1 && digits[0] == b'0';
-        if used == 0 || !ends || leads {
+        let small = Small::read(rest)?;
+        if !matches!(rest.get(small.len), Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') | None) {
             return None;
         }
-        self.at += usize::from(negative) + used;
-        Some((negative, value))
+        self.at += small.len;
+        Some(small)
     }
 
     /// A string, unescaped.
@@ -190,6 +178,12 @@ impl<'a> Scanner<'a> {
         let begin = self.at + 1;
         self.at = begin + end + 1;
         self.text.get(begin..begin + end)
+    }
+
+    /// As [`Scanner::plain_string`], if a string stands at the very next byte.
+    #[inline]
+    pub(crate) fn next_plain_string(&mut self) -> Option<&'a str> {
+        if self.byte() == Some(b'"') { self.plain_string() } else { None }
     }
 
     /// Any string, given piece by piece.

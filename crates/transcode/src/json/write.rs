@@ -6,12 +6,30 @@ use base64::prelude::BASE64_STANDARD;
 use super::find;
 
 /// A string in quotes.
-#[inline]
 pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
+    quoted(text.as_bytes(), find::special(text.as_bytes()), out);
+}
+
+/// Bytes that should be UTF-8 as a string in quotes; `false`, and nothing printed, if they are not.
+#[inline]
+pub(crate) fn text(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    let found = find::scan(bytes);
+    // What stands behind the first special byte has not been looked at.
+    if (!found.ascii || found.special < bytes.len()) && !is_utf8(bytes) {
+        return false;
+    }
+    quoted(bytes, found.special, out);
+    true
+}
+
+fn is_utf8(bytes: &[u8]) -> bool {
+    if bytes.len() < 64 { std::str::from_utf8(bytes).is_ok() } else { simdutf8::basic::from_utf8(bytes).is_ok() }
+}
+
+#[inline]
+fn quoted(bytes: &[u8], plain: usize, out: &mut Vec<u8>) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
-    let plain = find::special(bytes);
     out.extend_from_slice(&bytes[..plain]);
     if plain < bytes.len() {
         escaped(&bytes[plain..], out);

@@ -11,6 +11,7 @@ pub(crate) struct Bits {
 
 impl Bits {
     /// Adds an index; whether it is new.
+    #[inline]
     pub(crate) fn insert(&mut self, index: usize) -> bool {
         let (word, bit) = (index / 64, 1 << (index % 64));
         let word = match self.near.get_mut(word) {

@@ -68,6 +68,7 @@ fn message(descriptor: &MessageDescriptor, index: &Index<'_>) -> MessagePlan {
     for field in &mut fields {
         let member = |oneof: &prost_reflect::OneofDescriptor| oneof.fields().any(|each| each.number() == field.number);
         field.oneof = oneofs.iter().position(member).and_then(|at| u16::try_from(at).ok());
+        field.is_simple_text = field.kind == Kind::String && field.shape == Shape::Singular && field.oneof.is_none();
     }
     let mut dense = vec![0; DENSE as usize + 1];
     for (field, place) in fields.iter().zip(1..) {
@@ -81,6 +82,7 @@ fn message(descriptor: &MessageDescriptor, index: &Index<'_>) -> MessagePlan {
     let names = Names::new(json.chain(proto));
     MessagePlan {
         full_name: descriptor.full_name().into(),
+        name: descriptor.name().into(),
         special: wellknown::of(descriptor),
         dense: dense.into(),
         names,
@@ -143,6 +145,7 @@ fn plan(
         kind,
         shape,
         packed: false,
+        is_simple_text: false,
         presence: true,
         delimited,
         takes_null,

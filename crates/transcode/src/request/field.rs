@@ -86,6 +86,19 @@ impl<'a> Reader<'a> {
         self.emit(Some(&field.tag), scalar)
     }
 
+    /// A text without escapes, if one stands here just so; `false` passes nothing.
+    #[inline]
+    pub(super) fn simple_text(&mut self, field: &FieldPlan) -> bool {
+        let Some(text) = self.scan.next_plain_string() else {
+            return false;
+        };
+        if field.presence || !text.is_empty() {
+            self.out.raw(field.tag.bytes());
+            self.out.delimited(text.as_bytes());
+        }
+        true
+    }
+
     fn is_bound(&mut self, field: &FieldPlan) -> bool {
         self.path.push(field.number);
         let is_bound = self.bound.value(&self.path).is_some();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Reader;
 use crate::json::{Fault, Kind as Found};
 use crate::plan::{Kind, Tag};
-use crate::scalar as text;
+use crate::scalar::{self as text, Small};
 use crate::wire::Payload;
 
 /// A scalar that has been read; strings are still in the text.
@@ -49,14 +49,17 @@ impl<'a> Reader<'a> {
             }
             (Kind::Enum(_), _) => return self.enumeration(kind, found),
             (Kind::String | Kind::Bytes | Kind::Bool | Kind::Message(_), _) => return Err(self.unwanted(kind, found)),
-            (_, Found::Number) => match self.scan.small_integer() {
-                Some((negative, value)) => self.integer(kind, negative, value)?,
-                None => {
-                    let at = self.scan.at();
-                    let literal = self.scan.number()?;
-                    self.parsed(kind, literal, at)?
+            (_, Found::Number) => {
+                let at = self.scan.at();
+                match self.scan.small_number().and_then(|small| number(kind, small)) {
+                    Some(scalar) => scalar,
+                    None => {
+                        self.scan.seek(at);
+                        let literal = self.scan.number()?;
+                        self.parsed(kind, literal, at)?
+                    }
                 }
-            },
+            }
             (_, Found::String) => {
                 let at = self.scan.at();
                 let text = self.scan.string()?;
@@ -65,35 +68,6 @@ impl<'a> Reader<'a> {
             _ => return Err(self.unwanted(kind, found)),
         };
         Ok(Some(scalar))
-    }
-
-    /// An integer literal of few digits, without going through its text again.
-    fn integer(&self, kind: Kind, negative: bool, value: u64) -> Result<Scalar<'a>, Fault> {
-        let signed = if negative { -(value as i64) } else { value as i64 };
-        let narrow = i32::try_from(signed);
-        Ok(match kind {
-            Kind::Int64 => Scalar::Varint(signed as u64),
-            Kind::Sfixed64 => Scalar::Fixed64(signed as u64),
-            Kind::Sint64 => Scalar::Varint(((signed << 1) ^ (signed >> 63)) as u64),
-            Kind::Int32 if narrow.is_ok() => Scalar::Varint(signed as u64),
-            Kind::Sint32 if narrow.is_ok() => Scalar::Varint(((signed << 1) ^ (signed >> 63)) as u64),
-            Kind::Sfixed32 if narrow.is_ok() => Scalar::Fixed32(signed as u32),
-            Kind::Uint64 if signed >= 0 => Scalar::Varint(value),
-            Kind::Fixed64 if signed >= 0 => Scalar::Fixed64(value),
-            Kind::Uint32 if u32::try_from(signed).is_ok() => Scalar::Varint(value),
-            Kind::Fixed32 if u32::try_from(signed).is_ok() => Scalar::Fixed32(value as u32),
-            // Up to 2^53 the conversion is exact; the sign of -0 is kept.
-            Kind::Double if value < 1 << 53 => {
-                Scalar::Fixed64(if negative { -(value as f64) } else { value as f64 }.to_bits())
-            }
-            Kind::Float if value < 1 << 24 => {
-                Scalar::Fixed32(if negative { -(value as f32) } else { value as f32 }.to_bits())
-            }
-            _ => {
-                let literal = if negative { format!("-{value}") } else { value.to_string() };
-                return self.parsed(kind, &literal, self.scan.at() - literal.len());
-            }
-        })
     }
 
     fn parsed(&self, kind: Kind, literal: &str, at: usize) -> Result<Scalar<'a>, Fault> {
@@ -181,4 +155,30 @@ impl<'a> Reader<'a> {
             }
         })
     }
+}
+
+/// A number of few digits as its wire value; `None` if its text needs a closer look.
+#[inline]
+fn number(kind: Kind, small: Small) -> Option<Scalar<'static>> {
+    if kind == Kind::Double {
+        return small.double().map(|value| Scalar::Fixed64(value.to_bits()));
+    }
+    if small.fraction > 0 {
+        return None;
+    }
+    let signed = if small.negative { -(small.digits as i64) } else { small.digits as i64 };
+    let (narrow, unsigned) = (i32::try_from(signed).is_ok(), signed >= 0);
+    Some(match kind {
+        Kind::Int64 => Scalar::Varint(signed as u64),
+        Kind::Sfixed64 => Scalar::Fixed64(signed as u64),
+        Kind::Sint64 => Scalar::Varint(((signed << 1) ^ (signed >> 63)) as u64),
+        Kind::Int32 if narrow => Scalar::Varint(signed as u64),
+        Kind::Sint32 if narrow => Scalar::Varint(((signed << 1) ^ (signed >> 63)) as u64),
+        Kind::Sfixed32 if narrow => Scalar::Fixed32(signed as u32),
+        Kind::Uint64 if unsigned => Scalar::Varint(signed as u64),
+        Kind::Fixed64 if unsigned => Scalar::Fixed64(signed as u64),
+        Kind::Uint32 if u32::try_from(signed).is_ok() => Scalar::Varint(signed as u64),
+        Kind::Fixed32 if u32::try_from(signed).is_ok() => Scalar::Fixed32(signed as u32),
+        _ => return None,
+    })
 }

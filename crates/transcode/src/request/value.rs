@@ -6,7 +6,7 @@
 use super::Reader;
 use super::map::Keys;
 use crate::json::{Fault, Kind, Scanner};
-use crate::scalar;
+use crate::scalar::{self, Small};
 use crate::wire::{Payload, varint_len};
 
 /// A value whose length is known before it is written.
@@ -157,8 +157,8 @@ impl Leaf<'_> {
 fn number(scan: &mut Scanner<'_>) -> Result<f64, Fault> {
     let at = scan.at();
     let refused = |expected: String| Fault::new(at, "INVALID_VALUE", expected);
-    if let Some((negative, value)) = scan.small_integer().filter(|(_, value)| *value < 1 << 53) {
-        return Ok(if negative { -(value as f64) } else { value as f64 });
+    if let Some(value) = scan.small_number().and_then(Small::double) {
+        return Ok(value);
     }
     scan.seek(at);
     let literal = scan.number()?;

@@ -4,9 +4,7 @@
 //! keys the last wins. An entry is a message and obeys every rule of messages.
 
 use super::message::{Stop, known};
-use super::value::utf8;
 use super::{Fields, Printer};
-use crate::json;
 use crate::plan::{FieldPlan, Kind, MessagePlan};
 use crate::wire::{Cursor, Key, unzigzag};
 
@@ -171,14 +169,12 @@ impl<'p> Printer<'p> {
     /// A key with its colon.
     fn name(&mut self, name: Name<'_>) -> Result<(), Stop> {
         let mut buffer = itoa::Buffer::new();
-        let text = match name {
-            Name::Text(bytes) => utf8(bytes)?,
-            Name::Signed(number) => buffer.format(number),
-            Name::Unsigned(number) => buffer.format(number),
-            Name::Bool(true) => "true",
-            Name::Bool(false) => "false",
-        };
-        json::string(text, &mut self.out);
+        match name {
+            Name::Text(bytes) => self.text(bytes)?,
+            Name::Signed(number) => self.text(buffer.format(number).as_bytes())?,
+            Name::Unsigned(number) => self.text(buffer.format(number).as_bytes())?,
+            Name::Bool(value) => self.text(if value { b"true" } else { b"false" })?,
+        }
         self.out.push(b':');
         if self.options.pretty {
             self.out.push(b' ');

@@ -255,6 +255,7 @@ impl<'p> Printer<'p> {
     }
 
     /// One message deeper.
+    #[inline]
     pub(super) fn enter(&mut self) -> Result<(), Stop> {
         if self.messages == MAX_DEPTH {
             return Err(Stop::Unprintable("it nests more than 100 messages"));
@@ -264,6 +265,7 @@ impl<'p> Printer<'p> {
     }
 
     /// Opens an array or an object.
+    #[inline]
     pub(super) fn begin(&mut self, bracket: u8) -> Result<(), Stop> {
         if self.depth == MAX_DEPTH {
             return Err(Stop::Unprintable("it nests more than 100 levels"));
@@ -274,6 +276,7 @@ impl<'p> Printer<'p> {
     }
 
     /// Closes it.
+    #[inline]
     pub(super) fn end(&mut self, bracket: u8, some: bool) {
         self.depth -= 1;
         if some && self.options.pretty {
@@ -283,6 +286,7 @@ impl<'p> Printer<'p> {
     }
 
     /// The comma and line break before an item.
+    #[inline]
     pub(super) fn comma(&mut self, some: &mut bool) {
         if *some {
             self.out.push(b',');
@@ -294,6 +298,7 @@ impl<'p> Printer<'p> {
     }
 
     /// A field's key with what stands before and behind it.
+    #[inline]
     pub(super) fn key(&mut self, field: &FieldPlan, some: &mut bool) {
         let key = field.key(self.options.proto_names);
         if !self.options.pretty {
@@ -313,6 +318,7 @@ impl<'p> Printer<'p> {
     }
 
     /// Whether a list or map without elements is printed.
+    #[inline]
     pub(super) fn keeps_empty(&self, field: &FieldPlan) -> bool {
         self.options.defaults && field.shape != Shape::Singular
     }

@@ -44,8 +44,8 @@ impl<'p> Printer<'p> {
             false => self.ordered_only(plan, wire)?,
         };
         // A wrapper may hold these words, a Value may not: free-form JSON has no place for them.
-        let words: [&[u8]; 3] = [b"\"NaN\"", b"\"Infinity\"", b"\"-Infinity\""];
-        if plan.special == Some(WellKnown::Value) && words.contains(&&self.out[from..]) && is_number(wire) {
+        let is_word = |text: &[u8]| matches!(text, b"\"NaN\"" | b"\"Infinity\"" | b"\"-Infinity\"");
+        if plan.special == Some(WellKnown::Value) && is_word(&self.out[from..]) && is_number(wire) {
             return Err(Stop::Unprintable("a Value holds NaN or an infinity"));
         }
         Ok(found)

@@ -10,7 +10,7 @@ impl<'p> Printer<'p> {
     /// The scalar behind its tag; `false` for an enum number the field does not keep.
     pub(super) fn scalar(&mut self, kind: Kind, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
         match kind {
-            Kind::String => json::string(utf8(cursor.bytes()?)?, &mut self.out),
+            Kind::String => self.text(cursor.bytes()?)?,
             // A varint may be wider than its type: the surplus is cut off, as every decoder does.
             Kind::Int32 => self.signed(i64::from(cursor.varint()? as i32)),
             Kind::Int64 => self.quoted_signed(cursor.varint()? as i64),
@@ -35,21 +35,31 @@ impl<'p> Printer<'p> {
         Ok(true)
     }
 
+    /// A string of the wire.
+    #[inline]
+    pub(super) fn text(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        if json::text(bytes, &mut self.out) { Ok(()) } else { Err(NOT_UTF8) }
+    }
+
+    #[inline]
     fn signed(&mut self, number: i64) {
         self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
+    #[inline]
     fn unsigned(&mut self, number: u64) {
         self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// A double, and so JavaScript, cannot hold 64 bits: always strings.
+    #[inline]
     fn quoted_signed(&mut self, number: i64) {
         self.out.push(b'"');
         self.signed(number);
         self.out.push(b'"');
     }
 
+    #[inline]
     fn quoted_unsigned(&mut self, number: u64) {
         self.out.push(b'"');
         self.unsigned(number);
@@ -105,8 +115,9 @@ impl<'p> Printer<'p> {
     }
 }
 
-/// The text of a string field or map key.
+const NOT_UTF8: Stop = Stop::Unprintable("a string in it is not UTF-8");
+
+/// The text of a string that is not printed as it is.
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Stop> {
-    let text = if bytes.len() < 64 { std::str::from_utf8(bytes).ok() } else { simdutf8::basic::from_utf8(bytes).ok() };
-    text.ok_or(Stop::Unprintable("a string in it is not UTF-8"))
+    std::str::from_utf8(bytes).map_err(|_| NOT_UTF8)
 }

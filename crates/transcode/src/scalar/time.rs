@@ -28,9 +28,12 @@ fn timestamp(text: &str) -> Option<(i64, i32)> {
     if separators.iter().any(|(at, byte)| bytes[*at] != *byte) {
         return None;
     }
-    let part = |from: usize, to: usize| digits(date.get(from..to)?);
-    let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
-    let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
+    let two = |at: usize| {
+        let (tens, ones) = (bytes[at].wrapping_sub(b'0'), bytes[at + 1].wrapping_sub(b'0'));
+        (tens <= 9 && ones <= 9).then(|| i64::from(tens * 10 + ones))
+    };
+    let (year, month, day) = (two(0)? * 100 + two(2)?, two(5)?, two(8)?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
     let valid = year >= 1
         && (1..=12).contains(&month)
         && (1..=days_in(year, month)).contains(&day)
@@ -42,7 +45,7 @@ fn timestamp(text: &str) -> Option<(i64, i32)> {
     }
     let (nanos, zone) = match rest.strip_prefix('.') {
         Some(fraction) => {
-            let end = fraction.find(|byte: char| !byte.is_ascii_digit())?;
+            let end = fraction.bytes().position(|byte| !byte.is_ascii_digit())?;
             (nanoseconds(&fraction[..end])?, &fraction[end..])
         }
         None => (0, rest),
@@ -97,7 +100,7 @@ fn nanoseconds(fraction: &str) -> Option<i32> {
 /// At most eighteen digits, nothing else.
 fn digits(text: &str) -> Option<i64> {
     let valid = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    valid.then(|| text.parse().ok()).flatten()
+    valid.then(|| text.bytes().fold(0, |value, byte| value * 10 + i64::from(byte - b'0')))
 }
 
 /// Appends the JSON string of a Timestamp; `None` if it is out of range.

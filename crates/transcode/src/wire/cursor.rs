@@ -24,10 +24,12 @@ impl Key {
     pub(crate) const END_GROUP: u32 = 4;
     pub(crate) const FIXED32: u32 = 5;
 
+    #[inline]
     pub(crate) fn number(self) -> u32 {
         self.0 >> 3
     }
 
+    #[inline]
     pub(crate) fn wire_type(self) -> u32 {
         self.0 & 7
     }
@@ -40,10 +42,12 @@ pub(crate) struct Cursor<'w> {
 }
 
 impl<'w> Cursor<'w> {
+    #[inline]
     pub(crate) fn new(wire: &'w [u8]) -> Self {
         Self { rest: wire }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -145,6 +149,7 @@ impl<'w> Cursor<'w> {
     }
 
     /// Passes the value behind `key`.
+    #[inline]
     pub(crate) fn skip(&mut self, key: Key) -> Result<(), Malformed> {
         match key.wire_type() {
             Key::VARINT => self.varint().map(drop),
@@ -187,6 +192,7 @@ impl<'w> Cursor<'w> {
 }
 
 /// The signed number in a zigzag varint.
+#[inline]
 pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
