@@ -1,4 +1,4 @@
-//! Wire to JSON (cases O, W through the decoder) and response bodies.
+//! Wire to JSON (cases O) and response bodies; what the wire may do to a reader stands in `wire.rs`.
 
 use prost_reflect::DynamicMessage;
 use prost_reflect::prost::Message;
@@ -170,14 +170,4 @@ fn pretty_answers_read_back_the_same() {
         serde_json::from_str::<serde_json::Value>(&text).unwrap(),
         serde_json::from_str::<serde_json::Value>(&compact).unwrap()
     );
-}
-
-#[test]
-fn gw_w01_w02_w03_fields_that_return_are_gathered() {
-    // ri unpacked, packed, unpacked; sub twice; i twice
-    let bytes = [
-        0x90, 0x01, 1, 0x92, 0x01, 2, 2, 3, 0x90, 0x01, 4, 0xaa, 0x01, 3, 0x0a, 1, b'a', 0x18, 1, 0xaa, 0x01, 2, 0x20,
-        9, 0x18, 2,
-    ];
-    assert_eq!(print(&bytes, &ResponseOptions::default()).unwrap(), r#"{"i":2,"ri":[1,2,3,4],"sub":{"a":"a","n":9}}"#);
 }
