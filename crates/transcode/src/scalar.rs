@@ -16,7 +16,7 @@ use crate::wellknown::WellKnown;
 use crate::wire::{Payload, Writer};
 
 pub(crate) use mask::camel_into;
-pub(crate) use number::{Small, exact_in_double, float as parse_float, is_number};
+pub(crate) use number::{Small, exact_in_double, finite as finite_float, is_number};
 pub(crate) use time::{render_duration, render_timestamp};
 
 /// What is expected instead.

@@ -56,7 +56,16 @@ impl<'a> Reader<'a> {
                     None => {
                         self.scan.seek(at);
                         let literal = self.scan.number()?;
-                        self.parsed(kind, literal, at)?
+                        let refused = |expected| Fault::new(at, "INVALID_VALUE", expected);
+                        match kind {
+                            Kind::Double => {
+                                Scalar::Fixed64(text::finite_float::<f64>(literal).map_err(refused)?.to_bits())
+                            }
+                            Kind::Float => {
+                                Scalar::Fixed32(text::finite_float::<f32>(literal).map_err(refused)?.to_bits())
+                            }
+                            _ => self.parsed(kind, literal, at)?,
+                        }
                     }
                 }
             }
@@ -163,7 +172,7 @@ fn number(kind: Kind, small: Small) -> Option<Scalar<'static>> {
     if kind == Kind::Double {
         return small.double().map(|value| Scalar::Fixed64(value.to_bits()));
     }
-    if small.fraction > 0 {
+    if small.fraction > 0 || small.digits > i64::MAX as u64 {
         return None;
     }
     let signed = if small.negative { -(small.digits as i64) } else { small.digits as i64 };

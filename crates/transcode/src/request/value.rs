@@ -162,7 +162,7 @@ fn number(scan: &mut Scanner<'_>) -> Result<f64, Fault> {
     }
     scan.seek(at);
     let literal = scan.number()?;
-    let value = scalar::parse_float::<f64>(literal).map_err(refused)?;
+    let value = scalar::finite_float::<f64>(literal).map_err(refused)?;
     if scalar::exact_in_double(literal, value) {
         return Ok(value);
     }

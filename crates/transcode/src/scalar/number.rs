@@ -59,7 +59,7 @@ fn exponent(text: &str) -> Option<i64> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Small {
     pub(crate) negative: bool,
-    /// All digits, at most eighteen.
+    /// All digits, at most nineteen.
     pub(crate) digits: u64,
     /// How many of them stand behind the point.
     pub(crate) fraction: usize,
@@ -76,7 +76,7 @@ impl Small {
         let (mut digits, mut count, mut point, mut len) = (0_u64, 0, None, start);
         for byte in text.get(start..)? {
             match byte {
-                b'0'..=b'9' if count < 18 => {
+                b'0'..=b'9' if count < 19 => {
                     digits = digits * 10 + u64::from(byte - b'0');
                     count += 1;
                 }
@@ -215,6 +215,11 @@ pub(crate) fn float<F: Float>(text: &str) -> Result<F, Expected> {
     if !is_number(text) {
         return Err("expected a number, `NaN`, `Infinity` or `-Infinity`".to_owned());
     }
+    finite(text)
+}
+
+/// A float or double from a text that is a number in JSON's grammar.
+pub(crate) fn finite<F: Float>(text: &str) -> Result<F, Expected> {
     let value: F = text.parse().map_err(|_| "expected a number".to_owned())?;
     if value.is_finite() {
         return Ok(value);
