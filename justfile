@@ -31,6 +31,10 @@ test *ARGS: _engines
 check: _fmt-check _clippy _doc _deny _buf _k8s
     @echo "check: all passed"
 
+# run protobuf's conformance suite against the transcoder; fails on any failure
+conformance:
+    @sh "{{justfile_directory()}}/crates/transcode/examples/conformance/run.sh"
+
 # format the Rust code
 fmt:
     cargo fmt --all

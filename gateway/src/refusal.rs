@@ -106,7 +106,7 @@ impl Refusal {
     }
 
     fn render(&self, contract: &Contract, route: Option<&Match>, request_id: &str) -> transcode::error::Rendered {
-        render(&Context { shape: Shape::Aip193, pool: contract.pool(), route, request_id }, &self.parts)
+        render(&Context { shape: Shape::Aip193, contract, route, request_id }, &self.parts)
     }
 }
 

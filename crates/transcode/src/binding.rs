@@ -9,9 +9,17 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::contract::MethodPlan;
 use crate::name;
+use crate::plan::{FieldId, Plans};
 use crate::rule::{HttpRule, Pattern};
 use crate::template::{Refusal, Template};
 use crate::wellknown::{self, WellKnown};
+
+/// A field as the contract describes it and where its plan is.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Field {
+    pub(crate) descriptor: FieldDescriptor,
+    pub(crate) id: FieldId,
+}
 
 /// Where the request's body goes.
 #[derive(Clone, PartialEq)]
@@ -21,7 +29,7 @@ pub(crate) enum Body {
     /// `body: "*"`: the body is the request message, less what the path binds.
     Whole,
     /// The body is this top-level field.
-    Field(FieldDescriptor),
+    Field(Field),
 }
 
 /// Where a `google.api.HttpBody` stands in a message.
@@ -29,13 +37,15 @@ pub(crate) enum Body {
 pub(crate) enum RawBody {
     /// The message is one.
     Whole,
-    /// This top-level field is one.
-    Field(FieldDescriptor),
+    /// The top-level field of this number is one.
+    Field(u32),
 }
 
 /// A variable of the template and the field path it binds.
 pub(crate) struct Variable {
     pub(crate) fields: Vec<FieldDescriptor>,
+    /// Their plans.
+    pub(crate) path: Vec<FieldId>,
     /// The field path as the template writes it.
     pub(crate) spelling: String,
     pub(crate) start: usize,
@@ -54,13 +64,13 @@ pub(crate) struct Binding {
     pub(crate) template: Template,
     pub(crate) variables: Vec<Variable>,
     pub(crate) body: Body,
-    pub(crate) response_body: Option<FieldDescriptor>,
+    pub(crate) response_body: Option<Field>,
     /// The FieldMask to fill from a PATCH body's keys.
-    pub(crate) mask: Option<FieldDescriptor>,
+    pub(crate) mask: Option<FieldId>,
     pub(crate) raw_in: Option<RawBody>,
     pub(crate) raw_out: Option<RawBody>,
     /// The field of a streamed response that becomes the `id:` of a server-sent event.
-    pub(crate) event_id: Option<FieldDescriptor>,
+    pub(crate) event_id: Option<FieldId>,
 }
 
 /// Resolves `rule` for the RPC `plan`, whose index is `rpc`.
@@ -68,6 +78,7 @@ pub(crate) fn resolve(
     rule: &HttpRule,
     rpc: usize,
     plan: &MethodPlan,
+    plans: &Plans,
     event_id_fields: &[String],
 ) -> Result<Binding, Refusal> {
     let (method, text) = rule.parts().ok_or_else(|| {
@@ -81,22 +92,22 @@ pub(crate) fn resolve(
         ),
     };
     let template = Template::parse(text)?;
-    let variables = variables(&template, &plan.input)?;
+    let variables = variables(&template, &plan.input, plans)?;
     let body = match rule.body.as_str() {
         "" => Body::None,
         "*" => Body::Whole,
-        name => Body::Field(top_level(&plan.input, name, "body")?),
+        name => Body::Field(top_level(&plan.input, name, "body", plans)?),
     };
     let response_body = match rule.response_body.as_str() {
         "" => None,
-        name => Some(top_level(&plan.output, name, "response_body")?),
+        name => Some(top_level(&plan.output, name, "response_body", plans)?),
     };
     Ok(Binding {
         rpc,
-        mask: mask_field(method.as_ref(), &body, &plan.input),
+        mask: mask_field(method.as_ref(), &body, &plan.input).and_then(|field| plans.place(&field)),
         raw_in: raw_in(&body, &plan.input),
         raw_out: raw_out(response_body.as_ref(), &plan.output),
-        event_id: event_id(plan, event_id_fields),
+        event_id: event_id(plan, event_id_fields).and_then(|field| plans.place(&field)),
         method,
         text: text.to_owned(),
         template,
@@ -107,10 +118,15 @@ pub(crate) fn resolve(
 }
 
 /// The RPC at its own path, as Connect has it: the body is the request message, the answer the response message.
-pub(crate) fn at_own_path(rpc: usize, plan: &MethodPlan, event_id_fields: &[String]) -> Result<Binding, Refusal> {
+pub(crate) fn at_own_path(
+    rpc: usize,
+    plan: &MethodPlan,
+    plans: &Plans,
+    event_id_fields: &[String],
+) -> Result<Binding, Refusal> {
     let rule =
         HttpRule { pattern: Some(Pattern::Post(plan.rpc_path.clone())), body: "*".to_owned(), ..HttpRule::default() };
-    let binding = resolve(&rule, rpc, plan, event_id_fields)?;
+    let binding = resolve(&rule, rpc, plan, plans, event_id_fields)?;
     Ok(Binding { raw_in: None, raw_out: None, ..binding })
 }
 
@@ -124,9 +140,8 @@ impl Binding {
         }
         let shows_error = match &self.response_body {
             None => name::field(&plan.output, "error").is_some_and(|field| field.json_name() == "error"),
-            Some(field) => {
-                wellknown::plain_message(field).is_some_and(|message| message.get_field_by_json_name("error").is_some())
-            }
+            Some(field) => wellknown::plain_message(&field.descriptor)
+                .is_some_and(|message| message.get_field_by_json_name("error").is_some()),
         };
         if plan.server_streaming && shows_error && self.raw_out.is_none() {
             warnings.push(
@@ -151,8 +166,12 @@ fn refusal(problem: impl Into<String>, remedy: impl Into<String>) -> Refusal {
     Refusal { problem: problem.into(), remedy: remedy.into() }
 }
 
-fn top_level(message: &MessageDescriptor, name: &str, option: &str) -> Result<FieldDescriptor, Refusal> {
-    message.get_field_by_name(name).ok_or_else(|| {
+fn top_level(message: &MessageDescriptor, name: &str, option: &str, plans: &Plans) -> Result<Field, Refusal> {
+    let field = message.get_field_by_name(name).and_then(|descriptor| {
+        let id = plans.place(&descriptor)?;
+        Some(Field { descriptor, id })
+    });
+    field.ok_or_else(|| {
         refusal(
             format!(
                 "{option} names `{name}`, which is no field of {}{}",
@@ -164,7 +183,7 @@ fn top_level(message: &MessageDescriptor, name: &str, option: &str) -> Result<Fi
     })
 }
 
-fn variables(template: &Template, input: &MessageDescriptor) -> Result<Vec<Variable>, Refusal> {
+fn variables(template: &Template, input: &MessageDescriptor, plans: &Plans) -> Result<Vec<Variable>, Refusal> {
     let mut variables: Vec<Variable> = Vec::new();
     for parsed in &template.variables {
         let fields = field_path(&parsed.field, input)?;
@@ -176,7 +195,8 @@ fn variables(template: &Template, input: &MessageDescriptor) -> Result<Vec<Varia
                 "bind one member of a oneof, and a message or its fields but not both",
             ));
         }
-        variables.push(Variable { fields, spelling, start: parsed.start, len: parsed.len, single });
+        let path = fields.iter().filter_map(|field| plans.place(field)).collect();
+        variables.push(Variable { fields, path, spelling, start: parsed.start, len: parsed.len, single });
     }
     Ok(variables)
 }
@@ -246,7 +266,7 @@ fn mask_field(method: Option<&Method>, body: &Body, input: &MessageDescriptor) -
     let Body::Field(field) = body else {
         return None;
     };
-    wellknown::plain_message(field)?;
+    wellknown::plain_message(&field.descriptor)?;
     let mut masks = input
         .fields()
         .filter(|field| !field.is_list() && wellknown::of_kind(&field.kind()) == Some(WellKnown::FieldMask));
@@ -266,14 +286,18 @@ fn raw_in(body: &Body, input: &MessageDescriptor) -> Option<RawBody> {
     match body {
         Body::None => None,
         Body::Whole => is_http_body(input).then_some(RawBody::Whole),
-        Body::Field(field) => is_http_body_field(field).then(|| RawBody::Field(field.clone())),
+        Body::Field(field) => raw_field(field),
     }
 }
 
-fn raw_out(response_body: Option<&FieldDescriptor>, output: &MessageDescriptor) -> Option<RawBody> {
+fn raw_field(field: &Field) -> Option<RawBody> {
+    is_http_body_field(&field.descriptor).then(|| RawBody::Field(field.descriptor.number()))
+}
+
+fn raw_out(response_body: Option<&Field>, output: &MessageDescriptor) -> Option<RawBody> {
     match response_body {
         None => is_http_body(output).then_some(RawBody::Whole),
-        Some(field) => is_http_body_field(field).then(|| RawBody::Field(field.clone())),
+        Some(field) => raw_field(field),
     }
 }
 

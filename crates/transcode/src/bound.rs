@@ -7,8 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use prost_reflect::FieldDescriptor;
-
+use crate::plan::FieldPlan;
 use crate::problem::Problem;
 use crate::wire::{Payload, Writer};
 
@@ -58,20 +57,20 @@ pub(crate) enum New {
 #[derive(Debug, Default)]
 pub(crate) struct Bound {
     leaves: BTreeMap<Vec<u32>, Leaf>,
-    /// Chosen member per oneof: path of the message and name of the oneof -> field number.
-    oneofs: HashMap<(Vec<u32>, String), (u32, String)>,
+    /// Chosen member per oneof: path of the message and index of the oneof -> field number.
+    oneofs: HashMap<(Vec<u32>, u16), (u32, String)>,
 }
 
 impl Bound {
     /// Binds `new` at the field path `fields`, written by the caller as `spelling`.
     pub(crate) fn bind(
         &mut self,
-        fields: &[FieldDescriptor],
+        fields: &[&FieldPlan],
         new: New,
         source: Source,
         spelling: &str,
     ) -> Result<(), Problem> {
-        let path: Vec<u32> = fields.iter().map(FieldDescriptor::number).collect();
+        let path: Vec<u32> = fields.iter().map(|field| field.number).collect();
         self.choose_members(fields, &path, spelling)?;
         self.refuse_overlap(&path, spelling)?;
         match self.leaves.get_mut(&path) {
@@ -108,10 +107,9 @@ impl Bound {
         }
     }
 
-    /// The member chosen for a oneof of the message at `path`: field number and spelling.
-    pub(crate) fn member(&self, path: &[u32], oneof: &str) -> Option<(u32, &str)> {
-        let (number, spelling) = self.oneofs.get(&(path.to_vec(), oneof.to_owned()))?;
-        Some((*number, spelling))
+    /// The number of the member chosen for a oneof of the message at `path`.
+    pub(crate) fn member(&self, path: &[u32], oneof: u16) -> Option<u32> {
+        self.oneofs.get(&(path.to_vec(), oneof)).map(|(number, _)| *number)
     }
 
     /// Writes every leaf with its parents. A message that occurs again in the body merges with these.
@@ -136,18 +134,18 @@ impl Bound {
         }
     }
 
-    fn choose_members(&mut self, fields: &[FieldDescriptor], path: &[u32], spelling: &str) -> Result<(), Problem> {
+    fn choose_members(&mut self, fields: &[&FieldPlan], path: &[u32], spelling: &str) -> Result<(), Problem> {
         for (depth, field) in fields.iter().enumerate() {
-            let Some(oneof) = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()) else {
+            let Some(oneof) = field.oneof else {
                 continue;
             };
-            let key = (path[..depth].to_vec(), oneof.name().to_owned());
-            let chosen = self.oneofs.entry(key).or_insert_with(|| (field.number(), spelling.to_owned()));
-            if chosen.0 != field.number() {
+            let key = (path[..depth].to_vec(), oneof);
+            let chosen = self.oneofs.entry(key).or_insert_with(|| (field.number, spelling.to_owned()));
+            if chosen.0 != field.number {
                 return Err(Problem::field(
                     "CONFLICTING_VALUE",
                     spelling,
-                    format!("only one member of `{}` may be set, and `{}` is set already", oneof.name(), chosen.1),
+                    format!("it and `{}` are members of one oneof, of which one may be set; keep one", chosen.1),
                 ));
             }
         }

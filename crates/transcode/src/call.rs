@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prost_reflect::{DynamicMessage, FieldDescriptor};
 
 use crate::binding::{Binding, Body, RawBody};
 use crate::bound::{Bound, New, Source};
@@ -12,7 +11,7 @@ use crate::contract::{Inner, MethodPlan};
 use crate::http_body::{self, HttpBody};
 use crate::mask::Recorder;
 use crate::media;
-use crate::name;
+use crate::plan::{FieldId, FieldPlan, Kind, MessagePlan, Plans};
 use crate::problem::Problem;
 use crate::query;
 use crate::request;
@@ -132,8 +131,8 @@ impl Match {
         let content_type = content_type.filter(|_| first);
         match &self.binding().raw_in {
             Some(RawBody::Whole) => http_body::write(content_type, data, &mut out),
-            Some(RawBody::Field(field)) => {
-                let open = out.open(field.number());
+            Some(RawBody::Field(number)) => {
+                let open = out.open(*number);
                 http_body::write(content_type, data, &mut out);
                 out.close(open);
             }
@@ -147,9 +146,9 @@ impl Match {
     /// # Errors
     /// A [`Problem`] for values that do not exist.
     pub fn response_options(&self, query: Option<&str>) -> Result<ResponseOptions, Problem> {
-        let method = self.method();
-        let shown = self.binding().response_body.as_ref();
-        response::options(query, &method.input, &method.output, shown)
+        let (method, plans) = (self.method(), self.plans());
+        let (input, output) = (plans.message(method.input_id), plans.message(method.output_id));
+        response::options(query, plans, input, output, self.shown())
     }
 
     /// Response wire bytes to JSON, honoring `response_body`.
@@ -157,8 +156,7 @@ impl Match {
     /// # Errors
     /// INTERNAL when the bytes are no such message or have no JSON form.
     pub fn response(&self, wire: &[u8], options: &ResponseOptions) -> Result<Bytes, Problem> {
-        let message = self.decode(wire)?;
-        response::render(&message, self.binding().response_body.as_ref(), options)
+        response::render(self.plans(), self.method().output_id, self.shown(), wire, options)
     }
 
     /// A raw answer, or one message of a raw stream, of which the first alone carries the type.
@@ -167,7 +165,7 @@ impl Match {
     /// INTERNAL when the bytes are no such message.
     pub fn http_body(&self, wire: Bytes) -> Result<HttpBody, Problem> {
         let field = match &self.binding().raw_out {
-            Some(RawBody::Field(field)) => Some(field.number()),
+            Some(RawBody::Field(number)) => Some(*number),
             Some(RawBody::Whole) | None => None,
         };
         http_body::read(wire, field)
@@ -178,28 +176,24 @@ impl Match {
     /// # Errors
     /// INTERNAL when the bytes are no such message.
     pub fn event_id(&self, wire: &[u8]) -> Result<Option<String>, Problem> {
-        let Some(field) = &self.binding().event_id else {
-            return Ok(None);
-        };
-        let message = self.decode(wire)?;
-        if !message.has_field(field) {
-            return Ok(None);
+        match self.binding().event_id {
+            Some(field) => response::plain_text(self.plans(), field, wire),
+            None => Ok(None),
         }
-        Ok(response::plain_text(&message.get_field(field)))
     }
 
     /// The JSON name of a field path that an upstream violation uses, as the caller of this route writes it.
     pub(crate) fn caller_spelling(&self, field: &str) -> String {
+        let plans = self.plans();
+        let input = plans.message(self.method().input_id);
         let Body::Field(body) = &self.binding().body else {
-            return json_path(field, &self.method().input);
+            return json_path(field, plans, Some(input));
         };
+        let body = plans.field(body.id);
         let bound_by_path = self.variables().any(|(name, _)| name == field);
-        match field.strip_prefix(body.name()).and_then(|rest| rest.strip_prefix('.')) {
-            Some(inner) if !bound_by_path => match body.kind().as_message() {
-                Some(message) => json_path(inner, message),
-                None => inner.to_owned(),
-            },
-            _ => json_path(field, &self.method().input),
+        match field.strip_prefix(&*body.name).and_then(|rest| rest.strip_prefix('.')) {
+            Some(inner) if !bound_by_path => json_path(inner, plans, plans.child(body)),
+            _ => json_path(field, plans, Some(input)),
         }
     }
 
@@ -207,9 +201,13 @@ impl Match {
         &self.inner.bindings[self.binding]
     }
 
-    fn decode(&self, wire: &[u8]) -> Result<DynamicMessage, Problem> {
-        DynamicMessage::decode(self.method().output.clone(), wire)
-            .map_err(|_| response::unrenderable("The service answered with a malformed message"))
+    fn plans(&self) -> &Plans {
+        &self.inner.plans
+    }
+
+    /// The field of the answer that is the whole body.
+    fn shown(&self) -> Option<FieldId> {
+        self.binding().response_body.as_ref().map(|field| field.id)
     }
 
     /// Binds path, then query.
@@ -217,7 +215,7 @@ impl Match {
         let mut bound = Bound::default();
         let binding = self.binding();
         for (variable, value) in binding.variables.iter().zip(&self.values) {
-            let mut fields = variable.fields.clone();
+            let mut fields: Vec<_> = variable.path.iter().map(|field| self.plans().field(*field)).collect();
             let payload = self
                 .path_value(&mut fields, value)
                 .map_err(|expected| Problem::field("INVALID_PATH_VALUE", variable.spelling.as_str(), expected))?;
@@ -227,19 +225,19 @@ impl Match {
             plus_is_space: options.plus_is_space,
             ignore_unknown: options.ignore_unknown,
             key_prefix: &self.inner.options.key_prefix,
-            pool: &self.inner.pool,
+            plans: self.plans(),
         };
         if let Some(query) = query {
-            query::bind(query, binding, &self.method().input, &reading, &mut bound)?;
+            query::bind(query, binding, self.method().input_id, &reading, &mut bound)?;
         }
         Ok(bound)
     }
 
-    fn path_value(&self, fields: &mut Vec<FieldDescriptor>, value: &str) -> Result<Payload, String> {
-        let kind = fields.last().ok_or("the path is empty")?.kind();
-        match kind.as_message() {
-            Some(message) => query::text_form(fields, message, value, &self.inner.pool),
-            None => scalar::parse(&kind, value),
+    fn path_value<'p>(&'p self, fields: &mut Vec<&'p FieldPlan>, value: &str) -> Result<Payload, String> {
+        let kind = fields.last().ok_or("the path is empty")?.kind;
+        match kind {
+            Kind::Message(id) => query::text_form(fields, id, value, self.plans()),
+            kind => scalar::parse(self.plans(), kind, value),
         }
     }
 
@@ -255,26 +253,22 @@ impl Match {
         if body.is_empty() {
             return Ok(out.finish().into());
         }
-        let source = request::Source { body, pool: &self.inner.pool, bound, ignore_unknown: options.ignore_unknown };
+        let source = request::Source { body, plans: self.plans(), bound, ignore_unknown: options.ignore_unknown };
         if self.takes_body() {
             media::require_json(content_type)?;
         }
         let out = match &self.binding().body {
             Body::None => return Err(self.no_body()),
-            Body::Whole => request::whole(&source, &self.method().input, out)?,
-            Body::Field(field) => self.field_body(&source, field, out)?,
+            Body::Whole => request::whole(&source, self.method().input_id, out)?,
+            Body::Field(field) => self.field_body(&source, field.id, out)?,
         };
         Ok(out.finish().into())
     }
 
     /// The body as one field, with the mask made from its keys.
-    fn field_body(
-        &self,
-        source: &request::Source<'_>,
-        field: &FieldDescriptor,
-        out: Writer,
-    ) -> Result<Writer, Problem> {
-        let mask = self.binding().mask.as_ref().filter(|mask| !source.bound.holds(&[mask.number()]));
+    fn field_body(&self, source: &request::Source<'_>, field: FieldId, out: Writer) -> Result<Writer, Problem> {
+        let mask = self.binding().mask.map(|mask| self.plans().field(mask));
+        let mask = mask.filter(|mask| !source.bound.holds(&[mask.number]));
         let recorder = mask.map(|_| Recorder::default());
         let (mut out, recorder) = request::one_field(source, field, out, recorder)?;
         if let (Some(recorder), Some(mask)) = (recorder, mask) {
@@ -293,16 +287,15 @@ impl Match {
 }
 
 /// A dotted proto path in JSON names; what cannot be resolved stays as it is.
-fn json_path(field: &str, message: &prost_reflect::MessageDescriptor) -> String {
-    let mut message = Some(message.clone());
+fn json_path<'p>(field: &str, plans: &'p Plans, mut message: Option<&'p MessagePlan>) -> String {
     let parts: Vec<String> = field
         .split('.')
         .map(|part| {
             let (bare, index) = part.find('[').map_or((part, ""), |at| part.split_at(at));
-            let found = message.as_ref().and_then(|message| name::field(message, bare));
-            message = found.as_ref().and_then(|field| field.kind().as_message().cloned());
+            let found = message.and_then(|message| message.by_name(bare));
+            message = found.and_then(|field| plans.child(field));
             match found {
-                Some(field) => format!("{}{index}", field.json_name()),
+                Some(field) => format!("{}{index}", field.json_name),
                 None => part.to_owned(),
             }
         })

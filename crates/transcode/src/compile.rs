@@ -7,6 +7,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 use crate::binding::{self, Binding};
 use crate::contract::{Contract, Inner, MethodPlan, Options, Warning};
+use crate::plan::{self, Plans};
 use crate::rule::{self, HttpRule};
 use crate::template::Refusal;
 use crate::tree::Tree;
@@ -41,7 +42,7 @@ pub fn compile(descriptor_set: &[u8], options: &Options) -> Result<Contract, Vec
             remedy: "build it with all imports included".to_owned(),
         }]
     })?;
-    let mut compiler = Compiler::new(options);
+    let mut compiler = Compiler::new(options, plan::build(&pool));
     for service in pool.services() {
         for method in service.methods() {
             compiler.method(&method);
@@ -53,6 +54,7 @@ pub fn compile(descriptor_set: &[u8], options: &Options) -> Result<Contract, Vec
 
 struct Compiler<'o> {
     options: &'o Options,
+    plans: Plans,
     /// The last service-config rule per selector.
     configured: HashMap<&'o str, &'o HttpRule>,
     methods: Vec<MethodPlan>,
@@ -65,10 +67,11 @@ struct Compiler<'o> {
 }
 
 impl<'o> Compiler<'o> {
-    fn new(options: &'o Options) -> Self {
+    fn new(options: &'o Options, plans: Plans) -> Self {
         let rules = options.rules.iter();
         Self {
             options,
+            plans,
             configured: rules.map(|rule| (rule.selector.as_str(), rule)).collect(),
             methods: Vec::new(),
             bindings: Vec::new(),
@@ -80,14 +83,23 @@ impl<'o> Compiler<'o> {
     }
 
     fn method(&mut self, method: &MethodDescriptor) {
+        let (input, output) = (method.input(), method.output());
+        // The pool has resolved both, so both have plans.
+        let (Some(input_id), Some(output_id)) =
+            (self.plans.find(input.full_name()), self.plans.find(output.full_name()))
+        else {
+            return;
+        };
         let service = method.parent_service().full_name();
         let mut plan = MethodPlan {
             rpc_path: format!("/{service}/{}", method.name()),
             full_name: method.full_name().to_owned(),
             client_streaming: method.is_client_streaming(),
             server_streaming: method.is_server_streaming(),
-            input: method.input(),
-            output: method.output(),
+            input,
+            output,
+            input_id,
+            output_id,
             descriptor: method.clone(),
             bindings: Vec::new(),
         };
@@ -109,7 +121,7 @@ impl<'o> Compiler<'o> {
                 }
             }
         }
-        match binding::at_own_path(self.methods.len(), &plan, &self.options.event_id_fields) {
+        match binding::at_own_path(self.methods.len(), &plan, &self.plans, &self.options.event_id_fields) {
             Ok(binding) => self.own_paths.push(binding),
             Err(refusal) => self.error(&plan, &HttpRule::default(), refusal),
         }
@@ -118,7 +130,7 @@ impl<'o> Compiler<'o> {
 
     fn rule(&mut self, rule: &HttpRule, plan: &mut MethodPlan) {
         let rpc = self.methods.len();
-        let resolved = binding::resolve(rule, rpc, plan, &self.options.event_id_fields);
+        let resolved = binding::resolve(rule, rpc, plan, &self.plans, &self.options.event_id_fields);
         let binding = match resolved {
             Ok(binding) => binding,
             Err(refusal) => return self.error(plan, rule, refusal),
@@ -194,6 +206,7 @@ impl<'o> Compiler<'o> {
         Ok(Contract {
             inner: Arc::new(Inner {
                 pool,
+                plans: self.plans,
                 methods: self.methods,
                 by_path,
                 bindings,

@@ -11,6 +11,7 @@ use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 use crate::binding::Binding;
 use crate::call::Match;
 use crate::percent;
+use crate::plan::{MessageId, Plans};
 use crate::problem::{Problem, code};
 use crate::rule::HttpRule;
 use crate::tree::{End, Tree};
@@ -62,6 +63,8 @@ pub struct MethodPlan {
     pub output: MessageDescriptor,
     /// The method as it stands in the descriptor set, with its options.
     pub descriptor: MethodDescriptor,
+    pub(crate) input_id: MessageId,
+    pub(crate) output_id: MessageId,
     /// Indexes of its bindings, the main one first.
     pub(crate) bindings: Vec<usize>,
 }
@@ -93,6 +96,7 @@ pub struct Contract {
 
 pub(crate) struct Inner {
     pub(crate) pool: DescriptorPool,
+    pub(crate) plans: Plans,
     pub(crate) methods: Vec<MethodPlan>,
     pub(crate) by_path: HashMap<String, usize>,
     /// Those of the rules, then one of each method at its own path.

@@ -7,10 +7,10 @@ mod detail;
 
 use bytes::Bytes;
 use prost::Message;
-use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};
 
 use crate::call::Match;
+use crate::contract::Contract;
 use crate::problem::Problem;
 use detail::Detail;
 
@@ -62,7 +62,7 @@ pub struct Context<'a> {
     /// The form of the body.
     pub shape: Shape,
     /// Where the types of details are looked up.
-    pub pool: &'a DescriptorPool,
+    pub contract: &'a Contract,
     /// The route, if there is one: violations then use its spelling.
     pub route: Option<&'a Match>,
     /// Goes into the details as `RequestInfo`; may be empty.
@@ -137,7 +137,7 @@ pub fn render(context: &Context<'_>, parts: &StatusParts) -> Rendered {
         details.retain(|detail| detail.name() != "google.rpc.RequestInfo");
         details.push(detail::request_info(context.request_id));
     }
-    let details: Vec<Value> = details.iter().map(|any| any.to_json(context.pool)).collect();
+    let details: Vec<Value> = details.iter().map(|any| any.to_json(&context.contract.inner.plans)).collect();
     let status = parts.http.unwrap_or_else(|| http_status(parts.code));
     let (content_type, body) = shaped(context.shape, status, parts, details);
     Rendered { status, content_type, body: body.to_string().into(), retry_after, reason }

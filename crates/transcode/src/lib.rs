@@ -27,6 +27,7 @@ mod media;
 mod name;
 pub mod openapi;
 mod percent;
+mod plan;
 mod problem;
 mod query;
 mod request;

@@ -7,6 +7,7 @@
 use prost::Message;
 use prost_reflect::FieldDescriptor;
 
+use crate::plan::FieldPlan;
 use crate::wire::Writer;
 
 /// Collects the paths during the pass over the body.
@@ -23,25 +24,25 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Notes one path.
-    pub(crate) fn record(&mut self, field: &FieldDescriptor) {
+    pub(crate) fn record(&mut self, field: &FieldPlan) {
         // At depth 0 the field is the body itself, sent as `{}`.
-        if self.paused || self.depth == 0 || is_written_by_service(field) {
+        if self.paused || self.depth == 0 || field.service_writes {
             return;
         }
         let mut path = self.names.join(".");
         if !path.is_empty() {
             path.push('.');
         }
-        path.push_str(field.name());
+        path.push_str(&field.name);
         self.paths.push(path);
     }
 
     /// Goes into a message; returns what to give to [`Recorder::leave`].
-    pub(crate) fn enter(&mut self, field: &FieldDescriptor) -> bool {
+    pub(crate) fn enter(&mut self, field: &FieldPlan) -> bool {
         let before = self.paused;
         if self.depth > 0 {
-            self.names.push(field.name().to_owned());
-            self.paused |= is_written_by_service(field);
+            self.names.push(field.name.to_string());
+            self.paused |= field.service_writes;
         }
         self.depth += 1;
         before
@@ -67,11 +68,11 @@ impl Recorder {
     }
 
     /// Writes the mask into `field`, unless there is nothing in it.
-    pub(crate) fn write(&self, field: &FieldDescriptor, out: &mut Writer) {
+    pub(crate) fn write(&self, field: &FieldPlan, out: &mut Writer) {
         if self.paths.is_empty() {
             return;
         }
-        let open = out.open(field.number());
+        let open = out.open_tag(&field.tag);
         self.paths.iter().for_each(|path| out.bytes(1, path.as_bytes()));
         out.close(open);
     }
@@ -80,7 +81,8 @@ impl Recorder {
 /// `google.api.FieldBehavior` OUTPUT_ONLY and IDENTIFIER.
 const SERVICE_WRITES: [i32; 2] = [3, 8];
 
-fn is_written_by_service(field: &FieldDescriptor) -> bool {
+/// Whether only the service sets this field.
+pub(crate) fn is_written_by_service(field: &FieldDescriptor) -> bool {
     behavior(field).iter().any(|value| SERVICE_WRITES.contains(value))
 }
 

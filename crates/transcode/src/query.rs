@@ -5,16 +5,15 @@
 
 mod system;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
-
 use crate::binding::{Binding, Body};
 use crate::bound::{Bound, New, Source};
 use crate::name;
 use crate::percent;
+use crate::plan::{FieldPlan, Kind, MessageId, MessagePlan, Plans, Shape};
 use crate::problem::Problem;
 use crate::request;
 use crate::scalar;
-use crate::wellknown::{self, WellKnown};
+use crate::wellknown::WellKnown;
 use crate::wire::Payload;
 
 pub(crate) use system::{System, read as system};
@@ -30,7 +29,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) plus_is_space: bool,
     pub(crate) ignore_unknown: bool,
     pub(crate) key_prefix: &'a str,
-    pub(crate) pool: &'a DescriptorPool,
+    pub(crate) plans: &'a Plans,
 }
 
 /// The pairs of a query, decoded; bounded in number.
@@ -60,10 +59,11 @@ pub(crate) fn pairs(query: &str, plus_is_space: bool) -> Result<Vec<(String, Str
 pub(crate) fn bind(
     query: &str,
     binding: &Binding,
-    input: &MessageDescriptor,
+    input: MessageId,
     reading: &Reading<'_>,
     bound: &mut Bound,
 ) -> Result<(), Problem> {
+    let input = reading.plans.message(input);
     for (name, value) in pairs(query, reading.plus_is_space)? {
         match system::read(&name, input)? {
             Some(System::Key) if starts_with_key(&value, reading.key_prefix) => {
@@ -81,8 +81,8 @@ fn starts_with_key(value: &str, prefix: &str) -> bool {
 }
 
 /// A name resolved: the fields down to the leaf and, for a map, the key.
-struct Target {
-    fields: Vec<FieldDescriptor>,
+struct Target<'p> {
+    fields: Vec<&'p FieldPlan>,
     key: Option<String>,
 }
 
@@ -90,28 +90,28 @@ fn field(
     name: &str,
     value: &str,
     binding: &Binding,
-    input: &MessageDescriptor,
+    input: &MessagePlan,
     reading: &Reading<'_>,
     bound: &mut Bound,
 ) -> Result<(), Problem> {
-    let target = match resolve(name, input)? {
+    let target = match resolve(name, input, reading.plans)? {
         Ok(target) => target,
         Err(_) if reading.ignore_unknown => return Ok(()),
         Err(unknown) => return Err(unknown),
     };
-    refuse_body_field(name, &target.fields, binding)?;
+    refuse_body_field(name, &target.fields, binding, reading.plans)?;
     let (Target { mut fields, key }, shown) = (target, name::shown(name));
-    let new = leaf(&mut fields, key, value, reading.pool)
+    let new = leaf(&mut fields, key, value, reading.plans)
         .map_err(|description| Problem::field("INVALID_PARAMETER", shown, description))?;
     bound.bind(&fields, new, Source::Query, name)
 }
 
 /// Fields the body carries cannot come from the query.
-fn refuse_body_field(name: &str, fields: &[FieldDescriptor], binding: &Binding) -> Result<(), Problem> {
+fn refuse_body_field(name: &str, fields: &[&FieldPlan], binding: &Binding, plans: &Plans) -> Result<(), Problem> {
     let refused = match &binding.body {
         Body::None => false,
         Body::Whole => true,
-        Body::Field(body) => fields.first().is_some_and(|first| first == body),
+        Body::Field(body) => fields.first().is_some_and(|first| first.number == plans.field(body.id).number),
     };
     if !refused {
         return Ok(());
@@ -124,19 +124,19 @@ fn refuse_body_field(name: &str, fields: &[FieldDescriptor], binding: &Binding) 
 }
 
 /// Walks the name down the messages. The outer error ends the request; the inner one is an unknown name.
-fn resolve(name: &str, input: &MessageDescriptor) -> Result<Result<Target, Problem>, Problem> {
-    let (mut fields, mut message, mut rest) = (Vec::new(), input.clone(), name);
+fn resolve<'p>(name: &str, input: &'p MessagePlan, plans: &'p Plans) -> Result<Result<Target<'p>, Problem>, Problem> {
+    let (mut fields, mut message, mut rest) = (Vec::new(), input, name);
     loop {
         if fields.len() == MAX_PATH {
             return Err(refused(name, format!("the name has more than {MAX_PATH} parts")));
         }
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
         let (part, after) = rest.split_at(end);
-        let Some(field) = name::field(&message, part) else {
-            return Ok(Err(unknown(name, part, &message)));
+        let Some(field) = message.by_name(part) else {
+            return Ok(Err(unknown(name, part, message)));
         };
-        if field.is_map() {
-            fields.push(field);
+        fields.push(field);
+        if field.shape == Shape::Map {
             let key = match after.strip_prefix('.') {
                 Some(key) => Some(key),
                 None => after.strip_prefix('[').and_then(|key| key.strip_suffix(']')),
@@ -145,8 +145,6 @@ fn resolve(name: &str, input: &MessageDescriptor) -> Result<Result<Target, Probl
             let key = Some(key.to_owned());
             return Ok(Ok(Target { fields, key }));
         }
-        let child = wellknown_parent(&field);
-        fields.push(field.clone());
         if after.is_empty() {
             return Ok(Ok(Target { fields, key: None }));
         }
@@ -154,75 +152,69 @@ fn resolve(name: &str, input: &MessageDescriptor) -> Result<Result<Target, Probl
             Some(rest) => rest,
             None => return Err(refused(name, "only maps take a key in brackets")),
         };
-        message = child
-            .ok_or_else(|| refused(name, format!("`{}` has no fields that a query can set", field.json_name())))?;
+        message = parent(field, plans)
+            .ok_or_else(|| refused(name, format!("`{}` has no fields that a query can set", field.json_name)))?;
     }
 }
 
 /// The message a name may descend into: plain ones, and those with scalar fields behind a string form.
-fn wellknown_parent(field: &FieldDescriptor) -> Option<MessageDescriptor> {
-    if let Some(message) = wellknown::plain_message(field) {
-        return Some(message);
-    }
-    if field.is_list() || field.is_map() {
+fn parent<'p>(field: &FieldPlan, plans: &'p Plans) -> Option<&'p MessagePlan> {
+    let Kind::Message(id) = field.kind else {
         return None;
-    }
-    let kind = field.kind();
-    let message = kind.as_message()?;
-    let open = matches!(
-        wellknown::of(message)?,
-        WellKnown::Wrapper | WellKnown::Timestamp | WellKnown::Duration | WellKnown::FieldMask
+    };
+    let message = Some(plans.message(id)).filter(|_| field.shape == Shape::Singular)?;
+    let is_open = matches!(
+        message.special,
+        None | Some(
+            WellKnown::Empty | WellKnown::Wrapper | WellKnown::Timestamp | WellKnown::Duration | WellKnown::FieldMask
+        )
     );
-    open.then(|| message.clone())
+    is_open.then_some(message)
 }
 
 /// The wire value of a leaf; a wrapper's leaf is its `value`, so its path grows by one.
-fn leaf(
-    fields: &mut Vec<FieldDescriptor>,
+fn leaf<'p>(
+    fields: &mut Vec<&'p FieldPlan>,
     key: Option<String>,
     value: &str,
-    pool: &DescriptorPool,
+    plans: &'p Plans,
 ) -> Result<New, String> {
-    let field = fields.last().ok_or("the name is empty")?.clone();
-    let kind = field.kind();
-    if let (Some(key), Kind::Message(entry)) = (key, &kind) {
-        let value_kind = entry.map_entry_value_field().kind();
-        if value_kind.as_message().is_some() {
+    let field = *fields.last().ok_or("the name is empty")?;
+    if let (Some(key), Some((key_field, value_field))) = (key, plans.entry(field)) {
+        if value_field.kind.is_message() {
             return Err("maps of messages cannot be set in a query".to_owned());
         }
-        let key = scalar::parse(&entry.map_entry_key_field().kind(), &key)
-            .map_err(|expected| format!("the key: {expected}"))?;
-        return Ok(New::Entry(key, scalar::parse(&value_kind, value)?));
+        let key = scalar::parse(plans, key_field.kind, &key).map_err(|expected| format!("the key: {expected}"))?;
+        return Ok(New::Entry(key, scalar::parse(plans, value_field.kind, value)?));
     }
-    if let (Kind::Message(_), true) = (&kind, field.is_list()) {
-        return Err("lists of messages cannot be set in a query".to_owned());
+    match (field.kind, field.shape) {
+        (Kind::Message(id), Shape::Singular) => text_form(fields, id, value, plans).map(New::One),
+        (Kind::Message(_), _) => Err("lists of messages cannot be set in a query".to_owned()),
+        (kind, Shape::Singular) => scalar::parse(plans, kind, value).map(New::One),
+        (kind, _) => scalar::parse(plans, kind, value).map(New::Element),
     }
-    let Kind::Message(message) = &kind else {
-        let payload = scalar::parse(&kind, value)?;
-        return Ok(if field.is_list() { New::Element(payload) } else { New::One(payload) });
-    };
-    text_form(fields, message, value, pool).map(New::One)
 }
 
 /// The value of a message that has a text form.
-pub(crate) fn text_form(
-    fields: &mut Vec<FieldDescriptor>,
-    message: &MessageDescriptor,
+pub(crate) fn text_form<'p>(
+    fields: &mut Vec<&'p FieldPlan>,
+    message: MessageId,
     value: &str,
-    pool: &DescriptorPool,
+    plans: &'p Plans,
 ) -> Result<Payload, String> {
-    match wellknown::of(message) {
+    let plan = plans.message(message);
+    match plan.special {
         Some(WellKnown::Wrapper) => {
-            let inner = message.get_field(1).ok_or("the wrapper has no value")?;
-            let payload = scalar::parse(&inner.kind(), value)?;
+            let inner = plan.fields.first().ok_or("the wrapper has no value")?;
+            let payload = scalar::parse(plans, inner.kind, value)?;
             fields.push(inner);
             Ok(payload)
         }
-        Some(well_known @ (WellKnown::Timestamp | WellKnown::Duration | WellKnown::FieldMask)) => {
-            Ok(Payload::Bytes(scalar::special(well_known, value)?))
+        Some(special @ (WellKnown::Timestamp | WellKnown::Duration | WellKnown::FieldMask)) => {
+            Ok(Payload::Bytes(scalar::special(special, value)?))
         }
         Some(WellKnown::Struct | WellKnown::Value | WellKnown::ListValue) => {
-            Ok(Payload::Bytes(request::message_text(message, value, pool)?))
+            Ok(Payload::Bytes(request::message_text(message, value, plans)?))
         }
         _ => Err("it is a message; set its fields one by one, as `name.field=value`".to_owned()),
     }
@@ -232,8 +224,8 @@ fn refused(name: &str, description: impl Into<String>) -> Problem {
     Problem::field("INVALID_PARAMETER", name::shown(name), description)
 }
 
-fn unknown(name: &str, part: &str, message: &MessageDescriptor) -> Problem {
-    let description =
-        format!("`{}` is no field of {}{}", name::shown(part), message.name(), name::advice(message, part));
+fn unknown(name: &str, part: &str, message: &MessagePlan) -> Problem {
+    let advice = name::nearest(&message.json_names(), part);
+    let description = format!("`{}` is no field of {}{advice}", name::shown(part), message.name);
     Problem::field("UNKNOWN_PARAMETER", name::shown(name), description)
 }

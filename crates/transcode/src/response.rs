@@ -1,20 +1,22 @@
 //! Wire bytes to JSON: ProtoJSON with the options of the route and of the request's system parameters.
 //!
-//! The message is decoded by descriptor and printed by own code, which keeps the order of map keys stable
-//! and prints floats, special types and defaults as the conformance suite has them. A message that has no
-//! ProtoJSON form gives INTERNAL, never broken JSON.
+//! Straight from the wire to the output, guided by plans, with nothing built between. Map keys are sorted, so
+//! that answers are stable. A message that has no ProtoJSON form gives INTERNAL, never broken JSON.
 
 mod fields;
+mod gather;
+mod map;
 mod message;
 mod special;
+mod value;
 
 use bytes::Bytes;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use crate::name;
+use crate::plan::{FieldId, FieldPlan, MessageId, MessagePlan, Plans, Shape};
 use crate::problem::Problem;
 use crate::query::{self, System};
-use crate::wellknown;
+use crate::wellknown::WellKnown;
 
 pub use fields::Fields;
 pub(crate) use message::Printer;
@@ -43,6 +45,8 @@ pub struct ResponseOptions {
     pub enum_numbers: bool,
     /// Print with line breaks and two spaces of indentation.
     pub pretty: bool,
+    /// Print fields by number instead of in the order of the service's answer.
+    pub by_number: bool,
     /// What `$alt` asks for, if it is given.
     pub alt: Option<Alt>,
     /// What `$fields` leaves in the answer.
@@ -52,9 +56,10 @@ pub struct ResponseOptions {
 /// Reads the system parameters of a query.
 pub(crate) fn options(
     query: Option<&str>,
-    input: &MessageDescriptor,
-    output: &MessageDescriptor,
-    shown: Option<&FieldDescriptor>,
+    plans: &Plans,
+    input: &MessagePlan,
+    output: &MessagePlan,
+    shown: Option<FieldId>,
 ) -> Result<ResponseOptions, Problem> {
     let mut options = ResponseOptions::default();
     // System parameters hold no spaces, so `+` may stay.
@@ -70,10 +75,10 @@ pub(crate) fn options(
             }
             Some(System::Fields) => {
                 let message = match shown {
-                    None => Some(output.clone()),
-                    Some(field) => field.kind().as_message().cloned(),
+                    None => Some(output),
+                    Some(field) => plans.child(plans.field(field)),
                 };
-                options.fields = Some(Fields::parse(&value, message.as_ref()).map_err(|text| refused(&name, text))?);
+                options.fields = Some(Fields::parse(&value, plans, message).map_err(|text| refused(&name, text))?);
             }
             Some(System::ErrorVersion | System::Key) | None => {}
         }
@@ -106,26 +111,32 @@ fn refused(name: &str, description: impl Into<String>) -> Problem {
 
 /// Prints a message, or one field of it.
 pub(crate) fn render(
-    message: &DynamicMessage,
-    shown: Option<&FieldDescriptor>,
+    plans: &Plans,
+    message: MessageId,
+    shown: Option<FieldId>,
+    wire: &[u8],
     options: &ResponseOptions,
 ) -> Result<Bytes, Problem> {
-    let mut printer = Printer::new(options, false);
+    let mut printer = Printer::new(plans, options, wire.len() + wire.len() / 2 + 64);
+    let plan = plans.message(message);
+    let fields = options.fields.as_ref();
     let printed = match shown {
-        None => printer.message(message, options.fields.as_ref()),
-        Some(field) if is_unset(message, field) => printer.unset(field),
-        Some(field) => printer.field(field, &message.get_field(field), options.fields.as_ref()),
+        None => printer.run(|printer| printer.message(plan, wire, fields)),
+        Some(field) => printer.run(|printer| printer.one(plan, plans.field(field), wire, fields)),
     };
     match printed {
         Ok(()) => Ok(printer.out.into()),
-        Err(text) => Err(unrenderable(&format!("The service answered with a message that has no JSON form: {text}"))),
+        Err(why) => Err(unrenderable(&format!("The service answered with a message that has no JSON form: {why}"))),
     }
 }
 
-/// Whether a `response_body` message is absent; scalars, lists and maps have defaults of their own.
-fn is_unset(message: &DynamicMessage, field: &FieldDescriptor) -> bool {
-    let is_message = field.kind().as_message().is_some() && !field.is_list() && !field.is_map();
-    is_message && !message.has_field(field)
+/// The last value of a scalar field as plain text, if it is set: ids of events.
+pub(crate) fn plain_text(plans: &Plans, field: FieldId, wire: &[u8]) -> Result<Option<String>, Problem> {
+    let options = ResponseOptions::default();
+    let printer = Printer::new(plans, &options, 0);
+    let plan = plans.message(field.message);
+    let number = plans.field(field).number;
+    printer.last_text(plan, number, wire).map_err(|_| unrenderable("The service answered with a malformed message"))
 }
 
 /// 500 INTERNAL for what a backend sent.
@@ -136,25 +147,26 @@ pub(crate) fn unrenderable(message: &str) -> Problem {
     )
 }
 
-/// A scalar as plain text: ids of events.
-pub(crate) fn plain_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::I32(number) => Some(number.to_string()),
-        Value::I64(number) => Some(number.to_string()),
-        Value::U32(number) => Some(number.to_string()),
-        Value::U64(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-impl Printer<'_> {
-    /// An absent message as `response_body`: `{}`, or `null` where it has a special form.
-    fn unset(&mut self, field: &FieldDescriptor) -> Result<(), String> {
-        let kind = field.kind();
-        let special = wellknown::of_kind(&kind).is_some_and(|form| form != wellknown::WellKnown::Empty);
-        let text: &[u8] = if special && matches!(kind, Kind::Message(_)) { b"null" } else { b"{}" };
-        self.out.extend_from_slice(text);
-        Ok(())
+impl<'p> Printer<'p> {
+    /// One field of a message as the whole answer.
+    fn one(
+        &mut self,
+        plan: &'p MessagePlan,
+        field: &'p FieldPlan,
+        wire: &[u8],
+        fields: Option<&Fields>,
+    ) -> Result<(), message::Stop> {
+        let Some(index) = plan.index_of(field.number) else {
+            return Ok(());
+        };
+        match self.plans.child(field).filter(|_| field.shape == Shape::Singular) {
+            Some(child) if !self.sets(plan, index, wire)? => {
+                // An absent message is `{}`, or `null` where it has a special form.
+                let plain = matches!(child.special, None | Some(WellKnown::Empty));
+                self.out.extend_from_slice(if plain { b"{}" } else { b"null" });
+                Ok(())
+            }
+            _ => self.gathered_value(plan, index, wire, fields),
+        }
     }
 }

@@ -10,27 +10,27 @@ mod time;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use prost_reflect::{EnumDescriptor, Kind};
 
-use crate::wellknown::{self, WellKnown};
+use crate::plan::{EnumPlan, Kind, Plans};
+use crate::wellknown::WellKnown;
 use crate::wire::{Payload, Writer};
 
-pub(crate) use mask::camel;
-pub(crate) use number::{exact_in_double, float as parse_float, is_number};
+pub(crate) use mask::camel_into;
+pub(crate) use number::{Small, exact_in_double, finite as finite_float, is_number};
 pub(crate) use time::{render_duration, render_timestamp};
 
 /// What is expected instead.
 pub(crate) type Expected = String;
 
 /// A scalar that is not a message or an enum.
-pub(crate) fn parse(kind: &Kind, text: &str) -> Result<Payload, Expected> {
+pub(crate) fn parse(plans: &Plans, kind: Kind, text: &str) -> Result<Payload, Expected> {
     Ok(match kind {
         Kind::Int32 => Payload::Varint(number::signed(text, 32)? as u64),
         Kind::Int64 => Payload::Varint(number::signed(text, 64)? as u64),
         Kind::Uint32 => Payload::Varint(number::unsigned(text, 32)?),
         Kind::Uint64 => Payload::Varint(number::unsigned(text, 64)?),
         Kind::Sint32 | Kind::Sint64 => {
-            let bits = if *kind == Kind::Sint32 { 32 } else { 64 };
+            let bits = if kind == Kind::Sint32 { 32 } else { 64 };
             let value = number::signed(text, bits)?;
             Payload::Varint(((value << 1) ^ (value >> 63)) as u64)
         }
@@ -47,68 +47,69 @@ pub(crate) fn parse(kind: &Kind, text: &str) -> Result<Payload, Expected> {
         },
         Kind::String => Payload::Bytes(text.as_bytes().to_vec()),
         Kind::Bytes => Payload::Bytes(bytes(text)?),
-        Kind::Enum(enumeration) => enum_text(enumeration, text)?,
-        Kind::Message(message) => return Err(format!("{} is a message", message.full_name())),
+        Kind::Enum(id) => Payload::Varint(i64::from(enum_text(plans.enumeration(id), text)?) as u64),
+        Kind::Message(id) => return Err(format!("{} is a message", plans.message(id).full_name)),
     })
 }
 
 /// An enum by name, or by number where names and numbers are both text (path and query).
-fn enum_text(enumeration: &EnumDescriptor, text: &str) -> Result<Payload, Expected> {
-    if let Some(value) = enumeration.get_value_by_name(text) {
-        return Ok(Payload::Varint(i64::from(value.number()) as u64));
+fn enum_text(plan: &EnumPlan, text: &str) -> Result<i32, Expected> {
+    match plan.number(text) {
+        Some(number) => Ok(number),
+        None if is_number(text) => enum_number(plan, text),
+        None => Err(unknown_enum(plan, text)),
     }
-    if is_number(text) {
-        return enum_number(enumeration, text);
-    }
-    Err(unknown_enum(enumeration, text))
 }
 
 /// An enum by its number; open enums keep numbers they do not know.
-pub(crate) fn enum_number(enumeration: &EnumDescriptor, text: &str) -> Result<Payload, Expected> {
+pub(crate) fn enum_number(plan: &EnumPlan, text: &str) -> Result<i32, Expected> {
     let number = number::signed(text, 32)?;
-    let known = i32::try_from(number).is_ok_and(|number| enumeration.get_value(number).is_some());
-    if known || wellknown::is_open(enumeration) {
-        return Ok(Payload::Varint(number as u64));
-    }
-    Err(unknown_enum(enumeration, text))
+    i32::try_from(number).ok().filter(|number| plan.keeps(*number)).ok_or_else(|| unknown_enum(plan, text))
 }
 
 /// The sentence for a name the enum does not have.
-pub(crate) fn unknown_enum(enumeration: &EnumDescriptor, text: &str) -> Expected {
-    let names: Vec<String> = enumeration.values().map(|value| value.name().to_owned()).collect();
-    format!(
-        "`{}` is no value of {}{}",
-        crate::name::shown(text),
-        enumeration.name(),
-        crate::name::nearest(&names, text)
-    )
+pub(crate) fn unknown_enum(plan: &EnumPlan, text: &str) -> Expected {
+    format!("`{}` is no value of {}{}", crate::name::shown(text), plan.name, crate::name::nearest(&plan.names(), text))
 }
 
 /// The fields of a Timestamp, Duration or FieldMask from its JSON string.
-pub(crate) fn special(well_known: WellKnown, text: &str) -> Result<Vec<u8>, Expected> {
+pub(crate) fn special(special: WellKnown, text: &str) -> Result<Vec<u8>, Expected> {
     let mut writer = Writer::default();
-    let (seconds, nanos) = match well_known {
+    write_special(special, text, &mut writer)?;
+    Ok(writer.finish())
+}
+
+/// As [`special`], into the message that is open.
+pub(crate) fn write_special(special: WellKnown, text: &str, out: &mut Writer) -> Result<(), Expected> {
+    let (seconds, nanos) = match special {
         WellKnown::Timestamp => time::parse_timestamp(text)?,
         WellKnown::Duration => time::parse_duration(text)?,
         WellKnown::FieldMask => {
             for path in mask::parse(text)? {
-                writer.bytes(1, path.as_bytes());
+                out.bytes(1, path.as_bytes());
             }
-            return Ok(writer.finish());
+            return Ok(());
         }
         _ => return Err("this message has no text form".to_owned()),
     };
     if seconds != 0 {
-        writer.field(1, &Payload::Varint(seconds as u64));
+        out.field(1, &Payload::Varint(seconds as u64));
     }
     if nanos != 0 {
-        writer.field(2, &Payload::Varint(i64::from(nanos) as u64));
+        out.field(2, &Payload::Varint(i64::from(nanos) as u64));
     }
-    Ok(writer.finish())
+    Ok(())
 }
 
 /// Base64 in either alphabet, padding optional.
 pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Expected> {
+    let mut bytes = Vec::new();
+    decode_base64(text, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// As [`bytes`], behind what `out` holds.
+pub(crate) fn decode_base64(text: &str, out: &mut Vec<u8>) -> Result<(), Expected> {
     // Left-over bits are accepted: the conformance suite reads "-_" as one byte.
     const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -117,5 +118,5 @@ pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Expected> {
     const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
     let url_safe = memchr::memchr2(b'-', b'_', text.as_bytes()).is_some();
     let engine = if url_safe { &URL_SAFE } else { &STANDARD };
-    engine.decode(text).map_err(|_| "expected base64, in the standard or the URL-safe alphabet".to_owned())
+    engine.decode_vec(text, out).map_err(|_| "expected base64, in the standard or the URL-safe alphabet".to_owned())
 }

@@ -1,8 +1,14 @@
 //! The protobuf wire format: tags, varints and length-delimited messages, written in one pass.
 //!
-//! A message's length stands before it and is not known until it ends. Each opened message reserves the
-//! widest length; the surplus is taken out in one compaction at the end, never by moving bytes per level,
-//! so deep nesting stays linear. Lengths are therefore minimal in what leaves.
+//! A message's length stands before it and is not known until it ends. Its width is guessed from the last
+//! message at the same depth; a wrong guess is noted, and all notes are settled in one pass at the end,
+//! never by moving bytes per level, so deep nesting stays linear. What leaves has minimal lengths.
+
+mod cursor;
+
+pub(crate) use cursor::{Cursor, Key, Malformed, unzigzag};
+
+use crate::plan::Tag;
 
 /// A value as it stands on the wire after its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,63 +20,61 @@ pub(crate) enum Payload {
 }
 
 impl Payload {
-    /// Whether this is the value an absent field has; -0.0 is not.
-    pub(crate) fn is_default(&self) -> bool {
-        match self {
-            Self::Varint(value) | Self::Fixed64(value) => *value == 0,
-            Self::Fixed32(value) => *value == 0,
-            Self::Bytes(bytes) => bytes.is_empty(),
-        }
-    }
-
     fn wire_type(&self) -> u32 {
         match self {
-            Self::Varint(_) => 0,
-            Self::Fixed64(_) => 1,
-            Self::Bytes(_) => LENGTH_DELIMITED,
-            Self::Fixed32(_) => 5,
+            Self::Varint(_) => Key::VARINT,
+            Self::Fixed64(_) => Key::FIXED64,
+            Self::Bytes(_) => Key::LENGTH,
+            Self::Fixed32(_) => Key::FIXED32,
         }
     }
 }
 
-const LENGTH_DELIMITED: u32 = 2;
-/// Bytes reserved for a length: enough for 2^35.
-const SLOT: usize = 5;
 /// Nested messages a decoder is sure to accept (prost and the C++ and Java libraries stop at 100).
 pub(crate) const MAX_DEPTH: usize = 100;
 
-/// A length still to be compacted: where its slot is and how many of its bytes are used.
+/// A length whose guessed width was wrong.
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct Note {
     at: usize,
-    used: usize,
+    width: usize,
+    length: usize,
 }
 
 /// An open message, to be given back to [`Writer::close`].
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Open {
-    slot: usize,
-    saved: usize,
+    at: usize,
+    width: usize,
+    shift: isize,
 }
 
 /// A state to return to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     len: usize,
-    slots: usize,
-    saved: usize,
+    notes: usize,
+    shift: isize,
     depth: usize,
 }
 
 /// Writes wire bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Writer {
     out: Vec<u8>,
-    slots: Vec<Slot>,
-    /// Bytes that compaction will take out of what is written so far.
-    saved: usize,
+    notes: Vec<Note>,
+    /// By how many bytes settling the notes will change the length of what is written so far.
+    shift: isize,
     depth: usize,
+    /// The width of the last length, by depth.
+    widths: [u8; MAX_DEPTH],
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self { out: Vec::new(), notes: Vec::new(), shift: 0, depth: 0, widths: [1; MAX_DEPTH] }
+    }
 }
 
 impl Writer {
@@ -78,110 +82,184 @@ impl Writer {
         Self { out: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Whether one more message may be opened.
-    pub(crate) fn may_open(&self) -> bool {
-        self.depth < MAX_DEPTH
+    /// How many messages may be opened, one in the other.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        MAX_DEPTH.saturating_sub(self.depth)
+    }
+
+    /// Bytes written so far; a key to [`Writer::written`].
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Bytes as they stand now; lengths in them may still change.
+    #[inline]
+    pub(crate) fn written(&self, from: usize, to: usize) -> &[u8] {
+        self.out.get(from..to).unwrap_or_default()
     }
 
     /// A field with its tag.
     pub(crate) fn field(&mut self, number: u32, payload: &Payload) {
-        self.tag(number, payload.wire_type());
+        self.key(number, payload.wire_type());
         self.payload(payload);
     }
 
     /// A length-delimited field whose bytes are at hand.
     pub(crate) fn bytes(&mut self, number: u32, bytes: &[u8]) {
-        self.tag(number, LENGTH_DELIMITED);
+        self.key(number, Key::LENGTH);
+        self.delimited(bytes);
+    }
+
+    /// A length and its bytes.
+    #[inline]
+    pub(crate) fn delimited(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
         self.out.extend_from_slice(bytes);
     }
 
-    /// A value without a tag: an element of a packed field.
+    /// A value without a tag.
     pub(crate) fn payload(&mut self, payload: &Payload) {
         match payload {
             Payload::Varint(value) => self.varint(*value),
-            Payload::Fixed32(value) => self.out.extend_from_slice(&value.to_le_bytes()),
-            Payload::Fixed64(value) => self.out.extend_from_slice(&value.to_le_bytes()),
-            Payload::Bytes(bytes) => {
-                self.varint(bytes.len() as u64);
-                self.out.extend_from_slice(bytes);
-            }
+            Payload::Fixed32(value) => self.raw(&value.to_le_bytes()),
+            Payload::Fixed64(value) => self.raw(&value.to_le_bytes()),
+            Payload::Bytes(bytes) => self.delimited(bytes),
         }
     }
 
-    /// Bytes that are wire format already: the fields of the message that is open.
+    /// Bytes that are wire format already.
+    #[inline]
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }
 
+    /// Bytes that `fill` appends, at most `most` of them, behind their length.
+    pub(crate) fn filled<E>(&mut self, most: usize, fill: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let at = self.out.len();
+        let width = varint_len(most as u64);
+        self.out.extend_from_slice(&[0; 10][..width]);
+        fill(&mut self.out)?;
+        let length = self.out.len() - at - width;
+        let mut buffer = [0; 10];
+        let used = encode_varint(length as u64, &mut buffer);
+        if used < width {
+            self.out.copy_within(at + width.., at + used);
+            self.out.truncate(at + used + length);
+        }
+        self.out[at..at + used].copy_from_slice(&buffer[..used]);
+        Ok(())
+    }
+
     /// Begins a length-delimited field: a message or a packed list.
     pub(crate) fn open(&mut self, number: u32) -> Open {
-        self.tag(number, LENGTH_DELIMITED);
-        let slot = self.slots.len();
-        self.slots.push(Slot { at: self.out.len(), used: SLOT });
-        self.out.extend_from_slice(&[0; SLOT]);
+        self.key(number, Key::LENGTH);
+        self.begin()
+    }
+
+    /// As [`Writer::open`], with a tag that is ready.
+    #[inline]
+    pub(crate) fn open_tag(&mut self, tag: &Tag) -> Open {
+        self.raw(tag.bytes());
+        self.begin()
+    }
+
+    #[inline]
+    fn begin(&mut self) -> Open {
+        let width = self.widths.get(self.depth).map_or(1, |width| usize::from(*width));
+        let open = Open { at: self.out.len(), width, shift: self.shift };
+        self.out.extend_from_slice(&[0; 10][..width]);
         self.depth += 1;
-        Open { slot, saved: self.saved }
+        open
+    }
+
+    /// Begins a group; it ends with [`Writer::close_group`].
+    pub(crate) fn open_group(&mut self, tag: &Tag) {
+        self.raw(tag.bytes());
+        self.depth += 1;
+    }
+
+    pub(crate) fn close_group(&mut self, tag: &Tag) {
+        self.raw(tag.bytes());
+        self.depth -= 1;
     }
 
     /// Whether nothing has been written since the opening.
+    #[inline]
     pub(crate) fn is_empty(&self, open: &Open) -> bool {
-        self.out.len() == self.slots[open.slot].at + SLOT
+        self.out.len() == open.at + open.width
     }
 
     /// Ends the field begun by [`Writer::open`]; fields are closed in the reverse order of opening.
+    #[inline]
     pub(crate) fn close(&mut self, open: Open) {
-        let at = self.slots[open.slot].at;
-        let length = self.out.len() - at - SLOT - (self.saved - open.saved);
+        let written = self.out.len() - open.at - open.width;
+        let length = written.wrapping_add_signed(self.shift - open.shift);
+        self.depth -= 1;
         let mut buffer = [0; 10];
         let used = encode_varint(length as u64, &mut buffer);
-        assert!(used <= SLOT, "a body limit keeps messages far below 2^35 bytes");
-        self.out[at..at + used].copy_from_slice(&buffer[..used]);
-        self.slots[open.slot].used = used;
-        self.saved += SLOT - used;
-        self.depth -= 1;
+        if used == open.width {
+            self.out[open.at..open.at + used].copy_from_slice(&buffer[..used]);
+            return;
+        }
+        self.notes.push(Note { at: open.at, width: open.width, length });
+        self.shift += used as isize - open.width as isize;
+        if let Some(width) = self.widths.get_mut(self.depth) {
+            *width = used as u8;
+        }
     }
 
     /// Where we are, for [`Writer::rewind`].
     pub(crate) fn mark(&self) -> Mark {
-        Mark { len: self.out.len(), slots: self.slots.len(), saved: self.saved, depth: self.depth }
+        Mark { len: self.out.len(), notes: self.notes.len(), shift: self.shift, depth: self.depth }
     }
 
     /// Drops everything written since `mark`, open messages included.
     pub(crate) fn rewind(&mut self, mark: Mark) {
         self.out.truncate(mark.len);
-        self.slots.truncate(mark.slots);
-        self.saved = mark.saved;
+        self.notes.truncate(mark.notes);
+        self.shift = mark.shift;
         self.depth = mark.depth;
     }
 
     /// The finished bytes, every length in its shortest form.
     pub(crate) fn finish(mut self) -> Vec<u8> {
-        let mut to = 0;
-        let mut from = 0;
-        for slot in &self.slots {
-            let end = slot.at + slot.used;
-            self.out.copy_within(from..end, to);
-            to += end - from;
-            from = slot.at + SLOT;
+        if self.notes.is_empty() {
+            return self.out;
         }
-        let length = self.out.len();
-        self.out.copy_within(from..length, to);
-        self.out.truncate(to + length - from);
-        self.out
+        // Inner messages close first, but stand behind.
+        self.notes.sort_unstable_by_key(|note| note.at);
+        let mut settled = Vec::with_capacity(self.out.len().wrapping_add_signed(self.shift));
+        let mut from = 0;
+        for note in &self.notes {
+            settled.extend_from_slice(&self.out[from..note.at]);
+            let mut buffer = [0; 10];
+            let used = encode_varint(note.length as u64, &mut buffer);
+            settled.extend_from_slice(&buffer[..used]);
+            from = note.at + note.width;
+        }
+        settled.extend_from_slice(&self.out[from..]);
+        settled
     }
 
-    fn tag(&mut self, number: u32, wire_type: u32) {
+    fn key(&mut self, number: u32, wire_type: u32) {
         self.varint(u64::from(number << 3 | wire_type));
     }
 
-    fn varint(&mut self, value: u64) {
+    #[inline]
+    pub(crate) fn varint(&mut self, value: u64) {
+        if value < 0x80 {
+            self.out.push(value as u8);
+            return;
+        }
         let mut buffer = [0; 10];
         let used = encode_varint(value, &mut buffer);
         self.out.extend_from_slice(&buffer[..used]);
     }
 }
 
+#[inline]
 fn encode_varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
     let mut used = 0;
     loop {
@@ -196,12 +274,18 @@ fn encode_varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
     }
 }
 
+/// Bytes of a varint.
+#[inline]
+pub(crate) fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Payload, Writer, varint_len};
 
     #[test]
-    fn lengths_are_minimal_however_deep_the_nesting() {
+    fn lengths_are_minimal_however_deep() {
         let mut writer = Writer::default();
         let outer = writer.open(1);
         writer.field(2, &Payload::Varint(300));
@@ -210,23 +294,39 @@ mod tests {
         writer.close(inner);
         writer.close(outer);
         writer.field(4, &Payload::Fixed32(7));
+        // The guess is now two bytes, which is one too many.
+        let short = writer.open(1);
+        writer.field(2, &Payload::Varint(1));
+        writer.close(short);
         let wire = writer.finish();
-        assert_eq!(wire[..2], [0x0a, 0xd1]);
-        assert_eq!(wire[2], 0x01);
-        assert_eq!(wire[3..6], [0x10, 0xac, 0x02]);
-        assert_eq!(wire[6..9], [0x1a, 0xcb, 0x01]);
-        assert_eq!(wire[wire.len() - 5..], [0x25, 7, 0, 0, 0]);
-        assert_eq!(wire.len(), 3 + 209 + 5);
+        assert_eq!(wire[..9], [0x0a, 0xd1, 0x01, 0x10, 0xac, 0x02, 0x1a, 0xcb, 0x01]);
+        assert_eq!(wire[wire.len() - 9..], [0x25, 7, 0, 0, 0, 0x0a, 2, 0x10, 1]);
+        assert_eq!(wire.len(), 3 + 209 + 5 + 4);
     }
 
     #[test]
-    fn rewinding_forgets_open_messages() {
+    fn rewinding_forgets_open_messages_and_wrong_guesses() {
         let mut writer = Writer::default();
         writer.field(1, &Payload::Varint(1));
         let mark = writer.mark();
-        let _dropped = writer.open(2);
-        writer.bytes(1, b"gone");
+        let outer = writer.open(2);
+        let inner = writer.open(2);
+        writer.bytes(1, &[b'x'; 200]);
+        writer.close(inner);
+        let _dropped = outer;
         writer.rewind(mark);
         assert_eq!(writer.finish(), [0x08, 0x01]);
+    }
+
+    #[test]
+    fn filled_bytes_have_a_minimal_length() {
+        let mut writer = Writer::default();
+        let fill = |out: &mut Vec<u8>| -> Result<(), ()> {
+            out.extend_from_slice(b"abc");
+            Ok(())
+        };
+        assert_eq!(writer.filled(100_000, fill), Ok(()));
+        assert_eq!(writer.finish(), *b"\x03abc");
+        assert_eq!([0, 127, 128, u64::MAX].map(varint_len), [1, 1, 2, 10]);
     }
 }

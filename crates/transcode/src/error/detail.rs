@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Map, Value, json};
 
+use crate::plan::Plans;
 use crate::problem::FieldViolation as Violation;
 use crate::response::{Printer, ResponseOptions};
 use crate::scalar::render_duration;
@@ -160,18 +160,17 @@ impl AnyMessage {
     }
 
     /// As ProtoJSON; a type that is known nowhere keeps its bytes as base64 in `value`.
-    pub(super) fn to_json(&self, pool: &DescriptorPool) -> Value {
-        let known = self.by_descriptor(pool).or_else(|| self.by_name());
+    pub(super) fn to_json(&self, plans: &Plans) -> Value {
+        let known = self.by_plan(plans).or_else(|| self.by_name());
         known.unwrap_or_else(|| json!({"@type": self.type_url, "value": BASE64_STANDARD.encode(&self.value)}))
     }
 
-    fn by_descriptor(&self, pool: &DescriptorPool) -> Option<Value> {
-        pool.get_message_by_name(self.name())?;
-        let any = pool.get_message_by_name("google.protobuf.Any")?;
-        let any = DynamicMessage::decode(any, self.encode_to_vec().as_slice()).ok()?;
+    fn by_plan(&self, plans: &Plans) -> Option<Value> {
+        plans.of_url(&self.type_url)?;
         let options = ResponseOptions::default();
-        let mut printer = Printer::new(&options, true);
-        printer.message(&any, None).ok()?;
+        let mut printer = Printer::for_details(plans, &options);
+        let wire = self.encode_to_vec();
+        printer.run(|printer| printer.any(&wire)).ok()?;
         serde_json::from_slice(&printer.out).ok()
     }
 
@@ -189,8 +188,9 @@ impl AnyMessage {
             }
             "google.rpc.RetryInfo" => {
                 let delay = RetryInfo::decode(bytes).ok()?.retry_delay;
-                let text = delay.and_then(|delay| render_duration(delay.seconds, delay.nanos));
-                filled([("retryDelay", text.unwrap_or_default().into())])
+                let mut text = Vec::new();
+                delay.and_then(|delay| render_duration(delay.seconds, delay.nanos, &mut text));
+                filled([("retryDelay", serde_json::from_slice(&text).unwrap_or_default())])
             }
             "google.rpc.RequestInfo" => filled([("requestId", RequestInfo::decode(bytes).ok()?.request_id.into())]),
             "google.rpc.LocalizedMessage" => localized(&LocalizedMessage::decode(bytes).ok()?),
@@ -226,6 +226,7 @@ fn filled<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
         Value::String(text) => !text.is_empty(),
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
+        Value::Null => false,
         _ => true,
     };
     let filled = members.into_iter().filter(|(_, value)| is_filled(value));

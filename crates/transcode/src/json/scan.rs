@@ -1,23 +1,20 @@
 //! A strict RFC 8259 scanner over one complete text, pulled by whoever knows what should come next.
 //!
-//! UTF-8 is checked once, nesting is bounded, strings are found with memchr and borrowed where they hold
-//! no escape. Every fault carries the byte it was found at; [`Scanner::position`] turns it into line and
+//! UTF-8 is checked once, nesting is bounded, strings are found eight and more bytes at a time and borrowed
+//! where they hold no escape. Every fault carries the byte it was found at; [`Scanner::position`] turns it into line and
 //! column.
 
 use std::borrow::Cow;
 
+use super::fault::Fault;
+use super::find;
 use crate::name;
+use crate::scalar::Small;
 
 /// Objects and arrays that may be open at once.
 pub(crate) const MAX_DEPTH: usize = 100;
 
-/// What is wrong and where.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) at: usize,
-    pub(crate) reason: &'static str,
-    pub(crate) message: String,
-}
+const MALFORMED: &str = "MALFORMED_JSON";
 
 /// The kind of the next value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +54,8 @@ impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
         let text = match simdutf8::basic::from_utf8(bytes) {
             Ok(text) => text,
-            Err(_) => std::str::from_utf8(bytes).map_err(|error| Fault {
-                at: error.valid_up_to(),
-                reason: "MALFORMED_JSON",
-                message: "the text is not UTF-8".to_owned(),
-            })?,
+            Err(_) => std::str::from_utf8(bytes)
+                .map_err(|error| Fault::new(error.valid_up_to(), MALFORMED, "the text is not UTF-8"))?,
         };
         Ok(Self { text, at: 0, depth: 0 })
     }
@@ -76,6 +70,11 @@ impl<'a> Scanner<'a> {
         self.at = at;
     }
 
+    /// Bytes that are left: more than any string that comes can have.
+    pub(crate) fn left(&self) -> usize {
+        self.text.len() - self.at
+    }
+
     /// Line and column, both from 1, of a byte; the column counts characters.
     pub(crate) fn position(bytes: &[u8], at: usize) -> (usize, usize) {
         let before = &bytes[..at.min(bytes.len())];
@@ -86,25 +85,27 @@ impl<'a> Scanner<'a> {
     }
 
     /// A fault at the next token.
+    #[cold]
     pub(crate) fn fault(&self, reason: &'static str, message: impl Into<String>) -> Fault {
-        Fault { at: self.at, reason, message: message.into() }
+        Fault::new(self.at, reason, message)
     }
 
     /// Skips white space and tells what comes.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Result<Kind, Fault> {
         self.white_space();
         Ok(match self.byte() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
             Some(b'"') => Kind::String,
             Some(b'-' | b'0'..=b'9') => Kind::Number,
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
             Some(b't' | b'f') => Kind::Bool,
             Some(b'n') => Kind::Null,
             _ => return Err(self.unexpected("a value")),
         })
     }
 
-    /// Whether anything but white space is left.
+    /// Whether nothing but white space is left.
     pub(crate) fn is_at_end(&mut self) -> bool {
         self.white_space();
         self.byte().is_none()
@@ -133,44 +134,77 @@ impl<'a> Scanner<'a> {
     /// A number, as its literal.
     pub(crate) fn number(&mut self) -> Result<&'a str, Fault> {
         let rest = &self.text[self.at..];
-        let end =
-            rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || "+-.".contains(letter))).unwrap_or(rest.len());
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        let end = rest.bytes().position(|byte| !is_part(&byte)).unwrap_or(rest.len());
         let literal = &rest[..end];
         if !crate::scalar::is_number(literal) {
             let shown = name::shown(literal);
-            return Err(self.fault("MALFORMED_JSON", format!("`{shown}` is no number in JSON")));
+            return Err(self.fault(MALFORMED, format!("`{shown}` is no number in JSON")));
         }
         self.at += end;
         Ok(literal)
     }
 
+    /// A number of few digits, the usual one; `None` passes nothing.
+    #[inline]
+    pub(crate) fn small_number(&mut self) -> Option<Small> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let small = Small::read(rest)?;
+        if !matches!(rest.get(small.len), Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') | None) {
+            return None;
+        }
+        self.at += small.len;
+        Some(small)
+    }
+
     /// A string, unescaped.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        if let Some(text) = self.plain_string() {
+            return Ok(Cow::Borrowed(text));
+        }
+        let mut text = String::new();
+        self.unescape(|part| text.push_str(part))?;
+        Ok(Cow::Owned(text))
+    }
+
+    /// A string without escapes; `None` passes nothing.
+    #[inline]
+    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+        let rest = self.text.as_bytes().get(self.at + 1..)?;
+        let end = find::special(rest);
+        if rest.get(end) != Some(&b'"') {
+            return None;
+        }
         let begin = self.at + 1;
-        let mut unescaped: Option<String> = None;
-        let mut from = begin;
-        self.at = begin;
+        self.at = begin + end + 1;
+        self.text.get(begin..begin + end)
+    }
+
+    /// As [`Scanner::plain_string`], if a string stands at the very next byte.
+    #[inline]
+    pub(crate) fn next_plain_string(&mut self) -> Option<&'a str> {
+        if self.byte() == Some(b'"') { self.plain_string() } else { None }
+    }
+
+    /// Any string, given piece by piece.
+    pub(crate) fn unescape(&mut self, mut push: impl FnMut(&str)) -> Result<(), Fault> {
+        let begin = self.at;
+        self.at += 1;
         loop {
-            let rest = &self.text.as_bytes()[self.at..];
-            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
-                self.at = begin - 1;
-                return Err(self.fault("MALFORMED_JSON", "this string is not closed"));
-            };
-            self.refuse_controls(&rest[..found])?;
-            self.at += found;
-            let run = &self.text[from..self.at];
-            if self.byte() == Some(b'"') {
-                self.at += 1;
-                return Ok(match unescaped {
-                    None => Cow::Borrowed(run),
-                    Some(text) => Cow::Owned(text + run),
-                });
+            let from = self.at;
+            self.at += find::special(&self.text.as_bytes()[from..]);
+            push(&self.text[from..self.at]);
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => push(self.escape()?.encode_utf8(&mut [0; 4])),
+                Some(control) => {
+                    return Err(self.fault(MALFORMED, format!("write this control character as \\u{control:04x}")));
+                }
+                None => return Err(Fault::new(begin, MALFORMED, "this string is not closed")),
             }
-            let text = unescaped.get_or_insert_default();
-            text.push_str(run);
-            let letter = self.escape()?;
-            unescaped.get_or_insert_default().push(letter);
-            from = self.at;
         }
     }
 
@@ -184,12 +218,25 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// The next key of the open object with its colon; `None` leaves the object. `first` is set by the
-    /// caller before the first key and cleared here.
-    pub(crate) fn key(&mut self, first: &mut bool) -> Result<Option<Cow<'a, str>>, Fault> {
-        if !self.next(b'}', first)? {
-            return Ok(None);
+    /// Whether the open object has one more member; `false` leaves the object. `first` is set by the caller
+    /// before the first member and cleared here.
+    #[inline]
+    pub(crate) fn member(&mut self, first: &mut bool) -> Result<bool, Fault> {
+        self.next(b'}', first)
+    }
+
+    /// Passes `"name":` if it stands here just so.
+    #[inline]
+    pub(crate) fn take_key(&mut self, key: &[u8]) -> bool {
+        let taken = self.text.as_bytes()[self.at..].starts_with(key);
+        if taken {
+            self.at += key.len();
         }
+        taken
+    }
+
+    /// The key of a member with its colon.
+    pub(crate) fn name(&mut self) -> Result<Cow<'a, str>, Fault> {
         if self.byte() != Some(b'"') {
             return Err(self.unexpected("a key in double quotes"));
         }
@@ -199,7 +246,12 @@ impl<'a> Scanner<'a> {
             return Err(self.unexpected("`:`"));
         }
         self.at += 1;
-        Ok(Some(key))
+        Ok(key)
+    }
+
+    /// The next key of the open object with its colon; `None` leaves the object.
+    pub(crate) fn key(&mut self, first: &mut bool) -> Result<Option<Cow<'a, str>>, Fault> {
+        if self.member(first)? { self.name().map(Some) } else { Ok(None) }
     }
 
     /// Whether the open array has one more element; `false` leaves the array.
@@ -270,17 +322,6 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn refuse_controls(&self, run: &[u8]) -> Result<(), Fault> {
-        let Some(at) = run.iter().position(|byte| *byte < 0x20) else {
-            return Ok(());
-        };
-        Err(Fault {
-            at: self.at + at,
-            reason: "MALFORMED_JSON",
-            message: format!("write this control character as \\u{:04x}", run[at]),
-        })
-    }
-
     /// One escape, from its backslash on.
     fn escape(&mut self) -> Result<char, Fault> {
         let start = self.at;
@@ -295,7 +336,7 @@ impl<'a> Scanner<'a> {
             Some(b'r') => '\r',
             Some(b't') => '\t',
             Some(b'u') => return self.unicode_escape(),
-            _ => return Err(self.fault("MALFORMED_JSON", "this escape does not exist in JSON")),
+            _ => return Err(self.fault(MALFORMED, "this escape does not exist in JSON")),
         };
         self.at = start + 2;
         Ok(letter)
@@ -315,7 +356,7 @@ impl<'a> Scanner<'a> {
             _ => high,
         };
         let letter = char::from_u32(code)
-            .ok_or_else(|| self.fault("MALFORMED_JSON", "a surrogate stands alone; write both halves of the pair"))?;
+            .ok_or_else(|| self.fault(MALFORMED, "a surrogate stands alone; write both halves of the pair"))?;
         self.at += used;
         Ok(letter)
     }
@@ -327,9 +368,10 @@ impl<'a> Scanner<'a> {
             .and_then(|escape| escape.strip_prefix("\\u"))
             .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-            .ok_or_else(|| self.fault("MALFORMED_JSON", "`\\u` needs four hexadecimal digits"))
+            .ok_or_else(|| self.fault(MALFORMED, "`\\u` needs four hexadecimal digits"))
     }
 
+    #[inline]
     fn white_space(&mut self) {
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
@@ -337,15 +379,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[cold]
     fn unexpected(&self, expected: &str) -> Fault {
         let found = match self.text[self.at..].chars().next() {
             Some(letter) => format!("`{}`", letter.escape_default()),
             None => "the end of the text".to_owned(),
         };
-        self.fault("MALFORMED_JSON", format!("expected {expected}, found {found}"))
+        self.fault(MALFORMED, format!("expected {expected}, found {found}"))
     }
 }

@@ -1,22 +1,74 @@
-//! Strings and floating point numbers as JSON; only what must be escaped is escaped.
+//! Strings, bytes and floating point numbers as JSON; only what must be escaped is escaped.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::find;
 
 /// A string in quotes.
 pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\') {
-        out.extend_from_slice(&rest[..at]);
-        match rest[at] {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            control => out.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
-        }
-        rest = &rest[at + 1..];
+    quoted(text.as_bytes(), find::special(text.as_bytes()), out);
+}
+
+/// Bytes that should be UTF-8 as a string in quotes; `false`, and nothing printed, if they are not.
+#[inline]
+pub(crate) fn text(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    let found = find::scan(bytes);
+    // What stands behind the first special byte has not been looked at.
+    if (!found.ascii || found.special < bytes.len()) && !is_utf8(bytes) {
+        return false;
     }
-    out.extend_from_slice(rest);
+    quoted(bytes, found.special, out);
+    true
+}
+
+fn is_utf8(bytes: &[u8]) -> bool {
+    if bytes.len() < 64 { std::str::from_utf8(bytes).is_ok() } else { simdutf8::basic::from_utf8(bytes).is_ok() }
+}
+
+#[inline]
+fn quoted(bytes: &[u8], plain: usize, out: &mut Vec<u8>) {
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(&bytes[..plain]);
+    if plain < bytes.len() {
+        escaped(&bytes[plain..], out);
+    }
+    out.push(b'"');
+}
+
+/// The rest of a string, beginning with what must be escaped.
+fn escaped(mut rest: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    while let Some((special, after)) = rest.split_first() {
+        let short = match special {
+            b'"' | b'\\' => *special,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            _ => 0,
+        };
+        match short {
+            0 => {
+                out.extend_from_slice(b"\\u00");
+                out.extend([HEX[usize::from(special >> 4)], HEX[usize::from(special & 15)]]);
+            }
+            letter => out.extend([b'\\', letter]),
+        }
+        let plain = find::special(after);
+        out.extend_from_slice(&after[..plain]);
+        rest = &after[plain..];
+    }
+}
+
+/// Bytes as standard base64 with padding, in quotes.
+pub(crate) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let from = out.len();
+    // The estimate is exact: a shorter slice is the only way the encoder can fail.
+    out.resize(from + bytes.len().div_ceil(3) * 4, b'=');
+    let used = BASE64_STANDARD.encode_slice(bytes, &mut out[from..]).unwrap_or_default();
+    out.truncate(from + used);
     out.push(b'"');
 }
 
@@ -26,7 +78,7 @@ pub(crate) fn float64(value: f64, out: &mut Vec<u8>) {
         _ if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
         f64::INFINITY => out.extend_from_slice(b"\"Infinity\""),
         f64::NEG_INFINITY => out.extend_from_slice(b"\"-Infinity\""),
-        _ => number(serde_json::to_string(&value), out),
+        _ => number(zmij::Buffer::new().format_finite(value), out),
     }
 }
 
@@ -36,13 +88,12 @@ pub(crate) fn float32(value: f32, out: &mut Vec<u8>) {
         _ if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
         f32::INFINITY => out.extend_from_slice(b"\"Infinity\""),
         f32::NEG_INFINITY => out.extend_from_slice(b"\"-Infinity\""),
-        _ => number(serde_json::to_string(&value), out),
+        _ => number(zmij::Buffer::new().format_finite(value), out),
     }
 }
 
 /// Integral values lose their `.0`: `1`, as every other ProtoJSON writer has it.
-fn number(text: serde_json::Result<String>, out: &mut Vec<u8>) {
-    let text = text.expect("a finite number always has a JSON form");
-    let short = text.strip_suffix(".0").filter(|short| *short != "-0").unwrap_or(&text);
+fn number(text: &str, out: &mut Vec<u8>) {
+    let short = text.strip_suffix(".0").filter(|short| *short != "-0").unwrap_or(text);
     out.extend_from_slice(short.as_bytes());
 }

@@ -120,7 +120,7 @@ impl Operations<'_> {
     }
 
     fn is_bound_elsewhere(&self, fields: &[FieldDescriptor]) -> bool {
-        let in_body = matches!(&self.binding.body, Body::Field(body) if fields.first() == Some(body));
+        let in_body = matches!(&self.binding.body, Body::Field(body) if fields.first() == Some(&body.descriptor));
         in_body || self.binding.variables.iter().any(|variable| variable.fields == fields)
     }
 
@@ -166,7 +166,7 @@ impl Operations<'_> {
                 let schema = schemas.object(&self.plan.input, &bound, true);
                 (schema, example::message(&self.plan.input, &bound))
             }
-            Body::Field(field) => (schemas.field(field), example::field(field)),
+            Body::Field(field) => (schemas.field(&field.descriptor), example::field(&field.descriptor)),
         };
         let media = json!({"schema": schema, "example": example});
         if self.plan.client_streaming {
@@ -196,7 +196,7 @@ impl Operations<'_> {
         }
         let schema = match &self.binding.response_body {
             None => schemas.message(&self.plan.output),
-            Some(field) => schemas.field(field),
+            Some(field) => schemas.field(&field.descriptor),
         };
         if !self.plan.server_streaming {
             return json!({"description": "OK", "content": {"application/json": {"schema": schema}}});

@@ -3,9 +3,7 @@
 //! The names with `$` are always system parameters. Those without are only where the request message has
 //! no field of that name, so a contract may use them.
 
-use prost_reflect::MessageDescriptor;
-
-use crate::name;
+use crate::plan::MessagePlan;
 use crate::problem::{Problem, code};
 
 /// A parameter that is not a field.
@@ -24,7 +22,7 @@ pub(crate) enum System {
 }
 
 /// Which system parameter `name` is, if any; `$callback` is refused.
-pub(crate) fn read(name: &str, input: &MessageDescriptor) -> Result<Option<System>, Problem> {
+pub(crate) fn read(name: &str, input: &MessagePlan) -> Result<Option<System>, Problem> {
     let system = match name {
         "$alt" => System::Alt,
         "$fields" => System::Fields,
@@ -33,7 +31,7 @@ pub(crate) fn read(name: &str, input: &MessageDescriptor) -> Result<Option<Syste
         "$callback" => {
             return Err(Problem::field("CALLBACK_NOT_SUPPORTED", name, "JSONP is not offered; use CORS"));
         }
-        _ if name::field(input, name).is_some() => return Ok(None),
+        _ if input.by_name(name).is_some() => return Ok(None),
         "alt" => System::Alt,
         "fields" => System::Fields,
         "prettyPrint" => System::PrettyPrint,

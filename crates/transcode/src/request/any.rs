@@ -5,36 +5,35 @@
 
 use std::collections::HashMap;
 
-use prost_reflect::MessageDescriptor;
-
 use super::{Reader, UNBOUND};
 use crate::json::{Fault, Kind, Scanner};
 use crate::name;
-use crate::wellknown::{self, WellKnown};
+use crate::plan::MessagePlan;
+use crate::wellknown::WellKnown;
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The content of an Any: `type_url` and `value`.
     pub(super) fn any(&mut self) -> Result<(), Fault> {
         self.expect(Kind::Object, "Any")?;
         let Some(url) = self.type_url()? else {
             return self.untyped();
         };
-        let message = self.lookup(&url)?;
+        let plan = self.lookup(&url)?;
         self.out.bytes(1, url.as_bytes());
-        self.may_open()?;
-        self.path.push(UNBOUND);
+        self.may_open(1)?;
+        self.enter(UNBOUND);
         let mark = self.out.mark();
         let open = self.out.open(2);
-        match wellknown::of(&message) {
-            None => self.object(&message, true).map(drop)?,
-            Some(special) => self.special_any(&message, special)?,
+        match plan.special {
+            None => self.object(plan, true).map(drop)?,
+            Some(special) => self.special_any(plan, special)?,
         }
         if self.out.is_empty(&open) {
             self.out.rewind(mark);
         } else {
             self.out.close(open);
         }
-        self.path.pop();
+        self.leave();
         Ok(())
     }
 
@@ -47,8 +46,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn lookup(&self, url: &str) -> Result<MessageDescriptor, Fault> {
-        url.rsplit_once('/').and_then(|(_, name)| self.pool.get_message_by_name(name)).ok_or_else(|| {
+    fn lookup(&self, url: &str) -> Result<&'a MessagePlan, Fault> {
+        self.plans.of_url(url).ok_or_else(|| {
             let shown = name::shown(url);
             let text = format!(
                 "`{shown}` is no type this service knows; write `type.googleapis.com/` and a full message name"
@@ -58,7 +57,7 @@ impl Reader<'_> {
     }
 
     /// A type with a JSON form of its own stands in `value`.
-    fn special_any(&mut self, message: &MessageDescriptor, special: WellKnown) -> Result<(), Fault> {
+    fn special_any(&mut self, plan: &'a MessagePlan, special: WellKnown) -> Result<(), Fault> {
         self.scan.open()?;
         let (mut first, mut found) = (true, false);
         while let Some(key) = self.scan.key(&mut first)? {
@@ -66,7 +65,7 @@ impl Reader<'_> {
                 "@type" => self.scan.skip()?,
                 "value" if !found => {
                     self.scan.peek()?;
-                    self.message(message)?;
+                    self.message(plan)?;
                     found = true;
                 }
                 _ if self.ignore_unknown => self.scan.skip()?,

@@ -1,32 +1,35 @@
-//! The value of one field: singular, list or map, each element by its kind.
+//! The value of one field: singular or a list; maps have a file of their own.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+use super::{Reader, UNBOUND, differs};
+use crate::json::{Fault, Kind as Found};
+use crate::mask::Recorder;
+use crate::plan::{FieldPlan, Kind, MessagePlan, Shape};
 
-use prost_reflect::{FieldDescriptor, Kind as FieldKind, MessageDescriptor};
-
-use super::{Reader, Step, UNBOUND};
-use crate::json::{Fault, Kind};
-use crate::scalar;
-use crate::wellknown;
-use crate::wire::Payload;
-
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The value of `field` in the open message; null has been dealt with.
-    pub(super) fn field(&mut self, field: &FieldDescriptor) -> Result<(), Fault> {
-        if let Some(message) = wellknown::plain_message(field).filter(|_| self.mask.is_some()) {
-            return self.recorded_message(field, &message);
+    pub(super) fn field(&mut self, field: &'a FieldPlan) -> Result<(), Fault> {
+        if self.mask.is_some() {
+            return self.recorded(field);
+        }
+        self.shaped(field)
+    }
+
+    fn shaped(&mut self, field: &'a FieldPlan) -> Result<(), Fault> {
+        match field.shape {
+            Shape::Singular => self.singular(field),
+            Shape::List => self.list(field),
+            Shape::Map => self.map(field),
+        }
+    }
+
+    /// As [`Reader::field`], for a mask that descends into messages and takes everything else whole.
+    fn recorded(&mut self, field: &'a FieldPlan) -> Result<(), Fault> {
+        if let Some(plan) = self.plans.plain(field) {
+            return self.recorded_message(field, plan);
         }
         self.record(field);
-        let paused = self.mask.as_mut().map(crate::mask::Recorder::pause);
-        let kind = field.kind();
-        if let (true, FieldKind::Message(entry)) = (field.is_map(), &kind) {
-            self.map(field, entry)?;
-        } else if field.is_list() {
-            self.list(field, &kind)?;
-        } else {
-            self.singular(field, &kind)?;
-        }
+        let paused = self.mask.as_mut().map(Recorder::pause);
+        self.shaped(field)?;
         if let (Some(mask), Some(state)) = (self.mask.as_mut(), paused) {
             mask.resume(state);
         }
@@ -34,11 +37,11 @@ impl Reader<'_> {
     }
 
     /// Notes the key of a field whose value is taken whole, unless the path binds it.
-    pub(super) fn record(&mut self, field: &FieldDescriptor) {
+    pub(super) fn record(&mut self, field: &FieldPlan) {
         let Some(mask) = self.mask.as_mut() else {
             return;
         };
-        self.path.push(field.number());
+        self.path.push(field.number);
         if !self.bound.holds(&self.path) {
             mask.record(field);
         }
@@ -46,14 +49,16 @@ impl Reader<'_> {
     }
 
     /// A message into which the mask descends: its keys are recorded, or itself if it has none.
-    fn recorded_message(&mut self, field: &FieldDescriptor, message: &MessageDescriptor) -> Result<(), Fault> {
-        self.may_open()?;
+    fn recorded_message(&mut self, field: &'a FieldPlan, plan: &'a MessagePlan) -> Result<(), Fault> {
+        self.may_open(1)?;
         let before = self.mask.as_mut().map(|mask| mask.enter(field));
-        self.path.push(field.number());
-        let open = self.out.open(field.number());
-        let keys = self.object(message, false)?;
-        self.out.close(open);
-        self.path.pop();
+        self.enter(field.number);
+        let mut keys = 0;
+        self.delimited(field, |reader| {
+            keys = reader.object(plan, false)?;
+            Ok(())
+        })?;
+        self.leave();
         if let (Some(mask), Some(before)) = (self.mask.as_mut(), before) {
             mask.leave(before);
         }
@@ -63,163 +68,139 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn singular(&mut self, field: &FieldDescriptor, kind: &FieldKind) -> Result<(), Fault> {
-        if let FieldKind::Message(message) = kind {
-            return self.nested(field.number(), message);
+    /// One value, left out if it is what an absent field means.
+    pub(super) fn singular(&mut self, field: &'a FieldPlan) -> Result<(), Fault> {
+        if let Kind::Message(id) = field.kind {
+            return self.nested(field, self.plans.message(id));
         }
-        match self.scalar(kind)? {
-            Some(payload) => self.put(field, &payload),
+        let at = self.scan.at();
+        let Some(scalar) = self.scalar(field.kind)? else {
+            return Ok(());
+        };
+        if self.tracks && self.is_bound(field) {
+            return self.compared(field, scalar, at);
+        }
+        if !field.presence && scalar.is_default() {
+            return Ok(());
+        }
+        self.emit(Some(&field.tag), scalar)
+    }
+
+    /// A text without escapes, if one stands here just so; `false` passes nothing.
+    #[inline]
+    pub(super) fn simple_text(&mut self, field: &FieldPlan) -> bool {
+        let Some(text) = self.scan.next_plain_string() else {
+            return false;
+        };
+        if field.presence || !text.is_empty() {
+            self.out.raw(field.tag.bytes());
+            self.out.delimited(text.as_bytes());
+        }
+        true
+    }
+
+    fn is_bound(&mut self, field: &FieldPlan) -> bool {
+        self.path.push(field.number);
+        let is_bound = self.bound.value(&self.path).is_some();
+        self.path.pop();
+        is_bound
+    }
+
+    /// A leaf another source has bound: it must be the same, and then stands on the wire already.
+    fn compared(&mut self, field: &FieldPlan, scalar: super::scalar::Scalar<'a>, at: usize) -> Result<(), Fault> {
+        let payload = self.payload(scalar)?;
+        self.enter(field.number);
+        let differing = self.bound.value(&self.path).filter(|(known, _)| **known != payload);
+        let fault = differing.map(|(_, spelling)| differs(at, spelling));
+        self.leave();
+        match fault {
+            Some(fault) => Err(fault),
             None => Ok(()),
         }
     }
 
     /// A message as a field of the open one.
-    pub(super) fn nested(&mut self, number: u32, message: &MessageDescriptor) -> Result<(), Fault> {
-        self.may_open()?;
-        self.path.push(number);
-        let open = self.out.open(number);
-        self.message(message)?;
+    pub(super) fn nested(&mut self, field: &'a FieldPlan, plan: &'a MessagePlan) -> Result<(), Fault> {
+        self.may_open(1)?;
+        self.enter(field.number);
+        self.delimited(field, |reader| reader.message(plan))?;
+        self.leave();
+        Ok(())
+    }
+
+    /// What `content` writes, behind a length or between the tags of a group.
+    fn delimited(
+        &mut self,
+        field: &FieldPlan,
+        content: impl FnOnce(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        if field.delimited {
+            self.out.open_group(&field.tag);
+            content(self)?;
+            self.out.close_group(&field.second_tag);
+            return Ok(());
+        }
+        let open = self.out.open_tag(&field.tag);
+        content(self)?;
         self.out.close(open);
-        self.path.pop();
         Ok(())
     }
 
-    fn list(&mut self, field: &FieldDescriptor, kind: &FieldKind) -> Result<(), Fault> {
-        self.expect(Kind::Array, &format!("the list `{}`", field.json_name()))?;
+    fn list(&mut self, field: &'a FieldPlan) -> Result<(), Fault> {
+        if self.scan.peek()? != Found::Array {
+            return self.expect(Found::Array, &format!("the list `{}`", field.json_name));
+        }
         self.scan.open()?;
-        self.may_open()?;
-        let mark = self.out.mark();
-        let packed = field.is_packed().then(|| self.out.open(field.number()));
-        let (mut first, mut index, mut written) = (true, 0, 0);
-        self.path.push(UNBOUND);
-        while self.scan.element(&mut first)? {
-            self.trail.push(Step::Index(index));
-            self.refuse_null(kind, "an element of a list")?;
-            written += usize::from(self.element(field.number(), kind, packed.is_some())?);
-            self.trail.pop();
-            index += 1;
+        self.may_open(1)?;
+        self.enter(UNBOUND);
+        if field.packed {
+            self.packed(field)?;
+        } else {
+            let mut first = true;
+            while self.scan.element(&mut first)? {
+                self.refuse_null(field, "an element of a list")?;
+                self.element(field)?;
+            }
         }
-        self.path.pop();
-        match packed {
-            Some(_) if written == 0 => self.out.rewind(mark),
-            Some(open) => self.out.close(open),
-            None => {}
+        self.leave();
+        Ok(())
+    }
+
+    /// All elements in one piece; nothing if there are none.
+    fn packed(&mut self, field: &'a FieldPlan) -> Result<(), Fault> {
+        let mark = self.out.mark();
+        let open = self.out.open_tag(&field.second_tag);
+        let mut first = true;
+        while self.scan.element(&mut first)? {
+            self.refuse_null(field, "an element of a list")?;
+            if let Some(scalar) = self.scalar(field.kind)? {
+                self.emit(None, scalar)?;
+            }
+        }
+        if self.out.is_empty(&open) {
+            self.out.rewind(mark);
+        } else {
+            self.out.close(open);
         }
         Ok(())
     }
 
-    /// One element; `false` where an unknown enum name is ignored.
-    fn element(&mut self, number: u32, kind: &FieldKind, packed: bool) -> Result<bool, Fault> {
-        if let FieldKind::Message(message) = kind {
-            self.nested(number, message)?;
+    /// One element with its tag; `false` where an unknown enum name is ignored.
+    pub(super) fn element(&mut self, field: &'a FieldPlan) -> Result<bool, Fault> {
+        if let Kind::Message(id) = field.kind {
+            self.nested(field, self.plans.message(id))?;
             return Ok(true);
         }
-        let Some(payload) = self.scalar(kind)? else {
-            return Ok(false);
-        };
-        if packed {
-            self.out.payload(&payload);
-        } else {
-            self.out.field(number, &payload);
+        match self.scalar(field.kind)? {
+            Some(scalar) => self.emit(Some(&field.tag), scalar).map(|()| true),
+            None => Ok(false),
         }
-        Ok(true)
     }
 
-    fn map(&mut self, field: &FieldDescriptor, entry: &MessageDescriptor) -> Result<(), Fault> {
-        self.expect(Kind::Object, &format!("the map `{}`", field.json_name()))?;
-        self.scan.open()?;
-        let key_kind = entry.map_entry_key_field().kind();
-        let value_kind = entry.map_entry_value_field().kind();
-        let mut seen: HashSet<Vec<u8>> = HashSet::new();
-        let mut first = true;
-        self.path.push(UNBOUND);
-        while let Some(text) = self.scan.key(&mut first)? {
-            self.trail.push(Step::Key(text.clone()));
-            self.map_entry(field.number(), &text, (&key_kind, &value_kind), &mut seen)?;
-            self.trail.pop();
-        }
-        self.path.pop();
-        Ok(())
-    }
-
-    fn map_entry(
-        &mut self,
-        number: u32,
-        text: &str,
-        (key_kind, value_kind): (&FieldKind, &FieldKind),
-        seen: &mut HashSet<Vec<u8>>,
-    ) -> Result<(), Fault> {
-        let key = scalar::parse(key_kind, text)
-            .map_err(|expected| self.scan.fault("INVALID_VALUE", format!("the key of a map: {expected}")))?;
-        let identity = match &key {
-            Payload::Bytes(bytes) => bytes.clone(),
-            Payload::Varint(value) | Payload::Fixed64(value) => value.to_le_bytes().to_vec(),
-            Payload::Fixed32(value) => value.to_le_bytes().to_vec(),
-        };
-        if !seen.insert(identity) {
-            return Err(self.scan.fault("DUPLICATE_FIELD", "the key is given twice; keep one"));
-        }
-        self.refuse_null(value_kind, "a value of a map")?;
-        self.may_open()?;
-        let mark = self.out.mark();
-        let open = self.out.open(number);
-        self.out.field(1, &key);
-        if self.element(2, value_kind, false)? {
-            self.out.close(open);
-        } else {
-            self.out.rewind(mark);
-        }
-        Ok(())
-    }
-
-    fn refuse_null(&mut self, kind: &FieldKind, whole: &str) -> Result<(), Fault> {
-        if self.scan.peek()? != Kind::Null || wellknown::takes_null(kind) {
+    pub(super) fn refuse_null(&mut self, field: &FieldPlan, whole: &str) -> Result<(), Fault> {
+        if self.scan.peek()? != Found::Null || field.takes_null {
             return Ok(());
         }
         Err(self.scan.fault("INVALID_VALUE", format!("{whole} cannot be null; leave it out")))
-    }
-
-    /// A scalar; `None` where an unknown enum name is ignored.
-    pub(super) fn scalar(&mut self, kind: &FieldKind) -> Result<Option<Payload>, Fault> {
-        let found = self.scan.peek()?;
-        let before = self.scan.at();
-        let fault = |message: String| Fault { at: before, reason: "INVALID_VALUE", message };
-        let text: Cow<'_, str> = match (kind, found) {
-            (FieldKind::Bool, Kind::Bool) => {
-                return self.scan.bool().map(|value| Some(Payload::Varint(u64::from(value))));
-            }
-            (FieldKind::Enum(_), Kind::Null) if wellknown::takes_null(kind) => {
-                return self.scan.null().map(|()| Some(Payload::Varint(0)));
-            }
-            (FieldKind::Enum(enumeration), Kind::Number) => {
-                let literal = self.scan.number()?;
-                return scalar::enum_number(enumeration, literal).map(Some).map_err(fault);
-            }
-            (FieldKind::Enum(enumeration), Kind::String) => {
-                let name = self.scan.string()?;
-                return match enumeration.get_value_by_name(&name) {
-                    Some(value) => Ok(Some(Payload::Varint(i64::from(value.number()) as u64))),
-                    None if self.ignore_unknown => Ok(None),
-                    None => Err(fault(scalar::unknown_enum(enumeration, &name))),
-                };
-            }
-            (FieldKind::String | FieldKind::Bytes, Kind::String) => self.scan.string()?,
-            (FieldKind::String | FieldKind::Bytes | FieldKind::Bool | FieldKind::Enum(_), _) => {
-                return Err(fault(format!("expected {}, found {}", wanted(kind), found.name())));
-            }
-            (_, Kind::Number) => self.scan.number()?.into(),
-            (_, Kind::String) => self.scan.string()?,
-            _ => return Err(fault(format!("expected a number, found {}", found.name()))),
-        };
-        scalar::parse(kind, &text).map(Some).map_err(fault)
-    }
-}
-
-fn wanted(kind: &FieldKind) -> &'static str {
-    match kind {
-        FieldKind::Bool => "`true` or `false`",
-        FieldKind::Bytes => "a string of base64",
-        FieldKind::Enum(_) => "the name of an enum value or its number",
-        _ => "a string",
     }
 }

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{Kind, MessageDescriptor};
-
 use crate::name;
-use crate::wellknown;
+use crate::plan::{FieldPlan, MessagePlan, Plans};
 
 /// A tree of field numbers; an empty level means everything below.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,13 +18,13 @@ const MAX_NAMES: usize = 64;
 
 impl Fields {
     /// Parses `a,b.c,d/e`; `*` is everything.
-    pub(super) fn parse(text: &str, message: Option<&MessageDescriptor>) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, plans: &Plans, message: Option<&MessagePlan>) -> Result<Self, String> {
         let mut fields = Self::default();
         for (count, path) in text.split(',').enumerate() {
             if count == MAX_PATHS {
                 return Err(format!("more than {MAX_PATHS} paths"));
             }
-            fields.add(path.trim(), message)?;
+            fields.add(path.trim(), plans, message)?;
         }
         Ok(fields)
     }
@@ -39,8 +37,8 @@ impl Fields {
         self.below.get(&number)
     }
 
-    fn add(&mut self, path: &str, message: Option<&MessageDescriptor>) -> Result<(), String> {
-        let (mut level, mut message) = (self, message.cloned());
+    fn add(&mut self, path: &str, plans: &Plans, message: Option<&MessagePlan>) -> Result<(), String> {
+        let (mut level, mut message) = (self, message);
         for (depth, name) in path.split(['.', '/']).enumerate() {
             if name == "*" {
                 break;
@@ -51,11 +49,12 @@ impl Fields {
                     name::shown(path)
                 )
             })?;
-            let field = name::field(&parent, name).ok_or_else(|| {
-                format!("`{}` is no field of the answer{}", name::shown(path), name::advice(&parent, name))
+            let field = parent.by_name(name).ok_or_else(|| {
+                let advice = name::nearest(&parent.json_names(), name);
+                format!("`{}` is no field of the answer{advice}", name::shown(path))
             })?;
-            level = level.below.entry(field.number()).or_default();
-            message = child(&field.kind());
+            level = level.below.entry(field.number).or_default();
+            message = child(plans, field);
         }
         level.everything = true;
         Ok(())
@@ -63,10 +62,9 @@ impl Fields {
 }
 
 /// The message of a field, through lists and map values, if it is printed as an object of fields.
-fn child(kind: &Kind) -> Option<MessageDescriptor> {
-    let message = kind.as_message()?;
-    if message.is_map_entry() {
-        return child(&message.map_entry_value_field().kind());
+fn child<'p>(plans: &'p Plans, field: &'p FieldPlan) -> Option<&'p MessagePlan> {
+    match plans.entry(field) {
+        Some((_, value)) => child(plans, value),
+        None => plans.child(field).filter(|message| message.special.is_none()),
     }
-    wellknown::of(message).is_none().then(|| message.clone())
 }

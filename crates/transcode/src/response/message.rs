@@ -1,219 +1,341 @@
-//! Messages, fields, lists, maps and scalars as JSON.
-
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
+//! Messages as JSON objects, straight from the wire and in its order.
+//!
+//! One bit per field tells whether it has been printed. When a field returns that should have been printed
+//! in one piece, this pass gives up for the whole answer, which is then printed again through `gather`: two
+//! passes at most, however deep and hostile the nesting.
 
 use super::{Fields, ResponseOptions};
-use crate::json;
-use crate::wellknown;
+use crate::plan::{Bits, FieldPlan, Kind, MessagePlan, Plans, Shape};
+use crate::wellknown::WellKnown;
+use crate::wire::{Cursor, Key, Malformed};
 
-/// Messages that may be open at once; an Any restarts the decoder's own count.
+/// Objects and arrays, and likewise messages, that may be open at once.
 const MAX_DEPTH: usize = 100;
 
-/// Prints into `out`; errors are sentences about the message, without its values.
-pub(crate) struct Printer<'o> {
-    pub(crate) out: Vec<u8>,
-    pub(super) options: &'o ResponseOptions,
-    /// An Any of unknown type is printed with its bytes instead of refused: in error details.
-    pub(super) keep_unknown: bool,
-    pub(super) depth: usize,
+/// Why printing has ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The order on the wire does not allow one pass: print again, carefully.
+    Again,
+    /// The message has no JSON form; a clause about it, without its values.
+    Unprintable(&'static str),
 }
 
-impl<'o> Printer<'o> {
-    pub(crate) fn new(options: &'o ResponseOptions, keep_unknown: bool) -> Self {
-        Self { out: Vec::with_capacity(512), options, keep_unknown, depth: 0 }
+impl From<Malformed> for Stop {
+    fn from(malformed: Malformed) -> Self {
+        Self::Unprintable(malformed.0)
+    }
+}
+
+/// Prints into `out`.
+pub(crate) struct Printer<'p> {
+    pub(crate) out: Vec<u8>,
+    pub(super) plans: &'p Plans,
+    pub(super) options: &'p ResponseOptions,
+    /// An Any of unknown type is printed with its bytes instead of refused: in error details.
+    pub(super) keep_unknown: bool,
+    /// Whether fields are gathered before they are printed.
+    pub(super) careful: bool,
+    /// Objects and arrays that are open.
+    pub(super) depth: usize,
+    /// Messages that are open.
+    pub(super) messages: usize,
+}
+
+impl<'p> Printer<'p> {
+    pub(crate) fn new(plans: &'p Plans, options: &'p ResponseOptions, capacity: usize) -> Self {
+        Self {
+            out: Vec::with_capacity(capacity),
+            plans,
+            options,
+            keep_unknown: false,
+            careful: options.by_number,
+            depth: 0,
+            messages: 0,
+        }
+    }
+
+    /// For the details of an error, which nobody may lose because their type is unknown.
+    pub(crate) fn for_details(plans: &'p Plans, options: &'p ResponseOptions) -> Self {
+        Self { keep_unknown: true, ..Self::new(plans, options, 512) }
+    }
+
+    /// Runs `print`, and once more, carefully, if the order on the wire demands it.
+    pub(crate) fn run(&mut self, print: impl Fn(&mut Self) -> Result<(), Stop>) -> Result<(), &'static str> {
+        let mut printed = print(self);
+        if printed == Err(Stop::Again) {
+            self.out.clear();
+            (self.careful, self.depth, self.messages) = (true, 0, 0);
+            printed = print(self);
+        }
+        printed.map_err(|stop| match stop {
+            Stop::Again => "its fields cannot be brought into an order",
+            Stop::Unprintable(why) => why,
+        })
     }
 
     /// A message in its special form or as an object.
-    pub(crate) fn message(&mut self, message: &DynamicMessage, fields: Option<&Fields>) -> Result<(), String> {
-        self.descend()?;
-        match wellknown::of(&message.descriptor()) {
-            None | Some(wellknown::WellKnown::Empty) => {
-                self.out.push(b'{');
-                let count = self.members(message, fields, 0)?;
-                self.end(b'}', count);
+    pub(crate) fn message(&mut self, plan: &'p MessagePlan, wire: &[u8], fields: Option<&Fields>) -> Result<(), Stop> {
+        self.enter()?;
+        match plan.special {
+            None | Some(WellKnown::Empty) => {
+                self.begin(b'{')?;
+                let some = self.members(plan, wire, fields, false)?;
+                self.end(b'}', some);
             }
-            Some(special) => self.special(message, special)?,
+            Some(special) => self.special(special, plan, wire)?,
         }
-        self.depth -= 1;
+        self.messages -= 1;
         Ok(())
     }
 
-    /// The fields of a message inside an open object that has `count` members already.
+    /// The fields of a message inside an open object; `some` tells whether the object has members.
     pub(super) fn members(
         &mut self,
-        message: &DynamicMessage,
+        plan: &'p MessagePlan,
+        wire: &[u8],
         fields: Option<&Fields>,
-        mut count: usize,
-    ) -> Result<usize, String> {
-        for field in self.printed(message) {
-            let below = match fields {
-                None => None,
-                Some(fields) => match fields.below(field.number()) {
-                    None => continue,
-                    Some(below) => Some(below),
-                },
-            };
-            let name = if self.options.proto_names { field.name() } else { field.json_name() };
-            self.key(name, &mut count);
-            self.field(&field, &message.get_field(&field), below)?;
+        some: bool,
+    ) -> Result<bool, Stop> {
+        if self.careful {
+            return self.gathered(plan, wire, fields, some);
         }
-        Ok(count)
+        self.ordered(plan, &mut Cursor::new(wire), None, fields, some)
     }
 
-    /// The fields to print, by number: those that are set and, on demand, those with a default.
-    fn printed(&self, message: &DynamicMessage) -> Vec<FieldDescriptor> {
-        if !self.options.defaults {
-            return message.fields().map(|(field, _)| field).collect();
-        }
-        let descriptor: MessageDescriptor = message.descriptor();
-        let mut fields: Vec<FieldDescriptor> =
-            descriptor.fields().filter(|field| !field.supports_presence() || message.has_field(field)).collect();
-        fields.sort_by_key(FieldDescriptor::number);
-        fields
-    }
-
-    /// The value of a field.
-    pub(crate) fn field(
+    /// The fields in wire order, up to the end or to the end of `group`.
+    fn ordered(
         &mut self,
-        field: &FieldDescriptor,
-        value: &Value,
+        plan: &'p MessagePlan,
+        cursor: &mut Cursor<'_>,
+        group: Option<u32>,
         fields: Option<&Fields>,
-    ) -> Result<(), String> {
-        self.value(&field.kind(), value, fields)
-    }
-
-    pub(super) fn value(&mut self, kind: &Kind, value: &Value, fields: Option<&Fields>) -> Result<(), String> {
-        match value {
-            Value::List(values) => {
-                self.begin(b'[')?;
-                let mut count = 0;
-                for value in values {
-                    self.comma(&mut count);
-                    self.value(kind, value, fields)?;
+        mut some: bool,
+    ) -> Result<bool, Stop> {
+        let (mut seen, mut members, mut next) = (Bits::default(), Bits::default(), 0);
+        let mut open = group;
+        while let Some(key) = cursor.key()? {
+            if key.wire_type() == Key::END_GROUP && group == Some(key.number()) {
+                open = None;
+                break;
+            }
+            let Some((index, field)) = known(plan, key) else {
+                cursor.skip(key)?;
+                continue;
+            };
+            if !seen.insert(index) || field.oneof.is_some_and(|oneof| !members.insert(usize::from(oneof))) {
+                return Err(Stop::Again);
+            }
+            if self.options.defaults {
+                if index < next {
+                    return Err(Stop::Again);
                 }
-                self.end(b']', count);
-                self.depth -= 1;
-                Ok(())
+                self.defaults(&plan.fields[next..index], fields, &mut some)?;
+                next = index + 1;
             }
-            Value::Map(entries) => self.map(kind, entries.iter().collect(), fields),
-            Value::Message(message) => self.message(message, fields),
-            scalar => {
-                self.scalar(kind, scalar);
-                Ok(())
+            let below = match fields.map(|fields| fields.below(field.number)) {
+                None => None,
+                Some(Some(below)) => Some(below),
+                Some(None) => {
+                    cursor.skip(key)?;
+                    continue;
+                }
+            };
+            let before = (self.out.len(), some);
+            self.key(field, &mut some);
+            if !self.value(field, key, cursor, below)? && !self.keeps_empty(field) {
+                self.out.truncate(before.0);
+                some = before.1;
             }
+        }
+        if open.is_some() {
+            return Err(Stop::Unprintable("a group is not closed"));
+        }
+        if self.options.defaults {
+            self.defaults(&plan.fields[next..], fields, &mut some)?;
+        }
+        Ok(some)
+    }
+
+    /// The value of a field: for a list or map all that stands together. `false` if nothing is in it.
+    pub(super) fn value(
+        &mut self,
+        field: &'p FieldPlan,
+        key: Key,
+        cursor: &mut Cursor<'_>,
+        fields: Option<&Fields>,
+    ) -> Result<bool, Stop> {
+        match field.shape {
+            Shape::Singular => self.element(field, key, cursor, fields),
+            Shape::List => self.list(field, key, cursor, fields),
+            Shape::Map => self.map(field, cursor, fields),
         }
     }
 
-    fn map(&mut self, kind: &Kind, mut entries: Vec<(&MapKey, &Value)>, fields: Option<&Fields>) -> Result<(), String> {
-        let Kind::Message(entry) = kind else {
-            return Err("a map without an entry type".to_owned());
+    /// One value; `false` for an enum number the field does not keep, of which nothing is printed.
+    pub(super) fn element(
+        &mut self,
+        field: &'p FieldPlan,
+        key: Key,
+        cursor: &mut Cursor<'_>,
+        fields: Option<&Fields>,
+    ) -> Result<bool, Stop> {
+        let Kind::Message(id) = field.kind else {
+            return self.scalar(field.kind, cursor);
         };
-        let kind = entry.map_entry_value_field().kind();
-        // The decoder keeps no order: sorted keys make answers comparable.
-        entries.sort_by_key(|(key, _)| *key);
-        self.begin(b'{')?;
-        let mut count = 0;
-        for (key, value) in entries {
-            self.key(&key_text(key), &mut count);
-            self.value(&kind, value, fields)?;
+        let plan = self.plans.message(id);
+        if !field.delimited {
+            self.message(plan, cursor.bytes()?, fields)?;
+        } else if self.careful {
+            self.message(plan, cursor.group(key.number())?, fields)?;
+        } else {
+            self.enter()?;
+            self.begin(b'{')?;
+            let some = self.ordered(plan, cursor, Some(key.number()), fields, false)?;
+            self.end(b'}', some);
+            self.messages -= 1;
         }
-        self.end(b'}', count);
-        self.depth -= 1;
+        Ok(true)
+    }
+
+    fn list(
+        &mut self,
+        field: &'p FieldPlan,
+        mut key: Key,
+        cursor: &mut Cursor<'_>,
+        fields: Option<&Fields>,
+    ) -> Result<bool, Stop> {
+        self.begin(b'[')?;
+        let mut some = false;
+        loop {
+            self.elements(field, key, cursor, fields, &mut some)?;
+            if key.wire_type() == field.kind.wire_type() && cursor.take_if(field.tag.bytes()) {
+                continue;
+            }
+            let mut ahead = *cursor;
+            match ahead.key()? {
+                Some(next) if next.number() == field.number && fits(field, next.wire_type()) => {
+                    (key, *cursor) = (next, ahead);
+                }
+                _ => break,
+            }
+        }
+        self.end(b']', some);
+        Ok(some)
+    }
+
+    /// One element of an open array, or a packed piece of it.
+    pub(super) fn elements(
+        &mut self,
+        field: &'p FieldPlan,
+        key: Key,
+        cursor: &mut Cursor<'_>,
+        fields: Option<&Fields>,
+        some: &mut bool,
+    ) -> Result<(), Stop> {
+        if field.is_packable() && key.wire_type() == Key::LENGTH {
+            let mut piece = Cursor::new(cursor.bytes()?);
+            while !piece.is_empty() {
+                self.item(some, |printer| printer.scalar(field.kind, &mut piece))?;
+            }
+            return Ok(());
+        }
+        self.item(some, |printer| printer.element(field, key, cursor, fields))
+    }
+
+    /// An item of an open array, with its comma unless nothing is printed.
+    fn item(&mut self, some: &mut bool, print: impl FnOnce(&mut Self) -> Result<bool, Stop>) -> Result<(), Stop> {
+        let before = (self.out.len(), *some);
+        self.comma(some);
+        if !print(self)? {
+            self.out.truncate(before.0);
+            *some = before.1;
+        }
         Ok(())
     }
 
-    fn scalar(&mut self, kind: &Kind, value: &Value) {
-        let out = &mut self.out;
-        let mut buffer = itoa::Buffer::new();
-        match value {
-            Value::Bool(true) => out.extend_from_slice(b"true"),
-            Value::Bool(false) => out.extend_from_slice(b"false"),
-            Value::I32(number) => out.extend_from_slice(buffer.format(*number).as_bytes()),
-            Value::U32(number) => out.extend_from_slice(buffer.format(*number).as_bytes()),
-            // A double, and so JavaScript, cannot hold 64 bits: always strings.
-            Value::I64(number) => json::string(buffer.format(*number), out),
-            Value::U64(number) => json::string(buffer.format(*number), out),
-            Value::F32(number) => json::float32(*number, out),
-            Value::F64(number) => json::float64(*number, out),
-            Value::String(text) => json::string(text, out),
-            Value::Bytes(bytes) => json::string(&BASE64_STANDARD.encode(bytes), out),
-            Value::EnumNumber(number) => self.enumeration(kind, *number),
-            Value::Message(_) | Value::List(_) | Value::Map(_) => {}
+    /// One message deeper.
+    #[inline]
+    pub(super) fn enter(&mut self) -> Result<(), Stop> {
+        if self.messages == MAX_DEPTH {
+            return Err(Stop::Unprintable("it nests more than 100 messages"));
         }
-    }
-
-    /// An enum by name; by number where that is asked for or the number has no name.
-    fn enumeration(&mut self, kind: &Kind, number: i32) {
-        if wellknown::takes_null(kind) {
-            self.out.extend_from_slice(b"null");
-            return;
-        }
-        let named = kind.as_enum().and_then(|enumeration| enumeration.get_value(number));
-        match named.filter(|_| !self.options.enum_numbers) {
-            Some(value) => json::string(value.name(), &mut self.out),
-            None => self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
-        }
-    }
-
-    fn descend(&mut self) -> Result<(), String> {
-        if self.depth == MAX_DEPTH {
-            return Err(format!("it nests more than {MAX_DEPTH} levels"));
-        }
-        self.depth += 1;
+        self.messages += 1;
         Ok(())
     }
 
     /// Opens an array or an object.
-    pub(super) fn begin(&mut self, bracket: u8) -> Result<(), String> {
-        self.descend()?;
+    #[inline]
+    pub(super) fn begin(&mut self, bracket: u8) -> Result<(), Stop> {
+        if self.depth == MAX_DEPTH {
+            return Err(Stop::Unprintable("it nests more than 100 levels"));
+        }
+        self.depth += 1;
         self.out.push(bracket);
         Ok(())
     }
 
-    /// Closes what has `count` items; the caller steps back in depth.
-    pub(super) fn end(&mut self, bracket: u8, count: usize) {
-        if count > 0 {
-            self.line(self.depth - 1);
+    /// Closes it.
+    #[inline]
+    pub(super) fn end(&mut self, bracket: u8, some: bool) {
+        self.depth -= 1;
+        if some && self.options.pretty {
+            self.line();
         }
         self.out.push(bracket);
     }
 
     /// The comma and line break before an item.
-    pub(super) fn comma(&mut self, count: &mut usize) {
-        if *count > 0 {
+    #[inline]
+    pub(super) fn comma(&mut self, some: &mut bool) {
+        if *some {
             self.out.push(b',');
         }
-        *count += 1;
-        self.line(self.depth);
-    }
-
-    /// A key with what stands before and behind it.
-    pub(super) fn key(&mut self, name: &str, count: &mut usize) {
-        self.comma(count);
-        json::string(name, &mut self.out);
-        self.out.push(b':');
+        *some = true;
         if self.options.pretty {
-            self.out.push(b' ');
+            self.line();
         }
     }
 
-    fn line(&mut self, depth: usize) {
-        if self.options.pretty {
-            self.out.push(b'\n');
-            self.out.extend(std::iter::repeat_n(b' ', depth * 2));
+    /// A field's key with what stands before and behind it.
+    #[inline]
+    pub(super) fn key(&mut self, field: &FieldPlan, some: &mut bool) {
+        let key = field.key(self.options.proto_names);
+        if !self.options.pretty {
+            let skipped = usize::from(!*some);
+            *some = true;
+            self.out.extend_from_slice(&key[skipped..]);
+            return;
         }
+        self.comma(some);
+        self.out.extend_from_slice(&key[1..]);
+        self.out.push(b' ');
+    }
+
+    fn line(&mut self) {
+        self.out.push(b'\n');
+        self.out.extend(std::iter::repeat_n(b' ', self.depth * 2));
+    }
+
+    /// Whether a list or map without elements is printed.
+    #[inline]
+    pub(super) fn keeps_empty(&self, field: &FieldPlan) -> bool {
+        self.options.defaults && field.shape != Shape::Singular
     }
 }
 
-fn key_text(key: &MapKey) -> String {
-    match key {
-        MapKey::Bool(value) => value.to_string(),
-        MapKey::I32(number) => number.to_string(),
-        MapKey::I64(number) => number.to_string(),
-        MapKey::U32(number) => number.to_string(),
-        MapKey::U64(number) => number.to_string(),
-        MapKey::String(text) => text.clone(),
+/// The field a tag belongs to; a tag of another wire type belongs to none.
+#[inline]
+pub(super) fn known(plan: &MessagePlan, key: Key) -> Option<(usize, &FieldPlan)> {
+    let index = plan.index_of(key.number())?;
+    let field = plan.fields.get(index)?;
+    fits(field, key.wire_type()).then_some((index, field))
+}
+
+#[inline]
+fn fits(field: &FieldPlan, wire_type: u32) -> bool {
+    match field.delimited {
+        true => wire_type == Key::START_GROUP,
+        false => wire_type == field.kind.wire_type() || (wire_type == Key::LENGTH && field.is_packable()),
     }
 }

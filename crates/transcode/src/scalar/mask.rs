@@ -48,22 +48,22 @@ fn snake(name: &str, path: &mut String) -> Option<()> {
     Some(())
 }
 
-/// A path in JSON spelling; `None` if it would not come back the same.
-pub(crate) fn camel(path: &str) -> Option<String> {
-    let mut text = String::with_capacity(path.len());
+/// Appends a path in JSON spelling; `None` if it would not come back the same.
+pub(crate) fn camel_into(path: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut raise = false;
-    for letter in path.chars() {
+    for letter in path {
         match letter {
-            '_' if raise => return None,
-            '_' => raise = true,
-            'a'..='z' if raise => {
-                text.push(letter.to_ascii_uppercase());
-                raise = false;
+            b'_' if !raise => {
+                raise = true;
+                continue;
             }
+            b'a'..=b'z' if raise => out.push(letter.to_ascii_uppercase()),
+            // A quote, a control character or a backslash has no place in a field's name either.
+            b'_' | b'A'..=b'Z' | b'"' | b'\\' | 0..0x20 => return None,
             _ if raise => return None,
-            'A'..='Z' => return None,
-            _ => text.push(letter),
+            _ => out.push(*letter),
         }
+        raise = false;
     }
-    (!raise).then_some(text)
+    (!raise).then_some(())
 }

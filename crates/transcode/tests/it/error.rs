@@ -30,7 +30,7 @@ fn upstream(code: i32, details: Vec<AnyMessage>) -> StatusParts {
 }
 
 fn rendered(contract: &Contract, route: Option<&Match>, shape: Shape, parts: &StatusParts) -> (Rendered, Value) {
-    let context = Context { shape, pool: contract.pool(), route, request_id: "req-12345678" };
+    let context = Context { shape, contract, route, request_id: "req-12345678" };
     let rendered = render(&context, parts);
     let body = serde_json::from_slice(&rendered.body).unwrap();
     (rendered, body)

@@ -15,10 +15,10 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(pool);
 static ECHO: LazyLock<Contract> = LazyLock::new(|| contract(&[("One", "POST", "/v1/x", "*")]));
 
 /// A source of decisions that proptest shrinks.
-struct Choices<'a>(std::slice::Iter<'a, u64>);
+pub(crate) struct Choices<'a>(pub(crate) std::slice::Iter<'a, u64>);
 
 impl Choices<'_> {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0.next().copied().unwrap_or(1)
     }
 
@@ -42,7 +42,7 @@ fn difference(left: &DynamicMessage, right: &DynamicMessage) -> String {
     format!("{names:?}\n{}\n{}", print(left), print(right))
 }
 
-fn message(descriptor: &MessageDescriptor, choices: &mut Choices<'_>, depth: usize) -> DynamicMessage {
+pub(crate) fn message(descriptor: &MessageDescriptor, choices: &mut Choices<'_>, depth: usize) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     let seconds = |choices: &mut Choices<'_>| Value::I64((choices.next() % 250_000_000_000) as i64);
     match descriptor.full_name() {

@@ -1,0 +1,104 @@
+//! Maps: entries in the order they come, each key once.
+//!
+//! Keys that ascend, as most writers have them, need one comparison each. Others are sorted once at the end
+//! of the map; a hostile order costs no more than that.
+
+use super::{Reader, UNBOUND};
+use crate::json::{Fault, Kind as Found};
+use crate::plan::{FieldPlan, Kind};
+use crate::scalar as text;
+
+/// A key of an open map: where its wire bytes are in the output, and where its value is in the text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    from: usize,
+    to: usize,
+    at: usize,
+}
+
+/// The keys of one map among those of all open ones.
+pub(super) struct Keys {
+    base: usize,
+    ascends: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn map(&mut self, field: &'a FieldPlan) -> Result<(), Fault> {
+        if self.scan.peek()? != Found::Object {
+            return self.expect(Found::Object, &format!("the map `{}`", field.json_name));
+        }
+        let Some((key, value)) = self.plans.entry(field) else {
+            return Ok(());
+        };
+        self.scan.open()?;
+        self.enter(UNBOUND);
+        let (mut first, mut keys) = (true, self.keys());
+        while self.scan.member(&mut first)? {
+            self.entry(field, key, value, &mut keys)?;
+        }
+        self.leave();
+        self.unique(&keys)
+    }
+
+    fn entry(
+        &mut self,
+        field: &'a FieldPlan,
+        key: &FieldPlan,
+        value: &'a FieldPlan,
+        keys: &mut Keys,
+    ) -> Result<(), Fault> {
+        let name = self.scan.name()?;
+        let at = self.scan.at();
+        self.refuse_null(value, "a value of a map")?;
+        self.may_open(1)?;
+        let mark = self.out.mark();
+        let open = self.out.open_tag(&field.tag);
+        self.out.raw(key.tag.bytes());
+        let from = self.out.len();
+        if key.kind == Kind::String {
+            self.out.delimited(name.as_bytes());
+        } else {
+            let payload = text::parse(self.plans, key.kind, &name)
+                .map_err(|expected| self.scan.fault("INVALID_VALUE", format!("the key of a map: {expected}")))?;
+            self.out.payload(&payload);
+        }
+        self.note(keys, from, at);
+        if self.element(value)? {
+            self.out.close(open);
+        } else {
+            self.out.rewind(mark);
+            self.keys.pop();
+        }
+        Ok(())
+    }
+
+    /// Begins a map.
+    pub(super) fn keys(&self) -> Keys {
+        Keys { base: self.keys.len(), ascends: true }
+    }
+
+    /// Notes the key whose wire bytes are the last ones, from `from` on.
+    pub(super) fn note(&mut self, keys: &mut Keys, from: usize, at: usize) {
+        let to = self.out.len();
+        if let Some(last) = self.keys.get(keys.base..).and_then(<[Key]>::last) {
+            keys.ascends &= self.out.written(last.from, last.to) < self.out.written(from, to);
+        }
+        self.keys.push(Key { from, to, at });
+    }
+
+    /// Ends a map whose keys must all differ.
+    pub(super) fn unique(&mut self, keys: &Keys) -> Result<(), Fault> {
+        if !keys.ascends
+            && let Some(all) = self.keys.get_mut(keys.base..)
+        {
+            let bytes = |key: &Key| self.out.written(key.from, key.to);
+            all.sort_unstable_by(|left, right| bytes(left).cmp(bytes(right)).then(left.at.cmp(&right.at)));
+            let twice = all.windows(2).filter(|pair| bytes(&pair[0]) == bytes(&pair[1]));
+            if let Some(at) = twice.map(|pair| pair[1].at).min() {
+                return Err(Fault::new(at, "DUPLICATE_FIELD", "the key is given twice; keep one"));
+            }
+        }
+        self.keys.truncate(keys.base);
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! One scalar: from the text to its wire value, and from there to the output.
+
+use std::borrow::Cow;
+
+use super::Reader;
+use crate::json::{Fault, Kind as Found};
+use crate::plan::{Kind, Tag};
+use crate::scalar::{self as text, Small};
+use crate::wire::Payload;
+
+/// A scalar that has been read; strings are still in the text.
+#[derive(Debug)]
+pub(super) enum Scalar<'a> {
+    Varint(u64),
+    Fixed32(u32),
+    Fixed64(u64),
+    Text(&'a str),
+    /// A string with escapes, at which the scanner still stands.
+    Escaped,
+    Base64(Cow<'a, str>, usize),
+}
+
+impl Scalar<'_> {
+    /// Whether an absent field means the same; -0.0 does not.
+    pub(super) fn is_default(&self) -> bool {
+        match self {
+            Self::Varint(value) | Self::Fixed64(value) => *value == 0,
+            Self::Fixed32(value) => *value == 0,
+            Self::Text(text) => text.is_empty(),
+            Self::Base64(text, _) => text.is_empty(),
+            Self::Escaped => false,
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// A scalar; `None` where an unknown enum name is ignored.
+    pub(super) fn scalar(&mut self, kind: Kind) -> Result<Option<Scalar<'a>>, Fault> {
+        let found = self.scan.peek()?;
+        let scalar = match (kind, found) {
+            (Kind::String, Found::String) => match self.scan.plain_string() {
+                Some(text) => Scalar::Text(text),
+                None => Scalar::Escaped,
+            },
+            (Kind::Bool, Found::Bool) => Scalar::Varint(u64::from(self.scan.bool()?)),
+            (Kind::Bytes, Found::String) => {
+                let at = self.scan.at();
+                Scalar::Base64(self.scan.string()?, at)
+            }
+            (Kind::Enum(_), _) => return self.enumeration(kind, found),
+            (Kind::String | Kind::Bytes | Kind::Bool | Kind::Message(_), _) => return Err(self.unwanted(kind, found)),
+            (_, Found::Number) => {
+                let at = self.scan.at();
+                match self.scan.small_number().and_then(|small| number(kind, small)) {
+                    Some(scalar) => scalar,
+                    None => {
+                        self.scan.seek(at);
+                        let literal = self.scan.number()?;
+                        let refused = |expected| Fault::new(at, "INVALID_VALUE", expected);
+                        match kind {
+                            Kind::Double => {
+                                Scalar::Fixed64(text::finite_float::<f64>(literal).map_err(refused)?.to_bits())
+                            }
+                            Kind::Float => {
+                                Scalar::Fixed32(text::finite_float::<f32>(literal).map_err(refused)?.to_bits())
+                            }
+                            _ => self.parsed(kind, literal, at)?,
+                        }
+                    }
+                }
+            }
+            (_, Found::String) => {
+                let at = self.scan.at();
+                let text = self.scan.string()?;
+                self.parsed(kind, &text, at)?
+            }
+            _ => return Err(self.unwanted(kind, found)),
+        };
+        Ok(Some(scalar))
+    }
+
+    fn parsed(&self, kind: Kind, literal: &str, at: usize) -> Result<Scalar<'a>, Fault> {
+        let payload = text::parse(self.plans, kind, literal);
+        match payload.map_err(|expected| Fault::new(at, "INVALID_VALUE", expected))? {
+            Payload::Varint(value) => Ok(Scalar::Varint(value)),
+            Payload::Fixed32(value) => Ok(Scalar::Fixed32(value)),
+            Payload::Fixed64(value) => Ok(Scalar::Fixed64(value)),
+            Payload::Bytes(_) => Err(Fault::new(at, "INVALID_VALUE", "expected a number")),
+        }
+    }
+
+    fn enumeration(&mut self, kind: Kind, found: Found) -> Result<Option<Scalar<'a>>, Fault> {
+        let Kind::Enum(id) = kind else {
+            return Err(self.unwanted(kind, found));
+        };
+        let plan = self.plans.enumeration(id);
+        let at = self.scan.at();
+        let refused = |expected| Fault::new(at, "INVALID_VALUE", expected);
+        let number = match found {
+            Found::Null if plan.null => {
+                self.scan.null()?;
+                0
+            }
+            Found::Number => text::enum_number(plan, self.scan.number()?).map_err(refused)?,
+            Found::String => {
+                let name = self.scan.string()?;
+                match plan.number(&name) {
+                    Some(number) => number,
+                    None if self.ignore_unknown => return Ok(None),
+                    None => return Err(refused(text::unknown_enum(plan, &name))),
+                }
+            }
+            _ => return Err(self.unwanted(kind, found)),
+        };
+        Ok(Some(Scalar::Varint(i64::from(number) as u64)))
+    }
+
+    fn unwanted(&self, kind: Kind, found: Found) -> Fault {
+        let wanted = match kind {
+            Kind::Bool => "`true` or `false`",
+            Kind::Bytes => "a string of base64",
+            Kind::Enum(_) => "the name of an enum value or its number",
+            Kind::String => "a string",
+            _ => "a number",
+        };
+        self.scan.fault("INVALID_VALUE", format!("expected {wanted}, found {}", found.name()))
+    }
+
+    /// Writes a scalar behind its tag, or without one as an element of a packed list.
+    pub(super) fn emit(&mut self, tag: Option<&Tag>, scalar: Scalar<'a>) -> Result<(), Fault> {
+        if let Some(tag) = tag {
+            self.out.raw(tag.bytes());
+        }
+        match scalar {
+            Scalar::Varint(value) => self.out.varint(value),
+            Scalar::Fixed32(value) => self.out.raw(&value.to_le_bytes()),
+            Scalar::Fixed64(value) => self.out.raw(&value.to_le_bytes()),
+            Scalar::Text(text) => self.out.delimited(text.as_bytes()),
+            Scalar::Escaped => {
+                let most = self.scan.left();
+                let scan = &mut self.scan;
+                let fill = |bytes: &mut Vec<u8>| scan.unescape(|part| bytes.extend_from_slice(part.as_bytes()));
+                self.out.filled(most, fill)?;
+            }
+            Scalar::Base64(base64, at) => self
+                .out
+                .filled(base64.len(), |bytes| text::decode_base64(&base64, bytes))
+                .map_err(|expected| Fault::new(at, "INVALID_VALUE", expected))?,
+        }
+        Ok(())
+    }
+
+    /// A scalar as a value of its own, to be compared.
+    pub(super) fn payload(&mut self, scalar: Scalar<'a>) -> Result<Payload, Fault> {
+        Ok(match scalar {
+            Scalar::Varint(value) => Payload::Varint(value),
+            Scalar::Fixed32(value) => Payload::Fixed32(value),
+            Scalar::Fixed64(value) => Payload::Fixed64(value),
+            Scalar::Text(text) => Payload::Bytes(text.as_bytes().to_vec()),
+            Scalar::Escaped => Payload::Bytes(self.scan.string()?.into_owned().into_bytes()),
+            Scalar::Base64(base64, at) => {
+                let bytes = text::bytes(&base64).map_err(|expected| Fault::new(at, "INVALID_VALUE", expected))?;
+                Payload::Bytes(bytes)
+            }
+        })
+    }
+}
+
+/// A number of few digits as its wire value; `None` if its text needs a closer look.
+#[inline]
+fn number(kind: Kind, small: Small) -> Option<Scalar<'static>> {
+    if kind == Kind::Double {
+        return small.double().map(|value| Scalar::Fixed64(value.to_bits()));
+    }
+    if small.fraction > 0 || small.digits > i64::MAX as u64 {
+        return None;
+    }
+    let signed = if small.negative { -(small.digits as i64) } else { small.digits as i64 };
+    let (narrow, unsigned) = (i32::try_from(signed).is_ok(), signed >= 0);
+    Some(match kind {
+        Kind::Int64 => Scalar::Varint(signed as u64),
+        Kind::Sfixed64 => Scalar::Fixed64(signed as u64),
+        Kind::Sint64 => Scalar::Varint(((signed << 1) ^ (signed >> 63)) as u64),
+        Kind::Int32 if narrow => Scalar::Varint(signed as u64),
+        Kind::Sint32 if narrow => Scalar::Varint(((signed << 1) ^ (signed >> 63)) as u64),
+        Kind::Sfixed32 if narrow => Scalar::Fixed32(signed as u32),
+        Kind::Uint64 if unsigned => Scalar::Varint(signed as u64),
+        Kind::Fixed64 if unsigned => Scalar::Fixed64(signed as u64),
+        Kind::Uint32 if u32::try_from(signed).is_ok() => Scalar::Varint(signed as u64),
+        Kind::Fixed32 if u32::try_from(signed).is_ok() => Scalar::Fixed32(signed as u32),
+        _ => return None,
+    })
+}

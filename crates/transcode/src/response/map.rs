@@ -1,0 +1,212 @@
+//! Maps as objects: keys sorted, so that an answer is stable whatever order the service's own map has.
+//!
+//! Entries whose keys ascend on the wire are printed as they come; others are sorted first, and of equal
+//! keys the last wins. An entry is a message and obeys every rule of messages.
+
+use super::message::{Stop, known};
+use super::{Fields, Printer};
+use crate::plan::{FieldPlan, Kind, MessagePlan};
+use crate::wire::{Cursor, Key, unzigzag};
+
+/// A map key as it compares; of one map all are of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Name<'w> {
+    Text(&'w [u8]),
+    Signed(i64),
+    Unsigned(u64),
+    Bool(bool),
+}
+
+/// An entry taken apart.
+#[derive(Debug, Clone, Copy)]
+struct Entry<'w> {
+    name: Name<'w>,
+    value: Option<(Key, Cursor<'w>)>,
+    /// The value is a message in several parts, which merge: all of the entry's bytes.
+    split: Option<&'w [u8]>,
+}
+
+/// Entries of one field that stand together; `Clone` is a look-ahead.
+#[derive(Clone, Copy)]
+struct Entries<'w, 'f> {
+    cursor: Cursor<'w>,
+    tag: &'f [u8],
+    begun: bool,
+}
+
+impl<'w> Entries<'w, '_> {
+    fn next(&mut self) -> Result<Option<&'w [u8]>, Stop> {
+        if self.begun && !self.cursor.take_if(self.tag) {
+            return Ok(None);
+        }
+        self.begun = true;
+        Ok(Some(self.cursor.bytes()?))
+    }
+}
+
+impl<'p> Printer<'p> {
+    /// A map whose first entry's tag has been read, and all that stand behind it.
+    pub(super) fn map(
+        &mut self,
+        field: &'p FieldPlan,
+        cursor: &mut Cursor<'_>,
+        fields: Option<&Fields>,
+    ) -> Result<bool, Stop> {
+        let plan = self.entry_plan(field)?;
+        let mut entries = Entries { cursor: *cursor, tag: field.tag.bytes(), begun: false };
+        let (mut look, mut last, mut ascends) = (entries, None, true);
+        while let Some(bytes) = look.next()? {
+            let name = Some(self.entry(plan, bytes)?.map(|entry| entry.name));
+            ascends &= last < name;
+            last = name;
+        }
+        *cursor = look.cursor;
+        if !ascends {
+            let mut all = Vec::new();
+            while let Some(bytes) = entries.next()? {
+                all.push(bytes);
+            }
+            return self.sorted_map(field, &all, fields);
+        }
+        self.begin(b'{')?;
+        let mut some = false;
+        while let Some(bytes) = entries.next()? {
+            if let Some(entry) = self.entry(plan, bytes)? {
+                self.print(plan, &entry, fields, &mut some)?;
+            }
+        }
+        self.end(b'}', some);
+        Ok(some)
+    }
+
+    /// A map from entries in any order.
+    pub(super) fn sorted_map(
+        &mut self,
+        field: &'p FieldPlan,
+        all: &[&[u8]],
+        fields: Option<&Fields>,
+    ) -> Result<bool, Stop> {
+        let plan = self.entry_plan(field)?;
+        let mut entries = Vec::with_capacity(all.len());
+        for bytes in all {
+            entries.extend(self.entry(plan, bytes)?);
+        }
+        // Stable: of equal keys the last on the wire stays last.
+        entries.sort_by_key(|entry| entry.name);
+        self.begin(b'{')?;
+        let mut some = false;
+        for (index, entry) in entries.iter().enumerate() {
+            if entries.get(index + 1).is_none_or(|next| next.name != entry.name) {
+                self.print(plan, entry, fields, &mut some)?;
+            }
+        }
+        self.end(b'}', some);
+        Ok(some)
+    }
+
+    fn entry_plan(&self, field: &FieldPlan) -> Result<&'p MessagePlan, Stop> {
+        match self.plans.child(field) {
+            Some(plan) if plan.fields.len() == 2 => Ok(plan),
+            _ => Err(Stop::Unprintable("a map has no entry type")),
+        }
+    }
+
+    /// Takes an entry apart; `None` if its enum has a number the map does not keep.
+    fn entry<'w>(&self, plan: &MessagePlan, bytes: &'w [u8]) -> Result<Option<Entry<'w>>, Stop> {
+        let [key_field, value_field] = &*plan.fields else {
+            return Ok(None);
+        };
+        let mut entry = Entry { name: absent(key_field.kind), value: None, split: None };
+        let mut cursor = Cursor::new(bytes);
+        while let Some(key) = cursor.key()? {
+            match known(plan, key) {
+                Some((0, _)) => entry.name = name(key_field.kind, &mut cursor)?,
+                Some(_) => {
+                    if entry.value.is_some() && value_field.kind.is_message() {
+                        entry.split = Some(bytes);
+                    }
+                    entry.value = Some((key, cursor));
+                    if let Kind::Enum(id) = value_field.kind {
+                        let number = cursor.varint()? as i32;
+                        if !self.plans.enumeration(id).keeps(number) {
+                            return Ok(None);
+                        }
+                    } else {
+                        cursor.skip(key)?;
+                    }
+                }
+                None => cursor.skip(key)?,
+            }
+        }
+        Ok(Some(entry))
+    }
+
+    fn print(
+        &mut self,
+        plan: &'p MessagePlan,
+        entry: &Entry<'_>,
+        fields: Option<&Fields>,
+        some: &mut bool,
+    ) -> Result<(), Stop> {
+        let Some(value_field) = plan.fields.get(1) else {
+            return Ok(());
+        };
+        self.comma(some);
+        self.name(entry.name)?;
+        // An entry is a message too, for the depth of which a decoder keeps count.
+        self.enter()?;
+        match (entry.split, entry.value) {
+            (Some(bytes), _) => self.gathered_value(plan, 1, bytes, fields)?,
+            (None, Some((key, mut cursor))) => {
+                self.element(value_field, key, &mut cursor, fields)?;
+            }
+            (None, None) => self.default(value_field)?,
+        }
+        self.messages -= 1;
+        Ok(())
+    }
+
+    /// A key with its colon.
+    fn name(&mut self, name: Name<'_>) -> Result<(), Stop> {
+        let mut buffer = itoa::Buffer::new();
+        match name {
+            Name::Text(bytes) => self.text(bytes)?,
+            Name::Signed(number) => self.text(buffer.format(number).as_bytes())?,
+            Name::Unsigned(number) => self.text(buffer.format(number).as_bytes())?,
+            Name::Bool(value) => self.text(if value { b"true" } else { b"false" })?,
+        }
+        self.out.push(b':');
+        if self.options.pretty {
+            self.out.push(b' ');
+        }
+        Ok(())
+    }
+}
+
+/// The key an entry without one has.
+fn absent(kind: Kind) -> Name<'static> {
+    match kind {
+        Kind::String => Name::Text(b""),
+        Kind::Bool => Name::Bool(false),
+        Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => Name::Unsigned(0),
+        _ => Name::Signed(0),
+    }
+}
+
+fn name<'w>(kind: Kind, cursor: &mut Cursor<'w>) -> Result<Name<'w>, Stop> {
+    Ok(match kind {
+        Kind::String => Name::Text(cursor.bytes()?),
+        Kind::Bool => Name::Bool(cursor.varint()? != 0),
+        Kind::Uint32 => Name::Unsigned(u64::from(cursor.varint()? as u32)),
+        Kind::Uint64 => Name::Unsigned(cursor.varint()?),
+        Kind::Fixed32 => Name::Unsigned(u64::from(cursor.fixed32()?)),
+        Kind::Fixed64 => Name::Unsigned(cursor.fixed64()?),
+        Kind::Int32 => Name::Signed(i64::from(cursor.varint()? as i32)),
+        Kind::Int64 => Name::Signed(cursor.varint()? as i64),
+        Kind::Sint32 => Name::Signed(unzigzag(u64::from(cursor.varint()? as u32))),
+        Kind::Sint64 => Name::Signed(unzigzag(cursor.varint()?)),
+        Kind::Sfixed32 => Name::Signed(i64::from(cursor.fixed32()? as i32)),
+        Kind::Sfixed64 => Name::Signed(cursor.fixed64()? as i64),
+        _ => return Err(Stop::Unprintable("a map has keys of a kind that does not exist")),
+    })
+}

@@ -1,0 +1,61 @@
+//! No allocation on the fast path but the output: neither its size nor its depth may add one.
+//!
+//! A target of its own, because counting replaces the allocator of the whole program.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, helpers included")]
+
+use std::path::Path;
+
+use allocation_counter::measure;
+use transcode::{CustomPattern, HttpRule, Match, Options, Pattern, RequestOptions, ResponseOptions};
+
+fn route() -> Match {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut compiler = protox::Compiler::new([here.join("tests/it"), here.join("../../proto")]).unwrap();
+    compiler.include_imports(true).open_file("probe.proto").unwrap();
+    let rule = HttpRule {
+        selector: "probe.v1.Probe.One".to_owned(),
+        pattern: Some(Pattern::Custom(CustomPattern { kind: "POST".to_owned(), path: "/x".to_owned() })),
+        body: "*".to_owned(),
+        ..HttpRule::default()
+    };
+    let options = Options { rules: vec![rule], ..Options::default() };
+    let contract = transcode::compile(&compiler.encode_file_descriptor_set(), &options).unwrap();
+    contract.route(&http::Method::POST, "/x").unwrap()
+}
+
+/// A record of every usual kind under `levels` others.
+fn records(levels: usize) -> String {
+    let one = r#"{"name":"a name","s":"ein schöner Text","i":-5,"l":"9007199254740993","si":7,"fi":9,"f":0.1,"d":2.5,"flag":true,"b":"+/8=","e":"BLUE","ri":[1,2,3],"rs":["x","y"],"re":["RED",9],"sub":{"a":"b","sub":{"n":1}},"subs":[{"n":1},{"n":2}],"m":{"a":"1","b":"2"},"os":"","left":"l","w":"7","ts":"2026-01-31T09:30:00.500Z","dur":"1.500s"}"#;
+    let mut json = one.to_owned();
+    for _ in 0..levels {
+        json = format!(r#"{{"child":{json},"rd":[1,2.5]}}"#);
+    }
+    json
+}
+
+#[test]
+fn answers_cost_one_allocation_and_its_growth() {
+    let route = route();
+    let count = |levels: usize| {
+        let wire = route.request(None, None, records(levels).as_bytes(), &RequestOptions::default()).unwrap();
+        let options = ResponseOptions::default();
+        measure(|| drop(route.response(&wire, &options).unwrap())).count_total
+    };
+    // The output buffer, at most twice grown, and its owner.
+    assert!(count(1) <= 4, "{}", count(1));
+    assert!(count(40) <= 4, "{}", count(40));
+}
+
+#[test]
+fn requests_cost_a_fixed_number_of_allocations() {
+    let route = route();
+    let count = |levels: usize| {
+        let json = records(levels);
+        measure(|| drop(route.request(None, None, json.as_bytes(), &RequestOptions::default()).unwrap())).count_total
+    };
+    // The output, its settled copy, the wrong guesses of lengths, the keys of the open map.
+    let (small, large) = (count(1), count(40));
+    assert!(small <= 8, "{small}");
+    assert!(large <= small + 8, "{large} after {small}");
+}

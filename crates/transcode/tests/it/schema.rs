@@ -1,0 +1,165 @@
+//! Random schemas: whatever a contract looks like, both directions agree with prost-reflect.
+
+use proptest::prelude::*;
+use prost_reflect::prost::Message;
+use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
+use prost_reflect::prost_types::{
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
+    FileDescriptorSet, MessageOptions, MethodDescriptorProto, OneofDescriptorProto, ServiceDescriptorProto,
+};
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use transcode::{Contract, CustomPattern, HttpRule, Options, Pattern, RequestOptions, ResponseOptions};
+
+use crate::fixture::routed;
+use crate::property::{Choices, message};
+
+const KINDS: [Type; 17] = [
+    Type::Double,
+    Type::Float,
+    Type::Int32,
+    Type::Int64,
+    Type::Uint32,
+    Type::Uint64,
+    Type::Sint32,
+    Type::Sint64,
+    Type::Fixed32,
+    Type::Fixed64,
+    Type::Sfixed32,
+    Type::Sfixed64,
+    Type::Bool,
+    Type::String,
+    Type::Bytes,
+    Type::Enum,
+    Type::Message,
+];
+const KEYS: [Type; 6] = [Type::String, Type::Int32, Type::Bool, Type::String, Type::Int32, Type::String];
+const MESSAGES: u64 = 3;
+
+/// Three messages that may hold each other, an enum, and a service that echoes the first.
+fn schema(choices: &mut Choices<'_>) -> FileDescriptorSet {
+    let value = |name: &str, number| EnumValueDescriptorProto {
+        name: Some(name.to_owned()),
+        number: Some(number),
+        ..EnumValueDescriptorProto::default()
+    };
+    let kind = EnumDescriptorProto {
+        name: Some("Kind".to_owned()),
+        value: vec![value("ZERO", 0), value("ONE", 1), value("FAR", -7)],
+        ..EnumDescriptorProto::default()
+    };
+    let echo = MethodDescriptorProto {
+        name: Some("Call".to_owned()),
+        input_type: Some(".random.M0".to_owned()),
+        output_type: Some(".random.M0".to_owned()),
+        ..MethodDescriptorProto::default()
+    };
+    let service = ServiceDescriptorProto {
+        name: Some("Echo".to_owned()),
+        method: vec![echo],
+        ..ServiceDescriptorProto::default()
+    };
+    let file = FileDescriptorProto {
+        name: Some("random.proto".to_owned()),
+        package: Some("random".to_owned()),
+        syntax: Some("proto3".to_owned()),
+        message_type: (0..MESSAGES).map(|index| random_message(index, choices)).collect(),
+        enum_type: vec![kind],
+        service: vec![service],
+        ..FileDescriptorProto::default()
+    };
+    FileDescriptorSet { file: vec![file] }
+}
+
+fn random_message(index: u64, choices: &mut Choices<'_>) -> DescriptorProto {
+    let mut message = DescriptorProto { name: Some(format!("M{index}")), ..DescriptorProto::default() };
+    // Numbers on both sides of the dense table, in no order.
+    let mut numbers: Vec<i32> = (0..choices.next() % 9 + 1).map(|_| (choices.next() % 90) as i32 + 1).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    for number in numbers {
+        let name = format!("field_{number}");
+        let mut field = typed(&name, number, KINDS[(choices.next() % 17) as usize], choices);
+        match choices.next() % 6 {
+            0 => field.label = Some(Label::Repeated.into()),
+            1 => field.oneof_index = Some(0),
+            2 => {
+                let entry = entry(number, field, choices);
+                field = typed(&name, number, Type::Message, choices);
+                field.label = Some(Label::Repeated.into());
+                field.type_name = Some(format!(".random.M{index}.Field{number}Entry"));
+                message.nested_type.push(entry);
+            }
+            _ => {}
+        }
+        message.field.push(field);
+    }
+    if message.field.iter().any(|field| field.oneof_index.is_some()) {
+        message.oneof_decl.push(OneofDescriptorProto { name: Some("choice".to_owned()), options: None });
+    }
+    message
+}
+
+fn typed(name: &str, number: i32, kind: Type, choices: &mut Choices<'_>) -> FieldDescriptorProto {
+    let type_name = match kind {
+        Type::Enum => Some(".random.Kind".to_owned()),
+        Type::Message => Some(format!(".random.M{}", choices.next() % MESSAGES)),
+        _ => None,
+    };
+    FieldDescriptorProto {
+        name: Some(name.to_owned()),
+        number: Some(number),
+        label: Some(Label::Optional.into()),
+        r#type: Some(kind.into()),
+        type_name,
+        ..FieldDescriptorProto::default()
+    }
+}
+
+fn entry(number: i32, value: FieldDescriptorProto, choices: &mut Choices<'_>) -> DescriptorProto {
+    let key = typed("key", 1, KEYS[(choices.next() % 6) as usize], choices);
+    let value = FieldDescriptorProto { name: Some("value".to_owned()), number: Some(2), oneof_index: None, ..value };
+    DescriptorProto {
+        name: Some(format!("Field{number}Entry")),
+        field: vec![key, value],
+        options: Some(MessageOptions { map_entry: Some(true), ..MessageOptions::default() }),
+        ..DescriptorProto::default()
+    }
+}
+
+fn contract(set: &FileDescriptorSet) -> Contract {
+    let rule = HttpRule {
+        selector: "random.Echo.Call".to_owned(),
+        pattern: Some(Pattern::Custom(CustomPattern { kind: "POST".to_owned(), path: "/x".to_owned() })),
+        body: "*".to_owned(),
+        ..HttpRule::default()
+    };
+    transcode::compile(&set.encode_to_vec(), &Options { rules: vec![rule], ..Options::default() }).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn both_directions_agree_with_the_oracle(choices in prop::collection::vec(any::<u64>(), 400)) {
+        let mut choices = Choices(choices.iter());
+        let set = schema(&mut choices);
+        let route = routed(&contract(&set), "POST", "/x");
+        let pool = DescriptorPool::from_file_descriptor_set(set).unwrap();
+        let descriptor = pool.get_message_by_name("random.M0").unwrap();
+        let parts = [message(&descriptor, &mut choices, 0), message(&descriptor, &mut choices, 0)];
+        // Two messages behind each other are one: every field may return, every oneof may change.
+        let wire = parts.map(|part| part.encode_to_vec()).concat();
+        let merged = DynamicMessage::decode(descriptor.clone(), wire.as_slice()).unwrap();
+        for by_number in [false, true] {
+            let options = ResponseOptions { by_number, ..ResponseOptions::default() };
+            let json = route.response(&wire, &options).unwrap();
+            let mut reader = serde_json::Deserializer::from_slice(&json);
+            let understood = DynamicMessage::deserialize(descriptor.clone(), &mut reader);
+            let understood = understood.unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&json)));
+            prop_assert!(understood == merged, "{}", String::from_utf8_lossy(&json));
+            let back = route.request(None, None, &json, &RequestOptions::default()).unwrap();
+            let back = DynamicMessage::decode(descriptor.clone(), back).unwrap();
+            prop_assert!(back == merged, "{}", String::from_utf8_lossy(&json));
+        }
+    }
+}
