@@ -52,6 +52,14 @@ impl Trace {
         })
     }
 
+    /// What a call says that is made in `span` on behalf of a `traceparent`: the span, if it belongs to that trace. A worker
+    /// that calls later, for a request whose event it holds, runs in a span of its own; the request's trace goes on then.
+    pub(crate) fn of_call(span: &Span, traceparent: &str) -> Self {
+        let (here, cause) = (Self::of(span), Self::parse(traceparent));
+        let here = here.filter(|here| cause.is_none_or(|cause| cause.trace == here.trace));
+        here.or(cause).unwrap_or_else(Self::fresh)
+    }
+
     /// Makes the span a child of this context. Without a telemetry layer nothing happens.
     pub(crate) fn adopt(self, span: &Span) {
         let (trace, id) = (TraceId::from_bytes(self.trace.to_be_bytes()), SpanId::from_bytes(self.span.to_be_bytes()));

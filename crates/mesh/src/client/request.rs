@@ -132,7 +132,7 @@ fn assemble(
     {
         headers.insert(REQUEST_ID_KEY, id);
     }
-    let trace = Trace::of(&Span::current()).or_else(|| Trace::parse(&context.traceparent)).unwrap_or_else(Trace::fresh);
+    let trace = Trace::of_call(&Span::current(), &context.traceparent);
     headers.insert(
         TRACEPARENT_KEY,
         HeaderValue::from_str(&trace.render()).expect("hexadecimal digits are a header value"),
