@@ -201,7 +201,10 @@ impl Http {
 /// The call as a curl line; token and secrets stand as shell variables.
 fn curl(base: &str, call: &Call) -> String {
     let mut text = String::from("curl -sS");
-    if call.method != Method::GET {
+    if call.method == Method::HEAD {
+        // With -X HEAD curl would wait for a body that never comes.
+        text.push_str(" --head");
+    } else if call.method != Method::GET {
         text.push_str(&format!(" -X {}", call.method));
     }
     if call.token.is_some() {
