@@ -179,8 +179,14 @@ fn clusters(edge: &Edge) -> Value {
             services.push(method.full_service);
         }
     }
+    // What the mesh has called so far, as it stands: endpoints, ejections, load.
+    let upstreams = edge.mesh.clusters();
+    let upstream = |name: &str| upstreams.iter().find(|upstream| upstream.service == name);
     let rows = clusters.into_iter();
-    rows.map(|(name, (methods, services))| json!({"name": name, "methods": methods, "services": services})).collect()
+    rows.map(|(name, (methods, services))| {
+        json!({"name": name, "methods": methods, "services": services, "upstream": upstream(name)})
+    })
+    .collect()
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response<Bytes> {

@@ -169,6 +169,11 @@ async fn admin_pages_say_where_a_request_goes_and_change_nothing() {
     assert_eq!(page(&world, "/explain?method=PUT&path=/v1/query")["answer"]["error"]["code"], 405);
     assert!(page(&world, "/routes")["routes"].as_array().expect("a list").len() > 50);
     assert_eq!(page(&world, "/clusters")[0]["name"], "library");
+    assert_eq!(page(&world, "/clusters")[0]["upstream"], serde_json::Value::Null, "not called yet");
+    assert_eq!(status(&world, "/v1/query").await, 200);
+    let upstream = &page(&world, "/clusters")[0]["upstream"];
+    assert_eq!(upstream["endpoints"].as_array().map(Vec::len), Some(1), "{upstream}");
+    assert_eq!(upstream["requests"]["active"], 0, "{upstream}");
     assert_eq!(page(&world, "/server_info")["state"], "LIVE");
     let drain = |method: Method| {
         let request = Request::builder().method(method).uri("/drain_listeners").body(Bytes::new()).expect("a request");
