@@ -12,6 +12,7 @@ mod id;
 mod mask;
 mod name;
 mod page;
+mod trace;
 
 pub use caller::{Caller, Decision, Parts, Subject};
 pub use clock::{Clock, from_timestamp, timestamp};
@@ -22,6 +23,7 @@ pub use id::{Id, IdError, Ids, OrganizationId, UserId};
 pub use mask::Mask;
 pub use name::parse_segments;
 pub use page::{Page, Sealer};
+pub use trace::Trace;
 
 /// Strength of roles and shares, as the contract orders them.
 pub use proto::{Role, Share};

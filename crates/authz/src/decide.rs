@@ -45,8 +45,9 @@ pub(crate) fn permission(
     now: i64,
 ) -> Outcome {
     let tenant = verified.claims.tenant.as_deref().unwrap_or_default();
+    let named = call.resource.and_then(organization_of).map(|organization| organization.to_string());
     let mut run = Run::begin(&DECISIONS.permission, call, now);
-    run.add("resource_tenant", vec![text(&tenant_of(verified, call))]);
+    run.add("resource_tenant", vec![text(named.as_deref().unwrap_or(tenant))]);
     run.add("need_scope", vec![text(permission)]);
     for name in granting(access, permission, tenant) {
         run.add("grant_role", vec![text(name)]);
@@ -55,12 +56,6 @@ pub(crate) fn permission(
         run.add("shareable", vec![Term::Bool(true)]);
     }
     run.decide(verified)
-}
-
-/// The organization that a call is about: the one its resource names, else the token's.
-pub(crate) fn tenant_of(verified: &Verified, call: &Incoming<'_>) -> String {
-    let named = call.resource.and_then(organization_of).map(|organization| organization.to_string());
-    named.unwrap_or_else(|| verified.claims.tenant.clone().unwrap_or_default())
 }
 
 /// Decides a method about the caller's own record.

@@ -54,11 +54,11 @@ pub enum Refused {
     Operation,
 }
 
-/// Checks the structure of a token; gives the number of appended blocks, that is how often it was narrowed.
+/// Checks the structure of a token.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check(token: &[u8]) -> Result<usize, Refused> {
+pub fn check(token: &[u8]) -> Result<(), Refused> {
     if token.len() > BYTES_MAX {
         return Err(Refused::Size);
     }
@@ -90,7 +90,7 @@ pub fn check(token: &[u8]) -> Result<usize, Refused> {
     if checks > CHECKS_MAX {
         return Err(Refused::Bounds);
     }
-    exactly_once([key_id, authority, proof]).map(|()| blocks)
+    exactly_once([key_id, authority, proof])
 }
 
 /// A signed block: its bytes.

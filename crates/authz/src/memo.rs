@@ -5,7 +5,8 @@
 //! the second included, and is never older than they are. Keys, revocations and the gate are asked on every call before it.
 use std::time::Duration;
 
-use mesh::Incoming;
+use api::OrganizationId;
+use mesh::{Incoming, Peer};
 use moka::sync::Cache;
 
 use crate::{
@@ -23,10 +24,11 @@ const HELD_FOR: Duration = Duration::from_secs(2);
 struct Facts {
     token: [u8; 32],
     rpc: &'static str,
-    peer: String,
+    peer: Peer,
     /// The resource itself, where the token speaks of it.
     resource: Option<String>,
-    tenant: String,
+    /// The organization that the resource names; without one the token's own counts.
+    named: Option<OrganizationId>,
     now: i64,
 }
 
@@ -49,9 +51,9 @@ impl Memo {
         let facts = Facts {
             token: verified.hash,
             rpc: call.method.rpc,
-            peer: call.peer.name().to_owned(),
+            peer: call.peer.clone(),
             resource: call.resource.filter(|_| verified.names_resource).map(str::to_owned),
-            tenant: decide::tenant_of(verified, call),
+            named: call.resource.and_then(decide::organization_of),
             now,
         };
         if let Some(outcome) = self.0.get(&facts) {

@@ -1,7 +1,7 @@
 //! Narrowing: before a token leaves, it is bound to the method called, to what that method calls in turn, and to a short time.
-//! A method that calls nothing gets a sealed token: nobody can go on with it. From the second hop on it is bound to one
-//! resource too. The first hop's is not: it goes to the service the method belongs to, and one token for all resources is what
-//! makes a warm request free of signing and of verifying.
+//! A method that calls nothing gets a sealed token for one resource: useless elsewhere, and nobody can go on with it. The gateway
+//! leaves the resource open (docs/adr/0022): its token goes to the service that owns them all, and one token for all resources
+//! is what makes a warm request free of signing and of verifying.
 use std::time::Duration;
 
 use api::{Clock, Error};
@@ -27,11 +27,13 @@ const STREAM_LIFE_SECS: i64 = 600;
 pub(crate) struct Narrowing {
     held: Cache<[u8; 32], Bytes>,
     clock: Clock,
+    at_edge: bool,
 }
 
 impl Narrowing {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { held: Cache::builder().max_capacity(HELD_MAX).time_to_live(REUSE).build(), clock }
+    /// `at_edge`: this is the gateway.
+    pub(crate) fn new(clock: Clock, at_edge: bool) -> Self {
+        Self { held: Cache::builder().max_capacity(HELD_MAX).time_to_live(REUSE).build(), clock, at_edge }
     }
 
     /// The token for one call.
@@ -43,12 +45,12 @@ impl Narrowing {
     ) -> Result<Bytes, Error> {
         let access = method.access.as_ref().ok_or_else(Error::denied)?;
         let leaf = access.closure.len() <= 1;
-        let hops = gate::check(token).map_err(|_| Error::credential_invalid())?;
-        let resource = resource.filter(|_| leaf && hops > 0);
+        let resource = resource.filter(|_| leaf && !self.at_edge);
         let key = key(token, method.rpc, resource);
         if let Some(narrowed) = self.held.get(&key) {
             return Ok(narrowed);
         }
+        gate::check(token).map_err(|refused| Error::credential_invalid().caused_by(refused))?;
         let life = if method.is_unary() { LIFE_SECS } else { STREAM_LIFE_SECS };
         let end = self.clock.now().unix_timestamp() + life;
         let narrowed = append(token, &access.closure, end, resource, leaf).map_err(refused)?;

@@ -11,7 +11,7 @@ use proto::{Method, Rule};
 use crate::observe;
 
 /// The workload at the edge. It is no service: nothing else is known by name here.
-const GATEWAY: &str = "gateway";
+pub(crate) const GATEWAY: &str = "gateway";
 
 /// Methods that are not for every workload, and for whom they are.
 pub(crate) struct Peers(HashMap<&'static str, HashSet<&'static str>>);

@@ -1,7 +1,8 @@
 //! Verifying tokens and deciding calls: what the mesh asks before each handler.
 //!
 //! Order: gate, cache, keys and revocations, signatures on a miss, Datalog. Signatures are kept verified by the hash of all
-//! bytes; a decision is kept for the second it was made in (`memo`). Every bad token gives the same error; which kind of bad it was is counted and logged.
+//! bytes; a decision is kept for the second it was made in (`memo`). Every bad token gives the same error; which kind of bad it
+//! was is counted and logged.
 use std::{sync::Arc, time::Duration};
 
 use api::{Caller, Clock, Code, CommonReason, Decision, Error, Id, OrganizationId, Parts, Subject, UserId};
@@ -19,7 +20,7 @@ use crate::{
     memo::Memo,
     narrow::Narrowing,
     observe,
-    peers::Peers,
+    peers::{self, Peers},
     revoke::{Revocations, Standing},
     vocabulary::{self, Claims, Credential},
 };
@@ -73,7 +74,7 @@ impl Verifier {
     #[must_use]
     pub fn new(workload: &str, keys: Keys, revocations: Revocations, clock: Clock) -> Self {
         let held = Cache::builder().max_capacity(HELD_MAX).time_to_live(HELD_FOR).build();
-        let (narrowing, peers) = (Narrowing::new(clock.clone()), Peers::of_contract());
+        let (narrowing, peers) = (Narrowing::new(clock.clone(), workload == peers::GATEWAY), Peers::of_contract());
         let (workload, memo) = (workload.to_owned(), Memo::new());
         Self(Arc::new(Inner { workload, keys, revocations, clock, held, memo, narrowing, peers }))
     }
@@ -240,7 +241,8 @@ impl Inner {
             Biscuit::from(bytes, Provider(&self.keys)).map_err(|error| invalid("signature").caused_by(error))?;
         let key_id = token.root_key_id().ok_or_else(|| invalid("key"))?;
         let claims = vocabulary::claims(&token, key_id).ok_or_else(|| invalid("claims"))?;
-        // A block that cannot be shown may say anything.
+        // The tree printer is safe here, once per token: `claims` has refused unknown symbols. A block that cannot be shown may
+        // say anything.
         let mut blocks = (0..token.block_count()).map(|index| token.print_block_source(index));
         let names_resource = blocks.any(|block| block.map_or(true, |source| source.contains("resource(")));
         Ok(Verified { token, claims, hash, names_resource, key_id })

@@ -31,7 +31,6 @@ mod relay;
 mod settle;
 mod streams;
 mod subject;
-mod trace;
 
 pub use admin::Admin;
 pub use broker::{Broker, ConsumerStatus, Settings, Status, probe};

@@ -18,7 +18,6 @@ use crate::{
     error::What,
     metrics,
     outcome::{ATTEMPTS, Fate, fate},
-    trace,
 };
 
 /// Confirmations asked for before the message is left to come again.
@@ -62,7 +61,10 @@ impl Station {
                     http.request.id = envelope.request_id,
                     attempt,
                 );
-                trace::adopt(&span, &envelope.traceparent);
+                // One trace id finds a request in the log of every service it touched (docs/adr/0021).
+                if let Some(cause) = api::Trace::parse(&envelope.traceparent) {
+                    cause.adopt(&span);
+                }
                 self.decide(envelope, &message, attempt).instrument(span).await
             }
             Err(header) => Fate::Bury(format!("MALFORMED: header {header} is missing or wrong")),

@@ -17,7 +17,7 @@ pub(crate) const FORWARDED_CERTIFICATE_KEY: &str = "x-forwarded-client-cert";
 pub(crate) const TOKEN_BYTES_MAX: usize = 4096;
 
 /// The workload at the other end of the channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(Option<Arc<str>>);
 
 impl Peer {

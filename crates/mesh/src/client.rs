@@ -170,18 +170,16 @@ impl Inner {
         if let Some(upstream) = upstreams.get(service) {
             return Arc::clone(upstream);
         }
-        let fixed = |ejects, addresses| {
-            Upstream::fixed(service, &self.settings, Supervision { ejects, checks: false }, addresses)
-        };
+        // One endpoint, or a sidecar that watches over them: nothing to choose from.
+        let unwatched = Supervision { ejects: false, checks: false };
+        let fixed = |addresses| Upstream::fixed(service, &self.settings, unwatched, addresses);
         let upstream = match &self.transport {
-            Transport::Process(network) => fixed(true, vec![Address::Pipe(network.connector(service, &self.me))]),
+            Transport::Process(network) => fixed(vec![Address::Pipe(network.connector(service, &self.me))]),
             Transport::Direct(identity) => {
                 let resolver = Arc::new(discovery::System);
                 Upstream::named(service, &self.settings, resolver, (identity.clone(), self.trust.clone()))
             }
-            Transport::Sidecar => {
-                fixed(false, self.settings.addresses_of(service).into_iter().map(Address::Name).collect())
-            }
+            Transport::Sidecar => fixed(self.settings.addresses_of(service).into_iter().map(Address::Name).collect()),
         };
         upstreams.insert(service.to_owned(), Arc::clone(&upstream));
         upstream

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tonic::body::Body;
 
 /// Flag byte and length of a gRPC message.
-const PREFIX: usize = 5;
+pub(crate) const PREFIX: usize = 5;
 
 /// What was read of a request body.
 pub(crate) struct First {

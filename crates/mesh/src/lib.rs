@@ -30,7 +30,6 @@ pub mod pipe;
 pub mod server;
 mod settings;
 pub mod tls;
-mod trace;
 pub mod wire;
 
 pub use call::{Authorizer, Incoming, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
@@ -43,7 +42,7 @@ pub use settings::{
 /// Trace context of a request that enters at the edge: the span's, where a telemetry layer gives it one, else a fresh one.
 #[must_use]
 pub fn edge_trace(span: &tracing::Span) -> String {
-    trace::Trace::of(span).unwrap_or_else(trace::Trace::fresh).render()
+    api::Trace::of(span).unwrap_or_else(api::Trace::fresh).render()
 }
 
 /// What a unary handler returns.

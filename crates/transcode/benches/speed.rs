@@ -2,7 +2,7 @@
 //! `cargo bench -p workos-transcode [-- NAME [in|out|oracle]]`. Prints megabytes of JSON per second on one core; asserts only that both
 //! agree about the message.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for one developer's terminal")]
+#![expect(clippy::print_stdout, reason = "a program for one developer's terminal")]
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use prost_reflect::prost::Message;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
-use transcode::{Contract, CustomPattern, HttpRule, Match, Options, Pattern, RequestOptions, ResponseOptions};
+use transcode::{Contract, HttpRule, Match, Options, Pattern, RequestOptions, ResponseOptions};
 
 /// How long each number is measured, after a warm-up of a tenth of it.
 const TIME: Duration = Duration::from_millis(600);
@@ -39,7 +39,8 @@ fn main() {
 }
 
 fn measure(contract: &Contract, name: &str, method: &str, json: &str) {
-    let route = contract.route(&http::Method::POST, &format!("/{method}")).unwrap();
+    let route =
+        contract.route(&http::Method::POST, &format!("/{method}")).expect("the contract has a route of this name");
     let message = route.method().input.clone();
     let wire = read(&route, json);
     let printed = print(&route, &wire);
@@ -55,8 +56,8 @@ fn measure(contract: &Contract, name: &str, method: &str, json: &str) {
     let outward = speed("out", &mut || drop(black_box(print(&route, &wire))));
     let oracle_in = speed("oracle", &mut || drop(black_box(oracle_read(&message, json.as_bytes()).encode_to_vec())));
     let oracle_out = speed("oracle", &mut || {
-        let message = DynamicMessage::decode(message.clone(), wire.as_slice()).unwrap();
-        drop(black_box(serde_json::to_vec(&message).unwrap()));
+        let message = DynamicMessage::decode(message.clone(), wire.as_slice()).expect("the oracle reads what it wrote");
+        drop(black_box(serde_json::to_vec(&message).expect("the oracle prints what it read")));
     });
     println!("{name:<22} {size:>8} {inward:>9.0} {outward:>9.0} {oracle_in:>11.0} {oracle_out:>11.0}");
 }
@@ -81,29 +82,30 @@ fn seconds(work: &mut dyn FnMut()) -> f64 {
 }
 
 fn read(route: &Match, json: &str) -> Vec<u8> {
-    route.request(None, None, json.as_bytes(), &RequestOptions::default()).unwrap().into()
+    route.request(None, None, json.as_bytes(), &RequestOptions::default()).expect("JSON of this file").into()
 }
 
 fn print(route: &Match, wire: &[u8]) -> Vec<u8> {
-    route.response(wire, &ResponseOptions::default()).unwrap().into()
+    route.response(wire, &ResponseOptions::default()).expect("wire made from it").into()
 }
 
 fn oracle_read(message: &MessageDescriptor, json: &[u8]) -> DynamicMessage {
-    DynamicMessage::deserialize(message.clone(), &mut serde_json::Deserializer::from_slice(json)).unwrap()
+    DynamicMessage::deserialize(message.clone(), &mut serde_json::Deserializer::from_slice(json))
+        .expect("JSON of this file")
 }
 
 fn contract() -> Contract {
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/benches");
-    let mut compiler = protox::Compiler::new([here]).unwrap();
-    compiler.include_imports(true).open_file("bench.proto").unwrap();
+    let mut compiler = protox::Compiler::new([here]).expect("the folder of this file");
+    compiler.include_imports(true).open_file("bench.proto").expect("it compiles");
     let rules = ["Mixed", "Text", "Number", "Free"].map(|method| HttpRule {
         selector: format!("bench.Bench.{method}"),
-        pattern: Some(Pattern::Custom(CustomPattern { kind: "POST".to_owned(), path: format!("/{method}") })),
+        pattern: Some(Pattern::Post(format!("/{method}"))),
         body: "*".to_owned(),
         ..HttpRule::default()
     });
     let options = Options { rules: rules.to_vec(), ..Options::default() };
-    transcode::compile(&compiler.encode_file_descriptor_set(), &options).unwrap()
+    transcode::compile(&compiler.encode_file_descriptor_set(), &options).expect("it can be served")
 }
 
 fn small() -> String {
@@ -121,7 +123,7 @@ fn page(count: usize) -> String {
             number % 90,
             number % 999 + 1,
         )
-        .unwrap();
+        .expect("a text takes everything");
     }
     json + "],\"nextPageToken\":\"token\"}"
 }

@@ -42,6 +42,7 @@ pub fn compile(descriptor_set: &[u8], options: &Options) -> Result<Contract, Vec
             remedy: "build it with all imports included".to_owned(),
         }]
     })?;
+    too_large(&pool)?;
     let mut compiler = Compiler::new(options, plan::build(&pool));
     for service in pool.services() {
         for method in service.methods() {
@@ -50,6 +51,22 @@ pub fn compile(descriptor_set: &[u8], options: &Options) -> Result<Contract, Vec
     }
     compiler.unused_rules();
     compiler.finish(pool, options)
+}
+
+/// Refuses messages of more fields than the plans can number.
+fn too_large(pool: &DescriptorPool) -> Result<(), Vec<LoadError>> {
+    let large = pool
+        .all_messages()
+        .filter(|message| message.fields().len() + message.extensions().len() >= usize::from(u16::MAX))
+        .map(|message| LoadError {
+            file: message.parent_file().name().to_owned(),
+            rpc: "-".to_owned(),
+            rule: message.full_name().to_owned(),
+            problem: format!("the message has {} fields or more", u16::MAX),
+            remedy: "split it into several messages".to_owned(),
+        })
+        .collect::<Vec<_>>();
+    if large.is_empty() { Ok(()) } else { Err(large) }
 }
 
 struct Compiler<'o> {

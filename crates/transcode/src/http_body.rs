@@ -1,12 +1,11 @@
 //! `google.api.HttpBody`: raw bytes with a type of their own, as a whole message or as one field.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use prost::Message;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::problem::Problem;
 use crate::response::unrenderable;
-use crate::wire::Writer;
+use crate::wire::{Cursor, Key, Writer};
 
 /// Raw bytes with their type (googleapis `google/api/httpbody.proto`); its extensions are not read.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -42,27 +41,21 @@ pub(crate) fn write(content_type: Option<&str>, data: &[u8], out: &mut Writer) {
 
 /// Reads one from a message that is one, or that holds one in the field `number`; data is not copied.
 pub(crate) fn read(wire: Bytes, number: Option<u32>) -> Result<HttpBody, Problem> {
-    match number {
-        None => HttpBody::decode(wire),
-        Some(number) => read_field(wire, number),
-    }
-    .map_err(|_| unrenderable("The service answered with a malformed body"))
+    let body = match number {
+        None => HttpBody::decode(wire).ok(),
+        Some(number) => read_field(&wire, number),
+    };
+    body.ok_or_else(|| unrenderable("The service answered with a malformed body"))
 }
 
-fn read_field(mut wire: Bytes, number: u32) -> Result<HttpBody, prost::DecodeError> {
-    let mut body = HttpBody::default();
-    while wire.has_remaining() {
-        let (tag, wire_type) = decode_key(&mut wire)?;
-        if tag != number || wire_type != WireType::LengthDelimited {
-            skip_field(wire_type, tag, &mut wire, DecodeContext::default())?;
-            continue;
+fn read_field(wire: &Bytes, number: u32) -> Option<HttpBody> {
+    let (mut body, mut cursor) = (HttpBody::default(), Cursor::new(wire));
+    while let Some(key) = cursor.key().ok()? {
+        if (key.number(), key.wire_type()) == (number, Key::LENGTH) {
+            body.merge(wire.slice_ref(cursor.bytes().ok()?)).ok()?;
+        } else {
+            cursor.skip(key).ok()?;
         }
-        let length = usize::try_from(decode_varint(&mut wire)?).unwrap_or(usize::MAX);
-        if length > wire.len() {
-            // The same error a decoder gives for a length beyond the end.
-            return HttpBody::decode(&[0x0a, 0x7f][..]);
-        }
-        body.merge(wire.split_to(length))?;
     }
-    Ok(body)
+    Some(body)
 }

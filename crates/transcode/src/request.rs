@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
         self.expect(Kind::Object, &plan.name)?;
         self.scan.open()?;
         let (mut first, mut keys, mut guess) = (true, 0, 0);
-        let (mut seen, mut members) = (Bits::default(), Bits::default());
+        let (mut seen, mut members, mut has_type) = (Bits::default(), Bits::default(), false);
         while self.scan.member(&mut first)? {
             let index = match plan.fields.get(guess) {
                 Some(field) if self.scan.take_key(field.expected_key()) => guess,
@@ -145,6 +145,7 @@ impl<'a> Reader<'a> {
                         keys += 1;
                         continue;
                     }
+                    Named::Type if std::mem::replace(&mut has_type, true) => return Err(self.second_type()),
                     Named::Type => continue,
                 },
             };
@@ -163,6 +164,11 @@ impl<'a> Reader<'a> {
             self.member(plan, field, &mut members)?;
         }
         Ok(keys)
+    }
+
+    /// Of two types a reader may take either.
+    fn second_type(&self) -> Fault {
+        self.scan.fault("DUPLICATE_FIELD", "`@type` is given twice; keep one")
     }
 
     /// The key of a member that is not the expected one; the value of an unknown one is passed too.

@@ -12,6 +12,10 @@ pub(crate) fn write(dir: &Path) -> Result<()> {
     let trust = mesh::identity::Trust::new(&mesh.trust_domain, &mesh.namespace);
     mesh::tls::certificates(dir, &names, &trust, api::Clock::default().now())?;
     terminal::line(format!("{}: ca.pem, and a certificate and key for {}", dir.display(), names.join(", ")));
-    terminal::line("For development only. Use: WORKOS__MESH__CERTIFICATES=DIR workos-document serve");
+    terminal::line("For development only. Every service that runs alone finds its own by these settings:");
+    let dir = std::path::absolute(dir)?;
+    for (setting, file) in [("CERTIFICATE", "{service}.pem"), ("KEY", "{service}-key.pem"), ("CA", "ca.pem")] {
+        terminal::line(format!("export WORKOS__MESH__{setting}='{}'", dir.join(file).display()));
+    }
     Ok(())
 }

@@ -19,8 +19,8 @@ fn appended(token: &Bytes, code: &str) -> Bytes {
 #[test]
 fn b7_a_token_narrowed_to_one_document_is_good_for_nothing_else() {
     let world = World::new();
-    let name = world.document(world.organization);
-    let narrowed = world.narrowed_twice(&name);
+    let (name, token) = (world.document(world.organization), world.token(Some(Role::Owner)));
+    let narrowed = world.verifier.narrow(&token, method(GET), Some(&name)).expect("it can be");
     assert!(world.call(GET, Some(&narrowed), Some(&name)).expect("what it is for").granted());
     let other = format!("{}1", &name[..name.len() - 1]);
     for (rpc, resource) in [(GET, other.as_str()), (UPDATE, name.as_str()), (SEARCH, name.as_str())] {
@@ -30,11 +30,11 @@ fn b7_a_token_narrowed_to_one_document_is_good_for_nothing_else() {
 }
 
 #[test]
-fn the_first_hop_is_bound_to_the_method_and_not_to_one_resource() {
+fn the_gateway_binds_to_the_method_and_leaves_the_resource_open() {
     let world = World::new();
     let (name, token) = (world.document(world.organization), world.token(Some(Role::Owner)));
     let other = format!("{}1", &name[..name.len() - 1]);
-    let narrow = |name: &str| world.verifier.narrow(&token, method(GET), Some(name)).expect("it can be");
+    let narrow = |name: &str| world.edge.narrow(&token, method(GET), Some(name)).expect("it can be");
     let narrowed = narrow(&name);
     assert_eq!(narrowed, narrow(&other), "a warm request signs nothing");
     for resource in [&name, &other] {
@@ -44,9 +44,23 @@ fn the_first_hop_is_bound_to_the_method_and_not_to_one_resource() {
         let error = world.call(rpc, Some(&narrowed), Some(&name)).expect_err("another method");
         assert_eq!(error.code(), Code::PermissionDenied, "{rpc}");
     }
-    let foreign = world.document(api::OrganizationId(api::Ids::default().next()));
+    let foreign = world.document(world.other);
     let error = world.call(GET, Some(&narrowed), Some(&foreign)).expect_err("another organization");
     assert_eq!(error.code(), Code::PermissionDenied, "also while the decision about the first is kept");
+}
+
+#[test]
+fn a_service_binds_a_delegation_to_the_resource_it_reads() {
+    let world = World::new();
+    let name = world.document(world.organization);
+    let other = format!("{}1", &name[..name.len() - 1]);
+    let mut subject = world.subject(Some(Role::Owner));
+    subject.methods = vec![format!("workos.{GET}")];
+    let token = world.mint.mint(&subject, crate::support::LIFE).expect("it fits");
+    let narrowed = world.verifier.narrow(&token, method(GET), Some(&name)).expect("it can be");
+    assert!(world.call(GET, Some(&narrowed), Some(&name)).expect("what it is for").granted());
+    let error = world.call(GET, Some(&narrowed), Some(&other)).expect_err("another document");
+    assert_eq!(error.code(), Code::PermissionDenied);
 }
 
 #[test]
@@ -91,8 +105,7 @@ fn a_narrowed_token_ends_soon() {
 fn a_warm_narrowing_gives_the_same_bytes() {
     let world = World::new();
     let token = world.token(None);
-    let token = world.verifier.narrow(&token, method(SEARCH), None).expect("it can be");
-    let narrow = |resource| world.verifier.narrow(&token, method(BATCH_READ), Some(resource)).expect("it can be");
+    let narrow = |resource| world.verifier.narrow(&token, method(GET), Some(resource)).expect("it can be");
     assert_eq!(narrow("organizations/a/documents/b"), narrow("organizations/a/documents/b"));
     assert_ne!(narrow("organizations/a/documents/b"), narrow("organizations/a/documents/c"));
 }

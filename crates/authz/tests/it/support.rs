@@ -4,7 +4,7 @@ use std::time::Duration;
 use api::{CallContext, Caller, Clock, Error, Id, Ids, OrganizationId, UserId};
 use authz::{Credential, Keys, Mint, Revocations, Subject, Verifier, generate_key};
 use bytes::Bytes;
-use mesh::{Authorizer, Incoming, Narrower, Peer};
+use mesh::{Authorizer, Incoming, Peer};
 use proto::{Method, Role};
 
 pub(crate) const LIFE: Duration = Duration::from_secs(300);
@@ -12,6 +12,8 @@ pub(crate) const LIFE: Duration = Duration::from_secs(300);
 pub(crate) struct World {
     pub(crate) mint: Mint,
     pub(crate) verifier: Verifier,
+    /// The gateway's.
+    pub(crate) edge: Verifier,
     pub(crate) clock: Clock,
     pub(crate) organization: OrganizationId,
     pub(crate) other: OrganizationId,
@@ -26,9 +28,10 @@ impl World {
         let mint = Mint::new(&private, 7, clock.clone()).expect("a fresh key is a key");
         let revocations = Revocations::new(clock.clone());
         revocations.replace(Vec::new());
-        let verifier = Verifier::new("document", Keys::new(vec![mint.verify_key()]), revocations, clock.clone());
+        let of = |name| Verifier::new(name, Keys::new(vec![mint.verify_key()]), revocations.clone(), clock.clone());
+        let (verifier, edge) = (of("document"), of("gateway"));
         let (organization, other, user) = (OrganizationId(ids.next()), OrganizationId(ids.next()), UserId(ids.next()));
-        Self { mint, verifier, clock, organization, other, user, session: ids.next().to_string() }
+        Self { mint, verifier, edge, clock, organization, other, user, session: ids.next().to_string() }
     }
 
     pub(crate) fn subject(&self, role: Option<Role>) -> Subject {
@@ -65,13 +68,6 @@ impl World {
         self.verifier.authorize(Incoming { method: method(rpc), token, peer: &Peer::named(peer), resource, context })
     }
 
-    /// A token that workflow narrowed to reading this document, after the gateway narrowed it to the start of a run.
-    pub(crate) fn narrowed_twice(&self, document: &str) -> Bytes {
-        let token = self.token(Some(Role::Owner));
-        let at_workflow = self.verifier.narrow(&token, method(CREATE_RUN), None).expect("hop 1");
-        self.verifier.narrow(&at_workflow, method(GET), Some(document)).expect("hop 2")
-    }
-
     pub(crate) fn document(&self, organization: OrganizationId) -> String {
         format!("{}/documents/{}", organization.name(), Id::ZERO)
     }
@@ -84,7 +80,6 @@ pub(crate) fn method(rpc: &str) -> &'static Method {
 
 pub(crate) const GET: &str = "document.v1.DocumentService/GetDocument";
 pub(crate) const UPDATE: &str = "document.v1.DocumentService/UpdateDocument";
-pub(crate) const CREATE_RUN: &str = "workflow.v1.RunService/CreateRun";
 pub(crate) const SEARCH: &str = "search.v1.SearchService/Search";
 pub(crate) const BATCH_READ: &str = "document.v1.DocumentService/BatchReadDocuments";
 pub(crate) const EVENTS: &str = "events.v1.EventAdminService/GetRelayStatus";

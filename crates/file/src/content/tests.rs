@@ -41,7 +41,7 @@ async fn one_writer(content: &dyn Content) {
 /// Two writers, each with its own segment; the first one's tail beyond the second's start does not count.
 async fn two_writers(content: &dyn Content) {
     let (id, second) = (Ids::default().next(), Segment { fence: 2, start: 3 });
-    write(content, id, FIRST, 0, b"abcXXX").await;
+    write(content, id, FIRST, 0, b"abc---").await;
     write(content, id, second, 0, b"def").await;
     let both = content.read_segments(id, &[FIRST, second], 6).await.expect("there");
     assert_eq!(read_all(both).await, b"abcdef");

@@ -10,7 +10,7 @@ use tonic::{Status, body::Body};
 
 use super::{
     Channel, Permit, answer,
-    connection::Line,
+    connection::{Line, Sender},
     endpoint::Endpoint,
     fault::{self, Failure, Outcome, Reach},
     flight::{Answer, Flight},
@@ -105,13 +105,23 @@ impl Channel {
 async fn send(mut request: Request<Body>, mut flight: Flight) -> Result<Response<Body>, Failure> {
     let mut again = true;
     loop {
-        let mut sender = sender(&flight).await?;
-        let mut failed = match sender.try_send_request(request).await {
+        let mut sender = match sender(&flight).await {
+            Ok(sender) => sender,
+            Err(failure) => {
+                // It never left: how long that took says nothing of this endpoint's answers.
+                flight.ended(Outcome::Unclear);
+                return Err(failure);
+            }
+        };
+        let mut failed = match sender.requests.try_send_request(request).await {
             Ok(response) => return Ok(received(response, flight)),
             Err(failed) => failed,
         };
         match failed.take_message() {
-            Some(back) if std::mem::take(&mut again) => request = back,
+            Some(back) if std::mem::take(&mut again) => {
+                flight.endpoint().connection().retire(&sender);
+                request = back;
+            }
             back => {
                 let error = failed.into_error();
                 let (code, reach, outcome) = match back {
@@ -124,8 +134,6 @@ async fn send(mut request: Request<Body>, mut flight: Flight) -> Result<Response
         }
     }
 }
-
-type Sender = hyper::client::conn::http2::SendRequest<Body>;
 
 /// The open connection of the endpoint; a call that has to wait for it takes a place among those that wait.
 async fn sender(flight: &Flight) -> Result<Sender, Failure> {
@@ -143,20 +151,15 @@ async fn sender(flight: &Flight) -> Result<Sender, Failure> {
 
 /// Takes the beginning of an answer. One that is no gRPC was given by a proxy on the way.
 fn received(response: Response<Incoming>, mut flight: Flight) -> Response<Body> {
-    flight.answered();
     flight.ended_by(response.headers());
+    flight.answered();
     if response.status() != StatusCode::OK && !response.headers().contains_key("grpc-status") {
-        let (status, code) = (response.status(), fault::of_http(response.status()));
-        flight.ended(if code == api::Code::Unavailable { Outcome::Failed } else { Outcome::Unclear });
-        return answer(fault::error(flight.upstream().service(), code, NoGrpc(status)));
+        let error = fault::no_grpc(flight.upstream().service(), response.status());
+        flight.ended(if error.code() == api::Code::Unavailable { Outcome::Failed } else { Outcome::Unclear });
+        return answer(error);
     }
     response.map(|body| Body::new(Answer::new(body, flight)))
 }
-
-/// Something on the way answered in the server's place.
-#[derive(Debug, thiserror::Error)]
-#[error("an answer without grpc-status, HTTP {0}")]
-struct NoGrpc(StatusCode);
 
 /// What an answer that says UNAVAILABLE at once leaves behind: how far the call came, and the wait that the server asks for.
 fn refusal(response: &Response<Body>) -> Option<(Reach, Option<Duration>)> {

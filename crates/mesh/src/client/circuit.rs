@@ -1,4 +1,4 @@
-//! The circuit breaker of one service: how many of our calls may run, wait and be retried at the same time.
+//! The circuit breaker of one service: how many of our calls may run and wait at the same time.
 //!
 //! What is above a limit is refused at once, with an error that names the limit, its value and the setting. Counts go down
 //! when a permit is dropped, whatever happens to the call.

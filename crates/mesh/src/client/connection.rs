@@ -73,6 +73,8 @@ pub(super) struct Connection {
 #[derive(Default)]
 struct Slot {
     phase: Option<watch::Receiver<Phase>>,
+    /// Number of the attempt that `phase` is about.
+    attempt: u64,
     /// This and older connections: an old one still carries calls after GOAWAY.
     tasks: JoinSet<()>,
     failures: u32,
@@ -90,19 +92,25 @@ enum Phase {
 
 /// The way to a sender.
 pub(super) enum Line {
-    Open(SendRequest<Body>),
+    Open(Sender),
     Opening(Opening),
 }
 
+/// An open connection, as far as anybody knows.
+pub(super) struct Sender {
+    pub(super) requests: SendRequest<Body>,
+    attempt: u64,
+}
+
 /// An attempt that runs.
-pub(super) struct Opening(watch::Receiver<Phase>);
+pub(super) struct Opening(watch::Receiver<Phase>, u64);
 
 impl Opening {
     /// Waits for its outcome.
-    pub(super) async fn opened(mut self) -> Result<SendRequest<Body>, Arc<io::Error>> {
+    pub(super) async fn opened(mut self) -> Result<Sender, Arc<io::Error>> {
         let gone = || Arc::new(io::Error::new(io::ErrorKind::ConnectionAborted, "the attempt was given up"));
         match self.0.wait_for(|phase| !matches!(phase, Phase::Opening)).await.as_deref() {
-            Ok(Phase::Open(sender)) => Ok(sender.clone()),
+            Ok(Phase::Open(requests)) => Ok(Sender { requests: requests.clone(), attempt: self.1 }),
             Ok(Phase::Failed(error)) => Err(Arc::clone(error)),
             Ok(Phase::Opening) | Err(_) => Err(gone()),
         }
@@ -133,9 +141,11 @@ impl Connection {
         let mut slot = self.slot();
         if let Some(receiver) = &slot.phase {
             match &*receiver.borrow() {
-                Phase::Open(sender) if !sender.is_closed() => return Ok(Line::Open(sender.clone())),
+                Phase::Open(requests) if !requests.is_closed() => {
+                    return Ok(Line::Open(Sender { requests: requests.clone(), attempt: slot.attempt }));
+                }
                 Phase::Opening if receiver.has_changed().is_ok() => {
-                    return Ok(Line::Opening(Opening(receiver.clone())));
+                    return Ok(Line::Opening(Opening(receiver.clone(), slot.attempt)));
                 }
                 _ => {}
             }
@@ -149,7 +159,8 @@ impl Connection {
         // Boxed: it is large and rare.
         slot.tasks.spawn(Box::pin(run(Arc::downgrade(self), self.target.clone(), sender)));
         slot.phase = Some(receiver.clone());
-        Ok(Line::Opening(Opening(receiver)))
+        slot.attempt += 1;
+        Ok(Line::Opening(Opening(receiver, slot.attempt)))
     }
 
     /// Calls sent now will not meet a connection that was just refused. When the pause after a refusal is over, an attempt
@@ -170,7 +181,18 @@ impl Connection {
 
     /// Lets running calls finish, and the next one open a new connection: this one may be dead without knowing.
     pub(super) fn renew(&self) {
-        self.slot().phase = None;
+        let mut slot = self.slot();
+        // An attempt that runs goes on for those who wait for it.
+        slot.phase = slot.phase.take().filter(|phase| matches!(&*phase.borrow(), Phase::Opening));
+    }
+
+    /// A request came back from this connection unsent: it is closing, and the next call opens another one unless somebody
+    /// has already.
+    pub(super) fn retire(&self, sender: &Sender) {
+        let mut slot = self.slot();
+        if slot.attempt == sender.attempt {
+            slot.phase = None;
+        }
     }
 
     pub(super) fn record(&self) -> Record {

@@ -3,6 +3,7 @@
 //! DNS is asked on the side while calls are made: one question at a time, not more often than the settings allow, sooner when a
 //! connection ended. What is known stays in force while DNS is away: addresses rarely change in that moment.
 use std::{
+    collections::HashMap,
     io,
     net::SocketAddr,
     sync::{
@@ -49,6 +50,8 @@ pub(super) struct Names {
 
 #[derive(Default)]
 struct State {
+    /// The last answer for each name that ever had one.
+    known: HashMap<String, Vec<SocketAddr>>,
     asked: Option<Instant>,
     answered: Option<Instant>,
     running: Option<watch::Receiver<()>>,
@@ -95,10 +98,18 @@ impl Names {
         Step::Ask(sender, receiver)
     }
 
-    /// Asks for all names; `None` when no address came.
+    /// Asks for all names; `None` when no address came. A name that does not resolve now keeps its last answer.
     pub(super) async fn lookup(&self) -> Option<Vec<SocketAddr>> {
         let answers = join_all(self.names.iter().map(|name| self.one(name))).await;
-        let mut found: Vec<_> = answers.into_iter().flatten().collect();
+        if answers.iter().all(Option::is_none) {
+            return None;
+        }
+        let mut found: Vec<_> = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let answered = self.names.iter().zip(answers).filter_map(|(name, answer)| Some((name.clone(), answer?)));
+            state.known.extend(answered);
+            state.known.values().flatten().copied().collect()
+        };
         found.sort_unstable();
         found.dedup();
         if found.len() > ENDPOINTS_MAX {
@@ -120,12 +131,16 @@ impl Names {
         answered.map(|at| now.saturating_duration_since(at))
     }
 
-    async fn one(&self, name: &str) -> Vec<SocketAddr> {
+    /// The addresses of one name, at least one.
+    async fn one(&self, name: &str) -> Option<Vec<SocketAddr>> {
         let asked = tokio::time::timeout(PATIENCE, self.resolver.resolve(name.to_owned())).await;
-        asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).unwrap_or_else(|error| {
-            let service = &self.service;
-            tracing::warn!(target: "mesh", service, name, error = %error, "name does not resolve");
-            Vec::new()
-        })
+        match asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(addresses) => Some(addresses).filter(|addresses| !addresses.is_empty()),
+            Err(error) => {
+                let service = &self.service;
+                tracing::warn!(target: "mesh", service, name, error = %error, "name does not resolve");
+                None
+            }
+        }
     }
 }

@@ -95,13 +95,15 @@ pub(super) fn error(service: &str, code: Code, source: impl std::error::Error + 
     error.caused_by(source)
 }
 
-/// The code of an answer that is no gRPC: a proxy on the way gave it (`http-grpc-status-mapping.md`).
-pub(super) fn of_http(status: StatusCode) -> Code {
-    match status.as_u16() {
-        401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
-        404 => Code::Unimplemented,
-        429 | 502 | 503 | 504 => Code::Unavailable,
-        _ => Code::Internal,
-    }
+/// The error for an answer that is no gRPC: a proxy on the way gave it (`http-grpc-status-mapping.md`). It says so, for a code
+/// like UNAUTHENTICATED would otherwise send the caller to sign in.
+pub(super) fn no_grpc(service: &str, status: StatusCode) -> Error {
+    let (code, reason) = match status.as_u16() {
+        401 => (Code::Unauthenticated, CommonReason::InternalFault),
+        403 => (Code::PermissionDenied, CommonReason::InternalFault),
+        404 => (Code::Unimplemented, CommonReason::InternalFault),
+        429 | 502 | 503 | 504 => (Code::Unavailable, CommonReason::ServiceUnavailable),
+        _ => (Code::Internal, CommonReason::InternalFault),
+    };
+    Error::new(code, reason, format!("the {service} service answered HTTP {} and no gRPC", status.as_u16()))
 }

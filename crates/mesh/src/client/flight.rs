@@ -59,7 +59,9 @@ impl Flight {
     pub(super) fn answered(&mut self) {
         let now = Instant::now();
         self.endpoint.answered(now - self.start, now);
-        self.stage = Stage::Answering;
+        if self.stage == Stage::Waiting {
+            self.stage = Stage::Answering;
+        }
     }
 
     /// The call ended.
@@ -82,9 +84,11 @@ impl Flight {
         }
     }
 
-    /// The call ended with this status. One that came too late counts as if nothing had come.
+    /// The call ended with this status. One that came too late counts as if nothing had come; in the trailers of a stream it
+    /// only says that the stream had its time.
     fn ended_with(&mut self, status: &Status) {
-        if status.code() == tonic::Code::DeadlineExceeded && self.start.elapsed() >= self.proof {
+        let waited = self.stage == Stage::Waiting;
+        if waited && status.code() == tonic::Code::DeadlineExceeded && self.start.elapsed() >= self.proof {
             return self.timed_out();
         }
         self.ended(Outcome::of(status));

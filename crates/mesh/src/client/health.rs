@@ -31,8 +31,6 @@ const METHOD: &str = "http://mesh/grpc.health.v1.Health/Check";
 const ANSWER_MAX: usize = 1024;
 /// `SERVING` of `grpc.health.v1.HealthCheckResponse`.
 const SERVING: u64 = 1;
-/// Length of what stands before a message.
-const PREFIX: usize = 5;
 
 /// What one check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +116,7 @@ async fn ask(endpoint: &Arc<Endpoint>, timeout: Duration) -> Finding {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     deadline::write(headers, timeout);
-    let Ok(response) = sender.send_request(request).await else { return Finding::Silent };
+    let Ok(response) = sender.requests.send_request(request).await else { return Finding::Silent };
     if let Some(status) = Status::from_header_map(response.headers()) {
         return without_message(status.code());
     }
@@ -136,7 +134,7 @@ fn without_message(code: Code) -> Finding {
 }
 
 fn read(framed: &[u8]) -> Finding {
-    let Some(message) = framed.get(PREFIX..) else { return Finding::Silent };
+    let Some(message) = framed.get(frame::PREFIX..) else { return Finding::Silent };
     let serving = Fields::of(message).any(|field| field == Ok((1, Value::Varint(SERVING))));
     if serving { Finding::Serving } else { Finding::NotServing }
 }

@@ -1,7 +1,7 @@
 //! A request made ready for the way: context, deadline, narrowed token, and a body that can be sent again.
 use std::sync::Arc;
 
-use api::{CallContext, Error, Ids};
+use api::{CallContext, Error, Ids, Trace};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Uri, request::Parts, uri::PathAndQuery};
 use http_body_util::Full;
@@ -18,7 +18,6 @@ use crate::{
     call::{FORWARDED_CERTIFICATE_KEY, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY},
     deadline,
     frame::{self, First},
-    trace::Trace,
     wire::{self, Fields, Value},
 };
 
@@ -132,7 +131,7 @@ fn assemble(
     {
         headers.insert(REQUEST_ID_KEY, id);
     }
-    let trace = Trace::of_call(&Span::current(), &context.traceparent);
+    let trace = Trace::of(&Span::current()).or_else(|| Trace::parse(&context.traceparent)).unwrap_or_else(Trace::fresh);
     headers.insert(
         TRACEPARENT_KEY,
         HeaderValue::from_str(&trace.render()).expect("hexadecimal digits are a header value"),
@@ -154,7 +153,8 @@ fn with_request_id(method: &Method, message: &Bytes, ids: &Ids) -> Option<Bytes>
     (!given).then(|| wire::with_text(message, field, &ids.next().uuid().to_string()))
 }
 
-/// Span of an outgoing call: a child of the span in force, else of the context's trace.
+/// Span of an outgoing call: a child of the span in force, if that belongs to the context's trace, else of the context's trace. A
+/// worker that calls later, for a request whose event it holds, runs in a span of its own; the request's trace goes on then.
 pub(super) fn span(method: Option<&'static Method>, service: &str, context: &Arc<CallContext>) -> Span {
     let span = tracing::info_span!(
         target: "call",
@@ -167,10 +167,11 @@ pub(super) fn span(method: Option<&'static Method>, service: &str, context: &Arc
         rpc.grpc.status_code = tracing::field::Empty,
         to = service,
     );
-    if Trace::of(&Span::current()).is_none()
-        && let Some(trace) = Trace::parse(&context.traceparent)
+    let here = Trace::of(&Span::current());
+    if let Some(cause) = Trace::parse(&context.traceparent)
+        && here.is_none_or(|here| here.id() != cause.id())
     {
-        trace.adopt(&span);
+        cause.adopt(&span);
     }
     span
 }

@@ -11,7 +11,6 @@ use std::{
 use api::Error;
 use futures::future::join_all;
 use tokio::task::JoinSet;
-use tonic::Status;
 
 use super::*;
 
@@ -24,4 +23,6 @@ mod limits;
 mod resets;
 mod support;
 
-use support::{AWAY, Act, OK, ONCE, Peer, READ, Script, World, broken, call, mesh_with, mute, once, serve, until};
+use support::{
+    AWAY, Act, OK, ONCE, Peer, READ, Script, World, broken, call, mesh_with, mute, once, pass, serve, until,
+};

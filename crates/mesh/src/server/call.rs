@@ -1,7 +1,7 @@
 //! One call on the server, from its headers to its end.
 use std::sync::OnceLock;
 
-use api::{CallContext, Error, Ids};
+use api::{CallContext, Error, Ids, Trace};
 use bytes::Bytes;
 use http::HeaderMap;
 use proto::{Audit, Method};
@@ -13,7 +13,6 @@ use crate::{
     call::{Peer, REQUEST_ID_KEY, TOKEN_BYTES_MAX, TOKEN_KEY, TRACEPARENT_KEY},
     deadline,
     settings::Deadlines,
-    trace::Trace,
 };
 
 /// Longest request id that is taken over.

@@ -41,7 +41,7 @@ if [ "$(printf '2.38\n%s\n' "${libc:-0}" | sort -V | head -1)" != 2.38 ]; then
                 -o Dir::Etc::sourcelist="$dir/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null "$@"
         }
         apt update
-        apt download libc6 libstdc++6 libgcc-s1 2>/dev/null
+        apt download libc6 libstdc++6 libgcc-s1 >"$dir/apt/log" 2>&1 || { cat "$dir/apt/log" >&2; exit 69; }
         for package in ./*.deb; do dpkg-deb -x "$package" "$dir/root"; done
     fi
     loader="$lib/ld-linux-x86-64.so.2 --library-path $lib"

@@ -1,7 +1,7 @@
 //! Names to indexes: an open-addressed hash table over all spellings, at most half full.
 //!
-//! The table holds hashes and indexes only; the names themselves stay where they are. It is built from the
-//! contract, so nobody outside can choose colliding names.
+//! The table holds hashes and indexes only; the names themselves stay where they are. They come from the contract, never
+//! from a request; a foreign contract with colliding names makes its own messages slower and nothing else.
 
 /// The table.
 #[derive(Debug)]

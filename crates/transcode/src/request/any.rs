@@ -59,9 +59,10 @@ impl<'a> Reader<'a> {
     /// A type with a JSON form of its own stands in `value`.
     fn special_any(&mut self, plan: &'a MessagePlan, special: WellKnown) -> Result<(), Fault> {
         self.scan.open()?;
-        let (mut first, mut found) = (true, false);
+        let (mut first, mut found, mut has_type) = (true, false, false);
         while let Some(key) = self.scan.key(&mut first)? {
             match key.as_ref() {
+                "@type" if std::mem::replace(&mut has_type, true) => return Err(self.second_type()),
                 "@type" => self.scan.skip()?,
                 "value" if !found => {
                     self.scan.peek()?;

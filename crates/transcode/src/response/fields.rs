@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::name;
 use crate::plan::{FieldPlan, MessagePlan, Plans};
 
-/// A tree of field numbers; an empty level means everything below.
+/// A tree of field numbers; `everything` says that all below is printed, an empty level without it nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields {
     below: BTreeMap<u32, Fields>,

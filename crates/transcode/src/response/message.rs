@@ -76,15 +76,23 @@ impl<'p> Printer<'p> {
 
     /// A message in its special form or as an object.
     pub(crate) fn message(&mut self, plan: &'p MessagePlan, wire: &[u8], fields: Option<&Fields>) -> Result<(), Stop> {
-        self.enter()?;
         match plan.special {
-            None | Some(WellKnown::Empty) => {
-                self.begin(b'{')?;
-                let some = self.members(plan, wire, fields, false)?;
-                self.end(b'}', some);
+            None | Some(WellKnown::Empty) => self.object(|printer| printer.members(plan, wire, fields, false)),
+            Some(special) => {
+                self.enter()?;
+                self.special(special, plan, wire)?;
+                self.messages -= 1;
+                Ok(())
             }
-            Some(special) => self.special(special, plan, wire)?,
         }
+    }
+
+    /// One level deeper, an object; `members` prints what is in it and tells whether there was anything.
+    fn object(&mut self, members: impl FnOnce(&mut Self) -> Result<bool, Stop>) -> Result<(), Stop> {
+        self.enter()?;
+        self.begin(b'{')?;
+        let some = members(self)?;
+        self.end(b'}', some);
         self.messages -= 1;
         Ok(())
     }
@@ -189,11 +197,7 @@ impl<'p> Printer<'p> {
         } else if self.careful {
             self.message(plan, cursor.group(key.number())?, fields)?;
         } else {
-            self.enter()?;
-            self.begin(b'{')?;
-            let some = self.ordered(plan, cursor, Some(key.number()), fields, false)?;
-            self.end(b'}', some);
-            self.messages -= 1;
+            self.object(|printer| printer.ordered(plan, cursor, Some(key.number()), fields, false))?;
         }
         Ok(true)
     }

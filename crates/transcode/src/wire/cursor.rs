@@ -225,13 +225,13 @@ mod tests {
         ] {
             assert!(Cursor::new(bytes).key().is_err(), "{bytes:?}");
         }
-        let key = Cursor::new(&[0xf8, 0xff, 0xff, 0xff, 0x0f]).key().unwrap().unwrap();
+        let key = Cursor::new(&[0xf8, 0xff, 0xff, 0xff, 0x0f]).key().expect("well-formed").expect("not the end");
         assert_eq!((key.number(), key.wire_type()), ((1 << 29) - 1, 0));
     }
 
     #[test]
     fn groups_end_where_they_began() {
-        assert_eq!(Cursor::new(&[0x10, 1, 0x13, 0x14, 0x0c, 9]).group(1).unwrap(), [0x10, 1, 0x13, 0x14]);
+        assert_eq!(Cursor::new(&[0x10, 1, 0x13, 0x14, 0x0c, 9]).group(1).expect("well-formed"), [0x10, 1, 0x13, 0x14]);
         for bytes in [&[0x14][..], &[0x13, 0x0c], &[0x10, 1]] {
             assert!(Cursor::new(bytes).group(1).is_err(), "{bytes:?}");
         }

@@ -1,24 +1,13 @@
 //! No allocation on the fast path but the output: neither its size nor its depth may add one.
 //! Counted on the thread of the test alone, so the tests beside it do not show.
 
-use std::path::Path;
-
 use allocation_counter::measure;
-use transcode::{CustomPattern, HttpRule, Match, Options, Pattern, RequestOptions, ResponseOptions};
+use transcode::{Match, RequestOptions, ResponseOptions};
+
+use crate::fixture::{contract, routed};
 
 fn route() -> Match {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut compiler = protox::Compiler::new([here.join("tests/it"), here.join("../../proto")]).unwrap();
-    compiler.include_imports(true).open_file("probe.proto").unwrap();
-    let rule = HttpRule {
-        selector: "probe.v1.Probe.One".to_owned(),
-        pattern: Some(Pattern::Custom(CustomPattern { kind: "POST".to_owned(), path: "/x".to_owned() })),
-        body: "*".to_owned(),
-        ..HttpRule::default()
-    };
-    let options = Options { rules: vec![rule], ..Options::default() };
-    let contract = transcode::compile(&compiler.encode_file_descriptor_set(), &options).unwrap();
-    contract.route(&http::Method::POST, "/x").unwrap()
+    routed(&contract(&[("One", "POST", "/x", "*")]), "POST", "/x")
 }
 
 /// A record of every usual kind under `levels` others.

@@ -342,6 +342,8 @@ fn gw_j20_any() {
         r#"{"any":{"@type":"","value":""}}"#,
         r#"{"any":{"a":"x"}}"#,
         r#"{"any":{"@type":1}}"#,
+        r#"{"any":{"@type":"type.googleapis.com/probe.v1.Sub","a":"x","@type":"type.googleapis.com/probe.v1.Sub"}}"#,
+        r#"{"any":{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s","@type":"type.googleapis.com/google.protobuf.Duration"}}"#,
         r#"{"any":{"@type":"type.googleapis.com/google.protobuf.Duration"}}"#,
         r#"{"any":{"@type":"type.googleapis.com/probe.v1.Sub","nope":1}}"#,
         r#"{"any":{"@type":"Sub"}}"#,

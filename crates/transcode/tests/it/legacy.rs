@@ -2,14 +2,14 @@
 
 use std::sync::LazyLock;
 
-use transcode::{Contract, CustomPattern, HttpRule, Options, Pattern, Problem, RequestOptions, ResponseOptions};
+use transcode::{Contract, HttpRule, Options, Pattern, Problem, RequestOptions, ResponseOptions};
 
 use crate::fixture::{routed, set};
 
 static LEGACY: LazyLock<Contract> = LazyLock::new(|| {
     let rule = HttpRule {
         selector: "legacy.v1.Legacy.Echo".to_owned(),
-        pattern: Some(Pattern::Custom(CustomPattern { kind: "POST".to_owned(), path: "/v1/x".to_owned() })),
+        pattern: Some(Pattern::Post("/v1/x".to_owned())),
         body: "*".to_owned(),
         ..HttpRule::default()
     };

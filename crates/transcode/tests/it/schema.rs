@@ -8,7 +8,7 @@ use prost_reflect::prost_types::{
     FileDescriptorSet, MessageOptions, MethodDescriptorProto, OneofDescriptorProto, ServiceDescriptorProto,
 };
 use prost_reflect::{DescriptorPool, DynamicMessage};
-use transcode::{Contract, CustomPattern, HttpRule, Options, Pattern, RequestOptions, ResponseOptions};
+use transcode::{Contract, HttpRule, Options, Pattern, RequestOptions, ResponseOptions};
 
 use crate::fixture::routed;
 use crate::property::{Choices, message};
@@ -129,7 +129,7 @@ fn entry(number: i32, value: FieldDescriptorProto, choices: &mut Choices<'_>) ->
 fn contract(set: &FileDescriptorSet) -> Contract {
     let rule = HttpRule {
         selector: "random.Echo.Call".to_owned(),
-        pattern: Some(Pattern::Custom(CustomPattern { kind: "POST".to_owned(), path: "/x".to_owned() })),
+        pattern: Some(Pattern::Post("/x".to_owned())),
         body: "*".to_owned(),
         ..HttpRule::default()
     };
@@ -162,4 +162,30 @@ proptest! {
             prop_assert!(back == merged, "{}", String::from_utf8_lossy(&json));
         }
     }
+}
+
+#[test]
+fn a_message_of_more_fields_than_can_be_numbered_is_refused() {
+    let fields = (1..=70_000).map(|number| FieldDescriptorProto {
+        name: Some(format!("f{number}")),
+        // 19000 to 19999 belong to protobuf itself.
+        number: Some(if number < 19_000 { number } else { number + 1_000 }),
+        label: Some(1),
+        r#type: Some(5),
+        ..FieldDescriptorProto::default()
+    });
+    let file = FileDescriptorProto {
+        name: Some("large.proto".to_owned()),
+        package: Some("large".to_owned()),
+        syntax: Some("proto3".to_owned()),
+        message_type: vec![DescriptorProto {
+            name: Some("Large".to_owned()),
+            field: fields.collect(),
+            ..DescriptorProto::default()
+        }],
+        ..FileDescriptorProto::default()
+    };
+    let set = FileDescriptorSet { file: vec![file] }.encode_to_vec();
+    let errors = transcode::compile(&set, &Options::default()).expect_err("too many");
+    assert_eq!(errors[0].rule, "large.Large");
 }

@@ -1,5 +1,5 @@
 //! Services as separate processes, over mutual TLS with certificates of `workos certificates`, engines given by URL.
-use std::{collections::BTreeMap, net::TcpListener, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::TcpListener, time::Duration};
 
 use serde_json::json;
 use testkit::eventually_within;
@@ -14,6 +14,9 @@ fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     listener.local_addr().expect("a bound socket has an address").to_string()
 }
+
+/// Environment variables.
+type Settings = BTreeMap<String, String>;
 
 /// One service in a process of its own.
 struct Alone {
@@ -32,16 +35,14 @@ impl Map {
         Map { rpc: SERVICES.map(|name| (name, free_address())).into(), edge: free_address() }
     }
 
-    fn start(&self, site: &Site, service: &str, certificates: &Path, edge: &str) -> Alone {
+    fn start(&self, site: &Site, service: &str, certificates: &Settings, edge: &str) -> Alone {
         let admin = free_address();
         let mut environment = site.settings();
+        environment.extend(certificates.clone());
         let mut set = |key: &str, value: &str| {
             environment.insert(format!("WORKOS__{}", key.to_uppercase().replace('.', "__")), value.to_owned())
         };
         set("mesh.mode", "direct");
-        set("mesh.certificate", &certificates.join("{service}.pem").display().to_string());
-        set("mesh.key", &certificates.join("{service}-key.pem").display().to_string());
-        set("mesh.ca", &certificates.join("ca.pem").display().to_string());
         set("admin.listen", &admin);
         set("gateway.listen", edge);
         let own = if edge == self.edge { self.rpc[service].clone() } else { free_address() };
@@ -67,13 +68,19 @@ impl Alone {
     }
 }
 
+/// Certificates in a folder, and the settings by which services find them, as the command prints them for a shell.
+async fn certificates(site: &Site, folder: &str) -> Settings {
+    let printed = site.run(&["certificates", folder]).succeeds(PATIENCE).await.text();
+    let lines = printed.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+    let settings: Settings = lines.map(|(key, value)| (key.to_owned(), value.trim_matches('\'').to_owned())).collect();
+    assert_eq!(settings.len(), 3, "{printed}");
+    settings
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn services_run_apart_over_mutual_tls_and_strangers_are_kept_out() {
     let site = Site::new().await;
-    let (ours, theirs) = (site.folder().join("certificates"), site.folder().join("impostor"));
-    for folder in [&ours, &theirs] {
-        site.run(&["certificates", &folder.display().to_string()]).succeeds(PATIENCE).await;
-    }
+    let (ours, theirs) = (certificates(&site, "certificates").await, certificates(&site, "impostor").await);
     site.run(&["migrate"]).succeeds(PATIENCE).await;
     let map = Map::draw();
     let alone: Vec<_> = SERVICES.iter().map(|name| map.start(&site, name, &ours, &map.edge)).collect();
@@ -128,7 +135,7 @@ async fn an_approval_runs_through_all(client: &Client, owner: &Person, document:
 }
 
 /// Neither plain text nor a certificate of another CA gets in.
-async fn strangers_are_kept_out(site: &Site, map: &Map, theirs: &Path) {
+async fn strangers_are_kept_out(site: &Site, map: &Map, theirs: &Settings) {
     let mut plain = tokio::net::TcpStream::connect(&map.rpc["document"]).await.expect("the port is open");
     plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("the socket takes it");
     let mut answer = Vec::new();

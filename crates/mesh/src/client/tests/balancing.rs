@@ -86,3 +86,12 @@ async fn until_served(world: &World, back: &Peer) {
     }
     panic!("it is not used: {:?}", world.cluster());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_left_says_nothing_of_the_endpoint() {
+    let mut world = World::new(&[OK], Settings { retries: once(), ..Settings::default() });
+    world.peers.clear();
+    world.call().await.expect_err("nobody listens");
+    world.call().await.expect_err("and the connection rests");
+    assert_eq!(world.cluster().endpoints[0].latency_ms, None, "still a stranger");
+}

@@ -135,3 +135,27 @@ async fn what_is_known_stays_in_force_while_dns_is_away() {
     let asked = dns.asked.load(Ordering::Relaxed);
     calling(read, || dns.asked.load(Ordering::Relaxed) > asked + 3).await;
 }
+
+/// A DNS with an address for each name, of which one can be away.
+struct Two([SocketAddr; 2], std::sync::atomic::AtomicBool);
+
+impl Resolve for Two {
+    fn resolve(&self, name: String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        let (one, away) = (name.starts_with("one"), self.1.load(Ordering::Relaxed));
+        let answer = if one || !away { Ok(vec![self.0[usize::from(!one)]]) } else { Err(broken()) };
+        Box::pin(async move { answer })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_keeps_its_endpoints_beside_one_that_does() {
+    let addresses = ["10.0.0.1:1", "10.0.0.2:1"].map(|address| address.parse().expect("an address"));
+    let dns = Arc::new(Two(addresses, false.into()));
+    let names = vec!["one:1".to_owned(), "two:1".to_owned()];
+    let resolver: Arc<dyn Resolve> = Arc::clone(&dns) as _;
+    let names = discovery::Names::new("file", names, resolver, &Default::default(), Arc::default());
+    for away in [false, true] {
+        dns.1.store(away, Ordering::Relaxed);
+        assert_eq!(names.lookup().await.expect("addresses"), addresses, "away: {away}");
+    }
+}

@@ -125,3 +125,16 @@ async fn the_only_endpoint_is_never_ejected() {
     assert_eq!(world.burst(10).await, 10);
     assert_eq!(world.cluster().endpoints[0].ejections_total, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_has_had_its_time_is_no_failure_of_the_endpoint() {
+    let world = World::new(&[Act::Expire(Duration::from_secs(2)); 2], settings());
+    for _ in 0..10 {
+        assert_eq!(world.call().await.expect_err("its time is over").code(), Code::DeadlineExceeded);
+    }
+    let endpoints = world.cluster().endpoints;
+    assert!(
+        endpoints.iter().all(|endpoint| (endpoint.failed_total, endpoint.ejections_total) == (0, 0)),
+        "{endpoints:?}"
+    );
+}

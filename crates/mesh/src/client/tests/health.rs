@@ -79,10 +79,10 @@ async fn without_panic_a_service_without_good_endpoints_is_away() {
 async fn checks_rest_when_nobody_calls_and_go_on_with_the_next_call() {
     let world = world(&[OK]);
     world.call().await.expect("served");
-    tokio::time::sleep(Duration::from_secs(70)).await;
+    pass(Duration::from_secs(70)).await;
     let checks = world.peers[0].checks();
     assert!(checks > 30, "{checks}");
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    pass(Duration::from_secs(300)).await;
     assert_eq!(world.peers[0].checks(), checks);
     world.call().await.expect("served");
     until(|| world.peers[0].checks() > checks).await;
@@ -95,6 +95,6 @@ async fn checks_end_with_the_mesh() {
     until(|| peers[0].checks() > 0).await;
     drop((mesh, upstream));
     let checks = peers[0].checks();
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    pass(Duration::from_secs(10)).await;
     assert_eq!(peers[0].checks(), checks);
 }

@@ -55,10 +55,13 @@ async fn above_the_limit_of_waiting_calls_one_is_refused_and_named() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_behind_the_server_is_neither_tried_again_nor_held_against_it() {
-    let error = Error::new(Code::Unavailable, api::CommonReason::UpstreamOverloaded, "full");
-    let status = Status::from(error);
-    let outcome = fault::Outcome::of(&status);
-    assert_eq!(outcome, fault::Outcome::Unclear);
+    let full = Act::Refuse(api::CommonReason::UpstreamOverloaded);
+    let world = World::new(&[full, full], Settings::default());
+    assert_eq!(world.call().await.expect_err("full").reason(), "UPSTREAM_OVERLOADED");
+    assert_eq!(world.calls().iter().sum::<usize>(), 1);
+    let cluster = world.cluster();
+    assert!(cluster.endpoints.iter().all(|endpoint| endpoint.failed_total == 0), "{cluster:?}");
+    assert_eq!(cluster.retries.saved, World::new(&[OK], Settings::default()).cluster().retries.saved, "untouched");
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,10 +26,15 @@ async fn gw_e02_an_answer_of_a_proxy_has_the_code_of_its_status() {
         (403, Code::PermissionDenied),
         (404, Code::Unimplemented),
         (429, Code::Unavailable),
+        (502, Code::Unavailable),
         (503, Code::Unavailable),
+        (504, Code::Unavailable),
+        (418, Code::Internal),
     ] {
         let world = World::new(&[Act::Http(status)], Settings { retries: once(), ..Settings::default() });
-        assert_eq!(world.call().await.expect_err("no gRPC").code(), code, "{status}");
+        let error = world.call().await.expect_err("no gRPC");
+        assert_eq!(error.code(), code, "{status}");
+        assert!(error.to_string().contains(&format!("answered HTTP {status}")), "{error}");
     }
 }
 

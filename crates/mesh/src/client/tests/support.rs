@@ -45,6 +45,10 @@ pub(super) enum Act {
     Reset(h2::Reason),
     /// Begins an answer and never ends it properly.
     BreakOff,
+    /// Begins to answer, and says after this time that the call had no more.
+    Expire(Duration),
+    /// Refuses because of a limit.
+    Refuse(api::CommonReason),
     /// Answers without gRPC, as a proxy does.
     Http(u16),
 }
@@ -143,6 +147,14 @@ impl Act {
                 Ok(message(Vec::new()))
             }
             Self::Code(code) => Ok(response(Body::empty(), &[("grpc-status", code)])),
+            Self::Expire(time) => Ok(ending(Vec::new(), async move {
+                tokio::time::sleep(time).await;
+                "4"
+            })),
+            Self::Refuse(reason) => {
+                let error = Error::new(api::Code::Unavailable, reason, "full");
+                Ok(Status::from(error).into_http())
+            }
             Self::Hang => std::future::pending().await,
             Self::Reset(reason) => Err(reason.into()),
             Self::BreakOff => Ok(response(Body::new(Full::new(frame::framed(&Bytes::new()))), &[])),
@@ -156,9 +168,17 @@ impl Act {
 }
 
 pub(super) fn message(message: Vec<u8>) -> Response<Body> {
-    let trailers = HeaderMap::from_iter([("grpc-status".parse().expect("a name"), HeaderValue::from_static("0"))]);
+    ending(message, std::future::ready("0"))
+}
+
+/// One message, and then the status.
+fn ending(message: Vec<u8>, status: impl Future<Output = &'static str> + Send + 'static) -> Response<Body> {
+    let trailers = async {
+        let status = HeaderValue::from_static(status.await);
+        Some(Ok(HeaderMap::from_iter([("grpc-status".parse().expect("a name"), status)])))
+    };
     let body = Full::new(frame::framed(&Bytes::from(message)));
-    response(Body::new(body.with_trailers(std::future::ready(Some(Ok(trailers))))), &[])
+    response(Body::new(body.with_trailers(Box::pin(trailers))), &[])
 }
 
 pub(super) fn response(body: Body, headers: &[(&'static str, &'static str)]) -> Response<Body> {
@@ -234,7 +254,7 @@ impl World {
         self.mesh.clusters().pop().expect("there is one")
     }
 
-    /// Changes what the first server says of its health, and waits until it is known.
+    /// Waits for a condition of the snapshot.
     pub(super) async fn until(&self, what: impl Fn(&Cluster) -> bool) {
         until(|| what(&self.cluster())).await;
     }
@@ -246,7 +266,12 @@ pub(super) fn mesh_with(upstream: &Arc<Upstream>, settings: Settings, transport:
     mesh
 }
 
-/// Waits for a condition.
+/// Lets time pass: the paused clock of the test jumps, nobody waits. For tests that nothing happens in that time.
+pub(super) async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Waits for a condition, on the paused clock.
 pub(super) async fn until(what: impl Fn() -> bool) {
     for _ in 0..100_000 {
         if what() {

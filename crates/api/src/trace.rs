@@ -11,7 +11,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// A trace context: `00-<trace id>-<span id>-<flags>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Trace {
+pub struct Trace {
     trace: u128,
     span: u64,
     flags: u8,
@@ -19,7 +19,8 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// Reads a `traceparent` header; anything but version 00 with non-zero ids counts as absent.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let lower = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte) || *byte == b'-';
         if bytes.len() != 55
@@ -37,12 +38,14 @@ impl Trace {
     }
 
     /// A new trace, not sampled: nobody exports it, it only joins logs.
-    pub(crate) fn fresh() -> Self {
+    #[must_use]
+    pub fn fresh() -> Self {
         Self { trace: rand::random::<u128>().max(1), span: rand::random::<u64>().max(1), flags: 0 }
     }
 
     /// The trace context of a span, if a telemetry layer gave it one.
-    pub(crate) fn of(span: &Span) -> Option<Self> {
+    #[must_use]
+    pub fn of(span: &Span) -> Option<Self> {
         let context = span.context();
         let found = context.span().span_context().clone();
         found.is_valid().then(|| Self {
@@ -52,16 +55,8 @@ impl Trace {
         })
     }
 
-    /// What a call says that is made in `span` on behalf of a `traceparent`: the span, if it belongs to that trace. A worker
-    /// that calls later, for a request whose event it holds, runs in a span of its own; the request's trace goes on then.
-    pub(crate) fn of_call(span: &Span, traceparent: &str) -> Self {
-        let (here, cause) = (Self::of(span), Self::parse(traceparent));
-        let here = here.filter(|here| cause.is_none_or(|cause| cause.trace == here.trace));
-        here.or(cause).unwrap_or_else(Self::fresh)
-    }
-
     /// Makes the span a child of this context. Without a telemetry layer nothing happens.
-    pub(crate) fn adopt(self, span: &Span) {
+    pub fn adopt(self, span: &Span) {
         let (trace, id) = (TraceId::from_bytes(self.trace.to_be_bytes()), SpanId::from_bytes(self.span.to_be_bytes()));
         let remote = SpanContext::new(trace, id, TraceFlags::new(self.flags), true, TraceState::default());
         // An error says that there is no layer or that the span is disabled: the context then passes through as text.
@@ -69,12 +64,14 @@ impl Trace {
     }
 
     /// The header value.
-    pub(crate) fn render(self) -> String {
+    #[must_use]
+    pub fn render(self) -> String {
         format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
     }
 
     /// The trace id as logs show it.
-    pub(crate) fn id(self) -> String {
+    #[must_use]
+    pub fn id(self) -> String {
         format!("{:032x}", self.trace)
     }
 }
