@@ -57,7 +57,12 @@ impl Keeper {
     /// Looks and swaps until the stop.
     pub(crate) async fn keep(&self, holder: &Holder, shutdown: CancellationToken) {
         loop {
-            let due = self.look(holder).await;
+            let due = tokio::select! {
+                biased;
+                // A stop waits for no upstream.
+                () = shutdown.cancelled() => return,
+                due = self.look(holder) => due,
+            };
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep_until(due.min(Instant::now() + PAUSE)) => {}

@@ -149,6 +149,13 @@ impl Source {
                 }
             }
             Err(error) => {
+                // What was read beside the fault is not lost: both are read again, and both offered.
+                if let Kind::File(_, stamp) = &mut self.kind {
+                    *stamp = None;
+                }
+                if let Some((_, stamp)) = &mut self.config {
+                    *stamp = None;
+                }
                 self.due = Instant::now() + (AGAIN * 2u32.saturating_pow(self.failures.min(16))).min(usual);
                 self.failures += 1;
                 if self.error.as_deref() != Some(error.0.as_str()) {
