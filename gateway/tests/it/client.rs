@@ -117,6 +117,15 @@ impl Talk {
         self.up = None;
     }
 
+    /// Ends the body with trailers.
+    pub(crate) async fn finish_with<const N: usize>(&mut self, trailers: [(&'static str, &'static str); N]) {
+        let trailers =
+            trailers.map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)));
+        let frame = http_body::Frame::trailers(HeaderMap::from_iter(trailers));
+        let sent = self.up.take().expect("the body is open");
+        crate::soon(sent.send(Ok(frame))).await.expect("the connection stands");
+    }
+
     /// Waits for the head of the answer; the body stays open.
     pub(crate) async fn heard(&mut self) -> Heard {
         let (head, body) = crate::soon(&mut self.answer).await.expect("no panic").into_parts();

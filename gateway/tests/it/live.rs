@@ -47,6 +47,11 @@ impl LiveCall {
         .await
     }
 
+    /// Trailers of the request.
+    pub(crate) async fn trailers(&mut self) -> Option<HeaderMap> {
+        soon(self.body.trailers()).await.expect("the call stands").filter(|trailers| !trailers.is_empty())
+    }
+
     /// The caller's end was clean.
     pub(crate) fn is_whole(&self) -> bool {
         self.body.is_end_stream()

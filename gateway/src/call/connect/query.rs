@@ -7,12 +7,8 @@ use base64::{
 };
 use bytes::Bytes;
 
-use crate::{
-    call::body::flawed,
-    coding::{Coding, READ, decoded},
-    config::Config,
-    refusal::Refusal,
-};
+use super::coded::{named, plain};
+use crate::{config::Config, refusal::Refusal};
 
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
@@ -42,11 +38,7 @@ pub(super) fn message(config: &Config, query: &str) -> Result<Bytes, Refusal> {
         Some(_) => return Err(malformed("base64", "send base64=1, or leave it out")),
     }
     let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
-    let coding = Coding::named(value("compression").unwrap_or_default());
-    match coding.ok_or_else(|| malformed("compression", &format!("send one of {READ}, or leave it out")))? {
-        None => Ok(message.into()),
-        Some(coding) => decoded(coding, &message, limit).map_err(|flaw| flawed(flaw, limit as u64)),
-    }
+    plain(named(value("compression").unwrap_or_default())?, message.into(), limit)
 }
 
 /// As forms are encoded: escapes, and a plus for a space.
