@@ -118,7 +118,8 @@ fn explain(edge: &Edge, query: &str) -> Response<Bytes> {
         return reply(StatusCode::BAD_REQUEST, &json!({"error": "this path cannot be sent"}));
     };
     let schema = edge.schema.current();
-    let found = match route::find(&schema, &asked, Dialect::of(&asked, &schema, edge.config.connect)) {
+    let connect = edge.config.connect;
+    let found = match route::find(&schema, &asked, Dialect::of(&asked, &schema, connect), connect) {
         Ok(found) => found,
         Err(refusal) => {
             let body = serde_json::from_slice(&refusal.body(&schema.contract, None, "")).unwrap_or(Value::Null);
@@ -159,14 +160,22 @@ fn server_info(edge: &Edge) -> Value {
 
 fn listeners(edge: &Edge) -> Value {
     let config = &edge.config;
-    json!([{
-        "name": "http",
-        "address": config.listen.to_string(),
-        "protocols": ["HTTP/1.1", "HTTP/2 (h2c)"],
-        "draining": edge.drain.is_cancelled(),
-        "connections": {"max": config.connections},
-        "requests": {"max": config.requests, "at_work": config.requests - edge.places.available_permits()},
-    }])
+    let [plain, secure] = &edge.bound;
+    let listener = |name: &str, address: &std::net::SocketAddr, protocols: [&str; 2]| {
+        json!({
+            "name": name,
+            "address": address.to_string(),
+            "protocols": protocols,
+            "draining": edge.drain.is_cancelled(),
+            // Of all sockets together.
+            "connections": {"max": config.connections, "open": config.connections - edge.connections.available_permits()},
+            "requests": {"max": config.requests, "at_work": config.requests - edge.places.available_permits()},
+        })
+    };
+    // The addresses that were got; before that, those that are wanted.
+    let http = listener("http", plain.get().unwrap_or(&config.listen), ["HTTP/1.1", "HTTP/2 (h2c)"]);
+    let https = || listener("https", secure.get().unwrap_or(&config.tls.listen), ["HTTP/1.1", "HTTP/2 (ALPN)"]);
+    std::iter::once(http).chain(config.tls.is_on().then(https)).collect()
 }
 
 fn clusters(edge: &Edge) -> Value {
