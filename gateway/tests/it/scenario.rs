@@ -126,7 +126,8 @@ impl Case {
         };
         let body = match self.coded.as_deref() {
             Some("gzip") => gzip(&body),
-            _ => body,
+            Some(other) => panic!("{}: `coded: {other}` is not known here; write gzip", self.call),
+            None => body,
         };
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
         let reply = client::send(world.address, version, request).await;
