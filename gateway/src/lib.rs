@@ -1,5 +1,5 @@
 //! The edge: the only public door. REST and JSON, streams, native gRPC, gRPC-Web, Connect, WebSocket, uploads by tus, the
-//! OAuth endpoints and the API page, on one port.
+//! OAuth endpoints and the API page, on a plain port and, where it has a certificate, on one under TLS.
 //!
 //! It owns no domain rule, no database and no route list: routes, access, rate classes and deadlines are read from the
 //! contract, so a new method or service needs no edit here. What must hold: nobody below sees a forged header; permission
@@ -19,6 +19,7 @@ mod config;
 mod docs;
 mod edge;
 mod filter;
+mod form;
 mod identity;
 mod listener;
 mod observe;

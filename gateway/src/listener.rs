@@ -84,6 +84,7 @@ pub(crate) async fn run(
         };
         let _ = stream.set_nodelay(true);
         let (edge, builder, identity, stop) = (edge.clone(), builder.clone(), identity.clone(), stop.clone());
+        // In a set of their own: the end of the socket waits for all of them.
         connections.spawn(async move {
             let _place = place;
             secured(&edge, &builder, identity, stream, peer, stop).await;

@@ -107,7 +107,7 @@ impl Source {
 
 /// The whole body, decoded. Longer than the limit is 413, too slow is 408.
 pub(crate) async fn whole(config: &Config, headers: &HeaderMap, incoming: Incoming) -> Result<Bytes, Refusal> {
-    let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
+    let limit = config.message_max();
     let mut source = Source::open(config, headers, incoming, limit as u64)?;
     match read(&mut source, limit).await {
         Err(refusal) if refusal.parts.http == Some(413) => {

@@ -92,7 +92,7 @@ pub(crate) async fn unary(
 ) -> Result<Response<Body>, Refusal> {
     check(&passage.head, method, false)?;
     let form = Form::of(&passage, method, codec)?;
-    let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
+    let limit = edge.config.message_max();
     let message = if passage.head.method == Verb::GET {
         query::message(&edge.config, passage.head.uri.query().unwrap_or_default())?
     } else {
@@ -131,7 +131,7 @@ pub(crate) async fn streaming(
 ) -> Result<Response<Body>, Refusal> {
     check(&passage.head, method, true)?;
     let form = Form::of(&passage, method, codec)?;
-    let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
+    let limit = edge.config.message_max();
     let coding = coded::of(&passage.head.headers, &HeaderName::from_static("connect-content-encoding"))?;
     // The envelopes are coded one by one, the body as a whole is not.
     let mut pieces = Pieces::stream(&edge.config, &HeaderMap::new(), incoming)?;

@@ -60,7 +60,7 @@ pub(crate) async fn open(
             source.idle = Idle::stream(config);
         }
         let unit = unit(&kind)?;
-        let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
+        let limit = config.message_max();
         return begun(json(form, source, Splitter::new(unit, limit)), method).await;
     }
     source.idle = Idle::upload(config);

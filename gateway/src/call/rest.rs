@@ -95,7 +95,7 @@ async fn single(
     let metadata = upstream::metadata(&passage.head.headers);
     let call = Call { principal, ..Call::of(passage, method)? };
     let Inlet { body, fault } = inlet;
-    let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
+    let limit = edge.config.message_max();
     fault
         .or(async {
             let response = upstream::prepare(edge, &passage.context, call, metadata, body).await;

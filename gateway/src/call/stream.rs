@@ -53,7 +53,7 @@ pub(crate) async fn drive(
     let form = if matched.is_http_body_out() { None } else { Some(form(&passage.head.headers, &options)?) };
     let metadata = upstream::metadata(&passage.head.headers);
     let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, inlet.body);
-    let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
+    let limit = edge.config.message_max();
     let patience = Patience::of(&edge.config, &passage.connection);
     let patience = match form {
         // A body of bytes has no place for a record: it runs on when its connection grows old.

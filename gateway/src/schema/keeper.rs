@@ -89,8 +89,11 @@ impl Keeper {
         let candidate: Vec<_> = sources.iter().filter_map(Source::would_give).cloned().collect();
         let error = match self.compile(candidate).await {
             Ok(schema) => {
-                sources.iter_mut().for_each(|source| source.accept(&self.folder));
-                return swap(holder, schema);
+                swap(holder, schema);
+                for source in sources.iter_mut() {
+                    source.accept(&self.folder).await;
+                }
+                return;
             }
             Err(error) => error,
         };
@@ -106,8 +109,8 @@ impl Keeper {
             let result = if offers == 1 { Err(error.clone()) } else { self.compile(alone).await };
             match result {
                 Ok(schema) => {
-                    sources[index].accept(&self.folder);
                     swap(holder, schema);
+                    sources[index].accept(&self.folder).await;
                 }
                 Err(error) => {
                     tracing::error!(

@@ -6,9 +6,8 @@ use http_body_util::Full;
 use serde_json::json;
 
 use crate::{
-    client::{self, Reply, Talk},
+    client::{self, Reply, Talk, framed, frames},
     contract,
-    grpc_web::{framed, frames},
     upstream::Answer,
     world::{World, until},
 };

@@ -7,31 +7,13 @@ use http_body_util::Full;
 use serde_json::json;
 
 use crate::{
-    client::{self, Reply, Talk},
+    client::{self, Reply, Talk, framed, frames},
     contract,
     upstream::Answer,
     world::World,
 };
 
 const ECHO: &str = "/library.v1.Library/Echo";
-
-/// A message with its frame's head.
-pub(crate) fn framed(flags: u8, message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).expect("a small message").to_be_bytes();
-    [&[flags][..], &length, message].concat()
-}
-
-/// The frames of a body: flags and data.
-pub(crate) fn frames(mut body: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut found = Vec::new();
-    while let [flags, a, b, c, d, rest @ ..] = body {
-        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        found.push((*flags, rest[..length].to_vec()));
-        body = &rest[length..];
-    }
-    assert!(body.is_empty(), "a frame is cut");
-    found
-}
 
 fn message(path: &str, json: &serde_json::Value) -> Vec<u8> {
     contract::wire(&contract::method(path).expect("a method").input(), json)

@@ -80,7 +80,7 @@ async fn gw_4_18_a_client_that_takes_nothing_is_cut_off() {
         &json!({"text": "x".repeat(1 << 20)}),
     );
     // The client holds the connection and reads nothing: the upstream is told that nobody takes its messages.
-    call.push(crate::grpc_web::framed(0, &event).repeat(64).into()).await;
+    call.push(client::framed(0, &event).repeat(64).into()).await;
     call.cancelled().await;
 }
 

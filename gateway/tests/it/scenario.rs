@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    client::{self, Reply},
+    client::{self, Reply, gzip},
     upstream::{Answer, Seen},
     world::World,
 };
@@ -261,11 +261,4 @@ fn same(left: &Value, right: &Value) -> bool {
         }
         (left, right) => left == right,
     }
-}
-
-fn gzip(body: &[u8]) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(body).expect("memory does not fail");
-    encoder.finish().expect("memory does not fail")
 }

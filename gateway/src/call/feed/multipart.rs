@@ -165,9 +165,9 @@ async fn fields(mut form: Form, mut parts: Parts) -> Result<File, Refusal> {
         if !query.is_empty() {
             query.push('&');
         }
-        encode(name.as_bytes(), &mut query);
+        crate::form::encode(name.as_bytes(), &mut query);
         query.push('=');
-        encode(&value, &mut query);
+        crate::form::encode(&value, &mut query);
     }
     Err(too_large(&format!("the form has more than {FIELDS} fields")))
 }
@@ -194,16 +194,6 @@ impl File {
         let chunk = self.rest.split_to(self.rest.len().min(CHUNK));
         let first = std::mem::replace(&mut self.first, false);
         self.form.bytes(&chunk, first).map(Some)
-    }
-}
-
-/// As the URL standard encodes forms: the query is read by the same rules as any other.
-fn encode(text: &[u8], out: &mut String) {
-    for byte in text {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(char::from(*byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
     }
 }
 

@@ -208,7 +208,7 @@ impl Session {
         let metadata = upstream::metadata(&self.passage.head.headers);
         let call = Call::of(&self.passage, self.form.method)?;
         let call = upstream::prepare(&self.edge, &self.passage.context, call, metadata, inlet.body);
-        let limit = usize::try_from(self.edge.config.body_max.bytes()).unwrap_or(usize::MAX);
+        let limit = self.edge.config.message_max();
         // The session itself watches its end, and pings find out who is dead.
         let source = Source::new(call, limit, inlet.fault, Patience::default());
         tokio::select! {
