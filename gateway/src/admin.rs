@@ -10,22 +10,29 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use proto::{Idempotency, Rule};
 use serde_json::{Value, json};
 
-use crate::{edge::Edge, filter, refusal::Dialect, route};
+use crate::{edge::Edge, filter, form, refusal::Dialect, route};
 
-/// Paths of the pages and how each is used.
-const PAGES: [(&str, &str); 7] = [
-    ("/schema", "sources, hash, age, last error, difference to the previous schema"),
-    ("/routes", "every route with its RPC and who may call; what deviates"),
-    ("/explain", "?method=GET&path=/v1/...: which rule answers, with which bindings and filters"),
-    ("/server_info", "version, state, uptime"),
-    ("/listeners", "public sockets, their limits and what is open"),
-    ("/clusters", "upstreams and what the schema routes to them"),
-    ("/drain_listeners", "POST: close the public sockets, let running requests finish"),
+/// Paths of the pages.
+const PAGES: [&str; 7] = [
+    // Sources, hash, age, last error, difference to the previous schema.
+    "/schema",
+    // Every route with its RPC and who may call; what deviates.
+    "/routes",
+    // `?method=GET&path=/v1/...`: which rule answers, with which bindings and filters.
+    "/explain",
+    // Version, state, uptime.
+    "/server_info",
+    // Public sockets, their limits and what is open.
+    "/listeners",
+    // Upstreams and what the schema routes to them.
+    "/clusters",
+    // POST: close the public sockets, let running requests finish.
+    "/drain_listeners",
 ];
 
 /// Adds the pages to the host's admin port.
 pub(crate) fn mount(edge: &Arc<Edge>, mount: &mut Mount) {
-    for (path, _) in PAGES {
+    for path in PAGES {
         let edge = edge.clone();
         mount.admin_route(path, move |request| std::future::ready(answer(&edge, &request)));
     }
@@ -58,7 +65,7 @@ pub(crate) fn answer(edge: &Edge, request: &Request<Bytes>) -> Response<Bytes> {
             edge.drain.cancel();
             reply(StatusCode::OK, &json!({"draining": true}))
         }
-        _ => reply(StatusCode::NOT_FOUND, &json!({"error": "no such page", "pages": PAGES.map(|(path, _)| path)})),
+        _ => reply(StatusCode::NOT_FOUND, &json!({"error": "no such page", "pages": PAGES})),
     }
 }
 
@@ -103,22 +110,20 @@ fn access(method: &proto::Method) -> Value {
 
 /// Where a request would go; nothing is sent.
 fn explain(edge: &Edge, query: &str) -> Response<Bytes> {
-    let parameter = |name: &str| {
-        let found = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
-        found.map(|(_, value)| value.to_owned())
-    };
-    let method = parameter("method").unwrap_or_else(|| "GET".to_owned());
-    let (Ok(method), Some(path)) = (method.parse::<Method>(), parameter("path")) else {
+    let method = form::value(query, "method").unwrap_or("GET");
+    // The path is taken as it is written: it may have escapes of its own.
+    let (Ok(method), Some(path)) = (method.parse::<Method>(), form::value(query, "path")) else {
         return reply(
             StatusCode::BAD_REQUEST,
             &json!({"error": "say ?method=GET&path=/v1/... (the path as it is sent)"}),
         );
     };
-    let Ok(asked) = Request::builder().method(method).uri(&path).body(()) else {
+    let Ok(asked) = Request::builder().method(method).uri(path).body(()) else {
         return reply(StatusCode::BAD_REQUEST, &json!({"error": "this path cannot be sent"}));
     };
     let schema = edge.schema.current();
-    let found = match route::find(&schema, &asked, Dialect::of(&asked, &schema, edge.config.connect)) {
+    let connect = edge.config.connect;
+    let found = match route::find(&schema, &asked, Dialect::of(&asked, &schema, connect), connect) {
         Ok(found) => found,
         Err(refusal) => {
             let body = serde_json::from_slice(&refusal.body(&schema.contract, None, "")).unwrap_or(Value::Null);
@@ -159,14 +164,22 @@ fn server_info(edge: &Edge) -> Value {
 
 fn listeners(edge: &Edge) -> Value {
     let config = &edge.config;
-    json!([{
-        "name": "http",
-        "address": config.listen.to_string(),
-        "protocols": ["HTTP/1.1", "HTTP/2 (h2c)"],
-        "draining": edge.drain.is_cancelled(),
-        "connections": {"max": config.connections},
-        "requests": {"max": config.requests, "at_work": config.requests - edge.places.available_permits()},
-    }])
+    let [plain, secure] = &edge.bound;
+    let listener = |name: &str, address: &std::net::SocketAddr, protocols: [&str; 2]| {
+        json!({
+            "name": name,
+            "address": address.to_string(),
+            "protocols": protocols,
+            "draining": edge.drain.is_cancelled(),
+            // Of all sockets together.
+            "connections": {"max": config.connections, "open": config.connections - edge.connections.available_permits()},
+            "requests": {"max": config.requests, "at_work": config.requests - edge.places.available_permits()},
+        })
+    };
+    // The addresses that were got; before that, those that are wanted.
+    let http = listener("http", plain.get().unwrap_or(&config.listen), ["HTTP/1.1", "HTTP/2 (h2c)"]);
+    let https = || listener("https", secure.get().unwrap_or(&config.tls.listen), ["HTTP/1.1", "HTTP/2 (ALPN)"]);
+    std::iter::once(http).chain(config.tls.is_on().then(https)).collect()
 }
 
 fn clusters(edge: &Edge) -> Value {

@@ -275,6 +275,18 @@ mod tests {
     }
 
     #[test]
+    fn brotli_is_read_whole_and_a_cut_body_is_seen() {
+        // One uncompressed meta-block (RFC 7932 section 9.2), then the last and empty one.
+        let body = b"\x0b\x02\x80hello\x03";
+        assert_eq!(decoded(Coding::Brotli, body, 100), Ok(Bytes::from_static(b"hello")));
+        for cut in 1..body.len() {
+            assert_eq!(decoded(Coding::Brotli, &body[..cut], 100), Err(Flaw::Broken), "cut at {cut}");
+        }
+        assert_eq!(decoded(Coding::Brotli, body, 4), Err(Flaw::TooLarge));
+        assert_eq!(decoded(Coding::Brotli, b"no such coding", 100), Err(Flaw::Broken));
+    }
+
+    #[test]
     fn bombs_are_refused_by_limit_and_by_ratio() {
         for coding in [Coding::Gzip, Coding::Zstd] {
             let bomb = coded(coding, &vec![0; 32 << 20]);

@@ -13,7 +13,7 @@ const SOURCES: usize = 64;
 pub(crate) struct Config {
     /// Address of the public port: REST, gRPC, uploads and the API page, HTTP/1.1 and HTTP/2 without TLS.
     pub(crate) listen: SocketAddr,
-    /// Longest JSON body and longest answer message.
+    /// Longest body of one message, longest message of a stream, and longest answer message.
     pub(crate) body_max: Size,
     /// Longest upload that is announced to tus clients; the file service's own limit holds in any case.
     pub(crate) upload_max: Size,
@@ -51,7 +51,7 @@ pub(crate) struct Config {
     pub(crate) compress: bool,
     /// Connections open at the same time; one more waits.
     pub(crate) connections: usize,
-    /// Requests at work at the same time; one more is answered 503.
+    /// Requests at work at the same time, each until its answer begins; one more is answered 503.
     pub(crate) requests: usize,
     /// Proxies in front of the edge whose `X-Forwarded-For` is believed: how many of its last entries they wrote.
     pub(crate) trusted_hops: usize,
@@ -204,6 +204,13 @@ impl Default for Config {
             tls: Tls::default(),
             schema: Schema::default(),
         }
+    }
+}
+
+impl Config {
+    /// Most bytes of a message, and of a body that is one.
+    pub(crate) fn message_max(&self) -> usize {
+        usize::try_from(self.body_max.bytes()).unwrap_or(usize::MAX)
     }
 }
 

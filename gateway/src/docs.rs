@@ -9,7 +9,11 @@ use transcode::{
     openapi::{Access, Info, document},
 };
 
-use crate::{refusal::Refusal, route, schema::set};
+use crate::{
+    refusal::Refusal,
+    route,
+    schema::{is_served, set},
+};
 
 const PAGE: &str = include_str!("docs/page.html");
 
@@ -67,11 +71,11 @@ pub(crate) fn openapi(contract: &Contract, methods: &Methods, public_url: &str) 
 }
 
 fn access(methods: &Methods, rpc: &str) -> Access {
-    let access = methods.get(rpc).and_then(|method| method.access.as_ref());
-    match access {
+    let method = methods.get(rpc).filter(|method| is_served(method));
+    match method.and_then(|method| method.access.as_ref()) {
         Some(access) if access.rule == Rule::Public => Access::Public,
-        Some(access) if access.rule != Rule::PeerOnly && access.peers.is_empty() => Access::Bearer,
-        _ => Access::Hidden,
+        Some(_) => Access::Bearer,
+        None => Access::Hidden,
     }
 }
 

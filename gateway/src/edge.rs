@@ -1,5 +1,9 @@
 //! What the edge holds while it runs: the schema in force, the way to the services, credentials, limits.
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use api::{CallContext, Clock, Ids};
 use cache::Cache;
@@ -62,11 +66,15 @@ pub(crate) struct Edge {
     /// Rate limits.
     pub(crate) cache: Cache,
     /// Bearer tokens and what they were exchanged for.
-    pub(crate) credentials: Credentials,
+    pub(crate) credentials: Arc<Credentials>,
     /// Certificate of the public port under TLS.
     pub(crate) identity: Option<Reloading>,
     /// WebSockets at work.
     pub(crate) sockets: Sockets,
+    /// Open connections, of all sockets together.
+    pub(crate) connections: Arc<Semaphore>,
+    /// Addresses that the sockets have got, plain and under TLS.
+    pub(crate) bound: [OnceLock<SocketAddr>; 2],
     /// Requests at work.
     pub(crate) places: Arc<Semaphore>,
     /// The public sockets close, the process lives on.
@@ -95,12 +103,14 @@ impl Edge {
         Ok(Self {
             schema,
             keeper,
-            credentials: Credentials::new(parts.mesh.clone(), public_url.clone(), parts.clock.clone()),
+            credentials: Arc::new(Credentials::new(parts.mesh.clone(), public_url.clone(), parts.clock.clone())),
             drain: CancellationToken::new(),
             begin: Instant::now(),
             clock: parts.clock,
             identity: identity.transpose()?,
             sockets: Sockets::new(config.websockets),
+            connections: Arc::new(Semaphore::new(config.connections)),
+            bound: Default::default(),
             places: Arc::new(Semaphore::new(config.requests)),
             mesh: parts.mesh,
             cache: parts.cache,

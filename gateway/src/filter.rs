@@ -148,13 +148,11 @@ impl Begun<'_> {
     ) -> Result<Response<Body>, Refusal> {
         let Self { edge, schema, observed, connection, dialect } = self;
         framed?;
-        let _place = edge
-            .places
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Refusal::from(api::Error::unavailable("a place for one more request")))?;
+        let _place = edge.places.clone().try_acquire_owned().map_err(|_| {
+            Refusal::from(api::Error::unavailable("a place for one more request (setting gateway.requests)"))
+        })?;
         rate_limit::address(edge, observed.address()).await?;
-        let route = found.insert(route::find(schema, &request, dialect)?).clone();
+        let route = found.insert(route::find(schema, &request, dialect, edge.config.connect)?).clone();
         if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, &schema.contract) {
             return Ok(answer);
         }

@@ -1,5 +1,5 @@
 //! The edge: the only public door. REST and JSON, streams, native gRPC, gRPC-Web, Connect, WebSocket, uploads by tus, the
-//! OAuth endpoints and the API page, on one port.
+//! OAuth endpoints and the API page, on a plain port and, where it has a certificate, on one under TLS.
 //!
 //! It owns no domain rule, no database and no route list: routes, access, rate classes and deadlines are read from the
 //! contract, so a new method or service needs no edit here. What must hold: nobody below sees a forged header; permission
@@ -19,6 +19,7 @@ mod config;
 mod docs;
 mod edge;
 mod filter;
+mod form;
 mod identity;
 mod listener;
 mod observe;
@@ -98,7 +99,6 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let config: Config = kit.config()?;
         let listener = mount.listener("http", config.listen).await?;
         let secure = if config.tls.is_on() { Some(mount.listener("https", config.tls.listen).await?) } else { None };
-        let issues = config.schema.compiled_in;
         let edge = Arc::new(Edge::new(Parts::of(&kit), config)?);
         admin::mount(&edge, mount);
         let http = edge.clone();
@@ -109,7 +109,8 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         }
         let kept = edge.clone();
         mount.task("edge schema", move |shutdown| kept.clone().keep_schema(shutdown));
-        if !issues {
+        // A contract without the issuer of tokens has no key to wait for.
+        if !edge.schema.current().serves("workos.auth.v1.TokenService") {
             return Ok(());
         }
         let keys = Arc::new(mount.ready("public keys of the token issuer"));

@@ -17,7 +17,6 @@ use mesh::tls::Reloading;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -39,6 +38,15 @@ const RESETS: usize = 20;
 /// Time for the last records of streams that are told to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// What ends connections.
+#[derive(Clone)]
+struct Stop {
+    /// They are told to end: the process stops, or an operator drains the sockets.
+    begun: CancellationToken,
+    /// The process stops, and what still runs is cut.
+    process: CancellationToken,
+}
+
 /// Serves until `shutdown`, then lets running requests finish. With an identity the socket speaks TLS.
 pub(crate) async fn run(
     edge: Arc<Edge>,
@@ -46,18 +54,15 @@ pub(crate) async fn run(
     identity: Option<Reloading>,
     shutdown: CancellationToken,
 ) {
-    let stop = shutdown.child_token();
-    let places = Arc::new(Semaphore::new(edge.config.connections));
+    if let (Ok(address), [plain, secure]) = (listener.local_addr(), &edge.bound) {
+        let _ = if identity.is_some() { secure.set(address) } else { plain.set(address) };
+    }
+    let stop = Stop { begun: shutdown.child_token(), process: shutdown };
     let builder = Arc::new(builder(&edge.config));
     let mut connections = JoinSet::new();
     loop {
-        let place = tokio::select! {
-            () = stop.cancelled() => break,
-            () = edge.drain.cancelled() => break,
-            place = places.clone().acquire_owned() => place,
-        };
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            () = stop.begun.cancelled() => break,
             () = edge.drain.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
@@ -70,8 +75,16 @@ pub(crate) async fn run(
                 continue;
             }
         };
+        // One more than there may be waits here, and those after it before the socket. A place is taken for a connection alone:
+        // a socket that nobody comes to holds none.
+        let place = tokio::select! {
+            () = stop.begun.cancelled() => break,
+            () = edge.drain.cancelled() => break,
+            place = edge.connections.clone().acquire_owned() => place,
+        };
         let _ = stream.set_nodelay(true);
         let (edge, builder, identity, stop) = (edge.clone(), builder.clone(), identity.clone(), stop.clone());
+        // In a set of their own: the end of the socket waits for all of them.
         connections.spawn(async move {
             let _place = place;
             secured(&edge, &builder, identity, stream, peer, stop).await;
@@ -79,11 +92,11 @@ pub(crate) async fn run(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    stop.cancel();
+    stop.begun.cancel();
     edge.sockets.drain().await;
     while connections.join_next().await.is_some() {}
     // Drained by an operator: the admin port goes on, so the task must not end before the process does.
-    shutdown.cancelled().await;
+    stop.process.cancelled().await;
 }
 
 /// The handshake, where there is one, within the time of a head.
@@ -93,7 +106,7 @@ async fn secured(
     identity: Option<Reloading>,
     stream: TcpStream,
     peer: SocketAddr,
-    stop: CancellationToken,
+    stop: Stop,
 ) {
     let Some(identity) = identity else { return serve(edge, builder, stream, peer, stop).await };
     // Asked for each connection: a certificate that was replaced is served from the next one on.
@@ -104,13 +117,8 @@ async fn secured(
     }
 }
 
-async fn serve<T>(
-    edge: &Arc<Edge>,
-    builder: &auto::Builder<TokioExecutor>,
-    stream: T,
-    peer: SocketAddr,
-    stop: CancellationToken,
-) where
+async fn serve<T>(edge: &Arc<Edge>, builder: &auto::Builder<TokioExecutor>, stream: T, peer: SocketAddr, stop: Stop)
+where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let config = &edge.config;
@@ -122,7 +130,7 @@ async fn serve<T>(
     let ended = tokio::select! {
         ended = served.as_mut() => Some(ended),
         () = sleep(age(config.connection_age)) => None,
-        () = stop.cancelled() => None,
+        () = stop.begun.cancelled() => None,
     };
     let ended = match ended {
         Some(ended) => Some(ended),
@@ -133,10 +141,10 @@ async fn serve<T>(
                 Err(_) => {
                     connection.ending.cancel();
                     // Calls and bodies that still run end by limits of their own, unless the process stops.
-                    let last = if stop.is_cancelled() { LAST_WORDS } else { config.connection_grace };
+                    let last = if stop.process.is_cancelled() { LAST_WORDS } else { config.connection_grace };
                     tokio::select! {
                         ended = served.as_mut() => Some(ended),
-                        () = async { stop.cancelled().await; sleep(last).await } => None,
+                        () = async { stop.process.cancelled().await; sleep(last).await } => None,
                     }
                 }
             }

@@ -1,9 +1,9 @@
 //! Merged reflection for callers: every service of the contract, without the methods that only workloads may call.
 use bytes::Bytes;
 use chassis::reflection::Reflection;
-use proto::{Methods, Rule};
+use proto::Methods;
 
-use crate::schema::{SchemaError, set};
+use crate::schema::{SchemaError, is_served, set};
 
 /// Reflection over the public part of a contract.
 pub(crate) fn merged(contract: &[u8], methods: &Methods) -> Result<Reflection, SchemaError> {
@@ -14,10 +14,7 @@ pub(crate) fn merged(contract: &[u8], methods: &Methods) -> Result<Reflection, S
 
 /// The descriptor set without peers' methods; services that are left empty go too.
 fn public_part(contract: &[u8], methods: &Methods) -> Result<Vec<u8>, mesh::wire::Malformed> {
-    let is_public = |service: &str, method: &str| {
-        let access = methods.get(&format!("/{service}/{method}")).and_then(|method| method.access.as_ref());
-        access.is_some_and(|access| access.rule != Rule::PeerOnly && access.peers.is_empty())
-    };
+    let is_public = |service: &str, method: &str| methods.get(&format!("/{service}/{method}")).is_some_and(is_served);
     let files = set::files(&Bytes::copy_from_slice(contract))?;
     let public: Vec<_> = files.iter().map(|file| file.cut(&is_public)).collect::<Result<_, _>>()?;
     Ok(set::join(&public))

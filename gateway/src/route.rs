@@ -77,8 +77,13 @@ impl Route {
     }
 }
 
-/// Finds the route of a request.
-pub(crate) fn find<B>(schema: &Schema, request: &Request<B>, dialect: Dialect) -> Result<Route, Refusal> {
+/// Finds the route of a request. `speaks_connect`: Connect is served.
+pub(crate) fn find<B>(
+    schema: &Schema,
+    request: &Request<B>,
+    dialect: Dialect,
+    speaks_connect: bool,
+) -> Result<Route, Refusal> {
     let (method, path) = (request.method(), request.uri().path());
     let route = |target, label: &str| Ok(Route { target, label: label.to_owned() });
     if dialect.is_rpc() {
@@ -87,8 +92,12 @@ pub(crate) fn find<B>(schema: &Schema, request: &Request<B>, dialect: Dialect) -
     if websocket::is_upgrade(request) {
         return socket(schema, path);
     }
-    if method == Method::OPTIONS && schema.served(path).is_some() {
-        return route(Target::Options(vec![Method::OPTIONS, Method::POST]), "OPTIONS");
+    if method == Method::OPTIONS
+        && let Some(rpc) = schema.served(path)
+    {
+        let reads = speaks_connect && connect::allows(&Method::GET, rpc);
+        let allow = reads.then_some(Method::GET).into_iter().chain([Method::OPTIONS, Method::POST]);
+        return route(Target::Options(allow.collect()), "OPTIONS");
     }
     if path == "*" && method == Method::OPTIONS {
         return route(Target::Options(EVERYWHERE.to_vec()), "OPTIONS");

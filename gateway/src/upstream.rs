@@ -1,5 +1,5 @@
 //! Calls to services below any codec: request and response are gRPC frames in HTTP/2 bodies.
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use api::CallContext;
 use bytes::Bytes;
@@ -17,8 +17,13 @@ use transcode::{
 use crate::{
     coding::{self, Coding, Flaw},
     edge::Edge,
-    filter::{Passage, auth::Principal, hygiene},
+    filter::{
+        Passage,
+        auth::{Credentials, Principal},
+        hygiene,
+    },
     refusal::Refusal,
+    schema::Schema,
 };
 
 /// Answer metadata that JSON callers get.
@@ -35,6 +40,9 @@ pub(crate) const SHOWN: [&str; 10] = [
     "retry-after",
 ];
 
+/// Package whose methods each service of the platform serves for itself.
+const EVERYWHERE: &str = "workos.events.";
+
 /// What is called, and for whom.
 pub(crate) struct Call<'a> {
     /// The service that answers.
@@ -46,24 +54,29 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call of the passage's principal to the method's own service.
-    pub(crate) fn of(passage: &'a Passage, method: &'static Method) -> Self {
-        Self { service: method.service, method, principal: passage.principal.as_ref() }
+    /// A call of the passage's principal to the service that answers the method.
+    pub(crate) fn of(passage: &'a Passage, method: &'static Method) -> Result<Self, Refusal> {
+        let service = serving(&passage.schema, &passage.head.headers, method)?;
+        Ok(Self { service, method, principal: passage.principal.as_ref() })
     }
 }
 
-/// Sends a call and gives the response once its headers are there.
-pub(crate) async fn send(
-    edge: &Edge,
-    context: &CallContext,
-    call: Call<'_>,
-    metadata: HeaderMap,
-    body: Body,
-) -> Result<Response<Body>, Refusal> {
-    Ok(prepare(edge, context, call, metadata, body).await)
+/// The service that answers. A method that every service serves for itself (`workos.events.v1`) belongs to none: the header
+/// `target-service` names which is meant.
+fn serving<'a>(schema: &Schema, headers: &'a HeaderMap, method: &'static Method) -> Result<&'a str, Refusal> {
+    let owned = |service: &str| schema.methods.of_service(service).any(|known| known.has_http);
+    if method.has_http || !method.full_service.starts_with(EVERYWHERE) || owned(method.service) {
+        return Ok(method.service);
+    }
+    let named = headers.get("target-service").and_then(|value| value.to_str().ok());
+    named.filter(|service| owned(service)).ok_or_else(|| {
+        let message =
+            "every service answers this method for itself; name one in the header target-service, for example document";
+        Refusal::new(400, tonic::Code::InvalidArgument, "TARGET_SERVICE_MISSING", message)
+    })
 }
 
-/// The same as a future that stands on its own.
+/// A call as a future that stands on its own and gives the response once its headers are there.
 pub(crate) fn prepare(
     edge: &Edge,
     context: &CallContext,
@@ -84,11 +97,24 @@ pub(crate) fn prepare(
     *request.headers_mut() = metadata;
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+    let stale = principal.map(|principal| (edge.credentials.clone(), principal.clone()));
     async move {
         match channel.oneshot(request).await {
-            Ok(response) => response,
+            Ok(response) => {
+                forget(stale, response.headers()).await;
+                response
+            }
             Err(never) => match never {},
         }
+    }
+}
+
+/// An internal token that is refused before the handler is stale: the next call exchanges the credential again.
+async fn forget(exchange: Option<(Arc<Credentials>, Principal)>, headers: &HeaderMap) {
+    if let Some((credentials, principal)) = exchange
+        && headers.get("grpc-status").is_some_and(|status| status == "16")
+    {
+        credentials.forget(&principal).await;
     }
 }
 
@@ -101,13 +127,18 @@ pub(crate) fn metadata(headers: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
+/// The platform's own metadata, which no caller sees.
+pub(crate) fn is_own(name: &str) -> bool {
+    name.starts_with("x-workos-") || name.starts_with("workos-")
+}
+
 /// What RPC callers get of the answer's metadata: all but the platform's own and what belongs to one hop.
 pub(crate) fn passed_back(metadata: &HeaderMap) -> HeaderMap {
     let of_hop =
         ["content-type", "content-length", "date", "server", "te", "trailer", "connection", "transfer-encoding"];
     let kept = |name: &str| {
-        let own = ["grpc-", "x-workos-", "workos-", "access-control-"];
-        !of_hop.contains(&name) && !own.iter().any(|prefix| name.starts_with(prefix))
+        let told_otherwise = ["grpc-", "access-control-"].iter().any(|prefix| name.starts_with(prefix));
+        !of_hop.contains(&name) && !told_otherwise && !is_own(name)
     };
     let kept = metadata.iter().filter(|(name, _)| kept(name.as_str()));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -141,7 +172,7 @@ pub(crate) fn trailer_names() -> HeaderValue {
 
 /// The status of a finished call; `None` when it is OK. The header is authoritative, of the details only the list is read.
 /// Who answers without one speaks no gRPC: then the status of HTTP says what happened.
-fn status(http: StatusCode, trailers: &HeaderMap) -> Option<Refusal> {
+pub(crate) fn status(http: StatusCode, trailers: &HeaderMap) -> Option<Refusal> {
     match tonic::Status::from_header_map(trailers) {
         None if http != StatusCode::OK => {
             let code = code_of_http(http.as_u16());
@@ -172,8 +203,10 @@ impl Messages {
     /// Reads messages of at most `limit` bytes. `headers` carries the status of a call that ended before its first message.
     pub(crate) fn new(response: Response<Body>, limit: usize) -> (HeaderMap, Self) {
         let (parts, body) = response.into_parts();
-        let ended = parts.headers.contains_key("grpc-status");
-        let trailers = if ended { parts.headers.clone() } else { HeaderMap::new() };
+        let told = parts.headers.contains_key("grpc-status");
+        let trailers = if told { parts.headers.clone() } else { HeaderMap::new() };
+        // What follows another status of HTTP is a page for people, not frames.
+        let ended = told || parts.status != StatusCode::OK;
         let coding = parts.headers.get("grpc-encoding").and_then(|name| Coding::named(name.to_str().ok()?)?);
         let frames = frame::Reader::new(limit);
         (parts.headers, Self { body, frames, http: parts.status, trailers, ended, coding, limit })
@@ -182,15 +215,17 @@ impl Messages {
     /// The next message; `None` at a clean end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
-            if self.http != StatusCode::OK && !self.ended {
-                // What follows is a page for people, not frames.
-                self.ended = true;
-            }
             if let Some(frame) = self.frames.next_frame()? {
                 return if frame.compressed { self.decoded(&frame.data).map(Some) } else { Ok(Some(frame.data)) };
             }
             if self.ended {
-                return status(self.http, &self.trailers).map_or(Ok(None), Err);
+                return match status(self.http, &self.trailers) {
+                    Some(refusal) => Err(refusal),
+                    None if self.frames.is_partial() => {
+                        Err(api::Error::fault("the service's last message is cut").into())
+                    }
+                    None => Ok(None),
+                };
             }
             match self.body.frame().await {
                 None => self.ended = true,
@@ -235,4 +270,48 @@ pub(crate) fn as_precondition(mut refusal: Refusal, contract: &Contract) -> Refu
         refusal.parts.http = Some(412);
     }
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Clock;
+    use authz::{Keys, Revocations, Verifier};
+    use mesh::client::{Mesh, Transport};
+
+    use super::*;
+    use crate::schema::{Recipe, compiled_in, merge};
+
+    #[tokio::test]
+    async fn an_exchange_is_forgotten_when_its_token_is_refused_before_the_handler() {
+        let clock = Clock::default();
+        let verifier = Verifier::new("gateway", Keys::default(), Revocations::new(clock.clone()), clock.clone());
+        let mesh = Mesh::new("gateway", Transport::Sidecar, Arc::new(verifier), mesh::Settings::default());
+        let credentials = Arc::new(Credentials::new(mesh, String::new(), clock));
+        let principal = Principal::of_a_test();
+        for (status, kept) in [(None, true), (Some("0"), true), (Some("7"), true), (Some("16"), false)] {
+            credentials.remember(&principal).await;
+            let mut headers = HeaderMap::new();
+            headers.extend(
+                status.map(|status| (HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))),
+            );
+            forget(Some((credentials.clone(), principal.clone())), &headers).await;
+            assert_eq!(credentials.knows(&principal), kept, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn who_answers_a_method_of_every_service_is_named_by_the_caller() {
+        let recipe = Recipe { public_url: String::new(), reflection: false };
+        let schema = Schema::compile(&merge(&[compiled_in()]).expect("it fits"), &recipe).expect("it is whole");
+        let method = |path: &str| schema.methods.get(path).expect("a method");
+        let status = method("/workos.events.v1.EventAdminService/GetRelayStatus");
+        let mut headers = HeaderMap::new();
+        assert!(serving(&schema, &headers, status).is_err(), "nobody is named");
+        for (named, found) in [("search", Some("search")), ("nobody", None)] {
+            headers.insert("target-service", HeaderValue::from_static(named));
+            assert_eq!(serving(&schema, &headers, status).ok(), found);
+            let own = method("/workos.document.v1.DocumentService/GetDocument");
+            assert_eq!(serving(&schema, &headers, own).ok(), Some("document"), "its own service answers");
+        }
+    }
 }

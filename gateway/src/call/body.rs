@@ -24,8 +24,32 @@ pub(crate) struct Source {
     /// `None` for a body that is not coded.
     decoder: Option<Decoder>,
     /// Longest wait for the next piece.
-    pub(crate) idle: Duration,
+    pub(crate) idle: Idle,
     ended: bool,
+}
+
+/// A wait, and the setting that bounds it.
+#[derive(Clone, Copy)]
+pub(crate) struct Idle {
+    limit: Duration,
+    setting: &'static str,
+}
+
+impl Idle {
+    /// Of a body that is sent at one go.
+    fn body(config: &Config) -> Self {
+        Self { limit: config.body_idle, setting: "gateway.body_idle" }
+    }
+
+    /// Of a conversation, which may pause.
+    pub(crate) fn stream(config: &Config) -> Self {
+        Self { limit: config.stream_idle, setting: "gateway.stream_idle" }
+    }
+
+    /// Of a stream of bytes.
+    pub(crate) fn upload(config: &Config) -> Self {
+        Self { limit: config.upload_idle, setting: "gateway.upload_idle" }
+    }
 }
 
 impl Source {
@@ -45,7 +69,7 @@ impl Source {
                 decoder = Some(Decoder::new(coding, limit).map_err(|flaw| flawed(flaw, limit))?);
             }
         }
-        Ok(Self { incoming, decoder, idle: config.body_idle, ended: false })
+        Ok(Self { incoming, decoder, idle: Idle::body(config), ended: false })
     }
 
     /// The next piece of data; trailers are skipped.
@@ -83,7 +107,7 @@ impl Source {
 
 /// The whole body, decoded. Longer than the limit is 413, too slow is 408.
 pub(crate) async fn whole(config: &Config, headers: &HeaderMap, incoming: Incoming) -> Result<Bytes, Refusal> {
-    let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
+    let limit = config.message_max();
     let mut source = Source::open(config, headers, incoming, limit as u64)?;
     match read(&mut source, limit).await {
         Err(refusal) if refusal.parts.http == Some(413) => {
@@ -118,9 +142,9 @@ async fn read(source: &mut Source, limit: usize) -> Result<Bytes, Refusal> {
 }
 
 /// The next piece as it comes.
-async fn raw(body: &mut Incoming, idle: Duration) -> Result<Option<Bytes>, Refusal> {
+async fn raw(body: &mut Incoming, idle: Idle) -> Result<Option<Bytes>, Refusal> {
     loop {
-        let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| too_slow(idle))?;
+        let frame = tokio::time::timeout(idle.limit, body.frame()).await.map_err(|_| too_slow(idle))?;
         match frame {
             None => return Ok(None),
             Some(Ok(frame)) => {
@@ -144,8 +168,8 @@ async fn raw(body: &mut Incoming, idle: Duration) -> Result<Option<Bytes>, Refus
 async fn discard(body: &mut Incoming) {
     let read = async {
         let mut read = 0;
-        while let Ok(Some(frame)) = raw(body, FAREWELL).await {
-            read += frame.len();
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
             if read > FAREWELL_BYTES {
                 return;
             }
@@ -161,8 +185,9 @@ fn too_large(limit: u64) -> Refusal {
     Refusal::new(413, tonic::Code::InvalidArgument, "BODY_TOO_LARGE", message)
 }
 
-fn too_slow(idle: Duration) -> Refusal {
-    let message = format!("no data for {} s (setting gateway.body_idle); send the request again", idle.as_secs());
+fn too_slow(idle: Idle) -> Refusal {
+    let (seconds, setting) = (idle.limit.as_secs(), idle.setting);
+    let message = format!("no data for {seconds} s (setting {setting}); send the request again");
     Refusal::new(408, tonic::Code::DeadlineExceeded, "BODY_TOO_SLOW", message)
 }
 

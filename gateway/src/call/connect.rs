@@ -3,6 +3,7 @@
 //! Messages are protobuf or ProtoJSON, of the whole request and response: the RPC's own path binds nothing. Metadata is
 //! that of gRPC callers; trailing metadata has the prefix `trailer-` in unary answers and stands in the last message of
 //! streams.
+mod coded;
 mod envelope;
 mod query;
 
@@ -18,12 +19,12 @@ use transcode::{Match, RequestOptions, ResponseOptions};
 
 use crate::{
     call::{
-        body::{self, Source as Pieces},
+        body::{self, Idle, Source as Pieces},
         inlet::Inlet,
         rest,
-        stream::Source,
+        stream::{Patience, Source},
     },
-    coding::{Coding, READ},
+    coding::READ,
     edge::Edge,
     filter::Passage,
     refusal::{Codec, Dialect, Refusal, end_of_stream, essence},
@@ -91,10 +92,13 @@ pub(crate) async fn unary(
 ) -> Result<Response<Body>, Refusal> {
     check(&passage.head, method, false)?;
     let form = Form::of(&passage, method, codec)?;
+    let limit = edge.config.message_max();
     let message = if passage.head.method == Verb::GET {
         query::message(&edge.config, passage.head.uri.query().unwrap_or_default())?
     } else {
-        body::whole(&edge.config, &passage.head.headers, incoming).await?
+        let coding = coded::of(&passage.head.headers, &header::CONTENT_ENCODING)?;
+        let message = body::whole(&edge.config, &HeaderMap::new(), incoming).await?;
+        coded::plain(coding, message, limit)?
     };
     let answer = rest::unary(edge, &passage, method, &form.read(message)?).await?;
     let body = form.write(answer.wire)?;
@@ -127,18 +131,18 @@ pub(crate) async fn streaming(
 ) -> Result<Response<Body>, Refusal> {
     check(&passage.head, method, true)?;
     let form = Form::of(&passage, method, codec)?;
-    let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
-    let coding = match passage.head.headers.get("connect-content-encoding") {
-        None => None,
-        Some(name) => name.to_str().ok().and_then(Coding::named).ok_or_else(unknown_coding)?,
-    };
+    let limit = edge.config.message_max();
+    let coding = coded::of(&passage.head.headers, &HeaderName::from_static("connect-content-encoding"))?;
     // The envelopes are coded one by one, the body as a whole is not.
     let mut pieces = Pieces::stream(&edge.config, &HeaderMap::new(), incoming)?;
-    pieces.idle = edge.config.stream_idle;
+    pieces.idle = Idle::stream(&edge.config);
     let inlet = Inlet::messages(messages(form.clone(), pieces, Reader::new(limit, coding)));
     let metadata = upstream::metadata(&passage.head.headers);
-    let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method), metadata, inlet.body);
-    let mut source = Source::new(call, limit, inlet.fault, passage.connection.ending.clone());
+    let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, inlet.body);
+    let patience = Patience::of(&edge.config, &passage.connection);
+    // Who answers once has nothing to say before the caller's end.
+    let patience = if method.server_streaming { patience } else { patience.through_silence() };
+    let mut source = Source::new(call, limit, inlet.fault, patience);
     source.opened().await?;
     let mut response = Response::new(Body::empty());
     response.headers_mut().extend(upstream::passed_back(&source.headers));
@@ -146,11 +150,6 @@ pub(crate) async fn streaming(
     response.headers_mut().insert("connect-accept-encoding", HeaderValue::from_static(READ));
     *response.body_mut() = Body::new(StreamBody::new(answers(form, source, passage)));
     Ok(response)
-}
-
-fn unknown_coding() -> Refusal {
-    let message = format!("this Connect-Content-Encoding is not known here; send identity, or one of {READ}");
-    Refusal::new(415, tonic::Code::Unimplemented, "CODING_UNSUPPORTED", message)
 }
 
 /// The caller's messages.

@@ -16,7 +16,10 @@ use transcode::{
 };
 
 use crate::{
-    call::{body::Source, inlet::Inlet},
+    call::{
+        body::{Idle, Source},
+        inlet::Inlet,
+    },
     config::Config,
     filter::Passage,
     refusal::{Refusal, essence},
@@ -54,13 +57,13 @@ pub(crate) async fn open(
     if !matched.is_http_body_in() {
         if method.server_streaming {
             // A conversation may pause.
-            source.idle = config.stream_idle;
+            source.idle = Idle::stream(config);
         }
         let unit = unit(&kind)?;
-        let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
+        let limit = config.message_max();
         return begun(json(form, source, Splitter::new(unit, limit)), method).await;
     }
-    source.idle = config.upload_idle;
+    source.idle = Idle::upload(config);
     if kind == "multipart/form-data" {
         return begun(multipart::messages(form, source)?, method).await;
     }

@@ -1,21 +1,23 @@
-//! Native gRPC: frames pass through unread; headers are cleaned on the way in and out.
-use http::{Request, Response, header};
-use http_body_util::BodyExt;
+//! Native gRPC: frames pass through unread; headers and trailers are cleaned on the way in and out.
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, HeaderName, Request, Response, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use proto::Method;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tower::ServiceExt;
 
 use crate::{
+    call::stream::Patience,
     edge::Edge,
     filter::Passage,
     refusal::Refusal,
     schema::Schema,
     upstream::{self, Call},
 };
-
-/// Package whose methods each service of the platform serves for itself.
-const EVERYWHERE: &str = "workos.events.";
 
 /// Drives the call.
 pub(crate) async fn drive(
@@ -24,11 +26,13 @@ pub(crate) async fn drive(
     incoming: Incoming,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
-    let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
+    // gRPC knows no trailers of a request: nobody below would look for what stands there.
+    let data = incoming.map_frame(|frame| Frame::data(frame.into_data().unwrap_or_default()));
+    let body = Body::new(data.map_err(|error| tonic::Status::from(api::Error::internal(error))));
     pass(edge, passage, body, method).await
 }
 
-/// Sends frames on and gives back what comes.
+/// Sends frames on and gives back what comes. A stream of messages is told when it must end.
 pub(crate) async fn pass(
     edge: &Edge,
     passage: &Passage,
@@ -41,45 +45,50 @@ pub(crate) async fn pass(
             metadata.insert(name, value.clone());
         }
     }
-    let service = serving(&passage.schema, &passage.head.headers, method)?;
-    let mut response =
-        upstream::send(edge, &passage.context, Call { service, ..Call::of(passage, method) }, metadata, body).await?;
-    let reserved: Vec<_> = response
-        .headers()
-        .keys()
-        .filter(|name| name.as_str().starts_with("x-workos-") || name.as_str().starts_with("workos-"))
-        .cloned()
-        .collect();
-    for name in reserved {
-        response.headers_mut().remove(name);
+    let call = upstream::prepare(edge, &passage.context, Call::of(passage, method)?, metadata, body);
+    if !method.server_streaming {
+        return Ok(cleaned(call.await));
     }
-    if let (Some(status), Some(principal)) = (response.headers().get("grpc-status"), &passage.principal)
-        && status == "16"
-    {
-        // Refused before the handler: the next call exchanges the credential again.
-        edge.credentials.forget(principal).await;
-    }
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/grpc"));
-    Ok(response)
+    let patience = Patience::of(&edge.config, &passage.connection);
+    let response = patience.wait(Instant::now(), call).await?;
+    Ok(cleaned(response).map(|body| told(body, patience)))
 }
 
-/// The service that answers. A method that every service serves for itself (`workos.events.v1`) belongs to none: the header
-/// `target-service` names which is meant.
-pub(crate) fn serving<'a>(
-    schema: &Schema,
-    headers: &'a http::HeaderMap,
-    method: &'static Method,
-) -> Result<&'a str, Refusal> {
-    let owned = |service: &str| schema.methods.of_service(service).any(|known| known.has_http);
-    if method.has_http || !method.full_service.starts_with(EVERYWHERE) || owned(method.service) {
-        return Ok(method.service);
-    }
-    let named = headers.get("target-service").and_then(|value| value.to_str().ok());
-    named.filter(|service| owned(service)).ok_or_else(|| {
-        let message =
-            "every service answers this method for itself; name one in the header target-service, for example document";
-        Refusal::new(400, tonic::Code::InvalidArgument, "TARGET_SERVICE_MISSING", message)
+/// Without what belongs to the platform.
+fn cleaned(mut response: Response<Body>) -> Response<Body> {
+    without_own(response.headers_mut());
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/grpc"));
+    response.map(|body| {
+        Body::new(body.map_frame(|frame| match frame.into_trailers() {
+            Ok(mut trailers) => {
+                without_own(&mut trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }))
     })
+}
+
+fn without_own(headers: &mut HeaderMap) {
+    let own: Vec<HeaderName> = headers.keys().filter(|name| upstream::is_own(name.as_str())).cloned().collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+/// The same messages, and where they must end the status that says why.
+fn told(body: Body, patience: Patience) -> Body {
+    let frames = stream::unfold(Some(body), move |body| {
+        let patience = patience.clone();
+        async move {
+            let mut body = body?;
+            match patience.wait(Instant::now(), body.frame()).await {
+                Ok(frame) => Some((frame?, Some(body))),
+                Err(refusal) => Some((Ok(Frame::<Bytes>::trailers(refusal.trailers())), None)),
+            }
+        }
+    });
+    Body::new(StreamBody::new(frames))
 }
 
 /// Answers reflection from the schema itself.

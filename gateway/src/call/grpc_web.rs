@@ -22,6 +22,7 @@ use crate::{
     edge::Edge,
     filter::Passage,
     refusal::{Dialect, Refusal, Web, trailers_frame},
+    upstream,
 };
 
 /// Headers of a call that ended before its first message; in the trailers frame they reach every client.
@@ -44,7 +45,14 @@ pub(crate) async fn drive(
         }
     };
     let (mut head, body) = response.into_parts();
+    if head.status != StatusCode::OK
+        && let Some(refusal) = upstream::status(head.status, &head.headers)
+    {
+        return Err(refusal);
+    }
     head.status = StatusCode::OK;
+    // The trailers frame makes it longer, and text longer still.
+    head.headers.remove(header::CONTENT_LENGTH);
     head.headers.insert(header::CONTENT_TYPE, Dialect::GrpcWeb(web).content_type());
     let mut early = HeaderMap::new();
     for name in STATUS {

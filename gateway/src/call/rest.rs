@@ -77,9 +77,7 @@ pub(crate) async fn unary(
         Err(refusal) if refusal.parts.code == tonic::Code::Unauthenticated as i32 => refusal,
         other => return other,
     };
-    let Some(stale) = &passage.principal else { return Err(refusal) };
-    edge.credentials.forget(stale).await;
-    if refusal.reason(&passage.schema.contract).as_deref() != Some("TOKEN_STALE") {
+    if passage.principal.is_none() || refusal.reason(&passage.schema.contract).as_deref() != Some("TOKEN_STALE") {
         return Err(refusal);
     }
     let fresh = crate::filter::auth::authenticate(edge, &passage.head.headers, method, &passage.context).await?;
@@ -95,12 +93,12 @@ async fn single(
     inlet: Inlet,
 ) -> Result<Answer, Refusal> {
     let metadata = upstream::metadata(&passage.head.headers);
-    let call = Call { principal, ..Call::of(passage, method) };
+    let call = Call { principal, ..Call::of(passage, method)? };
     let Inlet { body, fault } = inlet;
-    let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
+    let limit = edge.config.message_max();
     fault
         .or(async {
-            let response = upstream::send(edge, &passage.context, call, metadata, body).await?;
+            let response = upstream::prepare(edge, &passage.context, call, metadata, body).await;
             let (headers, mut messages) = Messages::new(response, limit);
             let wire = messages.next().await?;
             if messages.next().await?.is_some() {

@@ -2,6 +2,7 @@
 //!
 //! Before the first message an error is an ordinary HTTP error; after it, it is visible in every form. A client that leaves
 //! drops the body, and with it the upstream call. Nothing is buffered beyond one message.
+mod patience;
 mod source;
 
 use std::{sync::Arc, time::Duration};
@@ -12,7 +13,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, Response, StatusC
 use http_body::Frame;
 use http_body_util::StreamBody;
 use proto::Method;
-use tokio::time::Instant;
 use tonic::{Status, body::Body};
 use transcode::{
     Contract, Match, ResponseOptions,
@@ -29,6 +29,7 @@ use crate::{
     upstream::{self, Call},
 };
 
+pub(crate) use patience::Patience;
 pub(crate) use source::Source;
 
 /// Sign of life on a silent stream of events.
@@ -51,11 +52,17 @@ pub(crate) async fn drive(
 ) -> Result<Response<Body>, Refusal> {
     let form = if matched.is_http_body_out() { None } else { Some(form(&passage.head.headers, &options)?) };
     let metadata = upstream::metadata(&passage.head.headers);
-    let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method), metadata, inlet.body);
-    let limit = usize::try_from(edge.config.body_max.bytes()).unwrap_or(usize::MAX);
-    // A body of bytes has no place for a record: it runs on when its connection grows old.
-    let ending = form.map(|_| passage.connection.ending.clone()).unwrap_or_default();
-    let mut source = Source::new(call, limit, inlet.fault, ending);
+    let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, inlet.body);
+    let limit = edge.config.message_max();
+    let patience = Patience::of(&edge.config, &passage.connection);
+    let patience = match form {
+        // A body of bytes has no place for a record: it runs on when its connection grows old.
+        None => patience.beyond_the_end(),
+        // Events may be rare: their signs of life tell the caller that somebody is there.
+        Some(Form::Sse) => patience.through_silence(),
+        Some(_) => patience,
+    };
+    let mut source = Source::new(call, limit, inlet.fault, patience);
     // A browser waits for `open`, and a caller of a bidirectional method perhaps for the headers.
     let waits = form == Some(Form::Sse) || method.client_streaming;
     let first = match waits {
@@ -76,8 +83,7 @@ pub(crate) async fn drive(
         source,
         writer: form.map(Writer::new),
         step: first.map_or(Step::Next, |first| first.map_or(Step::End, Step::Message)),
-        heard: Instant::now(),
-        longest_silence: edge.config.stream_idle,
+        heartbeat: HEARTBEAT.min(edge.config.stream_idle),
         trailers: wants_trailers(&passage.head.headers),
     };
     open(running, &metadata, form, passage.head.method == Verb::HEAD)
@@ -166,9 +172,8 @@ struct Running {
     /// `None` for raw bodies.
     writer: Option<Writer>,
     step: Step,
-    /// When the upstream last sent something.
-    heard: Instant,
-    longest_silence: Duration,
+    /// After so much silence comes a sign of life, where there is one.
+    heartbeat: Duration,
     /// The caller reads trailers.
     trailers: bool,
 }
@@ -239,19 +244,10 @@ impl Running {
 
     /// Reads on; `None` when nothing came for a while.
     async fn read(&mut self) -> Result<Option<Step>, Refusal> {
-        let wait = HEARTBEAT.min(self.longest_silence);
-        if let Ok(message) = tokio::time::timeout(wait, self.source.next()).await {
-            self.heard = Instant::now();
-            return Ok(Some(message?.map_or(Step::End, Step::Message)));
+        match tokio::time::timeout(self.heartbeat, self.source.next()).await {
+            Ok(message) => Ok(Some(message?.map_or(Step::End, Step::Message))),
+            Err(_) => Ok(None),
         }
-        // Events may be rare: their signs of life tell the caller that somebody is there.
-        let events = self.writer.as_ref().is_some_and(|writer| writer.form() == Form::Sse);
-        if !events && self.heard.elapsed() >= self.longest_silence {
-            let seconds = self.longest_silence.as_secs();
-            let what = format!("the service (it sent nothing for {seconds} s, setting gateway.stream_idle)");
-            return Err(api::Error::unavailable(what).into());
-        }
-        Ok(None)
     }
 
     fn written(&mut self, wire: Bytes) -> Result<Bytes, Refusal> {

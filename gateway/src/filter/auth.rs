@@ -152,6 +152,25 @@ impl Credentials {
     }
 }
 
+#[cfg(test)]
+impl Credentials {
+    /// An exchange that took place.
+    pub(crate) async fn remember(&self, principal: &Principal) {
+        self.exchanges.insert(principal.credential, principal.clone()).await;
+    }
+
+    pub(crate) fn knows(&self, principal: &Principal) -> bool {
+        self.exchanges.contains_key(&principal.credential)
+    }
+}
+
+#[cfg(test)]
+impl Principal {
+    pub(crate) fn of_a_test() -> Self {
+        Self { token: Bytes::new(), key: "org/user".into(), credential: [7; 32], ends: Instant::now() }
+    }
+}
+
 fn decoding_key(key: &VerifyKey) -> Option<DecodingKey> {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let point = key.public_key.strip_prefix(&[4]).filter(|point| point.len() == 64)?;

@@ -14,7 +14,14 @@ use proto::file::v1::{
 };
 use tonic::body::Body;
 
-use crate::{edge::Edge, filter::Passage, refusal::Refusal, route, schema::Schema};
+use crate::{
+    call::body::{Idle, Source},
+    edge::Edge,
+    filter::Passage,
+    refusal::Refusal,
+    route,
+    schema::Schema,
+};
 
 /// What makes uploads of it all.
 const SERVICE: &str = "workos.file.v1.UploadService";
@@ -198,7 +205,10 @@ async fn patch(edge: &Edge, passage: &Passage, incoming: Incoming, name: &str) -
         ));
     }
     let offset = number(headers, "upload-offset")?.ok_or_else(|| bad("send Upload-Offset"))?;
-    let messages = body::messages(name.to_owned(), offset, incoming, edge.config.upload_idle);
+    // The bytes are kept as they come: what says how they are coded is for their reader.
+    let mut source = Source::stream(&edge.config, &HeaderMap::new(), incoming)?;
+    source.idle = Idle::upload(&edge.config);
+    let messages = body::messages(name.to_owned(), offset, source);
     let upload = client(edge, passage)?.append_upload(messages).await.map_err(refused)?.into_inner();
     let mut response = empty(StatusCode::NO_CONTENT);
     response.headers_mut().insert("upload-offset", HeaderValue::from(upload.offset_bytes));

@@ -9,7 +9,7 @@ use proto::auth::v1::{RevokeRequest, TokenRequest, o_auth_service_client::OAuthS
 use serde_json::{Value, json};
 use tonic::body::Body;
 
-use crate::{call::body, edge::Edge, filter::Passage, refusal::Refusal};
+use crate::{call::body, edge::Edge, filter::Passage, form, refusal::Refusal};
 
 /// Parameters of a form, each at most once.
 type Form = BTreeMap<String, String>;
@@ -85,23 +85,7 @@ fn parse(body: &[u8]) -> Result<Form, &'static str> {
 }
 
 fn decoded(text: &str) -> Result<String, &'static str> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let digits = [rest.next().unwrap_or_default(), rest.next().unwrap_or_default()];
-                let digits = std::str::from_utf8(&digits)
-                    .ok()
-                    .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-                bytes.push(
-                    digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or("an escape is malformed")?,
-                );
-            }
-            byte => bytes.push(byte),
-        }
-    }
+    let bytes = form::decoded(text).ok_or("an escape is malformed")?;
     String::from_utf8(bytes).map_err(|_| "the form is not UTF-8")
 }
 

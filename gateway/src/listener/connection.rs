@@ -1,7 +1,7 @@
 //! One connection: what its requests may know of it, and the guard around its socket.
 //!
-//! The guard ends a connection whose first bytes do not come, and one that takes nothing of what is to be written: a client
-//! that reads slower than a byte per limit holds a stream's memory for nobody.
+//! The guard ends a connection whose first bytes do not come, and one that for as long as a limit takes nothing of what is to
+//! be written: it would hold a stream's memory for nobody. Who takes little is not cut.
 use std::{
     future::Future,
     io,

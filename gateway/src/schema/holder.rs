@@ -8,7 +8,7 @@ use api::Clock;
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-use super::{Schema, set, source::Source};
+use super::{Schema, source::Source};
 
 /// Lines of a difference that are shown.
 const LINES_MAX: usize = 500;
@@ -50,7 +50,7 @@ impl SourceReport {
     pub(super) fn of(source: &Source) -> Self {
         Self {
             name: source.name(),
-            hash: source.accepted.as_ref().map(|part| set::hash(&part.set)),
+            hash: source.accepted.as_ref().map(|part| part.hash.clone()),
             services: source.accepted.as_ref().and_then(|part| part.listed.clone()),
             error: source.error.clone(),
         }

@@ -57,7 +57,12 @@ impl Keeper {
     /// Looks and swaps until the stop.
     pub(crate) async fn keep(&self, holder: &Holder, shutdown: CancellationToken) {
         loop {
-            let due = self.look(holder).await;
+            let due = tokio::select! {
+                biased;
+                // A stop waits for no upstream.
+                () = shutdown.cancelled() => return,
+                due = self.look(holder) => due,
+            };
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep_until(due.min(Instant::now() + PAUSE)) => {}
@@ -84,8 +89,11 @@ impl Keeper {
         let candidate: Vec<_> = sources.iter().filter_map(Source::would_give).cloned().collect();
         let error = match self.compile(candidate).await {
             Ok(schema) => {
-                sources.iter_mut().for_each(|source| source.accept(&self.folder));
-                return swap(holder, schema);
+                swap(holder, schema);
+                for source in sources.iter_mut() {
+                    source.accept(&self.folder).await;
+                }
+                return;
             }
             Err(error) => error,
         };
@@ -101,8 +109,8 @@ impl Keeper {
             let result = if offers == 1 { Err(error.clone()) } else { self.compile(alone).await };
             match result {
                 Ok(schema) => {
-                    sources[index].accept(&self.folder);
                     swap(holder, schema);
+                    sources[index].accept(&self.folder).await;
                 }
                 Err(error) => {
                     tracing::error!(

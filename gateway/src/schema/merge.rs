@@ -20,6 +20,8 @@ pub(crate) struct Part {
     pub(crate) source: String,
     /// A serialized `FileDescriptorSet`.
     pub(crate) set: Bytes,
+    /// Name of its content.
+    pub(crate) hash: String,
     /// The services it may bind; `None` for all in its files.
     pub(crate) listed: Option<BTreeSet<String>>,
     /// Who serves them.

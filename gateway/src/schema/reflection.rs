@@ -53,11 +53,9 @@ pub(super) async fn ask(mesh: &Mesh, upstream: &str, ids: &Ids) -> Result<Told, 
     })
 }
 
-async fn told(conversation: Result<Conversation, Error>) -> Result<Told, Error> {
-    let mut conversation = conversation?;
-    let MessageResponse::ListServicesResponse(list) =
-        conversation.ask(MessageRequest::ListServices(String::new())).await?
-    else {
+async fn told(opened: Result<(Conversation, MessageResponse), Error>) -> Result<Told, Error> {
+    let (mut conversation, first) = opened?;
+    let MessageResponse::ListServicesResponse(list) = first else {
         return Err(Error::fault("it answered another question"));
     };
     let listed: BTreeSet<_> =
@@ -111,7 +109,8 @@ enum Answers {
 }
 
 impl Conversation {
-    async fn v1(channel: Channel) -> Result<Self, Error> {
+    /// Begins by asking for the services.
+    async fn v1(channel: Channel) -> Result<(Self, MessageResponse), Error> {
         let (ask, questions) = tokio::sync::mpsc::channel(1);
         let mut client = ServerReflectionClient::new(channel).max_decoding_message_size(MESSAGE_MAX);
         // Many servers send headers with the first answer only: ask before waiting for them.
@@ -124,7 +123,8 @@ impl Conversation {
         Self { ask: Questions::V1(ask), answers: Answers::V1(answers) }.opened().await
     }
 
-    async fn v1alpha(channel: Channel) -> Result<Self, Error> {
+    /// The same in the older version.
+    async fn v1alpha(channel: Channel) -> Result<(Self, MessageResponse), Error> {
         let (ask, questions) = tokio::sync::mpsc::channel(1);
         let client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
         let mut client = client.max_decoding_message_size(MESSAGE_MAX);
@@ -135,8 +135,9 @@ impl Conversation {
     }
 
     /// Takes the answer to the question that opened the stream.
-    async fn opened(mut self) -> Result<Self, Error> {
-        self.answer().await.map(|_| self)
+    async fn opened(mut self) -> Result<(Self, MessageResponse), Error> {
+        let answer = self.answer().await?;
+        Ok((self, answer))
     }
 
     async fn ask(&mut self, question: MessageRequest) -> Result<MessageResponse, Error> {

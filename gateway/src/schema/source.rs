@@ -13,7 +13,7 @@ use proto::{Access, Owner, Rate, Rule};
 use tokio::time::Instant;
 use transcode::HttpRule;
 
-use super::{Ownership, Part, SchemaError, disk, file, reflection, rules};
+use super::{Ownership, Part, SchemaError, disk, file, reflection, rules, set};
 use crate::config;
 
 /// Longest conversation with an upstream.
@@ -49,7 +49,8 @@ enum Kind {
 /// The contract that this program was built with.
 pub(crate) fn compiled_in() -> Part {
     let set = bytes::Bytes::from_static(proto::CONTRACT);
-    Part { source: "compiled in".to_owned(), set, listed: None, owner: Ownership::Platform, rules: Vec::new() }
+    let (hash, owner) = (set::hash(&set), Ownership::Platform);
+    Part { source: "compiled in".to_owned(), hash, set, listed: None, owner, rules: Vec::new() }
 }
 
 /// All sources of a configuration, files read and upstreams as they were last time.
@@ -117,7 +118,8 @@ impl Source {
     }
 
     fn part(&self, set: bytes::Bytes, listed: Option<std::collections::BTreeSet<String>>) -> Part {
-        Part { source: self.name(), set, listed, owner: self.owner.clone(), rules: self.rules.clone() }
+        let (owner, rules) = (self.owner.clone(), self.rules.clone());
+        Part { source: self.name(), hash: set::hash(&set), set, listed, owner, rules }
     }
 
     /// Looks whether there is something new.
@@ -149,6 +151,13 @@ impl Source {
                 }
             }
             Err(error) => {
+                // What was read beside the fault is not lost: both are read again, and both offered.
+                if let Kind::File(_, stamp) = &mut self.kind {
+                    *stamp = None;
+                }
+                if let Some((_, stamp)) = &mut self.config {
+                    *stamp = None;
+                }
                 self.due = Instant::now() + (AGAIN * 2u32.saturating_pow(self.failures.min(16))).min(usual);
                 self.failures += 1;
                 if self.error.as_deref() != Some(error.0.as_str()) {
@@ -186,12 +195,17 @@ impl Source {
     }
 
     /// Its offer is in force.
-    pub(super) fn accept(&mut self, folder: &Path) {
+    pub(super) async fn accept(&mut self, folder: &Path) {
         let Some(part) = self.offered.take() else { return };
-        if let (Kind::Upstream(upstream), Some(listed)) = (&self.kind, &part.listed) {
-            disk::write(folder, upstream, listed, &part.set);
+        (self.accepted, self.refused, self.error) = (Some(part.clone()), None, None);
+        if let (Kind::Upstream(upstream), Some(listed)) = (&self.kind, part.listed) {
+            let (folder, upstream) = (folder.to_owned(), upstream.clone());
+            // A slow disk must not hold up requests.
+            let kept = tokio::task::spawn_blocking(move || disk::write(&folder, &upstream, &listed, &part.set));
+            if let Err(error) = kept.await {
+                tracing::warn!(%error, "keeping an upstream's schema broke off");
+            }
         }
-        (self.accepted, self.refused, self.error) = (Some(part), None, None);
     }
 
     /// Its offer cannot be served.

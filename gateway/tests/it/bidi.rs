@@ -122,7 +122,7 @@ async fn gw_s08_a_slow_reader_stops_the_upstream() {
         &crate::contract::method("/library.v1.Library/Watch").expect("a method").output(),
         &json!({"text": "x".repeat(1 << 20)}),
     );
-    let all: Bytes = crate::grpc_web::framed(0, &event).repeat(64).into();
+    let all: Bytes = client::framed(0, &event).repeat(64).into();
     let taken = call.push(all).await;
     assert!(taken < 32 << 20, "the edge took {taken} bytes into its memory");
     let mut heard = talk.heard().await;

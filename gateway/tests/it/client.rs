@@ -1,9 +1,10 @@
 //! A client that sends what it is told, over HTTP/1.1 or HTTP/2, and says how the answer ended.
-use std::{net::SocketAddr, time::Duration};
+use std::{io::Write as _, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
@@ -23,23 +24,12 @@ pub(crate) struct Reply {
 
 /// Sends one request over a connection of its own.
 pub(crate) async fn send(address: SocketAddr, version: u8, mut request: Request<Full<Bytes>>) -> Reply {
-    let stream = TcpStream::connect(address).await.expect("the edge listens");
-    let answered = async {
+    let answered = begin(address, version, {
         if version == 2 {
             *request.version_mut() = Version::HTTP_2;
-            let (mut sender, driver) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                    .await
-                    .expect("the edge speaks HTTP/2");
-            tokio::spawn(driver);
-            sender.send_request(request).await
-        } else {
-            let (mut sender, driver) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
-            tokio::spawn(driver);
-            sender.send_request(request).await
         }
-    };
+        request
+    });
     let read = async {
         let response = answered.await.expect("the edge answers");
         let (head, mut body) = response.into_parts();
@@ -59,6 +49,24 @@ pub(crate) async fn send(address: SocketAddr, version: u8, mut request: Request<
     tokio::time::timeout(PATIENCE, read).await.expect("the edge answers in time")
 }
 
+/// Sends a request over a connection of its own and waits for the head of the answer.
+pub(crate) async fn begin<B>(address: SocketAddr, version: u8, request: Request<B>) -> hyper::Result<Response<Incoming>>
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = TokioIo::new(TcpStream::connect(address).await.expect("the edge listens"));
+    if version == 2 {
+        let connected = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await;
+        let (mut sender, driver) = connected.expect("the edge speaks HTTP/2");
+        tokio::spawn(driver);
+        return sender.send_request(request).await;
+    }
+    let (mut sender, driver) = hyper::client::conn::http1::handshake(stream).await.expect("the edge speaks HTTP/1.1");
+    tokio::spawn(driver);
+    sender.send_request(request).await
+}
+
 /// A request to a path, as raw as `http` lets it be.
 pub(crate) fn request(address: SocketAddr, version: u8, method: &str, target: &str) -> http::request::Builder {
     let method: Method = method.parse().expect("a method");
@@ -68,17 +76,42 @@ pub(crate) fn request(address: SocketAddr, version: u8, method: &str, target: &s
     if version == 2 { builder } else { builder.header("host", address.to_string()) }
 }
 
+/// A message with the head of its frame: flags and length.
+pub(crate) fn framed(flags: u8, message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).expect("a small message").to_be_bytes();
+    [&[flags][..], &length, message].concat()
+}
+
+/// The frames of a body: flags and data.
+pub(crate) fn frames(mut body: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut found = Vec::new();
+    while let [flags, a, b, c, d, rest @ ..] = body {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        found.push((*flags, rest[..length].to_vec()));
+        body = &rest[length..];
+    }
+    assert!(body.is_empty(), "a frame is cut");
+    found
+}
+
+/// Compressed.
+pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(data).expect("memory");
+    encoder.finish().expect("memory")
+}
+
 /// A request whose body is sent piece by piece, and the answer that comes meanwhile.
 pub(crate) struct Talk {
     up: Option<tokio::sync::mpsc::Sender<Result<http_body::Frame<Bytes>, std::io::Error>>>,
-    answer: tokio::task::JoinHandle<http::Response<hyper::body::Incoming>>,
+    answer: tokio::task::JoinHandle<Response<Incoming>>,
 }
 
 /// The answer of a [`Talk`].
 pub(crate) struct Heard {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    body: hyper::body::Incoming,
+    body: Incoming,
     /// What was read and not yet asked for.
     pub(crate) rest: Vec<u8>,
     pub(crate) trailers: HeaderMap,
@@ -91,17 +124,7 @@ impl Talk {
         let (up, pieces) = tokio::sync::mpsc::channel(1);
         let body = http_body_util::StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(pieces));
         let request = request.body(body).expect("a request");
-        let stream = TokioIo::new(TcpStream::connect(address).await.expect("the edge listens"));
-        let answer = if version == 2 {
-            let (mut sender, driver) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");
-            tokio::spawn(driver);
-            tokio::spawn(async move { sender.send_request(request).await.expect("the edge answers") })
-        } else {
-            let (mut sender, driver) = hyper::client::conn::http1::handshake(stream).await.expect("HTTP/1.1");
-            tokio::spawn(driver);
-            tokio::spawn(async move { sender.send_request(request).await.expect("the edge answers") })
-        };
+        let answer = tokio::spawn(async move { begin(address, version, request).await.expect("the edge answers") });
         Self { up: Some(up), answer }
     }
 
@@ -115,6 +138,15 @@ impl Talk {
     /// Ends the body.
     pub(crate) fn finish(&mut self) {
         self.up = None;
+    }
+
+    /// Ends the body with trailers.
+    pub(crate) async fn finish_with<const N: usize>(&mut self, trailers: [(&'static str, &'static str); N]) {
+        let trailers =
+            trailers.map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)));
+        let frame = http_body::Frame::trailers(HeaderMap::from_iter(trailers));
+        let sent = self.up.take().expect("the body is open");
+        crate::soon(sent.send(Ok(frame))).await.expect("the connection stands");
     }
 
     /// Waits for the head of the answer; the body stays open.

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use crate::{
-    client::{self, Reply, Talk},
+    client::{self, Reply, Talk, gzip},
     contract,
     upstream::Answer,
     world::World,
@@ -152,12 +152,6 @@ async fn gw_b09_streams_of_requests_are_decoded_within_their_ratio() {
     );
 }
 
-fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(data).expect("memory");
-    encoder.finish().expect("memory")
-}
-
 #[tokio::test]
 async fn gw_4_12_messages_of_the_upstream_are_decoded() {
     let world = World::start("").await;
@@ -166,20 +160,23 @@ async fn gw_4_12_messages_of_the_upstream_are_decoded() {
     let zstd = zstd::encode_all(&message[..], 1).expect("memory");
     for (coding, data) in [("gzip", gzip(&message)), ("zstd", zstd)] {
         let headers = BTreeMap::from([("grpc-encoding".to_owned(), coding.to_owned())]);
-        let raw = crate::grpc_web::framed(1, &data);
+        let raw = client::framed(1, &data);
         world.upstream.answers(Answer { headers, frames: Some(vec![hex(&raw)]), ..Answer::default() });
         let reply = get(&world, "/v1/query", "*/*", "identity").await;
         assert_eq!((reply.status.as_u16(), &reply.body[..]), (200, &br#"{"s":"coded"}"#[..]), "{coding}");
         assert!(!reply.headers.contains_key("grpc-encoding"));
     }
-    for (coding, data) in
-        [("snappy", gzip(&message)), ("gzip", b"no gzip".to_vec()), ("gzip", gzip(&vec![0; 32 << 20]))]
-    {
+    for (coding, data, status, said) in [
+        ("snappy", gzip(&message), "INTERNAL", "compressed a message in a way that is not known here"),
+        ("gzip", b"no gzip".to_vec(), "INTERNAL", "cannot be decompressed"),
+        ("gzip", gzip(&vec![0; 32 << 20]), "RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE"),
+    ] {
         let headers = BTreeMap::from([("grpc-encoding".to_owned(), coding.to_owned())]);
-        let raw = crate::grpc_web::framed(1, &data);
+        let raw = client::framed(1, &data);
         world.upstream.answers(Answer { headers, frames: Some(vec![hex(&raw)]), ..Answer::default() });
         let reply = get(&world, "/v1/query", "*/*", "identity").await;
-        assert!(matches!(reply.status.as_u16(), 500 | 429), "{coding}: {:?}", reply.body);
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        assert!(reply.status == 500 && text.contains(status) && text.contains(said), "{coding}: {text}");
     }
 }
 

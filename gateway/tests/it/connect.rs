@@ -7,9 +7,8 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{self, Reply, Talk},
+    client::{self, Reply, Talk, framed, frames},
     contract,
-    grpc_web::{framed, frames},
     upstream::Answer,
     world::World,
 };
@@ -195,6 +194,41 @@ async fn gw_e16_bad_envelopes_and_coded_ones() {
         let found = frames(&reply.body);
         let end: Value = serde_json::from_slice(&found[0].1).expect("JSON");
         assert_eq!((reply.status.as_u16(), found[0].0, &end["error"]["code"]), (200, 2, &json!(code)), "{end}");
+    }
+}
+
+#[tokio::test]
+async fn gw_e16_an_empty_message_is_not_coded_and_unknown_codings_are_unimplemented() {
+    let world = World::start("").await;
+    let proto = ("content-type", "application/proto");
+    let streams = ("content-type", "application/connect+proto");
+    world.upstream.answers(Answer { messages: Some(vec![]), ..Answer::default() });
+    for coding in ["gzip", "zstd", "br"] {
+        let reply = send(&world, "POST", WATCH, &[streams, ("connect-content-encoding", coding)], framed(1, b"")).await;
+        assert_eq!(frames(&reply.body).iter().map(|(flags, _)| *flags).collect::<Vec<_>>(), [2], "{coding}");
+        assert!(!String::from_utf8_lossy(&reply.body).contains("error"), "{coding}: {:?}", reply.body);
+    }
+    world.upstream.answers(Answer::default());
+    for coding in ["gzip", "zstd", "br"] {
+        let reply = send(&world, "POST", ECHO, &[proto, ("content-encoding", coding)], "").await;
+        assert_eq!((reply.status.as_u16(), reply.body.len()), (200, 0), "{coding}: {:?}", reply.body);
+        let target = format!("{QUERY}?encoding=proto&compression={coding}&message=");
+        assert_eq!(send(&world, "GET", &target, &[], "").await.status, 200, "{coding}");
+    }
+    // Elsewhere an empty body is cut.
+    let rest = [("content-type", "application/json"), ("content-encoding", "zstd")];
+    let packed = zstd(b"");
+    assert_eq!(send(&world, "POST", "/v1/echo", &rest, packed[..packed.len() - 1].to_vec()).await.status, 400);
+    let coded =
+        send(&world, "POST", ECHO, &[proto, ("content-encoding", "zstd")], zstd(&wire(&json!({"s": "x"})))).await;
+    assert_eq!((coded.status.as_u16(), &coded.body[..]), (200, &wire(&json!({"s": "x"}))[..]));
+    for (verb, target, headers) in [
+        ("POST", ECHO.to_owned(), &[proto, ("content-encoding", "lzw")][..]),
+        ("POST", ECHO.to_owned(), &[proto, ("content-encoding", "gzip, zstd")]),
+        ("GET", format!("{QUERY}?encoding=proto&compression=lzw&message="), &[]),
+    ] {
+        let reply = send(&world, verb, &target, headers, "").await;
+        assert_eq!((reply.status.as_u16(), json_of(&reply)["code"].clone()), (501, json!("unimplemented")), "{target}");
     }
 }
 

@@ -91,3 +91,37 @@ async fn gw_4_13_forms_that_are_wrong_are_refused() {
         assert!(world.upstream.seen().is_empty(), "{said}");
     }
 }
+
+/// Sends a form over HTTP/2, where the answer is heard however much is still to be sent.
+async fn sent(world: &World, body: Vec<u8>) -> Reply {
+    let request = client::request(world.address, 2, "POST", "/v1/send/n").header("content-type", FORM);
+    client::send(world.address, 2, request.body(Full::new(body.into())).expect("a request")).await
+}
+
+#[tokio::test]
+async fn gw_4_13_what_a_form_has_beside_its_file_is_bounded() {
+    let world = World::start("").await;
+    world.upstream.answers(Answer::default());
+    let filler = "x".repeat(2 << 20);
+    let file = "--XX\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\nhello\r\n";
+    let many = part("name=\"rs\"", "x").repeat(101);
+    for (what, body, said) in [
+        ("a preamble", format!("{filler}\r\n{file}--XX--\r\n"), "beside its file"),
+        ("an endless head", format!("--XX\r\nContent-Disposition: form-data; name=\"{filler}"), "beside its file"),
+        ("a head after the file", format!("{file}--XX\r\nx-a: {filler}"), "beside its file"),
+        ("fields without end", format!("{many}{file}--XX--\r\n"), "100 fields"),
+    ] {
+        let reply = sent(&world, body.into_bytes()).await;
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        assert_eq!(reply.status, 413, "{what}: {text}");
+        assert!(text.contains("FORM_TOO_LARGE") && text.contains(said), "{what}: {text}");
+    }
+    // The file itself may be as long as it is.
+    world.upstream.answers(Answer::default());
+    let long = file.replace("hello", &filler);
+    let reply = sent(&world, format!("{long}--XX--\r\n").into_bytes()).await;
+    assert_eq!(reply.status, 200, "{:?}", reply.body);
+    let messages = world.upstream.seen().pop().expect("a call").messages;
+    let length: usize = messages.iter().map(|message| message["file"]["data"].as_str().map_or(0, str::len)).sum();
+    assert!(length >= (2 << 20) / 3 * 4, "{length}");
+}

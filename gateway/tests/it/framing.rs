@@ -61,4 +61,18 @@ async fn gw_4_18_large_heads_are_431_and_long_targets_414() {
     let many: String = (0..101).map(|number| format!("x-{number}: a\r\n")).collect();
     let answer = exchange(world.address, &format!("GET /v1/query HTTP/1.1\r\nhost: a\r\n{many}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    // Whatever the path leads to, and whatever of it is long.
+    let long = "x".repeat(8 * 1024);
+    for path in ["/v1/query", "/docs", "/openapi.json", "/library.v1.Library/Echo", "/nothing", "/oauth2/token"] {
+        for target in [format!("{path}?s={long}"), format!("{path}/{long}")] {
+            let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+            let answer = exchange(world.address, &request).await;
+            assert!(answer.starts_with("HTTP/1.1 414 "), "{path}: {answer}");
+        }
+    }
+    let fits = format!("/v1/query?s={}", &long[..8 * 1024 - "/v1/query?s=".len()]);
+    world.upstream.answers(Answer::default());
+    let request = format!("GET {fits} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let answer = exchange(world.address, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

@@ -1,35 +1,19 @@
 //! gRPC-Web in both forms (case E15).
+use std::collections::BTreeMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::json;
 
 use crate::{
-    client::{self, Reply, Talk},
+    client::{self, Reply, Talk, framed, frames},
     contract,
     upstream::Answer,
     world::World,
 };
 
 const ECHO: &str = "/library.v1.Library/Echo";
-
-/// A message with its frame's head.
-pub(crate) fn framed(flags: u8, message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).expect("a small message").to_be_bytes();
-    [&[flags][..], &length, message].concat()
-}
-
-/// The frames of a body: flags and data.
-pub(crate) fn frames(mut body: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut found = Vec::new();
-    while let [flags, a, b, c, d, rest @ ..] = body {
-        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        found.push((*flags, rest[..length].to_vec()));
-        body = &rest[length..];
-    }
-    assert!(body.is_empty(), "a frame is cut");
-    found
-}
 
 fn message(path: &str, json: &serde_json::Value) -> Vec<u8> {
     contract::wire(&contract::method(path).expect("a method").input(), json)
@@ -85,6 +69,30 @@ async fn gw_e15_errors_are_told_in_the_trailers_frame() {
     assert_eq!(reply.headers["content-type"], "application/grpc-web-text+proto");
     let frames = frames(&STANDARD.decode(&reply.body).expect("base64"));
     assert!(String::from_utf8_lossy(&frames[0].1).contains("grpc-status: 12\r\n"));
+}
+
+#[tokio::test]
+async fn gw_e15_a_length_and_a_page_of_the_upstream_are_not_passed_on() {
+    let world = World::start("").await;
+    let sent = framed(0, &message(ECHO, &json!({"s": "hello"})));
+    let headers = BTreeMap::from([("content-length".to_owned(), sent.len().to_string())]);
+    for kind in ["application/grpc-web", "application/grpc-web-text"] {
+        world.upstream.answers(Answer { headers: headers.clone(), ..Answer::default() });
+        let is_text = kind.ends_with("-text");
+        let body = if is_text { STANDARD.encode(&sent).into_bytes() } else { sent.clone() };
+        let reply = call(&world, 1, ECHO, kind, body).await;
+        let body = if is_text { decoded(&reply.body) } else { reply.body.to_vec() };
+        let flags: Vec<_> = frames(&body).into_iter().map(|(flags, _)| flags).collect();
+        assert_eq!((flags, reply.broken), (vec![0, 0x80], false), "{kind}");
+    }
+    let trailers = BTreeMap::from([("grpc-status".to_owned(), None)]);
+    let wire = Some(vec!["3c 68 74 6d 6c 3e".to_owned()]);
+    world.upstream.answers(Answer { http: Some(404), wire, trailers, ..Answer::default() });
+    let reply = call(&world, 1, ECHO, "application/grpc-web", sent).await;
+    let frames = frames(&reply.body);
+    let text = String::from_utf8_lossy(&frames[0].1).into_owned();
+    assert_eq!((reply.status.as_u16(), frames.len(), frames[0].0), (200, 1, 0x80));
+    assert!(text.contains("grpc-status: 12\r\n"), "{text}");
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! A call that the test itself answers, message by message.
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Response};
 use prost_reflect::MethodDescriptor;
 use serde_json::Value;
 
-use crate::{contract, soon};
+use crate::{client::framed, contract, soon};
 
 /// A call in the hands of the test.
 pub(crate) struct LiveCall {
@@ -47,6 +47,11 @@ impl LiveCall {
         .await
     }
 
+    /// Trailers of the request.
+    pub(crate) async fn trailers(&mut self) -> Option<HeaderMap> {
+        soon(self.body.trailers()).await.expect("the call stands").filter(|trailers| !trailers.is_empty())
+    }
+
     /// The caller's end was clean.
     pub(crate) fn is_whole(&self) -> bool {
         self.body.is_end_stream()
@@ -72,11 +77,7 @@ impl LiveCall {
 
     /// Sends a message as it is, with these flags.
     pub(crate) fn send_raw(&mut self, flags: u8, message: &[u8]) {
-        let mut frame = BytesMut::new();
-        frame.put_u8(flags);
-        frame.put_u32(u32::try_from(message.len()).expect("a small message"));
-        frame.extend_from_slice(message);
-        self.open().send_data(frame.freeze(), false).expect("the call is open");
+        self.open().send_data(framed(flags, message).into(), false).expect("the call is open");
     }
 
     /// Sends data as fast as the edge takes it, until it takes no more for a while, or all has gone. What is left is kept

@@ -13,6 +13,7 @@ mod connect;
 mod contract;
 mod form;
 mod framing;
+mod grpc;
 mod grpc_web;
 mod live;
 mod patience;

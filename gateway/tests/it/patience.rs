@@ -29,17 +29,19 @@ async fn gw_4_18_connections_that_say_nothing_or_half_a_head_are_closed() {
 async fn gw_4_18_silent_bodies_are_408() {
     let world = World::start("body_idle = \"100ms\"\nupload_idle = \"100ms\"").await;
     world.upstream.answers(Answer::default());
-    for (target, kind) in [
-        ("/v1/echo", "application/json"),
-        ("/v1/collect", "application/x-ndjson"),
-        ("/v1/send/n", "image/png"),
-        ("/v1/send/n", "multipart/form-data; boundary=XX"),
+    for (target, kind, setting) in [
+        ("/v1/echo", "application/json", "gateway.body_idle"),
+        ("/v1/collect", "application/x-ndjson", "gateway.body_idle"),
+        ("/v1/send/n", "image/png", "gateway.upload_idle"),
+        ("/v1/send/n", "multipart/form-data; boundary=XX", "gateway.upload_idle"),
     ] {
         let request = client::request(world.address, 1, "POST", target).header("content-type", kind);
         let mut talk = Talk::begin(world.address, 1, request).await;
         talk.say("{\"s\":").await;
-        let heard = talk.heard().await;
+        let mut heard = talk.heard().await;
         assert_eq!(heard.status, 408, "{target} {kind}");
+        let text = heard.all().await;
+        assert!(text.contains(setting), "{target} {kind}: {text}");
     }
 }
 
@@ -78,7 +80,7 @@ async fn gw_4_18_a_client_that_takes_nothing_is_cut_off() {
         &json!({"text": "x".repeat(1 << 20)}),
     );
     // The client holds the connection and reads nothing: the upstream is told that nobody takes its messages.
-    call.push(crate::grpc_web::framed(0, &event).repeat(64).into()).await;
+    call.push(client::framed(0, &event).repeat(64).into()).await;
     call.cancelled().await;
 }
 
@@ -123,18 +125,32 @@ async fn gw_4_18_running_requests_finish_when_the_edge_stops() {
 async fn gw_4_18_rapid_resets_end_the_connection_not_the_edge() {
     let world = World::start("").await;
     world.upstream.answers(Answer { delay: 2_000, ..Answer::default() });
-    let stream = TcpStream::connect(world.address).await.expect("the edge listens");
-    let (sender, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
-    let ended = tokio::spawn(connection);
-    for _ in 0..5_000 {
-        let Ok(mut sender) = sender.clone().ready().await else { break };
-        let request = http::Request::get(format!("http://{}/v1/query", world.address)).body(()).expect("a request");
-        let Ok((_, mut stream)) = sender.send_request(request, true) else { break };
-        stream.send_reset(h2::Reason::CANCEL);
+    let mut stream = TcpStream::connect(world.address).await.expect("the edge listens");
+    // By raw frames, so that each request is reset before the edge looks at it: preface and settings, then HEADERS (GET, http,
+    // `/`, authority `a`; it ends the stream) and RST_STREAM (CANCEL) of one stream after the other.
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for stream in (1_u32..400).step_by(2).map(u32::to_be_bytes) {
+        bytes.extend([&[0, 0, 6, 1, 5][..], &stream, &[0x82, 0x86, 0x84, 0x41, 1, b'a']].concat());
+        bytes.extend([&[0, 0, 4, 3, 0][..], &stream, &[0, 0, 0, 8]].concat());
     }
-    drop(sender);
-    let _ = soon(ended).await;
+    stream.write_all(&bytes).await.expect("sent");
+    let mut answer = Vec::new();
+    let _ = soon(stream.read_to_end(&mut answer)).await;
+    assert_eq!(ended(&answer), Some(u32::from(h2::Reason::ENHANCE_YOUR_CALM)), "{answer:x?}");
     world.upstream.answers(Answer::default());
     let request = client::request(world.address, 1, "GET", "/v1/query?s=a").body(Full::default()).expect("a request");
     assert_eq!(client::send(world.address, 1, request).await.status, 200);
+}
+
+/// The code of the GOAWAY among these frames.
+fn ended(mut frames: &[u8]) -> Option<u32> {
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let (payload, next) = rest.split_at_checked(length)?;
+        if *kind == 7 {
+            return Some(u32::from_be_bytes(payload.get(4..8)?.try_into().ok()?));
+        }
+        frames = next;
+    }
+    None
 }

@@ -1,7 +1,10 @@
 //! The schema changes while the edge serves: nothing fails, nothing bad gets in, and what is new needs no edit at the edge.
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +16,7 @@ use crate::{
     client::{self, Reply},
     contract::{LIBRARY, compiled},
     reflecting::{Reflecting, Version},
+    soon,
     world::{World, until},
 };
 
@@ -148,6 +152,37 @@ async fn a_service_config_gives_rules_and_is_watched_too() {
     };
     until("the refusal", told).await;
     assert_eq!(status(&world, "/v1/bare/x").await, 200);
+}
+
+#[tokio::test]
+async fn a_set_that_came_with_broken_rules_is_not_lost() {
+    let mut world = World::start_with("", QUICK, &[]).await;
+    let rules = "http: {rules: [{selector: library.v1.Library.Plain, get: '/v1/plain/{s}'}]}";
+    world.rules(rules);
+    let bigger = [LIBRARY.as_slice(), &compiled("wing.proto")].concat();
+    world.restart("", QUICK, &[]).await;
+    // Both before one look.
+    world.write(&bigger);
+    world.rules("http: {rules: [{gett: /x}]}");
+    let told = || async { !page(&world, "/schema")["sources"][0]["error"].is_null() };
+    until("the fault", told).await;
+    world.rules(rules);
+    until("the set", || async { status(&world, "/v1/wing/x").await != 404 }).await;
+    assert_eq!(status(&world, "/v1/plain/x").await, 200);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_silent_upstream() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = silent.local_addr().expect("it is bound");
+    let mut world = World::start_with("", QUICK, &[("annex", Some("public"), address)]).await;
+    let _asked = soon(silent.accept()).await.expect("the edge asks");
+    // Time runs by itself when nobody has anything to do: a wait would be seen.
+    tokio::time::pause();
+    let begin = tokio::time::Instant::now();
+    world.stop();
+    world.stopped().await;
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

@@ -4,9 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header;
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::TcpStream;
 
 use crate::{
     client,
@@ -16,12 +14,9 @@ use crate::{
 
 /// The head of an answer and its body, still to be read, over HTTP/1.1.
 async fn open(world: &World, path: &str, accept: &str) -> http::Response<hyper::body::Incoming> {
-    let stream = TcpStream::connect(world.address).await.expect("the edge listens");
-    let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
-    tokio::spawn(driver);
     let request = client::request(world.address, 1, "GET", path).header(header::ACCEPT, accept);
-    let response = sender.send_request(request.body(Full::<Bytes>::default()).expect("a request")).await;
-    response.expect("the edge answers")
+    let request = request.body(Full::<Bytes>::default()).expect("a request");
+    client::begin(world.address, 1, request).await.expect("the edge answers")
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    client::{self, Reply},
+    client::{self, Reply, gzip},
     upstream::{Answer, Seen},
     world::World,
 };
@@ -126,7 +126,8 @@ impl Case {
         };
         let body = match self.coded.as_deref() {
             Some("gzip") => gzip(&body),
-            _ => body,
+            Some(other) => panic!("{}: `coded: {other}` is not known here; write gzip", self.call),
+            None => body,
         };
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
         let reply = client::send(world.address, version, request).await;
@@ -260,11 +261,4 @@ fn same(left: &Value, right: &Value) -> bool {
         }
         (left, right) => left == right,
     }
-}
-
-fn gzip(body: &[u8]) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(body).expect("memory does not fail");
-    encoder.finish().expect("memory does not fail")
 }

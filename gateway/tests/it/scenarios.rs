@@ -1,55 +1,47 @@
 //! The scenario files, each played against an edge of its own.
 use crate::scenario::{play, read};
 
-#[tokio::test]
-async fn templates() {
-    play("template.yaml").await;
+/// A test for each file.
+macro_rules! played {
+    ($($name:ident: $file:literal,)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                play($file).await;
+            }
+        )*
+
+        /// What is played.
+        const FILES: &[&str] = &[$($file),*];
+    };
 }
 
-#[tokio::test]
-async fn routes() {
-    play("route.yaml").await;
+played! {
+    templates: "template.yaml",
+    routes: "route.yaml",
+    paths: "path.yaml",
+    queries: "query.yaml",
+    bodies: "body.yaml",
+    streams: "stream.yaml",
+    errors: "error.yaml",
+    masks: "mask.yaml",
+    access: "access.yaml",
 }
 
-#[tokio::test]
-async fn paths() {
-    play("path.yaml").await;
-}
-
-#[tokio::test]
-async fn queries() {
-    play("query.yaml").await;
-}
-
-#[tokio::test]
-async fn bodies() {
-    play("body.yaml").await;
-}
-
-#[tokio::test]
-async fn streams() {
-    play("stream.yaml").await;
-}
-
-#[tokio::test]
-async fn errors() {
-    play("error.yaml").await;
-}
-
-#[tokio::test]
-async fn masks() {
-    play("mask.yaml").await;
-}
-
-#[tokio::test]
-async fn access() {
-    play("access.yaml").await;
+#[test]
+fn every_file_is_played() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let entries = std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("readable"));
+    let mut found: Vec<_> = entries.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
+    let mut played = FILES.to_vec();
+    found.sort();
+    played.sort_unstable();
+    assert_eq!(found, played);
 }
 
 #[test]
 fn every_id_is_of_the_design_and_stands_once() {
-    let files = ["template", "route", "path", "query", "body", "stream", "error", "mask", "access"];
-    let mut ids: Vec<_> = files.iter().flat_map(|file| read(&format!("{file}.yaml"))).map(|found| found.id).collect();
+    let mut ids: Vec<_> = FILES.iter().flat_map(|file| read(file)).map(|found| found.id).collect();
     // Cases that the design does not number are our own.
     assert!(ids.iter().all(|id| id.starts_with("GW-") || id.starts_with("OWN-")), "{ids:?}");
     let count = ids.len();

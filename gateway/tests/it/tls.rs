@@ -2,15 +2,16 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use http::{Request, Version};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{soon, upstream::Answer, world::World};
+use crate::{client, soon, upstream::Answer, world::World};
 
 /// Writes a signer, once, and a new certificate by it.
 fn certify(folder: &Path) {
@@ -40,7 +41,7 @@ fn leaf(folder: &Path) -> CertificateDer<'static> {
 }
 
 struct Secure {
-    _world: World,
+    world: World,
     folder: tempfile::TempDir,
     address: SocketAddr,
     ca: Vec<u8>,
@@ -48,10 +49,15 @@ struct Secure {
 }
 
 async fn start() -> Secure {
+    start_with("").await
+}
+
+async fn start_with(settings: &str) -> Secure {
     let folder = tempfile::tempdir().expect("a folder");
     certify(folder.path());
     let file = |name: &str| folder.path().join(name);
-    let settings = format!("tls.certificate = {:?}\ntls.key = {:?}", file("gateway.pem"), file("gateway-key.pem"));
+    let (pem, key) = (file("gateway.pem"), file("gateway-key.pem"));
+    let settings = format!("{settings}\ntls.certificate = {pem:?}\ntls.key = {key:?}");
     let world = World::start(&settings).await;
     world.upstream.answers(Answer::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -60,7 +66,7 @@ async fn start() -> Secure {
     let shutdown = stop.clone();
     tokio::spawn(async move { gateway.serve_tls(listener, shutdown).await });
     let ca = std::fs::read(file("ca.pem")).expect("it was written");
-    Secure { _world: world, folder, address, ca, stop }
+    Secure { world, folder, address, ca, stop }
 }
 
 #[tokio::test]
@@ -105,6 +111,25 @@ async fn gw_tls_a_replaced_certificate_is_served_without_a_restart() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn gw_tls_connections_are_counted_over_all_sockets() {
+    let secure = start_with("connections = 1").await;
+    let stream = connect(secure.address, &secure.ca, &[b"http/1.1"]).await.expect("TLS");
+    let plain = secure.world.address;
+    let request = client::request(plain, 1, "GET", "/v1/query?s=a").body(Full::default()).expect("a request");
+    let mut answer = tokio::spawn(client::send(plain, 1, request));
+    let page = http::Request::get("/listeners").body(bytes::Bytes::new()).expect("a request");
+    let page: Value = serde_json::from_slice(secure.world.gateway.admin(&page).body()).expect("JSON");
+    let shown = |number: usize| (page[number]["name"].clone(), page[number]["address"].clone());
+    assert_eq!(shown(0), (json!("http"), json!(plain.to_string())));
+    assert_eq!(shown(1), (json!("https"), json!(secure.address.to_string())));
+    assert_eq!(page[0]["connections"], json!({"max": 1, "open": 1}));
+    let waiting = tokio::time::timeout(std::time::Duration::from_millis(300), &mut answer).await;
+    assert!(waiting.is_err(), "the only place is taken at the other socket");
+    drop(stream);
+    assert_eq!(soon(answer).await.expect("no panic").status, 200);
 }
 
 #[tokio::test]

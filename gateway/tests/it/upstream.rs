@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{contract, live::LiveCall, soon};
+use crate::{client::framed, contract, live::LiveCall, soon};
 
 /// How to answer. The default is an echo where request and answer are of one type, else an empty message.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -233,7 +233,7 @@ impl Answer {
                     return Some(false);
                 }
             }
-            let frame = if self.frames.is_some() { message } else { framed(&message) };
+            let frame = if self.frames.is_some() { message } else { framed(0, &message).into() };
             stream.send_data(frame, false).ok()?;
         }
         match self.reset {
@@ -253,8 +253,7 @@ impl Answer {
     /// Sends as fast as the edge takes it, and not faster; false when the edge reset the stream meanwhile.
     async fn flood(&self, rounds: usize, messages: &[Bytes], stream: &mut SendStream<Bytes>, taken: impl Fn()) -> bool {
         for message in messages.iter().cycle().take(rounds * messages.len()) {
-            let frame = framed(message);
-            let mut rest = frame;
+            let mut rest = Bytes::from(framed(0, message));
             while !rest.is_empty() {
                 stream.reserve_capacity(rest.len());
                 let Some(Ok(capacity)) = std::future::poll_fn(|context| stream.poll_capacity(context)).await else {
@@ -268,14 +267,6 @@ impl Answer {
         }
         stream.send_trailers(self.trailers()).is_ok()
     }
-}
-
-fn framed(message: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(message.len() + 5);
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(message.len()).expect("a small message"));
-    frame.extend_from_slice(message);
-    frame.freeze()
 }
 
 /// The messages of a request.

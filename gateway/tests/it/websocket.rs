@@ -5,7 +5,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Error, Message, handshake::client::generate_key, protocol::frame::coding::CloseCode},
@@ -204,6 +204,17 @@ async fn gw_s10_frames_beyond_the_limit_and_malformed_ones_close() {
     let mut socket = open(&world, "/v1/chat", &[]).await;
     socket.send(Message::text(format!("{{\"s\":\"{}\"}}", "x".repeat(5000)))).await.expect("open");
     assert_eq!(close(&mut socket).await.0, u16::from(CloseCode::Size));
+    // Reserved bits, a reserved opcode, no mask, a text that is no UTF-8: four bytes of a mask that changes nothing follow.
+    for (frame, code) in [
+        (&[0xf1, 0x81, 0, 0, 0, 0, b'a'][..], CloseCode::Protocol),
+        (&[0x83, 0x81, 0, 0, 0, 0, b'a'], CloseCode::Protocol),
+        (&[0x81, 0x01, b'a'], CloseCode::Protocol),
+        (&[0x81, 0x81, 0, 0, 0, 0, 0xff], CloseCode::Invalid),
+    ] {
+        let mut socket = open(&world, "/v1/chat", &[]).await;
+        socket.get_mut().write_all(frame).await.expect("open");
+        assert_eq!(close(&mut socket).await.0, u16::from(code), "{frame:x?}");
+    }
 }
 
 #[tokio::test]
@@ -262,4 +273,34 @@ async fn gw_s10_who_answers_no_ping_is_dead() {
         }
     }
     assert_eq!(pings, 2);
+}
+
+#[tokio::test]
+async fn gw_s10_who_is_held_back_is_asked_too_and_not_for_ever() {
+    let world = World::start("").await;
+    world.upstream.goes_live();
+    let mut socket = open(&world, "/v1/chat", &[]).await;
+    socket.send(Message::text(r#"{"s":"one"}"#)).await.expect("open");
+    let mut call = world.upstream.next_live().await;
+    assert_eq!(call.next().await, Some(json!({"s": "one"})));
+    // More than the service's window: it reads none of it.
+    for _ in 0..4 {
+        socket.send(Message::text(format!("{{\"s\":\"{}\"}}", "x".repeat(200_000)))).await.expect("open");
+    }
+    // Time runs by itself when nobody has anything to do.
+    tokio::time::pause();
+    let mut pings = 0;
+    let said = loop {
+        let next = tokio::time::timeout(Duration::from_secs(3_600), socket.next());
+        match next.await.expect("the edge gives up") {
+            Some(Ok(Message::Ping(_))) => pings += 1,
+            Some(Ok(Message::Text(text))) => break text.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    tokio::time::resume();
+    assert!(said.contains("UNAVAILABLE") && said.contains("took no message"), "{said}");
+    assert!(pings >= 9, "{pings} questions in five minutes");
+    assert_eq!(close(&mut socket).await.0, 4014);
+    call.cancelled().await;
 }

@@ -6,7 +6,7 @@ use authz::{Keys, Revocations, Verifier};
 use gateway::{Gateway, Parts};
 use mesh::client::{Mesh, Transport};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{contract, upstream::Upstream};
@@ -19,6 +19,7 @@ pub(crate) struct World {
     folder: TempDir,
     library: SocketAddr,
     shutdown: CancellationToken,
+    served: JoinHandle<()>,
 }
 
 /// A further upstream that is asked by reflection: name, access of methods that declare none, address.
@@ -35,20 +36,25 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("library.bin"), contract::LIBRARY.as_slice()).expect("it is writable");
         let (upstream, library) = Upstream::start().await;
-        let (address, gateway, shutdown) = begin(&folder, library, (settings, schema), further).await;
-        Self { address, upstream, gateway, folder, library, shutdown }
+        let (address, gateway, shutdown, served) = begin(&folder, library, (settings, schema), further).await;
+        Self { address, upstream, gateway, folder, library, shutdown, served }
     }
 
     /// Ends the edge and starts another one in the same folder.
     pub(crate) async fn restart(&mut self, settings: &str, schema: &str, further: &[Further<'_>]) {
         self.shutdown.cancel();
-        (self.address, self.gateway, self.shutdown) =
+        (self.address, self.gateway, self.shutdown, self.served) =
             begin(&self.folder, self.library, (settings, schema), further).await;
     }
 
     /// Tells the edge to stop.
     pub(crate) fn stop(&self) {
         self.shutdown.cancel();
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) async fn stopped(&mut self) {
+        (&mut self.served).await.expect("no panic");
     }
 
     /// Puts a service config beside the library.
@@ -71,7 +77,7 @@ async fn begin(
     library: SocketAddr,
     (settings, schema): (&str, &str),
     further: &[Further<'_>],
-) -> (SocketAddr, Gateway, CancellationToken) {
+) -> (SocketAddr, Gateway, CancellationToken, JoinHandle<()>) {
     let file = folder.path().join("library.bin");
     let rules = folder.path().join("rules.yaml");
     let rules = if rules.exists() { format!(", rules = {rules:?}") } else { String::new() };
@@ -90,8 +96,8 @@ async fn begin(
     let address = listener.local_addr().expect("it is bound");
     let shutdown = CancellationToken::new();
     let (serving, stop) = (gateway.clone(), shutdown.clone());
-    tokio::spawn(async move { serving.serve(listener, stop).await });
-    (address, gateway, shutdown)
+    let served = tokio::spawn(async move { serving.serve(listener, stop).await });
+    (address, gateway, shutdown, served)
 }
 
 impl Drop for World {

@@ -76,6 +76,12 @@ async fn choose(admin: &Admin, peer: SocketAddr, page: &Page, request: Request<B
     if private && !peer.ip().to_canonical().is_loopback() {
         return text(StatusCode::FORBIDDEN, "this page answers loopback peers only; use a port forward\n");
     }
+    // A page of another site can have an operator's browser send a simple POST to his own loopback: browsers name their
+    // origin then, and tools of operators have none.
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads && request.headers().contains_key(header::ORIGIN) {
+        return text(StatusCode::FORBIDDEN, "not from a browser\n");
+    }
     match page {
         Page::Unknown => text(StatusCode::NOT_FOUND, "no such page; / lists them\n"),
         Page::Added(handler) => handler(request).await,

@@ -9,11 +9,15 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use crate::service::DOCUMENT;
 
 pub(crate) async fn page(system: &System, method: Method, path: &str, body: &str) -> (StatusCode, String) {
+    page_with(system, Request::builder().method(method).uri(path), body).await
+}
+
+async fn page_with(system: &System, request: http::request::Builder, body: &str) -> (StatusCode, String) {
     let stream = tokio::net::TcpStream::connect(system.host().addresses().admin).await.expect("the admin port is open");
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP/1.1");
-    let request = Request::builder().method(method).uri(path).header("host", "localhost");
-    let request = request.body(Full::new(Bytes::from(body.to_owned()))).expect("a valid request");
+    let request =
+        request.header("host", "localhost").body(Full::new(Bytes::from(body.to_owned()))).expect("a valid request");
     let exchange = async {
         let response = sender.send_request(request).await.expect("an answer");
         let status = response.status();
@@ -89,4 +93,18 @@ async fn the_log_level_can_be_changed_and_nonsense_is_refused() {
     let (status, _) = page(&system, Method::POST, "/logging", "warn").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(page(&system, Method::GET, "/logging", "").await.1, "warn\n", "reading changes nothing");
+}
+
+#[tokio::test]
+async fn a_browser_on_another_site_changes_nothing() {
+    let system = System::start(&[&DOCUMENT]).await;
+    let before = page(&system, Method::GET, "/log", "").await;
+    for (method, path) in [(Method::POST, "/logging"), (Method::PUT, "/log"), (Method::POST, "/nothing")] {
+        let request = Request::builder().method(method).uri(path).header("origin", "https://evil.example");
+        let (status, text) = page_with(&system, request, "trace").await;
+        assert_eq!((status, text.as_str()), (StatusCode::FORBIDDEN, "not from a browser\n"), "{path}");
+    }
+    assert_eq!(page(&system, Method::GET, "/log", "").await, before);
+    let request = Request::builder().uri("/log").header("origin", "https://evil.example");
+    assert_eq!(page_with(&system, request, "").await.0, StatusCode::OK, "reading changes nothing");
 }

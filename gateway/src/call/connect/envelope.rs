@@ -1,11 +1,8 @@
 //! Connect's envelopes from a caller: one byte of flags, four of length, then the message, which flag 1 says is coded.
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::{
-    call::body::flawed,
-    coding::{Coding, decoded},
-    refusal::Refusal,
-};
+use super::coded::plain;
+use crate::{coding::Coding, refusal::Refusal};
 
 /// Bytes before each message.
 const HEAD: usize = 5;
@@ -52,7 +49,7 @@ impl Reader {
         }
         let coding =
             self.coding.ok_or_else(|| malformed("a message is coded, but Connect-Content-Encoding is missing"))?;
-        decoded(coding, &message, self.limit).map(Some).map_err(|flaw| flawed(flaw, self.limit as u64))
+        plain(Some(coding), message, self.limit).map(Some)
     }
 
     /// The end: nothing may be left.

@@ -7,12 +7,8 @@ use base64::{
 };
 use bytes::Bytes;
 
-use crate::{
-    call::body::flawed,
-    coding::{Coding, READ, decoded},
-    config::Config,
-    refusal::Refusal,
-};
+use super::coded::{named, plain};
+use crate::{config::Config, form, refusal::Refusal};
 
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
@@ -21,13 +17,7 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
 
 /// The message, as the codec reads it.
 pub(super) fn message(config: &Config, query: &str) -> Result<Bytes, Refusal> {
-    let value = |name: &str| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
-    };
+    let value = |name: &str| form::value(query, name);
     if value("connect").is_some_and(|version| version != "v1") {
         return Err(malformed("connect", "send connect=v1"));
     }
@@ -35,35 +25,14 @@ pub(super) fn message(config: &Config, query: &str) -> Result<Bytes, Refusal> {
         return Err(malformed("encoding", "send encoding=json or encoding=proto"));
     }
     let text = value("message").ok_or_else(|| malformed("message", "it is missing"))?;
-    let mut message = decode(text).ok_or_else(|| malformed("message", "it has malformed escapes"))?;
+    let mut message = form::decoded(text).ok_or_else(|| malformed("message", "it has malformed escapes"))?;
     match value("base64") {
         Some("1") => message = ENGINE.decode(&message).map_err(|_| malformed("message", "it is no base64url"))?,
         None | Some("" | "0") => {}
         Some(_) => return Err(malformed("base64", "send base64=1, or leave it out")),
     }
-    let limit = usize::try_from(config.body_max.bytes()).unwrap_or(usize::MAX);
-    let coding = Coding::named(value("compression").unwrap_or_default());
-    match coding.ok_or_else(|| malformed("compression", &format!("send one of {READ}, or leave it out")))? {
-        None => Ok(message.into()),
-        Some(coding) => decoded(coding, &message, limit).map_err(|flaw| flawed(flaw, limit as u64)),
-    }
-}
-
-/// As forms are encoded: escapes, and a plus for a space.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'%' => {
-                let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-                digit(bytes.next()?)? * 16 + digit(bytes.next()?)?
-            }
-            b'+' => b' ',
-            other => other,
-        });
-    }
-    Some(out)
+    let limit = config.message_max();
+    plain(named(value("compression").unwrap_or_default())?, message.into(), limit)
 }
 
 fn malformed(parameter: &str, what: &str) -> Refusal {

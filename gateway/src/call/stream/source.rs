@@ -1,12 +1,13 @@
-//! The messages of a streaming call, whoever is at fault when they end: the service, the caller's own messages, or the
-//! connection, which may have to close.
+//! The messages of a streaming call, whoever is at fault when they end: the service, which may have fallen silent, the
+//! caller's own messages, or the connection, which may have to close.
 use std::{future::Future, pin::Pin};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 use tonic::body::Body;
 
+use super::Patience;
 use crate::{call::inlet::Fault, refusal::Refusal, upstream::Messages};
 
 type Opening = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
@@ -18,7 +19,9 @@ pub(crate) struct Source {
     pub(crate) headers: HeaderMap,
     limit: usize,
     fault: Fault,
-    ending: CancellationToken,
+    patience: Patience,
+    /// Since when the next message is waited for. Who is slow to ask for it is no silent service.
+    since: Option<Instant>,
 }
 
 enum State {
@@ -30,37 +33,38 @@ enum State {
 }
 
 impl Source {
-    /// The messages of `call`, each at most `limit` bytes, until `ending`.
+    /// The messages of `call`, each at most `limit` bytes, for as long as there is `patience`.
     pub(crate) fn new(
         call: impl Future<Output = Response<Body>> + Send + 'static,
         limit: usize,
         fault: Fault,
-        ending: CancellationToken,
+        patience: Patience,
     ) -> Self {
-        Self { state: State::Opening(Box::pin(call)), headers: HeaderMap::new(), limit, fault, ending }
+        Self { state: State::Opening(Box::pin(call)), headers: HeaderMap::new(), limit, fault, patience, since: None }
     }
 
     /// The next message; `None` at a clean end. It may be dropped and asked again.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        let (fault, ending) = (self.fault.clone(), self.ending.clone());
-        tokio::select! {
-            biased;
-            () = ending.cancelled() => {
-                Err(api::Error::unavailable("this connection (it ends now; open the stream again)").into())
-            }
-            next = fault.or(self.read()) => next,
-        }
+        let (fault, patience, since) = self.waiting();
+        let next = patience.wait(since, fault.or(self.read())).await?;
+        self.since = None;
+        next
     }
 
     /// Waits for the headers alone.
     pub(crate) async fn opened(&mut self) -> Result<(), Refusal> {
-        let fault = self.fault.clone();
-        fault
-            .or(async {
-                self.open().await;
-                Ok(())
-            })
-            .await
+        let (fault, patience, since) = self.waiting();
+        let opened = async {
+            self.open().await;
+            Ok(())
+        };
+        let opened = patience.wait(since, fault.or(opened)).await?;
+        self.since = None;
+        opened
+    }
+
+    fn waiting(&mut self) -> (Fault, Patience, Instant) {
+        (self.fault.clone(), self.patience.clone(), *self.since.get_or_insert_with(Instant::now))
     }
 
     async fn open(&mut self) {

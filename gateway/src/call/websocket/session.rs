@@ -35,7 +35,10 @@ use transcode::Match;
 
 use super::frames::{Form, Said, late_headers};
 use crate::{
-    call::{inlet::Inlet, stream::Source},
+    call::{
+        inlet::Inlet,
+        stream::{Patience, Source},
+    },
     edge::Edge,
     filter::{self, Passage},
     refusal::Refusal,
@@ -203,10 +206,11 @@ impl Session {
             }
         };
         let metadata = upstream::metadata(&self.passage.head.headers);
-        let call = Call::of(&self.passage, self.form.method);
+        let call = Call::of(&self.passage, self.form.method)?;
         let call = upstream::prepare(&self.edge, &self.passage.context, call, metadata, inlet.body);
-        let limit = usize::try_from(self.edge.config.body_max.bytes()).unwrap_or(usize::MAX);
-        let source = Source::new(call, limit, inlet.fault, CancellationToken::new());
+        let limit = self.edge.config.message_max();
+        // The session itself watches its end, and pings find out who is dead.
+        let source = Source::new(call, limit, inlet.fault, Patience::default());
         tokio::select! {
             biased;
             end = self.listen(stream, up, begun) => Ok(end),
@@ -230,9 +234,16 @@ impl Session {
                 (Said::Message(wire), Some(sender)) => {
                     begun = true;
                     self.pulse.held_back.store(true, Ordering::Relaxed);
-                    // A service that reads no more has answered, or will: its answer ends the session.
-                    let _ = sender.send(Ok(wire)).await;
+                    // A service that reads no more has answered, or will: its answer ends the session. But not for ever.
+                    let idle = self.edge.config.stream_idle;
+                    let sent = timeout(idle, sender.send(Ok(wire))).await;
                     self.pulse.held_back.store(false, Ordering::Relaxed);
+                    if sent.is_err() {
+                        let seconds = idle.as_secs();
+                        let what =
+                            format!("the service (it took no message for {seconds} s, setting gateway.stream_idle)");
+                        return End::Refused(api::Error::unavailable(what).into());
+                    }
                 }
                 (Said::Message(_), None) => {
                     let message = "no message can follow here: the call has its only one, or an empty frame ended them";
@@ -254,10 +265,9 @@ impl Session {
                     Err(refusal) => Err(refusal),
                 },
                 _ = ping.tick() => {
-                    if self.pulse.held_back.load(Ordering::Relaxed) {
-                        continue;
-                    }
-                    if self.pulse.unanswered.fetch_add(1, Ordering::Relaxed) >= UNANSWERED {
+                    // A question finds out who is dead also while answers are not read: writing to him fails in the end.
+                    let counts = !self.pulse.held_back.load(Ordering::Relaxed);
+                    if counts && self.pulse.unanswered.fetch_add(1, Ordering::Relaxed) >= UNANSWERED {
                         return End::Gone;
                     }
                     Ok(Message::Ping(Bytes::new()))
