@@ -35,6 +35,10 @@ check: _fmt-check _clippy _doc _deny _buf _k8s
 conformance:
     @sh "{{justfile_directory()}}/crates/transcode/examples/conformance/run.sh"
 
+# look for faults in what reads foreign bytes: ./dev fuzz [TARGET] [MINUTES] (all targets, one minute each)
+fuzz *ARGS:
+    @sh "{{justfile_directory()}}/crates/transcode/fuzz/run.sh" "$@"
+
 # format the Rust code
 fmt:
     cargo fmt --all
@@ -44,10 +48,16 @@ generate:
     cargo build --workspace --bin workos
     @"{{target}}/debug/workos" contract generate
 
-# measure against the goals and a peer; writes .workos/bench/NAME.json
+# measure against the goals and a peer, NAME is platform or gateway; writes .workos/bench/NAME.json
 bench *NAME:
+    #!/bin/sh
+    set -eu
+    if [ "${1:-}" = gateway ]; then
+        shift
+        exec cargo bench --quiet --workspace --bench edge -- "$@"
+    fi
     cargo build --release --workspace --bins
-    @"{{target}}/release/workos" bench "$@"
+    exec "{{target}}/release/workos" bench "$@"
 
 # write the five places of a new service: ./dev new-service audit
 new-service NAME:

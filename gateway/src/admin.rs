@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{edge::Edge, filter, form, refusal::Dialect, route};
 
 /// Paths of the pages.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     // Sources, hash, age, last error, difference to the previous schema.
     "/schema",
     // Every route with its RPC and who may call; what deviates.
@@ -26,6 +26,8 @@ const PAGES: [&str; 7] = [
     "/listeners",
     // Upstreams and what the schema routes to them.
     "/clusters",
+    // Certificates of the public port under TLS and of the mesh: for whom and until when.
+    "/certs",
     // POST: close the public sockets, let running requests finish.
     "/drain_listeners",
 ];
@@ -60,6 +62,7 @@ pub(crate) fn answer(edge: &Edge, request: &Request<Bytes>) -> Response<Bytes> {
         "/server_info" => reply(StatusCode::OK, &server_info(edge)),
         "/listeners" => reply(StatusCode::OK, &listeners(edge)),
         "/clusters" => reply(StatusCode::OK, &clusters(edge)),
+        "/certs" => reply(StatusCode::OK, &certs(edge)),
         "/drain_listeners" => {
             tracing::warn!("the public sockets are drained on an operator's word");
             edge.drain.cancel();
@@ -200,6 +203,14 @@ fn clusters(edge: &Edge) -> Value {
         json!({"name": name, "methods": methods, "services": services, "upstream": upstream(name)})
     })
     .collect()
+}
+
+fn certs(edge: &Edge) -> Value {
+    json!({
+        "now": edge.clock.now().unix_timestamp(),
+        "https": edge.identity.as_ref().map(mesh::tls::Reloading::shown).unwrap_or_default(),
+        "mesh": edge.mesh.certificates(),
+    })
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response<Bytes> {

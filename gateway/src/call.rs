@@ -5,6 +5,7 @@ pub(crate) mod connect;
 mod feed;
 pub(crate) mod grpc;
 pub(crate) mod grpc_web;
+mod idempotency;
 mod inlet;
 pub(crate) mod rest;
 pub(crate) mod stream;

@@ -1,6 +1,9 @@
-//! The OpenAPI document and the API page, both made from the contract that serves requests. The page needs no internet.
+//! The OpenAPI document, whole or of one service, and the API page, all made from the contract that serves requests. The page
+//! needs no internet.
+use std::{collections::HashMap, sync::OnceLock};
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use proto::{Methods, Rule};
 use tonic::body::Body;
@@ -10,16 +13,26 @@ use transcode::{
 };
 
 use crate::{
+    call::condition,
+    form,
     refusal::Refusal,
     route,
-    schema::{is_served, set},
+    schema::{Schema, is_served, set},
 };
 
 const PAGE: &str = include_str!("docs/page.html");
 
 /// What is shown.
 pub(crate) struct Docs {
-    document: Bytes,
+    whole: Document,
+    /// Of one service of gRPC, or of all that one workload serves: made when it is first asked for.
+    parts: HashMap<&'static str, OnceLock<Document>>,
+    public_url: String,
+}
+
+/// The OpenAPI document as it is sent.
+struct Document {
+    text: Bytes,
     etag: HeaderValue,
 }
 
@@ -51,23 +64,55 @@ impl Page {
 }
 
 impl Docs {
-    /// Renders the document once.
+    /// Renders the whole document once.
     pub(crate) fn new(contract: &Contract, methods: &Methods, public_url: &str) -> Self {
-        let document = Bytes::from(openapi(contract, methods, public_url).to_string());
-        let etag = format!("\"{}\"", set::hash(&document));
-        Self { document, etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"0\"")) }
+        let served = methods.iter().filter(|method| is_served(method));
+        let parts = served.flat_map(|method| [method.full_service, method.service]).map(|name| (name, OnceLock::new()));
+        Self {
+            whole: Document::of(&openapi(contract, methods, public_url)),
+            parts: parts.collect(),
+            public_url: public_url.to_owned(),
+        }
+    }
+
+    /// The document that `?service=` asks for; `None` when there is no such service.
+    fn find(&self, schema: &Schema, query: Option<&str>) -> Option<&Document> {
+        let asked = query.and_then(|query| form::value(query, "service")).and_then(form::decoded);
+        let Some(asked) = asked.map(|name| String::from_utf8_lossy(&name).into_owned()) else {
+            return Some(&self.whole);
+        };
+        let made = self.parts.get(asked.as_str())?;
+        Some(made.get_or_init(|| {
+            let (contract, methods) = (&schema.contract, &schema.methods);
+            let belongs = |rpc: &str| {
+                methods.get(rpc).is_some_and(|method| method.full_service == asked || method.service == asked)
+            };
+            let access = |rpc: &str| if belongs(rpc) { access(methods, rpc) } else { Access::Hidden };
+            Document::of(&document(contract, &info(&self.public_url), &access))
+        }))
+    }
+}
+
+impl Document {
+    fn of(value: &serde_json::Value) -> Self {
+        let text = Bytes::from(value.to_string());
+        let etag = format!("\"{}\"", set::hash(&text));
+        Self { text, etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"0\"")) }
     }
 }
 
 /// The document.
 pub(crate) fn openapi(contract: &Contract, methods: &Methods, public_url: &str) -> serde_json::Value {
-    let info = Info {
+    document(contract, &info(public_url), &|rpc| access(methods, rpc))
+}
+
+fn info(public_url: &str) -> Info {
+    Info {
         title: "WorkOS platform".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         description: "Identity, documents, files, workflows, search and notifications. The same methods are served as native gRPC.".to_owned(),
         server: public_url.to_owned(),
-    };
-    document(contract, &info, &|rpc| access(methods, rpc))
+    }
 }
 
 fn access(methods: &Methods, rpc: &str) -> Access {
@@ -80,13 +125,13 @@ fn access(methods: &Methods, rpc: &str) -> Access {
 }
 
 /// Serves a page.
-pub(crate) fn serve(docs: &Docs, page: Page, headers: &HeaderMap) -> Response<Body> {
+pub(crate) fn serve(schema: &Schema, page: Page, head: &http::request::Parts) -> Result<Response<Body>, Refusal> {
     let mut response = Response::new(Body::empty());
     let (kind, body) = match page {
         Page::Root => {
             *response.status_mut() = StatusCode::FOUND;
             response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/docs"));
-            return response;
+            return Ok(response);
         }
         Page::Docs => {
             let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
@@ -94,15 +139,20 @@ pub(crate) fn serve(docs: &Docs, page: Page, headers: &HeaderMap) -> Response<Bo
             ("text/html; charset=utf-8", Bytes::from_static(PAGE.as_bytes()))
         }
         Page::Document => {
-            response.headers_mut().insert(header::ETAG, docs.etag.clone());
-            if headers.get(header::IF_NONE_MATCH) == Some(&docs.etag) {
+            let Some(document) = schema.docs.find(schema, head.uri.query()) else {
+                let message =
+                    "no such service; send the name of a gRPC service, or leave ?service= out for all of them";
+                return Err(Refusal::new(404, tonic::Code::NotFound, "NOT_FOUND", message));
+            };
+            response.headers_mut().insert(header::ETAG, document.etag.clone());
+            if condition::is_unchanged(&head.headers, document.etag.to_str().ok()) {
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
-                return response;
+                return Ok(response);
             }
-            ("application/json", docs.document.clone())
+            ("application/json", document.text.clone())
         }
     };
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     *response.body_mut() = Body::new(Full::new(body));
-    response
+    Ok(response)
 }

@@ -120,9 +120,9 @@ impl Edge {
         })
     }
 
-    /// Keeps the schema up to date.
-    pub(crate) async fn keep_schema(self: Arc<Self>, shutdown: CancellationToken) {
-        self.keeper.keep(&self.schema, shutdown).await;
+    /// Keeps the schema up to date; says after each look that all sources were asked.
+    pub(crate) async fn keep_schema(self: Arc<Self>, asked: impl Fn() + Send, shutdown: CancellationToken) {
+        self.keeper.keep(&self.schema, asked, shutdown).await;
     }
 
     /// Keeps the issuer's public keys fresh; ready once they were read.

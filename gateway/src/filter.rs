@@ -202,7 +202,7 @@ async fn call(
             identity::drive(edge, passage, body, endpoint).await
         }
         Target::Reflection => call::grpc::reflect(&passage.schema.clone(), passage.head, body).await,
-        Target::Page(page) => Ok(docs::serve(&passage.schema.docs, page, &passage.head.headers)),
+        Target::Page(page) => docs::serve(&passage.schema, page, &passage.head),
         Target::Options(allow) => Ok(route::options(&allow)),
     }
 }

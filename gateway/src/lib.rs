@@ -20,6 +20,8 @@ mod docs;
 mod edge;
 mod filter;
 mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod listener;
 mod observe;
@@ -76,7 +78,7 @@ impl Gateway {
 
     /// Serves a socket and keeps the schema up to date until `shutdown`, then lets running requests finish.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) {
-        let schema = self.0.clone().keep_schema(shutdown.clone());
+        let schema = self.0.clone().keep_schema(|| (), shutdown.clone());
         tokio::join!(listener::run(self.0.clone(), listener, None, shutdown), schema);
     }
 
@@ -108,7 +110,13 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
             mount.edge("https", move |shutdown| listener::run(https, secure, Some(identity), shutdown));
         }
         let kept = edge.clone();
-        mount.task("edge schema", move |shutdown| kept.clone().keep_schema(shutdown));
+        // An upstream that is away does not keep the edge from what others serve: asked once is enough.
+        let asked = mount.ready("first look at the schema sources");
+        let asked = Arc::new(asked);
+        mount.task("edge schema", move |shutdown| {
+            let asked = asked.clone();
+            kept.clone().keep_schema(move || asked.done(), shutdown)
+        });
         // A contract without the issuer of tokens has no key to wait for.
         if !edge.schema.current().serves("workos.auth.v1.TokenService") {
             return Ok(());

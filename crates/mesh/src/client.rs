@@ -123,6 +123,15 @@ impl Mesh {
         clusters
     }
 
+    /// The certificates that this process shows its peers; none where a sidecar does it, or nobody.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<tls::Certificate> {
+        match &self.0.transport {
+            Transport::Direct(identity) => identity.shown(),
+            Transport::Process(_) | Transport::Sidecar => Vec::new(),
+        }
+    }
+
     /// A channel to a service for one call or several calls of one context.
     #[must_use]
     pub fn channel(&self, service: &str, credentials: Credentials, context: &CallContext) -> Channel {

@@ -20,9 +20,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::identity::Trust;
 
+mod certs;
 mod development;
 mod verify;
 
+pub use certs::Certificate;
 pub use development::certificates;
 
 /// How often files are compared with what is held.

@@ -15,6 +15,7 @@ use crate::plan::{FieldId, FieldPlan, Kind, MessagePlan, Plans};
 use crate::problem::Problem;
 use crate::query;
 use crate::request;
+use crate::required;
 use crate::response::{self, ResponseOptions};
 use crate::scalar;
 use crate::wire::{Payload, Writer};
@@ -89,7 +90,8 @@ impl Match {
     }
 
     /// Path, query and body to the request message's wire bytes, without a gRPC head. `body` is the whole
-    /// JSON text, empty if there is none. On PATCH the update mask is filled from the JSON's own keys.
+    /// JSON text, empty if there is none. On PATCH the update mask is filled from the JSON's own keys. What the contract marks
+    /// REQUIRED must be there.
     ///
     /// # Errors
     /// A [`Problem`] that names the field as the caller wrote it; nothing may be sent upstream then.
@@ -101,7 +103,10 @@ impl Match {
         options: &RequestOptions,
     ) -> Result<Bytes, Problem> {
         let bound = self.bind(query, options)?;
-        self.with_body(&bound, content_type, body, options)
+        let wire = self.with_body(&bound, content_type, body, options)?;
+        let deep = self.binding().mask.is_none();
+        required::check(self.plans(), self.method().input_id, &wire, deep, &|path| self.caller_spelling(path))?;
+        Ok(wire)
     }
 
     /// A later message of a client stream: path and query belong to the first alone.

@@ -31,6 +31,7 @@ mod plan;
 mod problem;
 mod query;
 mod request;
+mod required;
 mod response;
 mod rule;
 mod scalar;

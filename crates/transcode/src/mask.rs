@@ -86,6 +86,14 @@ pub(crate) fn is_written_by_service(field: &FieldDescriptor) -> bool {
     behavior(field).iter().any(|value| SERVICE_WRITES.contains(value))
 }
 
+/// `google.api.FieldBehavior` REQUIRED.
+const REQUIRED: i32 = 2;
+
+/// Whether callers must send this field.
+pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
+    behavior(field).contains(&REQUIRED)
+}
+
 /// The options of a field, of which only the behaviors are read.
 #[derive(Clone, PartialEq, Message)]
 struct FieldOptions {

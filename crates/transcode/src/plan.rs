@@ -93,6 +93,8 @@ pub(crate) struct FieldPlan {
     pub(crate) oneof: Option<u16>,
     /// OUTPUT_ONLY or IDENTIFIER (AIP-203): what an update never changes.
     pub(crate) service_writes: bool,
+    /// REQUIRED (AIP-203), and its absence can be seen.
+    pub(crate) required: bool,
     /// The tag of one value.
     pub(crate) tag: Tag,
     /// The tag behind the value of a group, of the list in one piece otherwise.
@@ -114,6 +116,8 @@ pub(crate) struct MessagePlan {
     pub(crate) name: Box<str>,
     /// The JSON form that is not an object of its fields.
     pub(crate) special: Option<WellKnown>,
+    /// It has required fields, or a message below it has.
+    pub(crate) asks: bool,
     /// By number.
     pub(crate) fields: Box<[FieldPlan]>,
     /// Index of a field plus one, by its number.

@@ -4,7 +4,7 @@
 //! that of gRPC callers; trailing metadata has the prefix `trailer-` in unary answers and stands in the last message of
 //! streams.
 mod coded;
-mod envelope;
+pub(crate) mod envelope;
 mod query;
 
 use bytes::Bytes;

@@ -78,7 +78,8 @@ fn text(source: Source) -> impl futures::Stream<Item = Result<Bytes, Refusal>> +
     })
 }
 
-fn decode(rest: &mut BytesMut, piece: &[u8]) -> Result<Bytes, Refusal> {
+/// The bytes of a piece of text, after what is left of the pieces before it.
+pub(crate) fn decode(rest: &mut BytesMut, piece: &[u8]) -> Result<Bytes, Refusal> {
     rest.extend(piece.iter().filter(|byte| !byte.is_ascii_whitespace()));
     let whole = rest.split_to(rest.len() / 4 * 4);
     let mut out = Vec::with_capacity(whole.len() / 4 * 3);

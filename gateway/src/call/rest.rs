@@ -8,7 +8,7 @@ use tonic::body::Body;
 use transcode::{Alt, Match, RequestOptions, ResponseOptions};
 
 use crate::{
-    call::{body, condition, feed, inlet::Inlet, stream},
+    call::{body, condition, feed, idempotency, inlet::Inlet, stream},
     edge::Edge,
     filter::{Passage, auth::Principal},
     refusal::Refusal,
@@ -52,6 +52,7 @@ pub(crate) async fn drive(
     } else {
         matched.request(query, content_type, &body, &reading)?
     };
+    wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
     let precondition = condition::if_match(&head.headers, matched);
     if let Some(etag) = &precondition {
         wire = [&wire[..], etag].concat().into();

@@ -7,7 +7,7 @@ use crate::route::{self, Route, Target};
 
 const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, retry-after, etag, location, \
     tus-resumable, upload-offset, upload-length, tus-version, tus-extension, tus-max-size";
-const ACCEPTED: &str = "authorization, content-type, x-request-id, traceparent, if-match, if-none-match, range, last-event-id, \
+const ACCEPTED: &str = "authorization, content-type, x-request-id, traceparent, if-match, if-none-match, range, last-event-id, idempotency-key, \
     grpc-timeout, x-server-timeout, x-grpc-web, x-user-agent, connect-protocol-version, connect-timeout-ms, \
     connect-content-encoding, connect-accept-encoding, content-encoding, tus-resumable, upload-length, upload-offset, upload-metadata, x-http-method-override";
 

@@ -58,7 +58,7 @@ fn is_reserved(name: &str) -> bool {
 /// Headers of the caller that become metadata of the call: everything but what belongs to this connection, to credentials,
 /// to gRPC itself and to the browser.
 pub(crate) fn is_passed_on(name: &str) -> bool {
-    const KEPT_BACK: [&str; 22] = [
+    const KEPT_BACK: [&str; 23] = [
         "host",
         "connection",
         "keep-alive",
@@ -81,6 +81,8 @@ pub(crate) fn is_passed_on(name: &str) -> bool {
         "tracestate",
         "x-request-id",
         "origin",
+        // It has become the request's request_id.
+        "idempotency-key",
     ];
     !KEPT_BACK.contains(&name)
         && !name.starts_with("grpc-")

@@ -54,8 +54,8 @@ impl Keeper {
         Ok((Self { sources: Mutex::new(sources), config, recipe, folder, mesh, ids }, holder))
     }
 
-    /// Looks and swaps until the stop.
-    pub(crate) async fn keep(&self, holder: &Holder, shutdown: CancellationToken) {
+    /// Looks and swaps until the stop; `looked` is called after each look.
+    pub(crate) async fn keep(&self, holder: &Holder, looked: impl Fn() + Send, shutdown: CancellationToken) {
         loop {
             let due = tokio::select! {
                 biased;
@@ -63,6 +63,7 @@ impl Keeper {
                 () = shutdown.cancelled() => return,
                 due = self.look(holder) => due,
             };
+            looked();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep_until(due.min(Instant::now() + PAUSE)) => {}

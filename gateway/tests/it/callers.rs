@@ -35,6 +35,7 @@ async fn callers_reflect_what_they_may_call_with_its_options() {
         "google/protobuf/wrappers.proto",
         "google/api/http.proto",
         "google/api/annotations.proto",
+        "google/api/field_behavior.proto",
         "google/api/httpbody.proto",
         "workos/api/v1/access.proto",
         "library.proto",

@@ -197,6 +197,32 @@ async fn a_restart_needs_no_upstream() {
 }
 
 #[tokio::test]
+async fn the_document_can_be_had_of_one_service() {
+    let upstream = Reflecting::start(Version::V1, &compiled("annex.proto"), &ANNEX).await;
+    let world = World::start_with("", QUICK, &[("annex", Some("public"), upstream.address)]).await;
+    until("the service", || async { status(&world, "/v1/annex/x").await == 200 }).await;
+    let paths = |reply: &Reply| {
+        let document: Value = serde_json::from_slice(&reply.body).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths").keys().cloned().collect::<Vec<_>>();
+        (paths.iter().any(|path| path.starts_with("/v1/annex")), paths.iter().any(|path| path == "/v1/echo"))
+    };
+    for (query, (annex, library)) in [
+        ("", (true, true)),
+        ("?service=annex", (true, false)),
+        ("?service=annex.v1.Annex", (true, false)),
+        ("?service=library.v1.Library", (false, true)),
+    ] {
+        let path = format!("/openapi.json{query}");
+        let reply = get(&world, &path).await;
+        assert_eq!((reply.status.as_u16(), paths(&reply)), (200, (annex, library)), "{query}");
+        let request = client::request(world.address, 1, "GET", &path).header("if-none-match", &reply.headers["etag"]);
+        let again = client::send(world.address, 1, request.body(Full::default()).expect("a request")).await;
+        assert_eq!(again.status, 304, "{query}");
+    }
+    assert_eq!(status(&world, "/openapi.json?service=nobody").await, 404);
+}
+
+#[tokio::test]
 async fn admin_pages_say_where_a_request_goes_and_change_nothing() {
     let world = World::start("").await;
     let explained = page(&world, "/explain?method=GET&path=/v1/p/s/p%2520q");

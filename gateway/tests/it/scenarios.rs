@@ -26,6 +26,7 @@ played! {
     errors: "error.yaml",
     masks: "mask.yaml",
     access: "access.yaml",
+    required: "required.yaml",
 }
 
 #[test]

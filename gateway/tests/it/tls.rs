@@ -133,6 +133,23 @@ async fn gw_tls_connections_are_counted_over_all_sockets() {
 }
 
 #[tokio::test]
+async fn certificates_in_force_are_shown_without_their_keys() {
+    let secure = start().await;
+    let page = http::Request::get("/certs").body(bytes::Bytes::new()).expect("a request");
+    let shown = || -> Value { serde_json::from_slice(secure.world.gateway.admin(&page).body()).expect("JSON") };
+    let before = shown();
+    let leaf = &before["https"][0];
+    assert_eq!(leaf["path"], json!(secure.folder.path().join("gateway.pem").display().to_string()));
+    assert!(
+        leaf["not_before"].as_i64() <= before["now"].as_i64() && before["now"].as_i64() < leaf["not_after"].as_i64()
+    );
+    let names = leaf["names"].as_array().expect("a list");
+    assert!(names.contains(&json!("localhost")) && names.contains(&json!("127.0.0.1")), "{names:?}");
+    assert!(!before.to_string().contains("PRIVATE"));
+    assert_eq!(before["mesh"], json!([]), "a sidecar shows its own");
+}
+
+#[tokio::test]
 async fn gw_tls_settings_name_both_files_or_none() {
     let folder = tempfile::tempdir().expect("a folder");
     certify(folder.path());

@@ -8,6 +8,7 @@ use prost_reflect::{Kind as Described, MessageDescriptor};
 use super::{DENSE, EnumId, EnumPlan, FieldId, FieldPlan, Kind, MessageId, MessagePlan, Names, Plans, Shape, Tag};
 use crate::json;
 use crate::mask;
+use crate::required;
 use crate::wellknown::{self, WellKnown};
 
 /// Builds the plans of every message and enum in the pool.
@@ -16,10 +17,25 @@ pub(crate) fn build(pool: &DescriptorPool) -> Plans {
     let by_name: HashMap<Box<str>, MessageId> = messages.collect();
     let enums = pool.all_enums().zip(0..).map(|(each, id)| (each.full_name().to_owned(), EnumId(id)));
     let index = Index { messages: &by_name, enums: enums.collect() };
-    Plans {
-        messages: pool.all_messages().map(|descriptor| message(&descriptor, &index)).collect(),
-        enums: pool.all_enums().map(|descriptor| enumeration(&descriptor)).collect(),
-        by_name,
+    let mut messages: Vec<_> = pool.all_messages().map(|descriptor| message(&descriptor, &index)).collect();
+    spread(&mut messages);
+    Plans { messages, enums: pool.all_enums().map(|descriptor| enumeration(&descriptor)).collect(), by_name }
+}
+
+/// A message asks when one of its fields does: said to all above it, level by level, as types may be recursive.
+fn spread(messages: &mut [MessagePlan]) {
+    loop {
+        let asks: Vec<bool> = messages.iter().map(|message| message.asks).collect();
+        let below = |field: &FieldPlan| match field.kind {
+            Kind::Message(MessageId(id)) => field.shape != Shape::Map && asks.get(id as usize) == Some(&true),
+            _ => false,
+        };
+        let found: Vec<bool> =
+            messages.iter().map(|message| message.asks || message.fields.iter().any(below)).collect();
+        if found == asks {
+            return;
+        }
+        messages.iter_mut().zip(found).for_each(|(message, asks)| message.asks = asks);
     }
 }
 
@@ -67,6 +83,7 @@ fn message(descriptor: &MessageDescriptor, index: &Index<'_>) -> MessagePlan {
     fields.sort_by_key(|field| field.number);
     for field in &mut fields {
         let member = |oneof: &prost_reflect::OneofDescriptor| oneof.fields().any(|each| each.number() == field.number);
+        field.required &= required::can_be_missed(field);
         field.oneof = oneofs.iter().position(member).and_then(|at| u16::try_from(at).ok());
         field.is_simple_text = field.kind == Kind::String && field.shape == Shape::Singular && field.oneof.is_none();
     }
@@ -84,6 +101,7 @@ fn message(descriptor: &MessageDescriptor, index: &Index<'_>) -> MessagePlan {
         full_name: descriptor.full_name().into(),
         name: descriptor.name().into(),
         special: wellknown::of(descriptor),
+        asks: fields.iter().any(|field| field.required),
         dense: dense.into(),
         names,
         oneofs: oneofs.iter().map(|oneof| oneof.name().into()).collect(),
@@ -102,6 +120,7 @@ fn declared(field: &FieldDescriptor, index: &Index<'_>) -> Option<FieldPlan> {
         packed: field.is_packed(),
         presence: field.supports_presence(),
         service_writes: mask::is_written_by_service(field),
+        required: mask::is_required(field),
         ..plan(
             (field.name(), field.json_name()),
             field.number(),
@@ -151,6 +170,7 @@ fn plan(
         takes_null,
         oneof: None,
         service_writes: false,
+        required: false,
         tag: Tag::new(number, first),
         second_tag: Tag::new(number, second),
         json_key: key(json_name),

@@ -8,10 +8,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::process::{Child, Command};
 
+use super::usage::{cpu_of, memory_of};
 use crate::running::Place;
-
-/// Clock ticks per second on Linux, in `/proc/PID/stat`.
-const TICKS: f64 = 100.0;
 
 /// A platform under measurement.
 pub(crate) struct Measured {
@@ -86,11 +84,7 @@ impl Measured {
 
     /// Resident memory in MiB.
     pub(crate) fn memory(&self) -> Result<f64> {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().context("the platform has ended")?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib / 1024.0)
+        memory_of(self.child.id().context("the platform has ended")?)
     }
 
     /// Ends it in order and removes its folder.
@@ -104,12 +98,4 @@ impl Measured {
         let _ = std::fs::remove_dir_all(&self.root);
         Ok(())
     }
-}
-
-/// CPU seconds of a process.
-pub(crate) fn cpu_of(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit_once(')').context("odd /proc/PID/stat")?.1.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-    Ok((ticks(11) + ticks(12)) / TICKS)
 }

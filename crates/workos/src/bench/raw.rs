@@ -2,7 +2,7 @@
 use anyhow::{Context, Result};
 use tokio_postgres::NoTls;
 
-use super::{load::Run, process::cpu_of};
+use super::{load::Run, usage::cpu_of};
 
 /// Connections, as many as a service holds.
 const CONNECTIONS: usize = 16;

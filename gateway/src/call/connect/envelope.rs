@@ -10,7 +10,7 @@ const HEAD: usize = 5;
 const CODED: u8 = 1;
 
 /// Reads envelopes out of pieces that are cut anywhere.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     buffer: BytesMut,
     limit: usize,
     coding: Option<Coding>,
@@ -18,17 +18,17 @@ pub(super) struct Reader {
 
 impl Reader {
     /// A reader of messages of at most `limit` bytes, coded so where their flag says it.
-    pub(super) fn new(limit: usize, coding: Option<Coding>) -> Self {
+    pub(crate) fn new(limit: usize, coding: Option<Coding>) -> Self {
         Self { buffer: BytesMut::new(), limit, coding }
     }
 
     /// Takes the next piece.
-    pub(super) fn push(&mut self, piece: Bytes) {
+    pub(crate) fn push(&mut self, piece: Bytes) {
         self.buffer.extend_from_slice(&piece);
     }
 
     /// The next complete message.
-    pub(super) fn next_message(&mut self) -> Result<Option<Bytes>, Refusal> {
+    pub(crate) fn next_message(&mut self) -> Result<Option<Bytes>, Refusal> {
         let Some([flags, length @ ..]) = self.buffer.first_chunk::<HEAD>().copied() else { return Ok(None) };
         let length = u32::from_be_bytes(length) as usize;
         if flags > CODED {
@@ -53,7 +53,7 @@ impl Reader {
     }
 
     /// The end: nothing may be left.
-    pub(super) fn finish(&self) -> Result<(), Refusal> {
+    pub(crate) fn finish(&self) -> Result<(), Refusal> {
         if self.buffer.is_empty() { Ok(()) } else { Err(malformed("the last envelope is cut")) }
     }
 }

@@ -1,0 +1,19 @@
+//! Any body: refused, or read so that prost-reflect reads the wire bytes and the printed form reads back as the same.
+#![no_main]
+use transcode::RequestOptions;
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| {
+    let route = world::echo();
+    let strict = route.request(None, Some("application/json"), body, &RequestOptions::default());
+    let lenient = RequestOptions { ignore_unknown: true, ..RequestOptions::default() };
+    let lenient = route.request(None, Some("application/json"), body, &lenient);
+    match (strict, lenient) {
+        (Ok(wire), Ok(same)) => {
+            assert_eq!(wire, same, "what is known is read the same");
+            world::agrees(&route, &wire);
+        }
+        (Ok(_), Err(problem)) => panic!("the lenient reader refuses what the strict one takes: {problem:?}"),
+        (Err(_), Ok(wire)) => world::agrees(&route, &wire),
+        (Err(_), Err(_)) => {}
+    }
+});

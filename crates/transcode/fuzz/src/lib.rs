@@ -1,0 +1,71 @@
+//! What the targets share: the test contract of the transcoder, served at a few routes, and prost-reflect as second reader.
+use std::{path::Path, sync::LazyLock};
+
+use http::Method;
+pub use prost_reflect::{DynamicMessage, prost};
+use prost_reflect::{SerializeOptions, prost::Message};
+use transcode::{Contract, CustomPattern, HttpRule, Match, Options, Pattern, RequestOptions, ResponseOptions};
+
+/// The descriptor set of the tests' `probe.proto`.
+pub static PROBE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut compiler = protox::Compiler::new([here.join("../tests/it"), here.join("../../../proto")]).unwrap();
+    compiler.include_imports(true).open_file("probe.proto").unwrap();
+    compiler.encode_file_descriptor_set()
+});
+
+/// `Everything` as body, and as query beside a bound path.
+pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
+    let rules = [("One", "POST", "/v1/body", "*"), ("Two", "GET", "/v1/{s=**}", "")];
+    compile(rules.map(|(rpc, method, path, body)| rule(rpc, method, path, body)).to_vec()).unwrap()
+});
+
+/// One rule of the service.
+pub fn rule(rpc: &str, method: &str, path: &str, body: &str) -> HttpRule {
+    HttpRule {
+        selector: format!("probe.v1.Probe.{rpc}"),
+        pattern: Some(Pattern::Custom(CustomPattern { kind: method.to_owned(), path: path.to_owned() })),
+        body: body.to_owned(),
+        ..HttpRule::default()
+    }
+}
+
+/// The contract with these rules; `None` when they are refused.
+pub fn compile(rules: Vec<HttpRule>) -> Option<Contract> {
+    transcode::compile(&PROBE, &Options { rules, ..Options::default() }).ok()
+}
+
+/// The route whose body is `Everything`.
+pub fn echo() -> Match {
+    CONTRACT.route(&Method::POST, "/v1/body").unwrap()
+}
+
+/// Wire bytes that this crate made: prost-reflect reads them, and what is printed of them reads back as the same message.
+pub fn agrees(route: &Match, wire: &[u8]) {
+    let message = DynamicMessage::decode(route.method().input.clone(), wire).expect("well-formed wire bytes");
+    let again = printed(route, wire).map(|json| {
+        let read = echo().request(None, Some("application/json"), &json, &RequestOptions::default());
+        let wire = read.unwrap_or_else(|problem| panic!("{} is refused: {problem:?}", String::from_utf8_lossy(&json)));
+        DynamicMessage::decode(route.method().input.clone(), &wire[..]).expect("well-formed wire bytes")
+    });
+    if let Some(again) = again {
+        let (left, right) = (oracle(&message), oracle(&again));
+        assert!(left.is_none() || left == right, "\n{left:?}\n{right:?}");
+    }
+}
+
+/// The message as JSON; both ways of printing agree. `None` when it has no JSON form.
+pub fn printed(route: &Match, wire: &[u8]) -> Option<Vec<u8>> {
+    let by = |by_number| route.response(wire, &ResponseOptions { by_number, ..ResponseOptions::default() });
+    let (json, sorted) = (by(false), by(true));
+    assert_eq!(json.is_ok(), sorted.is_ok(), "{json:?} {sorted:?}");
+    let (json, sorted) = (json.ok()?, sorted.ok()?);
+    let value = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).expect("JSON");
+    assert_eq!(value(&json), value(&sorted));
+    Some(json.to_vec())
+}
+
+/// As prost-reflect prints it; `None` when it cannot.
+pub fn oracle(message: &DynamicMessage) -> Option<serde_json::Value> {
+    message.serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new()).ok()
+}
