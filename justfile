@@ -31,9 +31,13 @@ test *ARGS: _engines
 check: _fmt-check _clippy _doc _deny _buf _k8s
     @echo "check: all passed"
 
-# run protobuf's conformance suite against the transcoder; fails on any failure
+# run protobuf's conformance suite against the transcoder and through a running edge; fails on any failure
 conformance:
     @sh "{{justfile_directory()}}/crates/transcode/examples/conformance/run.sh"
+
+# clients that others wrote against a running edge: ./dev judges [NAME...]
+judges *NAME:
+    @sh "{{justfile_directory()}}/gateway/tests/judges/run.sh" "$@"
 
 # look for faults in what reads foreign bytes: ./dev fuzz [TARGET] [MINUTES] (all targets, one minute each)
 fuzz *ARGS:

@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) connect: bool,
     /// Send answers in the coding that the caller prefers: zstd or gzip.
     pub(crate) compress: bool,
+    /// Ignore unknown JSON fields and query parameters instead of refusing them: for clients that are newer than the contract.
+    pub(crate) ignore_unknown: bool,
     /// Connections open at the same time; one more waits.
     pub(crate) connections: usize,
     /// Requests at work at the same time, each until its answer begins; one more is answered 503.
@@ -191,6 +193,7 @@ impl Default for Config {
             websockets: 4_096,
             connect: true,
             compress: true,
+            ignore_unknown: false,
             connections: 10_000,
             requests: 4_096,
             trusted_hops: 0,
@@ -211,6 +214,11 @@ impl Config {
     /// Most bytes of a message, and of a body that is one.
     pub(crate) fn message_max(&self) -> usize {
         usize::try_from(self.body_max.bytes()).unwrap_or(usize::MAX)
+    }
+
+    /// How JSON and queries are read.
+    pub(crate) fn reading(&self) -> transcode::RequestOptions {
+        transcode::RequestOptions { ignore_unknown: self.ignore_unknown, ..transcode::RequestOptions::default() }
     }
 }
 

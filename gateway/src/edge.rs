@@ -93,7 +93,8 @@ impl Edge {
     /// Reads and compiles the schema; a conflict in it stops the start and names the rules.
     pub(crate) fn new(parts: Parts, config: Config) -> Result<Self, BootError> {
         let public_url = parts.public_url.trim_end_matches('/').to_owned();
-        let recipe = Recipe { public_url: public_url.clone(), reflection: config.reflection };
+        let recipe =
+            Recipe { public_url: public_url.clone(), reflection: config.reflection, reading: config.reading() };
         let identity = config.tls.is_on().then(|| {
             let (certificate, key) = (config.tls.certificate.clone(), config.tls.key.clone());
             Reloading::open(mesh::tls::Files { certificate, key, ca: None })

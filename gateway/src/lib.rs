@@ -50,7 +50,11 @@ pub const SERVICE: ServiceSpec = ServiceSpec::new("gateway", boot).config::<Conf
 /// The contract cannot be served; the text names every rule at fault.
 pub fn openapi(public_url: &str) -> Result<serde_json::Value, BootError> {
     let merged = schema::merge(&[schema::compiled_in()])?;
-    let recipe = schema::Recipe { public_url: public_url.to_owned(), reflection: false };
+    let recipe = schema::Recipe {
+        public_url: public_url.to_owned(),
+        reflection: false,
+        reading: transcode::RequestOptions::default(),
+    };
     let schema = schema::Schema::compile(&merged, &recipe)?;
     Ok(docs::openapi(&schema.contract, &schema.methods, public_url))
 }

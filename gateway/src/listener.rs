@@ -22,13 +22,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, edge::Edge, filter};
+use crate::{
+    config::Config,
+    edge::Edge,
+    filter::{self, hygiene::HEAD_BYTES},
+};
 
 use connection::Guarded;
 pub(crate) use connection::{Connection, Flushed};
 
-/// Most bytes of a request's head.
-const HEAD_BYTES: usize = 16 * 1024;
 /// Most headers of a request.
 const HEADERS: usize = 100;
 /// Streams of one HTTP/2 connection.

@@ -16,7 +16,7 @@ mod source;
 use std::collections::HashSet;
 
 use proto::{Method, Methods, Rule};
-use transcode::Contract;
+use transcode::{Contract, RequestOptions};
 
 use crate::docs::Docs;
 
@@ -38,6 +38,8 @@ pub(crate) struct Recipe {
     pub(crate) public_url: String,
     /// Serve reflection.
     pub(crate) reflection: bool,
+    /// How JSON and queries are read.
+    pub(crate) reading: RequestOptions,
 }
 
 /// A compiled contract and what is made of it.
@@ -58,7 +60,11 @@ pub(crate) struct Schema {
 impl Schema {
     /// Compiles a candidate.
     pub(crate) fn compile(merged: &Merged, recipe: &Recipe) -> Result<Self, SchemaError> {
-        let options = transcode::Options { rules: merged.rules.clone(), ..transcode::Options::default() };
+        let options = transcode::Options {
+            rules: merged.rules.clone(),
+            reading: recipe.reading,
+            ..transcode::Options::default()
+        };
         let contract = transcode::compile(&merged.set, &options).map_err(|errors| {
             let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
             SchemaError(format!("the contract cannot be served:\n{}", lines.join("\n")))

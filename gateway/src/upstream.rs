@@ -301,7 +301,8 @@ mod tests {
 
     #[test]
     fn who_answers_a_method_of_every_service_is_named_by_the_caller() {
-        let recipe = Recipe { public_url: String::new(), reflection: false };
+        let recipe =
+            Recipe { public_url: String::new(), reflection: false, reading: transcode::RequestOptions::default() };
         let schema = Schema::compile(&merge(&[compiled_in()]).expect("it fits"), &recipe).expect("it is whole");
         let method = |path: &str| schema.methods.get(path).expect("a method");
         let status = method("/workos.events.v1.EventAdminService/GetRelayStatus");

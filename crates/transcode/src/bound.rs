@@ -88,6 +88,11 @@ impl Bound {
         }
     }
 
+    /// The field paths of all leaves.
+    pub(crate) fn paths(&self) -> Vec<&[u32]> {
+        self.leaves.keys().map(Vec::as_slice).collect()
+    }
+
     /// Whether nothing is bound.
     pub(crate) fn is_empty(&self) -> bool {
         self.leaves.is_empty()
@@ -112,7 +117,7 @@ impl Bound {
         self.oneofs.get(&(path.to_vec(), oneof)).map(|(number, _)| *number)
     }
 
-    /// Writes every leaf with its parents. A message that occurs again in the body merges with these.
+    /// Writes every leaf with its parents. What occurs twice so, here or in the body, is joined at the end.
     pub(crate) fn write(&self, writer: &mut Writer) {
         for (path, leaf) in &self.leaves {
             let Some((number, parents)) = path.split_last() else {

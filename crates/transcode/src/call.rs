@@ -1,5 +1,6 @@
 //! One routed call: its request to wire bytes, its answers to JSON or raw bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use crate::binding::{Binding, Body, RawBody};
 use crate::bound::{Bound, New, Source};
 use crate::contract::{Inner, MethodPlan};
 use crate::http_body::{self, HttpBody};
+use crate::join;
 use crate::mask::Recorder;
 use crate::media;
 use crate::plan::{FieldId, FieldPlan, Kind, MessagePlan, Plans};
@@ -89,6 +91,12 @@ impl Match {
         self.binding().body != Body::None
     }
 
+    /// How requests to this contract are read, as its compilation was told.
+    #[must_use]
+    pub fn reading(&self) -> RequestOptions {
+        self.inner.options.reading
+    }
+
     /// Path, query and body to the request message's wire bytes, without a gRPC head. `body` is the whole
     /// JSON text, empty if there is none. On PATCH the update mask is filled from the JSON's own keys. What the contract marks
     /// REQUIRED must be there.
@@ -130,9 +138,8 @@ impl Match {
         first: bool,
     ) -> Result<Bytes, Problem> {
         let mut out = Writer::with_capacity(data.len() + 256);
-        if first {
-            self.bind(query, options)?.write(&mut out);
-        }
+        let bound = if first { self.bind(query, options)? } else { Bound::default() };
+        bound.write(&mut out);
         let content_type = content_type.filter(|_| first);
         match &self.binding().raw_in {
             Some(RawBody::Whole) => http_body::write(content_type, data, &mut out),
@@ -143,7 +150,7 @@ impl Match {
             }
             None => return self.request(query, content_type, data, options),
         }
-        Ok(out.finish().into())
+        Ok(finished(out, &bound))
     }
 
     /// What the query says about the answer. Its parameters are skipped by [`Match::request`].
@@ -256,7 +263,7 @@ impl Match {
         let mut out = Writer::with_capacity(body.len() + 256);
         bound.write(&mut out);
         if body.is_empty() {
-            return Ok(out.finish().into());
+            return Ok(finished(out, bound));
         }
         let source = request::Source { body, plans: self.plans(), bound, ignore_unknown: options.ignore_unknown };
         if self.takes_body() {
@@ -267,7 +274,7 @@ impl Match {
             Body::Whole => request::whole(&source, self.method().input_id, out)?,
             Body::Field(field) => self.field_body(&source, field.id, out)?,
         };
-        Ok(out.finish().into())
+        Ok(finished(out, bound))
     }
 
     /// The body as one field, with the mask made from its keys.
@@ -288,6 +295,15 @@ impl Match {
             "BODY_NOT_ALLOWED",
             format!("{method} {} takes no body; send the fields as query parameters.", self.template()),
         )
+    }
+}
+
+/// The written message, in which what was bound stands in one place with what the body says.
+fn finished(out: Writer, bound: &Bound) -> Bytes {
+    let wire = out.finish();
+    match join::joined(&wire, &bound.paths()) {
+        Cow::Owned(joined) => joined.into(),
+        Cow::Borrowed(_) => wire.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use http::Method;
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 
 use crate::binding::Binding;
-use crate::call::Match;
+use crate::call::{Match, RequestOptions};
 use crate::percent;
 use crate::plan::{MessageId, Plans};
 use crate::problem::{Problem, code};
@@ -31,6 +31,8 @@ pub struct Options {
     pub rules: Vec<HttpRule>,
     /// The prefix of the platform's API keys: a `key` parameter that begins with it is refused with 401.
     pub key_prefix: String,
+    /// How requests are read where nothing else is said: what [`Match::reading`] gives.
+    pub reading: RequestOptions,
     /// Names of response fields, in order of preference, that become the `id:` of server-sent events.
     pub event_id_fields: Vec<String>,
 }
@@ -41,6 +43,7 @@ impl Default for Options {
             path_mode: percent::Mode::Spec,
             rules: Vec::new(),
             key_prefix: "wos_sk_".to_owned(),
+            reading: RequestOptions::default(),
             event_id_fields: vec!["event_id".to_owned(), "sequence".to_owned()],
         }
     }

@@ -1,11 +1,11 @@
 //! Conditional requests (RFC 9110 section 13): `If-Match` becomes the request's etag field, `If-None-Match` gives 304.
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use prost::encoding::{WireType, encode_key, encode_varint};
 use transcode::{Match, MethodPlan};
 
-/// The precondition of a change, as wire bytes that are appended to the request: by protobuf's rules a field that occurs
-/// twice takes its last value, and sub-messages merge.
-pub(crate) fn if_match(headers: &HeaderMap, matched: &Match) -> Option<Vec<u8>> {
+/// A change with its precondition; `None` when there is none.
+pub(crate) fn if_match(headers: &HeaderMap, matched: &Match, request: &[u8]) -> Option<Bytes> {
     let etag = headers.get(header::IF_MATCH)?.to_str().ok()?;
     let path = etag_path(matched.method())?;
     let mut wire = Vec::new();
@@ -15,7 +15,8 @@ pub(crate) fn if_match(headers: &HeaderMap, matched: &Match) -> Option<Vec<u8>> 
         encode_varint(inner.len() as u64, &mut wire);
         wire.extend_from_slice(&inner);
     }
-    Some(wire)
+    // By protobuf's rules a field that occurs twice takes its last value.
+    Some(transcode::joined(&[request, &wire].concat(), &[&path]).into_owned().into())
 }
 
 /// The caller has this very state already.

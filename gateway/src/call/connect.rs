@@ -15,7 +15,7 @@ use http_body_util::{Full, StreamBody};
 use hyper::body::Incoming;
 use proto::{Idempotency, Method};
 use tonic::body::Body;
-use transcode::{Match, RequestOptions, ResponseOptions};
+use transcode::{Match, ResponseOptions};
 
 use crate::{
     call::{
@@ -49,7 +49,7 @@ impl Form {
     fn read(&self, message: Bytes) -> Result<Bytes, Refusal> {
         match self.codec {
             Codec::Proto => Ok(message),
-            Codec::Json => Ok(self.matched.request(None, None, &message, &RequestOptions::default())?),
+            Codec::Json => Ok(self.matched.request(None, None, &message, &self.matched.reading())?),
         }
     }
 

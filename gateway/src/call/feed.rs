@@ -11,7 +11,7 @@ use futures::{Stream, StreamExt, stream};
 use hyper::body::Incoming;
 use proto::Method;
 use transcode::{
-    Match, RequestOptions,
+    Match,
     stream::{Splitter, Unit},
 };
 
@@ -143,7 +143,7 @@ impl Reading {
 
     /// Path and query belong to the first message.
     fn wire(&mut self, text: &[u8]) -> Result<Bytes, Refusal> {
-        let (matched, options) = (&self.form.matched, RequestOptions::default());
+        let (matched, options) = (&self.form.matched, self.form.matched.reading());
         let wire = match std::mem::replace(&mut self.first, false) {
             true => matched.request(self.form.query.as_deref(), None, text, &options)?,
             false => matched.next_request(text, &options)?,
@@ -156,7 +156,7 @@ impl Form {
     /// One message of bytes.
     fn bytes(&self, data: &[u8], first: bool) -> Result<Bytes, Refusal> {
         let (query, kind) = (self.query.as_deref(), self.content_type.as_deref());
-        Ok(self.matched.http_body_request(query, kind, data, &RequestOptions::default(), first)?)
+        Ok(self.matched.http_body_request(query, kind, data, &self.matched.reading(), first)?)
     }
 }
 

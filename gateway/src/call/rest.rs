@@ -5,7 +5,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use proto::Method;
 use tonic::body::Body;
-use transcode::{Alt, Match, RequestOptions, ResponseOptions};
+use transcode::{Alt, Match, ResponseOptions};
 
 use crate::{
     call::{body, condition, feed, idempotency, inlet::Inlet, stream},
@@ -46,23 +46,22 @@ pub(crate) async fn drive(
     let head = &passage.head;
     let body = body::whole(&edge.config, &head.headers, incoming).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let reading = RequestOptions::default();
+    let reading = matched.reading();
     let mut wire = if matched.is_http_body_in() {
         matched.http_body_request(query, content_type, &body, &reading, true)?
     } else {
         matched.request(query, content_type, &body, &reading)?
     };
     wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
-    let precondition = condition::if_match(&head.headers, matched);
-    if let Some(etag) = &precondition {
-        wire = [&wire[..], etag].concat().into();
-    }
+    let precondition = condition::if_match(&head.headers, matched, &wire);
+    let has_precondition = precondition.is_some();
+    wire = precondition.unwrap_or(wire);
     if method.server_streaming {
         return stream::drive(edge, passage, matched, method, options, Inlet::one(&wire)?).await;
     }
     match unary(edge, &passage, method, &wire).await {
         Ok(answer) => render(head, matched, &options, answer),
-        Err(refusal) if precondition.is_some() => Err(upstream::as_precondition(refusal, &passage.schema.contract)),
+        Err(refusal) if has_precondition => Err(upstream::as_precondition(refusal, &passage.schema.contract)),
         Err(refusal) => Err(refusal),
     }
 }

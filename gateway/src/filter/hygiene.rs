@@ -6,6 +6,9 @@ use crate::refusal::Refusal;
 /// Longest path with its query, whatever it leads to.
 const TARGET_BYTES: usize = 8 * 1024;
 
+/// Most bytes of a request's head.
+pub(crate) const HEAD_BYTES: usize = 16 * 1024;
+
 /// Removes the platform's own headers, those that name a proxy's facts, and those of the connection. `x-forwarded-for` was read before.
 pub(crate) fn clean(headers: &mut HeaderMap) {
     let reserved: Vec<HeaderName> = headers.keys().filter(|name| is_reserved(name.as_str())).cloned().collect();
@@ -21,13 +24,19 @@ fn of_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     names.filter(|name| ![header::TE, header::CONNECTION, header::UPGRADE].contains(name)).collect()
 }
 
-/// A target must be short enough to be kept, matched and logged. A body must end where every reader on the way sees its end (RFC 9112 section 6.3): one length, or chunks and no other
+/// Target and headers must be short enough to be kept, matched and logged. A body must end where every reader on the way sees its end (RFC 9112 section 6.3): one length, or chunks and no other
 /// coding. The connection is closed, because what follows on it may have been meant as a part of this request. Of a length
 /// beside chunks nothing is seen here: hyper reads the chunks, drops the length and closes the connection after the answer.
 pub(crate) fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES) {
         let message = format!("path and query are longer than {TARGET_BYTES} bytes; send less, or in a body");
         return Err(Refusal::new(414, tonic::Code::InvalidArgument, "TARGET_TOO_LONG", message));
+    }
+    // The reader's buffer is larger than a head may be.
+    let head: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if head > HEAD_BYTES {
+        let message = format!("the headers are longer than {HEAD_BYTES} bytes; send fewer or shorter ones");
+        return Err(Refusal::new(431, tonic::Code::ResourceExhausted, "HEADERS_TOO_LONG", message));
     }
     if request.version() > Version::HTTP_11 {
         return Ok(());

@@ -1,7 +1,9 @@
 //! One connection: what its requests may know of it, and the guard around its socket.
 //!
 //! The guard ends a connection whose first bytes do not come, and one that for as long as a limit takes nothing of what is to
-//! be written: it would hold a stream's memory for nobody. Who takes little is not cut.
+//! be written: it would hold a stream's memory for nobody. Who takes little is not cut. At the end it reads on for a moment
+//! (RFC 9112 section 9.6): a socket that is closed with unread bytes is reset, and a caller who is still sending would never
+//! see the answer that refused him.
 use std::{
     future::Future,
     io,
@@ -11,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -24,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes of the shortest head that is of use; HTTP/2's preface has as many.
 const FIRST_BYTES: usize = 24;
+/// Longest time, and most bytes, that are read and dropped after the last answer.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 64 * 1024 * 1024);
 
 /// What a request knows of its connection.
 #[derive(Clone)]
@@ -72,13 +76,15 @@ pub(crate) struct Guarded<T> {
     /// Runs while the other end takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     longest_stall: Duration,
+    /// Runs once our side is closed, with the bytes that may still be dropped.
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl<T> Guarded<T> {
     /// A socket whose first bytes come within `first` and whose writes never stand still for longer than `stall`.
     pub(crate) fn new(inner: T, flushed: Flushed, first: Duration, stall: Duration) -> Self {
         let first = Some((FIRST_BYTES, Box::pin(tokio::time::sleep(first))));
-        Self { inner, flushed, first, stalled: None, longest_stall: stall }
+        Self { inner, flushed, first, stalled: None, longest_stall: stall, lingering: None }
     }
 
     fn written<R>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
@@ -113,7 +119,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.inner).poll_write(context, data);
         self.written(context, poll)
@@ -141,7 +147,27 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.inner).poll_shutdown(context);
-        self.written(context, poll)
+        if self.lingering.is_none() {
+            let poll = Pin::new(&mut self.inner).poll_shutdown(context);
+            ready!(self.written(context, poll))?;
+            self.lingering = Some((Box::pin(tokio::time::sleep(LINGER.0)), LINGER.1));
+        }
+        self.linger(context).map(Ok)
+    }
+}
+
+impl<T: AsyncRead + Unpin> Guarded<T> {
+    /// Reads and drops until the other end closes, or the limit is reached.
+    fn linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some((until, left)) = &mut self.lingering else { return Poll::Ready(()) };
+        let mut buffer = [0; 16 * 1024];
+        while *left > 0 && until.as_mut().poll(context).is_pending() {
+            let mut into = ReadBuf::new(&mut buffer);
+            match ready!(Pin::new(&mut self.inner).poll_read(context, &mut into)) {
+                Ok(()) if !into.filled().is_empty() => *left = left.saturating_sub(into.filled().len()),
+                _ => return Poll::Ready(()),
+            }
+        }
+        Poll::Ready(())
     }
 }

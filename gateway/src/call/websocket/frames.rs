@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use proto::Method;
 use serde::Deserialize;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use transcode::{Match, RequestOptions, ResponseOptions};
+use transcode::{Match, ResponseOptions};
 
 use crate::{filter::hygiene, refusal::Refusal};
 
@@ -40,7 +40,7 @@ impl Form {
             Message::Text(text) if !self.proto && !raw => self.json(text.as_bytes(), first).map(Said::Message),
             Message::Binary(data) if self.proto => self.merged(data, first).map(Said::Message),
             Message::Binary(data) if raw => {
-                let options = RequestOptions::default();
+                let options = self.matched.reading();
                 let query = self.query.as_deref();
                 Ok(Said::Message(self.matched.http_body_request(query, None, &data, &options, first)?))
             }
@@ -54,11 +54,11 @@ impl Form {
 
     /// The only message of a caller who sends none.
     pub(super) fn alone(&self) -> Result<Bytes, Refusal> {
-        Ok(self.matched.request(self.query.as_deref(), None, b"", &RequestOptions::default())?)
+        Ok(self.matched.request(self.query.as_deref(), None, b"", &self.matched.reading())?)
     }
 
     fn json(&self, text: &[u8], first: bool) -> Result<Bytes, Refusal> {
-        let options = RequestOptions::default();
+        let options = self.matched.reading();
         Ok(match first {
             true => self.matched.request(self.query.as_deref(), None, text, &options)?,
             false => self.matched.next_request(text, &options)?,
