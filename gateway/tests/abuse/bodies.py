@@ -35,7 +35,7 @@ def stalled_bodies(edge, hold):
     return f"100 stalled, answered {codes}"
 
 
-@case("trickled bodies: a byte within each gateway.body_idle take all places", 24, requests=50)
+@case("trickled bodies: a byte within each gateway.body_idle", 24, requests=100)
 def trickled_bodies(edge, hold):
     socks = [held(hold, wire.connect(edge.address)) for _ in range(50)]
     for sock in socks:
@@ -48,7 +48,7 @@ def trickled_bodies(edge, hold):
     return "50 trickling, all answered"
 
 
-@case("trickled bodies over HTTP/2, gRPC: a byte within each gateway.body_idle", 24, requests=50)
+@case("trickled bodies over HTTP/2, gRPC: a byte within each gateway.body_idle", 24, requests=100)
 def trickled_grpc(edge, hold):
     clients = [held(hold, wire.Http2(edge.address)) for _ in range(50)]
     for client in clients:

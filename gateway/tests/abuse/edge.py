@@ -63,7 +63,7 @@ class Edge:
         settings = {"gateway.listen": '"127.0.0.1:0"', "admin.listen": '"127.0.0.1:0"', "mesh.mode": '"sidecar"',
                     "mesh.addresses.lib": f'["127.0.0.1:{upstream}"]', "gateway.schema.compiled_in": "false",
                     "gateway.schema.sources": source, "data_dir": json.dumps(str(self.folder / "data")),
-                    "engines.redis.url": '"redis://127.0.0.1:1"', "engines.nats.url": '"nats://127.0.0.1:1"'}
+                    "engines.redis.url": '"redis://127.0.0.1:1"', "rpc.listen": '"127.0.0.1:0"', "engines.nats.url": '"nats://127.0.0.1:1"'}
         settings |= {f"gateway.rate_{name}": "100000000" for name in ("address", "read", "write", "heavy", "credential")}
         if limits is not DEFAULT:
             settings |= {f"gateway.{name}": self._said(name, limits[name]) for name in limits}
@@ -167,7 +167,7 @@ class Probe:
         """Served three times more while the attack stands."""
         before = self.served
         until("honest clients are served", lambda: self.served >= before + 3 or self.missed)
-        need(not self.missed, f"honest clients were not served: {len(self.missed)} of {len(self.missed) + self.served}, {self.missed[0]}")
+        need(not self.missed, f"honest clients were not served: {len(self.missed)} of {len(self.missed) + self.served}, {self.missed[:1]}")
 
     def __exit__(self, *_):
         self._end.set()

@@ -102,10 +102,10 @@ def fragment_flood(edge, hold):
             socket.send(1, b"{", fin=False)
             piece = wire.WebSocket.frame(0, b" " * size, fin=False) * 1000
             sent = 0
-            while sent <= 4 * edge.limits["websocket_frame_max"] and wire.dripped(socket.sock, piece) and not socket_ended(socket):
+            while sent <= 16 * edge.limits["websocket_frame_max"] and wire.dripped(socket.sock, piece) and not socket_ended(socket):
                 sent += 1000 * size
             code = socket.close_code()
-            need(code in (1009, 1006) and sent <= 4 * edge.limits["websocket_frame_max"], f"fragments of {size}: {sent} bytes taken, closed with {code}")
+            need(code in (1009, 1006) and sent <= 16 * edge.limits["websocket_frame_max"], f"fragments of {size}: {sent} bytes taken, closed with {code}")
     return "closed with 1009 at gateway.websocket_frame_max"
 
 
@@ -127,15 +127,12 @@ def empty_fragments(edge, hold):
 
 @case("WebSocket: ping flood by who reads no pong", 24)
 def websocket_pings(edge, hold):
-    said = []
-    for _ in range(4):
-        socket = held(hold, wire.WebSocket(edge.address, receive=4096))
-        socket.sock.settimeout(2)
-        piece, sent = wire.WebSocket.frame(9, b"p" * 125) * 200, 0
-        while sent < 100_000 and wire.dripped(socket.sock, piece):
-            sent += 200
-        said.append(f"{sent:,}")
-    return f"taken: {', '.join(said)}"
+    socket = held(hold, wire.WebSocket(edge.address, receive=4096))
+    socket.sock.settimeout(5)
+    piece, sent = wire.WebSocket.frame(9, b"p" * 125) * 1000, 0
+    while sent < 600_000 and wire.dripped(socket.sock, piece):
+        sent += 1000
+    return f"{sent:,} taken"
 
 
 @case("WebSocket: frames that never come whole", lambda limits: 24 + 100 * limits["websocket_frame_max"] / MIB)
