@@ -134,13 +134,18 @@ def huge_frames(edge, hold):
     return "; ".join(said)
 
 
-@case("200 bodies just below the limit, the last byte withheld", lambda limits: 24 + 200 * limits["body_max"] / MIB * 1.25)
+# A body grows in a buffer that doubles; measured 1.3 to 1.7 times the body. So gateway.requests x 2 x gateway.body_max is the most.
+@case("200 bodies just below the limit, the last byte withheld", lambda limits: 24 + withheld(limits) * 2 * limits["body_max"] / MIB)
 def withheld_bodies(edge, hold):
     size = edge.limits["body_max"]
-    for n in range(200 if size <= MIB else 64):
+    for _ in range(withheld(edge.limits)):
         sock = held(hold, wire.connect(edge.address))
         sock.sendall(post(size) + b" " * (size - 1))
     return f"at its height {edge.memory('VmHWM') - edge.before:.0f} MiB"
+
+
+def withheld(limits):
+    return 200 if limits["body_max"] <= MIB else 64
 
 
 def bombs():
