@@ -73,9 +73,8 @@ class Edge:
         self.process = subprocess.Popen([binary, *words, "serve"], stdout=self.log, stderr=self.log, cwd=folder)
         try:
             self.admin = until("the gateway tells its admin port", self._admin, 60)
-            until("the gateway shows its listeners", lambda: "address" in self.page("/listeners"))
-            host, port = self.listener()["address"].split(":")
-            self.address = (host, int(port))
+            # The wanted address, with port 0, is shown until the socket is bound.
+            self.address = until("the gateway listens", self._bound, 60)
             until("the gateway serves", lambda: self.ask() == 200, 60)
         except Exception:
             self.stop()
@@ -90,6 +89,10 @@ class Edge:
     def _admin(self):
         need(self.process.poll() is None, f"the gateway ended: {self.tail()}")
         found = re.search(r'"admin":"([^":]+):(\d+)"', (self.folder / "gateway.log").read_text())
+        return found and (found[1], int(found[2]))
+
+    def _bound(self):
+        found = re.search(r'"address": "([^":]+):([1-9]\d*)"', self.page("/listeners"))
         return found and (found[1], int(found[2]))
 
     def tail(self):

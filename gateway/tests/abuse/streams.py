@@ -56,6 +56,15 @@ def slow_readers_http2(edge, hold):
     return "held back, then cut by gateway.stream_idle"
 
 
+@case("eight readers over HTTP/1 who take nothing; others call the same service", 24 + 8 * STREAM_MIB, stream_idle=60)
+def stalled_few(edge, hold):
+    for _ in range(8):
+        sock = held(hold, wire.connect(edge.address, receive=4096))
+        sock.sendall(f"GET {FLOW} HTTP/1.1\r\nhost: edge\r\naccept: text/event-stream\r\n\r\n".encode())
+    not_growing(edge)
+    return "held back"
+
+
 @case("HTTP/2 readers who take one byte at a time", 24 + 20 * STREAM_MIB)
 def sipping_readers(edge, hold):
     client = held(hold, wire.Http2(edge.address, struct.pack(">HI", 4, 0)))
@@ -102,10 +111,10 @@ def fragment_flood(edge, hold):
             socket.send(1, b"{", fin=False)
             piece = wire.WebSocket.frame(0, b" " * size, fin=False) * 1000
             sent = 0
-            while sent <= 16 * edge.limits["websocket_frame_max"] and wire.dripped(socket.sock, piece) and not socket_ended(socket):
+            while sent <= 64 * edge.limits["websocket_frame_max"] and wire.dripped(socket.sock, piece) and not socket_ended(socket):
                 sent += 1000 * size
             code = socket.close_code()
-            need(code in (1009, 1006) and sent <= 16 * edge.limits["websocket_frame_max"], f"fragments of {size}: {sent} bytes taken, closed with {code}")
+            need(code in (1009, 1006) and sent <= 64 * edge.limits["websocket_frame_max"], f"fragments of {size}: {sent} bytes taken, closed with {code}")
     return "closed with 1009 at gateway.websocket_frame_max"
 
 
