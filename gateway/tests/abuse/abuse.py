@@ -7,6 +7,7 @@ What is listed in known.txt fails for a reason that is known; it is told, and fa
 import contextlib
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,8 @@ def main(root, binary, words):
 
 
 if __name__ == "__main__":
+    # What was started is ended also when this is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
     except Failed as failed:

@@ -18,9 +18,9 @@ def held(hold, thing):
     return hold.enter_context(contextlib.closing(thing))
 
 
-def post(length=None, more=""):
+def post(length=None, path="/v1/echo"):
     framing = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
-    return f"POST /v1/echo HTTP/1.1\r\nhost: edge\r\ncontent-type: application/json\r\n{framing}\r\n{more}\r\n".encode()
+    return f"POST {path} HTTP/1.1\r\nhost: edge\r\ncontent-type: application/json\r\n{framing}\r\n\r\n".encode()
 
 
 @case("stalled bodies: the head, then silence", 24)
@@ -35,11 +35,12 @@ def stalled_bodies(edge, hold):
     return f"100 stalled, answered {codes}"
 
 
-@case("trickled bodies: a byte within each gateway.body_idle", 24, requests=100)
+@case("trickled bodies, REST and Connect: a byte within each gateway.body_idle", 24, requests=100)
 def trickled_bodies(edge, hold):
     socks = [held(hold, wire.connect(edge.address)) for _ in range(50)]
-    for sock in socks:
-        sock.sendall(post(100_000) + b"{")
+    for n, sock in enumerate(socks):
+        # REST and Connect.
+        sock.sendall(post(100_000, ("/v1/echo", "/abuse.v1.Abused/Echo")[n % 2]) + b"{")
     left, end = socks, time.monotonic() + 3 * edge.limits["deadline"] + 10
     while left and time.monotonic() < end:
         left = [sock for sock in left if wire.dripped(sock, b" ") and wire.drained(sock) == (b"", False)]

@@ -115,4 +115,6 @@ def main(root, bin_, judges, names):
 
 
 if __name__ == "__main__":
+    # What was started is ended also when this is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(*sys.argv[1:4], sys.argv[4:]))

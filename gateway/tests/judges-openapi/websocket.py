@@ -6,6 +6,7 @@ What must hold: every case says the rule it judges by; the edge echoes by the bi
 import base64
 import json
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
@@ -240,4 +241,6 @@ def main(root, binary):
 
 
 if __name__ == "__main__":
+    # What was started is ended also when this is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1], sys.argv[2]))
