@@ -19,6 +19,8 @@ KNOWN = {
     "name-in-patch": "in the path; leave it out or send the same value",
     # The document's request bodies allow further properties; the edge refuses them.
     "further-properties": "has no such field",
+    # The document says `x-required` of fields of a resource, and no minLength of required strings; the edge demands both.
+    "required-fields": "it is required; send it",
 }
 
 
