@@ -16,7 +16,7 @@ import bodies  # noqa: F401  (the cases register themselves)
 import connections  # noqa: F401
 import floods  # noqa: F401
 import streams  # noqa: F401
-from edge import CASES, DEFAULT, SMALL, Edge, Failed, Probe, need, until
+from edge import CASES, DEFAULT, SMALL, SPARE, Edge, Failed, Probe, need, until
 
 HERE = pathlib.Path(__file__).resolve().parent
 # What the allocator may keep of an attack's memory.
@@ -28,7 +28,7 @@ def run(edge, name):
     _, bound, _, attack = CASES[name]
     until("the gateway is at rest", edge.at_rest)
     edge.forget_peak()
-    edge.before = edge.memory()
+    edge.before, edge.files = edge.memory(), edge.descriptors()
     failures, said = [], ""
     with Probe(edge) as probe, contextlib.ExitStack() as hold:
         for step in (lambda: attack(edge, hold), probe.satisfied):
@@ -43,6 +43,7 @@ def run(edge, name):
         failures.append(f"memory grew by {peak:.0f} MiB, more than {limit:.0f}")
     try:
         until("connections, requests at work and their gauge return to zero", edge.at_rest, 90)
+        until("sockets return", lambda: edge.descriptors() <= edge.files + SPARE)
         # The allocator gives back what is free when it is next at work.
         until(f"memory returns to within {KEPT_MIB} MiB", lambda: edge.ask() == 200 and edge.memory() < edge.before + KEPT_MIB)
     except Failed as failed:

@@ -15,6 +15,8 @@ import time
 MIB = 1 << 20
 # The longest that anything is waited for beyond a limit; a failure, never a measure.
 PATIENCE = 40
+# Sockets that come and go by themselves: the mesh's, those of honest clients.
+SPARE = 8
 
 # Limits that cases reckon with. Times in seconds, sizes in bytes: the defaults of docs/config.toml, and small ones for speed.
 DEFAULT = dict(head_timeout=10, body_idle=30, stream_idle=300, deadline=15, body_max=8 * MIB, websocket_frame_max=MIB)
@@ -122,6 +124,10 @@ class Edge:
             if line.startswith(name + ":"):
                 return int(line.split()[1]) / 1024
         raise Failed(f"the gateway has ended: {self.tail()}")
+
+    def descriptors(self):
+        """Open files and sockets, by the kernel: WebSockets over HTTP/1 are no connections of the admin page."""
+        return len(list(pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def forget_peak(self):
         pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")

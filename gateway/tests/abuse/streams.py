@@ -4,7 +4,7 @@ import struct
 import threading
 
 import wire
-from edge import MIB, PATIENCE, case, need, until
+from edge import MIB, PATIENCE, SPARE, case, need, until
 
 FLOW = "/v1/flow?count=1000000&size=65536"
 # A stream may hold what is in flight: one message each way, hyper's and h2's buffers, the windows of the mesh.
@@ -82,7 +82,7 @@ def slow_websockets(edge, hold):
         socket = held(hold, wire.WebSocket(edge.address, FLOW, receive=4096))
         need(socket.status == 101, f"answered {socket.status}")
     not_growing(edge)
-    until("who takes nothing is cut (gateway.stream_idle)", lambda: edge.listener()["connections"]["open"] <= 2, PATIENCE + 2 * edge.limits["stream_idle"])
+    until("who takes nothing is cut (gateway.stream_idle)", lambda: edge.descriptors() <= edge.files + SPARE, PATIENCE + 2 * edge.limits["stream_idle"])
     return "held back, then cut by gateway.stream_idle"
 
 
@@ -166,8 +166,9 @@ def half_open(edge, hold):
     for socket in sockets:
         socket.send(1, b'{"text":"here"}')
         need(socket.receive() is not None, "the first message is answered")
+    need(edge.descriptors() >= edge.files + 50, "all are open")
     # A ping each 30 s, dead after two: fixed, not a setting.
-    until("dead ends are found by pings", lambda: edge.listener()["connections"]["open"] <= 2, 200)
+    until("dead ends are found by pings", lambda: edge.descriptors() <= edge.files + SPARE, 200)
     return "50 found dead after two unanswered pings"
 
 
