@@ -1,0 +1,50 @@
+"""A further check of schemathesis: the edge refuses nothing that its own document allows.
+
+It stands for positive_data_acceptance, which wants more than a document of types can say: services may refuse with 400 what fits
+the schema (a name that names nothing, a token of another list). The edge may not: what it demands belongs into the document.
+
+allow_header_conformance is off: GET `/documents/0:attachFile` is the document named `0:attachFile` (gateway.md 4.2: verbs are tried
+first, then the whole segment), so `Allow` rightly lists GET beside the POST of `:attachFile`. A document cannot say so.
+"""
+import os
+
+import schemathesis
+from schemathesis.core.failures import Failure
+
+# Known findings: name -> what its message holds. One that is not met any more must go.
+KNOWN = {
+    # The document's $fields is any string, also an empty one (wants a pattern).
+    "free-fields": "is no field of the answer",
+    # The document's body and example of PATCH hold `name`, which the path binds.
+    "name-in-patch": "in the path; leave it out or send the same value",
+    # The document's request bodies allow further properties; the edge refuses them.
+    "further-properties": "has no such field",
+    # The document says `x-required` of fields of a resource, and no minLength of required strings; the edge demands both.
+    "required-fields": "it is required; send it",
+}
+
+
+class RefusedByEdge(Failure):
+    """The document allows what the edge refuses."""
+
+    def __init__(self, operation, reason, message):
+        super().__init__(operation=operation, title=f"Refused by the edge although documented: {reason}", message=message)
+
+
+@schemathesis.check
+def accepted_by_edge(ctx, response, case):
+    mode = case.meta.generation.mode if case.meta else None
+    if mode is None or not mode.is_positive or response.status_code < 400:
+        return
+    try:
+        error = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return
+    if all(detail.get("domain") != "gateway.workos.dev" for detail in error.get("details", [])):
+        return
+    for name, part in KNOWN.items():
+        if part in error["message"]:
+            with open(os.environ["WORKOS_SEEN"], "a") as seen:
+                seen.write(name + "\n")
+            return
+    raise RefusedByEdge(case.operation.label, error["status"], error["message"])
