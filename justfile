@@ -39,6 +39,16 @@ conformance:
 judges *NAME:
     @sh "{{justfile_directory()}}/gateway/tests/judges/run.sh" "$@"
 
+# clients that mean harm against a running edge: ./dev abuse [--default] [CASE...]
+abuse *ARGS:
+    cargo build --quiet --workspace --bin workos-gateway
+    @sh "{{justfile_directory()}}/gateway/tests/abuse/run.sh" "$@"
+
+# schemathesis and others on the OpenAPI document, RFC 6455 cases on the WebSocket
+judges-openapi *ARGS:
+    cargo build --quiet --workspace --bin workos --bin workos-gateway
+    @sh "{{justfile_directory()}}/gateway/tests/judges-openapi/run.sh" "$@"
+
 # look for faults in what reads foreign bytes: ./dev fuzz [TARGET] [MINUTES] (all targets, one minute each)
 fuzz *ARGS:
     @sh "{{justfile_directory()}}/crates/transcode/fuzz/run.sh" "$@"
