@@ -15,7 +15,7 @@ mod frames;
 mod handshake;
 mod session;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use http::Response;
 use proto::Method;
@@ -61,9 +61,8 @@ pub(crate) fn open(
     mut passage: Passage,
     matched: Match,
     method: &'static Method,
-    address: IpAddr,
 ) -> Result<Response<Body>, Refusal> {
-    let place = edge.sockets.place()?;
+    let (place, address) = (edge.sockets.place()?, passage.address);
     let (response, upgrade) = handshake::answer(&mut passage.head)?;
     let proto = handshake::is_proto(&response);
     let draining = edge.sockets.draining.clone();

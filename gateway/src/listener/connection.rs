@@ -24,6 +24,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::edge::Place;
+
 /// Bytes of the shortest head that is of use; HTTP/2's preface has as many.
 const FIRST_BYTES: usize = 24;
 /// Longest time, and most bytes, that are read and dropped after the last answer.
@@ -38,6 +40,16 @@ pub(crate) struct Connection {
     pub(crate) ending: CancellationToken,
     /// What has left this process.
     pub(crate) flushed: Flushed,
+    /// Its place among the connections. A WebSocket keeps it beyond the upgrade.
+    _place: Arc<Place>,
+}
+
+impl Connection {
+    /// A connection that has just been accepted.
+    pub(crate) fn new(peer: SocketAddr, place: Place) -> Self {
+        let (ending, flushed) = (CancellationToken::new(), Flushed::default());
+        Self { peer, ending, flushed, _place: Arc::new(place) }
+    }
 }
 
 /// Counts how often everything written so far was handed to the network.

@@ -11,7 +11,13 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, handshake::client::generate_key, protocol::frame::coding::CloseCode},
 };
 
-use crate::{client, contract, live::LiveCall, soon, upstream::Answer, world::World};
+use crate::{
+    bounds, client, contract,
+    live::LiveCall,
+    soon,
+    upstream::Answer,
+    world::{World, until},
+};
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -303,4 +309,16 @@ async fn gw_s10_who_is_held_back_is_asked_too_and_not_for_ever() {
     assert!(pings >= 9, "{pings} questions in five minutes");
     assert_eq!(close(&mut socket).await.0, 4014);
     call.cancelled().await;
+}
+
+#[tokio::test]
+async fn gw_4_18_a_websocket_keeps_its_place_among_the_connections() {
+    let world = World::start("").await;
+    world.upstream.goes_live();
+    let (mut socket, mut call) = watched(&world).await;
+    call.send(&json!({"text": "a"}));
+    text(&mut socket).await;
+    assert_eq!(bounds::open(&world), 1);
+    drop(socket);
+    until("its place is free", || std::future::ready(bounds::open(&world) == 0)).await;
 }
