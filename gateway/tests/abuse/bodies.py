@@ -136,7 +136,7 @@ def huge_frames(edge, hold):
     return "; ".join(said)
 
 
-# Beside what is reserved each connection has its reader's buffer, and those that wait have what the kernel does not count here.
+# Beside what is reserved, each connection has its reader's buffer.
 @case("200 bodies just below the limit from eight addresses, the last byte withheld", 48 + 1.5 * 64, bodies_max=64 * MIB)
 def withheld_bodies(edge, hold):
     size = edge.limits["body_max"]
