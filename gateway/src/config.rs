@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) websocket_frame_max: Size,
     /// WebSockets open at the same time; one more is answered 503.
     pub(crate) websockets: usize,
+    /// Those of one network address; one more is answered 429.
+    pub(crate) websockets_address: usize,
     /// Serve Connect at the RPC paths, unary and streams, protobuf and JSON.
     pub(crate) connect: bool,
     /// Send answers in the coding that the caller prefers: zstd or gzip.
@@ -202,6 +204,7 @@ impl Default for Config {
             connection_grace: Duration::from_secs(30),
             websocket_frame_max: Size::from_mib(1),
             websockets: 4_096,
+            websockets_address: 1_024,
             connect: true,
             compress: true,
             ignore_unknown: false,
@@ -262,8 +265,9 @@ impl chassis::Section for Config {
         if idle.iter().chain([&self.connection_age, &self.connection_grace]).any(Duration::is_zero) {
             return Err("body_idle, upload_idle, head_timeout, stream_idle, connection_age and connection_grace must be more than zero".to_owned());
         }
-        if self.websockets == 0 || self.websocket_frame_max.bytes() < 1024 {
-            return Err("websockets must be at least 1 and websocket_frame_max at least 1 KiB".to_owned());
+        if self.websockets == 0 || self.websockets_address == 0 || self.websocket_frame_max.bytes() < 1024 {
+            let names = "websockets and websockets_address";
+            return Err(format!("{names} must be at least 1 and websocket_frame_max at least 1 KiB"));
         }
         self.tls.check()?;
         self.schema.check()?;

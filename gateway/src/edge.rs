@@ -115,7 +115,7 @@ impl Edge {
             begin: Instant::now(),
             clock: parts.clock,
             identity: identity.transpose()?,
-            sockets: Sockets::new(config.websockets),
+            sockets: Sockets::new(config.websockets, config.websockets_address),
             connections: Places::new(config.connections, config.connections_each()),
             bound: Default::default(),
             places: Places::new(config.requests, config.requests_address),

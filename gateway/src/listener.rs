@@ -37,7 +37,6 @@ use crate::{
 
 use connection::Guarded;
 pub(crate) use connection::{Connection, Flushed, Stall};
-use readers::Readers;
 
 /// Headers that are read beyond those that a request may have: who sends a few too many hears why. Beyond these hyper answers,
 /// without a word.

@@ -115,12 +115,12 @@ async fn gw_4_11_requests_at_work_of_one_address_are_bounded() {
         talk.finish();
         (talk, world.upstream.next_live().await)
     };
-    let (mut first, mut call) = begun("10.0.0.1").await;
+    let (mut first, call) = begun("10.0.0.1").await;
     let reply = echo(&world, "10.0.0.1", "{}").await;
     refused(&reply, 429, "RATE_LIMITED", "gateway.requests_address");
     // Others are served, and so is the first one.
-    let (mut second, mut other) = begun("10.0.0.2").await;
-    for (talk, call) in [(&mut first, &mut call), (&mut second, &mut other)] {
+    let (mut second, other) = begun("10.0.0.2").await;
+    for (talk, mut call) in [(&mut first, call), (&mut second, other)] {
         call.send(&json!({"s": "a"}));
         call.end(0);
         assert_eq!(talk.heard().await.status, 200);

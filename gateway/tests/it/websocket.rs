@@ -259,6 +259,20 @@ async fn gw_s10_upgrades_that_cannot_be_are_refused_by_http() {
 }
 
 #[tokio::test]
+async fn gw_4_11_websockets_of_one_address_are_bounded() {
+    let world = World::start("websockets_address = 1\ntrusted_hops = 1").await;
+    world.upstream.goes_live();
+    let _first = open(&world, "/v1/watch", &[("x-forwarded-for", "10.0.0.1")]).await;
+    let second = upgrade(&world, "/v1/watch", &[("x-forwarded-for", "10.0.0.1")]);
+    let (mut head, ()) = second.into_parts();
+    head.uri = "/v1/watch".parse().expect("a target");
+    let reply = client::send(world.address, 1, Request::from_parts(head, Full::default())).await;
+    let text = String::from_utf8_lossy(&reply.body);
+    assert!(reply.status == 429 && text.contains("gateway.websockets_address"), "{text}");
+    open(&world, "/v1/watch", &[("x-forwarded-for", "10.0.0.2")]).await;
+}
+
+#[tokio::test]
 async fn gw_s10_who_answers_no_ping_is_dead() {
     let world = World::start("").await;
     world.upstream.goes_live();
