@@ -81,8 +81,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn small_bodies_hold_nothing_and_large_ones_what_they_need() {
+    #[tokio::test]
+    async fn small_bodies_hold_nothing_and_large_ones_what_they_need() {
         let budget = Budget::new(Size::from_mib(2));
         let mut share = budget.share(IpAddr::from([10, 0, 0, 1]));
         for (bytes, reserved) in [(FREE, 0), (FREE + 1, FREE + UNIT), (FREE, FREE + UNIT), (1 << 20, 1 << 20)] {

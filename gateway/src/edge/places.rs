@@ -81,9 +81,12 @@ impl Place {
     /// # Errors
     /// This network holds as many as it may: then nothing has changed.
     pub(crate) async fn grow(&mut self, more: usize) -> Result<(), Full> {
-        self.count(more)?;
+        // Counted apart: a wait that is given up leaves this holder as it was.
+        let mut waiting = Self { places: self.places.clone(), network: self.network, counted: 0, taken: 0 };
+        waiting.count(more)?;
         let permits = u32::try_from(more).map_err(|_| Full::All)?;
         self.places.0.all.acquire_many(permits).await.map_err(|_| Full::All)?.forget();
+        self.counted += std::mem::take(&mut waiting.counted);
         self.taken += more;
         Ok(())
     }
@@ -184,6 +187,8 @@ mod tests {
         assert_eq!(first.grow(1).now_or_never(), Some(Err(Full::Network)), "its own are not waited for");
         let mut second = places.holder(at("10.0.0.2"));
         assert_eq!(second.grow(2).now_or_never(), None, "others are");
+        assert_eq!((places.taken(), second.held(), entries(&places)), (3, 0, 1));
+        assert_eq!(second.grow(1).now_or_never(), Some(Ok(())));
         drop(second);
         assert_eq!((places.taken(), entries(&places)), (3, 1));
         first.give_back();
