@@ -175,8 +175,8 @@ fn listeners(edge: &Edge) -> Value {
             "protocols": protocols,
             "draining": edge.drain.is_cancelled(),
             // Of all sockets together.
-            "connections": {"max": config.connections, "open": config.connections - edge.connections.available_permits()},
-            "requests": {"max": config.requests, "at_work": config.requests - edge.places.available_permits()},
+            "connections": {"max": config.connections, "open": edge.connections.taken()},
+            "requests": {"max": config.requests, "at_work": edge.places.taken()},
         })
     };
     // The addresses that were got; before that, those that are wanted.

@@ -1,5 +1,6 @@
 //! Driving one call: REST with JSON, streams, native gRPC, gRPC-Web, Connect, WebSocket.
 pub(crate) mod body;
+pub(crate) mod budget;
 pub(crate) mod condition;
 pub(crate) mod connect;
 mod feed;

@@ -15,9 +15,14 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Longest body of one message, longest message of a stream, and longest answer message.
     pub(crate) body_max: Size,
+    /// Memory for bodies and messages of requests that are read whole, of all requests together, at least twice `body_max`. One
+    /// network address has at most half of it; what is up to 64 KiB is not counted. Who finds it used up waits for 2 s at
+    /// most, then the answer is 503.
+    pub(crate) bodies_max: Size,
     /// Longest upload that is announced to tus clients; the file service's own limit holds in any case.
     pub(crate) upload_max: Size,
-    /// Time of a unary call when the caller names none.
+    /// Time of a unary call when the caller names none, the reading of its body included. A stream has none but the reading of
+    /// its one request, where it has one.
     #[serde(with = "chassis::duration")]
     pub(crate) deadline: Duration,
     /// The most that a caller may ask for.
@@ -45,16 +50,23 @@ pub(crate) struct Config {
     pub(crate) websocket_frame_max: Size,
     /// WebSockets open at the same time; one more is answered 503.
     pub(crate) websockets: usize,
+    /// Those of one network address; one more is answered 429.
+    pub(crate) websockets_address: usize,
     /// Serve Connect at the RPC paths, unary and streams, protobuf and JSON.
     pub(crate) connect: bool,
     /// Send answers in the coding that the caller prefers: zstd or gzip.
     pub(crate) compress: bool,
     /// Ignore unknown JSON fields and query parameters instead of refusing them: for clients that are newer than the contract.
     pub(crate) ignore_unknown: bool,
-    /// Connections open at the same time; one more waits.
+    /// Connections open at the same time, WebSockets included; one more waits.
     pub(crate) connections: usize,
+    /// Those of one network address (of IPv6 a /64); one more is closed. With `trusted_hops` the proxies' connections are not
+    /// counted so.
+    pub(crate) connections_address: usize,
     /// Requests at work at the same time, each until its answer begins; one more is answered 503.
     pub(crate) requests: usize,
+    /// Those of one network address; one more is answered 429.
+    pub(crate) requests_address: usize,
     /// Proxies in front of the edge whose `X-Forwarded-For` is believed: how many of its last entries they wrote.
     pub(crate) trusted_hops: usize,
     /// Origins of browsers that may call (`https://app.example`); exact, none by default.
@@ -180,6 +192,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             body_max: Size::from_mib(8),
+            bodies_max: Size::from_mib(256),
             upload_max: Size::from_mib(16 * 1024),
             deadline: Duration::from_secs(15),
             deadline_max: Duration::from_secs(60),
@@ -191,11 +204,14 @@ impl Default for Config {
             connection_grace: Duration::from_secs(30),
             websocket_frame_max: Size::from_mib(1),
             websockets: 4_096,
+            websockets_address: 1_024,
             connect: true,
             compress: true,
             ignore_unknown: false,
             connections: 10_000,
+            connections_address: 2_000,
             requests: 4_096,
+            requests_address: 1_024,
             trusted_hops: 0,
             cors_origins: Vec::new(),
             reflection: true,
@@ -216,6 +232,11 @@ impl Config {
         usize::try_from(self.body_max.bytes()).unwrap_or(usize::MAX)
     }
 
+    /// Most connections of one address. The peers of an edge behind proxies are these, and few.
+    pub(crate) fn connections_each(&self) -> usize {
+        if self.trusted_hops > 0 { usize::MAX } else { self.connections_address }
+    }
+
     /// How JSON and queries are read.
     pub(crate) fn reading(&self) -> transcode::RequestOptions {
         transcode::RequestOptions { ignore_unknown: self.ignore_unknown, ..transcode::RequestOptions::default() }
@@ -226,8 +247,13 @@ impl chassis::Section for Config {
     const SOURCE: &'static str = include_str!("config.rs");
 
     fn check(&self) -> Result<(), String> {
-        if self.connections == 0 || self.requests == 0 {
-            return Err("connections and requests must be at least 1".to_owned());
+        if [self.connections, self.connections_address, self.requests, self.requests_address].contains(&0) {
+            let names = "connections, connections_address, requests and requests_address";
+            return Err(format!("{names} must be at least 1"));
+        }
+        // The half that one address may have takes one body.
+        if self.bodies_max.bytes() / 2 < self.body_max.bytes() {
+            return Err("bodies_max must be at least twice body_max".to_owned());
         }
         if self.deadline.is_zero() || self.deadline > self.deadline_max {
             return Err("deadline must be more than zero and at most deadline_max".to_owned());
@@ -239,8 +265,9 @@ impl chassis::Section for Config {
         if idle.iter().chain([&self.connection_age, &self.connection_grace]).any(Duration::is_zero) {
             return Err("body_idle, upload_idle, head_timeout, stream_idle, connection_age and connection_grace must be more than zero".to_owned());
         }
-        if self.websockets == 0 || self.websocket_frame_max.bytes() < 1024 {
-            return Err("websockets must be at least 1 and websocket_frame_max at least 1 KiB".to_owned());
+        if self.websockets == 0 || self.websockets_address == 0 || self.websocket_frame_max.bytes() < 1024 {
+            let names = "websockets and websockets_address";
+            return Err(format!("{names} must be at least 1 and websocket_frame_max at least 1 KiB"));
         }
         self.tls.check()?;
         self.schema.check()?;

@@ -1,4 +1,6 @@
 //! What the edge holds while it runs: the schema in force, the way to the services, credentials, limits.
+mod places;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock},
@@ -9,15 +11,17 @@ use api::{CallContext, Clock, Ids};
 use cache::Cache;
 use chassis::{Awaited, BootError, Kit};
 use mesh::{client::Mesh, tls::Reloading};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    call::websocket::Sockets,
+    call::{budget::Budget, websocket::Sockets},
     config::Config,
     filter::auth::Credentials,
     schema::{Holder, Keeper, Recipe},
 };
+
+pub(crate) use places::{Full, Place, Places};
 
 /// How often the issuer's keys are read again.
 const KEY_AGE: Duration = Duration::from_secs(60);
@@ -72,11 +76,13 @@ pub(crate) struct Edge {
     /// WebSockets at work.
     pub(crate) sockets: Sockets,
     /// Open connections, of all sockets together.
-    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) connections: Places,
     /// Addresses that the sockets have got, plain and under TLS.
     pub(crate) bound: [OnceLock<SocketAddr>; 2],
     /// Requests at work.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Places,
+    /// Memory for bodies that are read whole.
+    pub(crate) bodies: Budget,
     /// The public sockets close, the process lives on.
     pub(crate) drain: CancellationToken,
     /// When it began.
@@ -109,10 +115,11 @@ impl Edge {
             begin: Instant::now(),
             clock: parts.clock,
             identity: identity.transpose()?,
-            sockets: Sockets::new(config.websockets),
-            connections: Arc::new(Semaphore::new(config.connections)),
+            sockets: Sockets::new(config.websockets, config.websockets_address),
+            connections: Places::new(config.connections, config.connections_each()),
             bound: Default::default(),
-            places: Arc::new(Semaphore::new(config.requests)),
+            places: Places::new(config.requests, config.requests_address),
+            bodies: Budget::new(config.bodies_max),
             mesh: parts.mesh,
             cache: parts.cache,
             public_url,

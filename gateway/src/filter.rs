@@ -73,6 +73,8 @@ pub(crate) struct Passage {
     pub(crate) connection: Connection,
     /// Who calls; `None` on public routes without a credential.
     pub(crate) principal: Option<Principal>,
+    /// From where.
+    pub(crate) address: IpAddr,
 }
 
 /// Answers one request.
@@ -148,9 +150,7 @@ impl Begun<'_> {
     ) -> Result<Response<Body>, Refusal> {
         let Self { edge, schema, observed, connection, dialect } = self;
         framed?;
-        let _place = edge.places.clone().try_acquire_owned().map_err(|_| {
-            Refusal::from(api::Error::unavailable("a place for one more request (setting gateway.requests)"))
-        })?;
+        let _place = rate_limit::place(edge, observed.address())?;
         rate_limit::address(edge, observed.address()).await?;
         let route = found.insert(route::find(schema, &request, dialect, edge.config.connect)?).clone();
         if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, schema) {
@@ -173,8 +173,9 @@ impl Begun<'_> {
         };
         context.deadline = deadline::of(&edge.config, request.headers(), route.method())?;
         let (head, body) = request.into_parts();
-        let passage = Passage { head, context, schema: schema.clone(), connection, principal };
-        call(edge, passage, body, route.target, dialect, observed.address()).await
+        let address = observed.address();
+        let passage = Passage { head, context, schema: schema.clone(), connection, principal, address };
+        call(edge, passage, body, route.target, dialect).await
     }
 }
 
@@ -185,7 +186,6 @@ async fn call(
     body: Incoming,
     target: Target,
     dialect: Dialect,
-    address: IpAddr,
 ) -> Result<Response<Body>, Refusal> {
     match target {
         Target::Rest(matched, method) => call::rest::drive(edge, passage, body, &matched, method).await,
@@ -195,10 +195,10 @@ async fn call(
             Dialect::ConnectStream(codec) => call::connect::streaming(edge, passage, body, method, codec).await,
             Dialect::Grpc | Dialect::Http => call::grpc::drive(edge, &passage, body, method).await,
         },
-        Target::Socket(matched, method) => call::websocket::open(edge, passage, matched, method, address),
+        Target::Socket(matched, method) => call::websocket::open(edge, passage, matched, method),
         Target::Resumable(upload, _) => Ok(resumable::drive(edge, passage, body, &upload).await),
         Target::Identity(endpoint) => {
-            rate_limit::class(edge, address, Rate::Credential).await?;
+            rate_limit::class(edge, passage.address, Rate::Credential).await?;
             identity::drive(edge, passage, body, endpoint).await
         }
         Target::Reflection => call::grpc::reflect(&passage.schema.clone(), passage.head, body).await,

@@ -28,15 +28,19 @@ use tonic::body::Body;
 use crate::{
     config::Config,
     edge::Edge,
-    filter::{self, hygiene::HEAD_BYTES},
+    filter::{
+        self,
+        hygiene::{HEAD_BYTES, HEADERS},
+    },
+    observe,
 };
 
 use connection::Guarded;
 pub(crate) use connection::{Connection, Flushed, Stall};
-use readers::Readers;
 
-/// Most headers of a request.
-const HEADERS: usize = 100;
+/// Headers that are read beyond those that a request may have: who sends a few too many hears why. Beyond these hyper answers,
+/// without a word.
+const HEADERS_MORE: usize = 28;
 /// Streams of one HTTP/2 connection.
 const STREAMS: u32 = 100;
 /// Bytes of one HTTP/2 request body that may be on their way: 5 MB/s over a path of 100 ms.
@@ -85,17 +89,23 @@ pub(crate) async fn run(
         };
         // One more than there may be waits here, and those after it before the socket. A place is taken for a connection alone:
         // a socket that nobody comes to holds none.
-        let place = tokio::select! {
+        let mut place = edge.connections.holder(peer.ip());
+        let grown = tokio::select! {
             () = stop.begun.cancelled() => break,
             () = edge.drain.cancelled() => break,
-            place = edge.connections.clone().acquire_owned() => place,
+            grown = place.grow(1) => grown,
         };
+        if grown.is_err() {
+            observe::connection_refused();
+            tracing::debug!(client.address = %peer, "closed: too many connections of this address (setting gateway.connections_address)");
+            continue;
+        }
         let _ = stream.set_nodelay(true);
+        let connection = Connection::new(peer, place);
         let (edge, builder, identity, stop) = (edge.clone(), builder.clone(), identity.clone(), stop.clone());
         // In a set of their own: the end of the socket waits for all of them.
         connections.spawn(async move {
-            let _place = place;
-            secured(&edge, &builder, identity, stream, peer, stop).await;
+            secured(&edge, &builder, identity, stream, connection, stop).await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -113,25 +123,29 @@ async fn secured(
     builder: &auto::Builder<TokioExecutor>,
     identity: Option<Reloading>,
     stream: TcpStream,
-    peer: SocketAddr,
+    connection: Connection,
     stop: Stop,
 ) {
-    let Some(identity) = identity else { return serve(edge, builder, stream, peer, stop).await };
+    let Some(identity) = identity else { return serve(edge, builder, stream, connection, stop).await };
+    let peer = connection.peer;
     // Asked for each connection: a certificate that was replaced is served from the next one on.
     match timeout(edge.config.head_timeout, identity.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => serve(edge, builder, stream, peer, stop).await,
+        Ok(Ok(stream)) => serve(edge, builder, stream, connection, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, client.address = %peer, "no TLS connection came about"),
         Err(_) => tracing::debug!(client.address = %peer, "the TLS handshake took too long"),
     }
 }
 
-async fn serve<T>(edge: &Arc<Edge>, builder: &auto::Builder<TokioExecutor>, stream: T, peer: SocketAddr, stop: Stop)
-where
+async fn serve<T>(
+    edge: &Arc<Edge>,
+    builder: &auto::Builder<TokioExecutor>,
+    stream: T,
+    connection: Connection,
+    stop: Stop,
+) where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let config = &edge.config;
-    let (ending, readers) = (CancellationToken::new(), Readers::default());
-    let connection = Connection { peer, ending, flushed: Flushed::default(), readers };
+    let (config, peer) = (&edge.config, connection.peer);
     let io = Guarded::new(stream, connection.flushed.clone(), config.head_timeout, config.stream_idle);
     let (serving, of) = (edge.clone(), connection.clone());
     let service = service_fn(move |request| answer(serving.clone(), of.clone(), request));
@@ -198,7 +212,7 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)
-        .max_headers(HEADERS)
+        .max_headers(HEADERS + HEADERS_MORE)
         .max_buf_size(HEAD_BYTES.max(64 * 1024));
     builder
         .http2()

@@ -19,6 +19,11 @@ mod metric {
         metrics::gauge!("workos_gateway_requests_in_flight").increment(change);
     }
 
+    /// A connection was closed at once.
+    pub(super) fn connection_refused() {
+        metrics::counter!("workos_gateway_connections_refused_total").increment(1);
+    }
+
     /// A candidate for the schema was accepted or refused.
     pub(super) fn schema(outcome: &'static str) {
         metrics::counter!("workos_gateway_schema_loads_total", "outcome" => outcome).increment(1);
@@ -35,6 +40,11 @@ mod metric {
 /// Counts a candidate for the schema: `accepted` or `refused`.
 pub(crate) fn schema_loaded(outcome: &'static str) {
     metric::schema(outcome);
+}
+
+/// Counts a connection that was closed because its network has as many as it may.
+pub(crate) fn connection_refused() {
+    metric::connection_refused();
 }
 
 /// A request under observation.

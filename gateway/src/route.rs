@@ -130,9 +130,7 @@ fn rest(schema: &Schema, method: &Method, path: &str) -> Result<Route, Refusal> 
     }
     match methods_at(schema, path) {
         allow if allow.is_empty() => Err(Refusal::not_found(path)),
-        allow if method == Method::OPTIONS => {
-            Ok(Route { target: Target::Options(allow), label: "OPTIONS".to_owned() })
-        }
+        allow if method == Method::OPTIONS => Ok(Route { target: Target::Options(allow), label: "OPTIONS".to_owned() }),
         allow => Err(not_allowed(method, path, &allow)),
     }
 }

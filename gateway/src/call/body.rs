@@ -1,15 +1,19 @@
 //! Reading a request body: decoded, within its limits of size and time, piece by piece or whole.
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{Stream, stream};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    call::budget::Share,
     coding::{Coding, Decoder, Flaw, READ},
     config::Config,
+    edge::Edge,
+    filter::Passage,
     refusal::Refusal,
 };
 
@@ -105,40 +109,73 @@ impl Source {
     }
 }
 
-/// The whole body, decoded. Longer than the limit is 413, too slow is 408.
-pub(crate) async fn whole(config: &Config, headers: &HeaderMap, incoming: Incoming) -> Result<Bytes, Refusal> {
+/// A body in memory.
+pub(crate) struct Whole {
+    /// The body.
+    pub(crate) bytes: Bytes,
+    /// Its part of the memory for all. Who makes a message of the same size of it keeps this for as long as that.
+    pub(crate) share: Share,
+}
+
+/// The whole body, its coding undone as `headers` say. It has the time of the call, also where the call is a stream, which has
+/// none. Longer than the limit is 413, a pause too long is 408, the end of the time is 504; without memory for it the answer is
+/// 429 or 503.
+pub(crate) async fn whole(
+    edge: &Edge,
+    passage: &Passage,
+    headers: &HeaderMap,
+    incoming: Incoming,
+) -> Result<Whole, Refusal> {
+    let config = &edge.config;
     let limit = config.message_max();
     let mut source = Source::open(config, headers, incoming, limit as u64)?;
-    match read(&mut source, limit).await {
-        Err(refusal) if refusal.parts.http == Some(413) => {
-            discard(&mut source.incoming).await;
+    let mut share = edge.bodies.share(passage.address);
+    let now = Instant::now();
+    let until = passage.context.deadline.unwrap_or(now + config.deadline).min(now + config.deadline_max);
+    match timeout_at(until, read(&mut source, &mut share, limit)).await {
+        Ok(Ok(bytes)) => Ok(Whole { bytes, share }),
+        Ok(Err(refusal)) => {
+            if refusal.parts.http == Some(413) {
+                drop(share);
+                discard(&mut source.incoming).await;
+            }
             Err(refusal)
         }
-        read => read,
+        Err(_) => Err(out_of_time()),
     }
 }
 
-async fn read(source: &mut Source, limit: usize) -> Result<Bytes, Refusal> {
-    if source.incoming.size_hint().lower() > limit as u64 {
+async fn read(source: &mut Source, share: &mut Share, limit: usize) -> Result<Bytes, Refusal> {
+    let announced = source.incoming.size_hint().lower();
+    if announced > limit as u64 {
         return Err(too_large(limit as u64));
     }
-    let mut first: Option<Bytes> = None;
-    let mut rest = BytesMut::new();
+    // What a coded body becomes is not announced.
+    let announced = if source.decoder.is_none() { usize::try_from(announced).unwrap_or(limit) } else { 0 };
+    share.cover(announced).await?;
+    // Most bodies come in one piece: they are not copied.
+    let mut first = Bytes::new();
+    let mut joined = Vec::new();
     while let Some(piece) = source.piece(limit as u64).await? {
-        if first.as_ref().map_or(0, Bytes::len) + rest.len() + piece.len() > limit {
+        let length = first.len() + joined.len() + piece.len();
+        if length > limit {
             return Err(too_large(limit as u64));
         }
-        match &first {
-            None => first = Some(piece),
-            Some(_) => rest.extend_from_slice(&piece),
+        if length == piece.len() {
+            share.cover(length).await?;
+            first = piece;
+            continue;
         }
+        if length > joined.capacity() {
+            // Twice as much, so that a body of many pieces is copied seldom; never beyond what a body may have.
+            let room = length.max(announced).max(joined.capacity().saturating_mul(2).min(limit));
+            share.cover(room).await?;
+            joined.reserve_exact(room - joined.len());
+        }
+        joined.extend_from_slice(&std::mem::take(&mut first));
+        joined.extend_from_slice(&piece);
     }
-    // Most bodies come in one piece: they are not copied.
-    match first {
-        Some(first) if rest.is_empty() => Ok(first),
-        Some(first) => Ok([&first[..], &rest].concat().into()),
-        None => Ok(Bytes::new()),
-    }
+    Ok(if joined.is_empty() { first } else { joined.into() })
 }
 
 /// The next piece as it comes.
@@ -189,6 +226,12 @@ fn too_slow(idle: Idle) -> Refusal {
     let (seconds, setting) = (idle.limit.as_secs(), idle.setting);
     let message = format!("no data for {seconds} s (setting {setting}); send the request again");
     Refusal::new(408, tonic::Code::DeadlineExceeded, "BODY_TOO_SLOW", message)
+}
+
+fn out_of_time() -> Refusal {
+    let message = "the time of the call was over before its body had come (setting gateway.deadline); send it faster, or ask for \
+                   more time by X-Server-Timeout (at most setting gateway.deadline_max)";
+    Refusal::new(504, tonic::Code::DeadlineExceeded, "BODY_TOO_SLOW", message)
 }
 
 /// What is wrong with a coded body.

@@ -13,7 +13,12 @@ use crate::refusal::Refusal;
 ///
 /// # Errors
 /// A condition that would have no effect on a change, or that one etag cannot say: refused, never ignored.
-pub(crate) fn if_match(headers: &HeaderMap, plan: &MethodPlan, method: &Method, wire: Bytes) -> Result<(Bytes, bool), Refusal> {
+pub(crate) fn if_match(
+    headers: &HeaderMap,
+    plan: &MethodPlan,
+    method: &Method,
+    wire: Bytes,
+) -> Result<(Bytes, bool), Refusal> {
     let Some(etag) = asked(headers)? else { return Ok((wire, false)) };
     if method.idempotency == Idempotency::NoSideEffects {
         // It is looked at when the answer with its etag is there.
@@ -49,7 +54,9 @@ fn asked(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let etag = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
-        (Some(value), None) => value.to_str().ok().map(str::trim).filter(|etag| !etag.is_empty() && !etag.contains(',')),
+        (Some(value), None) => {
+            value.to_str().ok().map(str::trim).filter(|etag| !etag.is_empty() && !etag.contains(','))
+        }
         (Some(_), Some(_)) => None,
     };
     match etag {

@@ -19,7 +19,8 @@ use transcode::{Match, ResponseOptions};
 
 use crate::{
     call::{
-        body::{self, Idle, Source as Pieces},
+        body::{self, Idle, Source as Pieces, Whole},
+        budget::Share,
         inlet::Inlet,
         rest,
         stream::{Patience, Source},
@@ -92,14 +93,8 @@ pub(crate) async fn unary(
 ) -> Result<Response<Body>, Refusal> {
     check(&passage.head, method, false)?;
     let form = Form::of(&passage, method, codec)?;
-    let limit = edge.config.message_max();
-    let message = if passage.head.method == Verb::GET {
-        query::message(&edge.config, passage.head.uri.query().unwrap_or_default())?
-    } else {
-        let coding = coded::of(&passage.head.headers, &header::CONTENT_ENCODING)?;
-        let message = body::whole(&edge.config, &HeaderMap::new(), incoming).await?;
-        coded::plain(coding, message, limit)?
-    };
+    // The share is kept to the end of the call, as the message is.
+    let Whole { bytes: message, share: _share } = message(edge, &passage, incoming).await?;
     let answer = rest::unary(edge, &passage, method, &form.read(message)?).await?;
     let body = form.write(answer.wire)?;
     let mut response = Response::new(Body::empty());
@@ -114,6 +109,21 @@ pub(crate) async fn unary(
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     *response.body_mut() = Body::new(Full::new(body));
     Ok(response)
+}
+
+/// The message of a unary call, its coding undone.
+async fn message(edge: &Edge, passage: &Passage, incoming: Incoming) -> Result<Whole, Refusal> {
+    let head = &passage.head;
+    let (message, mut share) = if head.method == Verb::GET {
+        let message = query::message(&edge.config, head.uri.query().unwrap_or_default())?;
+        (message, edge.bodies.share(passage.address))
+    } else {
+        let coding = coded::of(&head.headers, &header::CONTENT_ENCODING)?;
+        let body = body::whole(edge, passage, &HeaderMap::new(), incoming).await.map_err(coded::exhausted)?;
+        (coded::plain(coding, body.bytes, edge.config.message_max())?, body.share)
+    };
+    share.cover(message.len()).await?;
+    Ok(Whole { bytes: message, share })
 }
 
 /// GET is for methods without side effects.
@@ -136,7 +146,8 @@ pub(crate) async fn streaming(
     // The envelopes are coded one by one, the body as a whole is not.
     let mut pieces = Pieces::stream(&edge.config, &HeaderMap::new(), incoming)?;
     pieces.idle = Idle::stream(&edge.config);
-    let inlet = Inlet::messages(messages(form.clone(), pieces, Reader::new(limit, coding)));
+    let share = edge.bodies.share(passage.address);
+    let inlet = Inlet::messages(messages(form.clone(), pieces, Reader::new(limit, coding), share));
     let metadata = upstream::metadata(&passage.head.headers);
     let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, inlet.body);
     let patience = Patience::of(&edge.config, &passage.connection);
@@ -152,19 +163,27 @@ pub(crate) async fn streaming(
     Ok(response)
 }
 
-/// The caller's messages.
-fn messages(form: Form, pieces: Pieces, reader: Reader) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
-    stream::unfold(Some((form, pieces, reader)), |state| async move {
-        let (form, mut pieces, mut reader) = state?;
+/// The caller's messages; the share is of what the reader holds.
+fn messages(
+    form: Form,
+    pieces: Pieces,
+    reader: Reader,
+    share: Share,
+) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+    stream::unfold(Some((form, pieces, reader, share)), |state| async move {
+        let (form, mut pieces, mut reader, mut share) = state?;
         loop {
             let message = match reader.next_message() {
                 Ok(Some(message)) => form.read(message),
                 Err(refusal) => Err(refusal),
                 Ok(None) => match pieces.next().await {
-                    Ok(Some(piece)) => {
-                        reader.push(piece);
-                        continue;
-                    }
+                    Ok(Some(piece)) => match share.fit(reader.with(&piece)).await {
+                        Ok(()) => {
+                            reader.push(piece);
+                            continue;
+                        }
+                        Err(refusal) => Err(refusal),
+                    },
                     Ok(None) => match reader.finish() {
                         Ok(()) => return None,
                         Err(refusal) => Err(refusal),
@@ -172,7 +191,7 @@ fn messages(form: Form, pieces: Pieces, reader: Reader) -> impl Stream<Item = Re
                     Err(refusal) => Err(refusal),
                 },
             };
-            let next = message.is_ok().then_some((form, pieces, reader));
+            let next = message.is_ok().then_some((form, pieces, reader, share));
             return Some((message, next));
         }
     })

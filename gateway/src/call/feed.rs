@@ -18,9 +18,10 @@ use transcode::{
 use crate::{
     call::{
         body::{Idle, Source},
+        budget::Share,
         inlet::Inlet,
     },
-    config::Config,
+    edge::Edge,
     filter::Passage,
     refusal::{Refusal, essence},
 };
@@ -39,12 +40,13 @@ struct Form {
 
 /// The caller's messages.
 pub(crate) async fn open(
-    config: &Config,
+    edge: &Edge,
     passage: &Passage,
     incoming: Incoming,
     matched: &Match,
     method: &Method,
 ) -> Result<Inlet, Refusal> {
+    let config = &edge.config;
     let headers = &passage.head.headers;
     let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
     let form = Form {
@@ -60,8 +62,10 @@ pub(crate) async fn open(
             source.idle = Idle::stream(config);
         }
         let unit = unit(&kind)?;
-        let limit = config.message_max();
-        return begun(json(form, source, Splitter::new(unit, limit)), method).await;
+        let splitter = Splitter::new(unit, config.message_max());
+        let share = edge.bodies.share(passage.address);
+        let reading = Reading { form, source, splitter, share, first: true, ended: false };
+        return begun(json(reading), method).await;
     }
     source.idle = Idle::upload(config);
     if kind == "multipart/form-data" {
@@ -109,12 +113,13 @@ struct Reading {
     form: Form,
     source: Source,
     splitter: Splitter,
+    /// Of what the splitter holds.
+    share: Share,
     first: bool,
     ended: bool,
 }
 
-fn json(form: Form, source: Source, splitter: Splitter) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
-    let reading = Reading { form, source, splitter, first: true, ended: false };
+fn json(reading: Reading) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
     stream::unfold(Some(reading), |reading| async move {
         let mut reading = reading?;
         match reading.next().await {
@@ -131,7 +136,10 @@ impl Reading {
                 return self.wire(&text).map(Some);
             }
             match self.source.next().await? {
-                Some(piece) => self.splitter.push(&piece),
+                Some(piece) => {
+                    self.share.fit(self.splitter.with(&piece)).await?;
+                    self.splitter.push(&piece);
+                }
                 None => {
                     self.ended = true;
                     return self.splitter.finish()?.map(|text| self.wire(&text)).transpose();

@@ -8,7 +8,12 @@ use tonic::body::Body;
 use transcode::{Alt, Match, ResponseOptions};
 
 use crate::{
-    call::{body, condition, feed, idempotency, inlet::Inlet, stream},
+    call::{
+        body::{self, Whole},
+        condition, feed, idempotency,
+        inlet::Inlet,
+        stream,
+    },
     edge::Edge,
     filter::{Passage, auth::Principal},
     refusal::Refusal,
@@ -36,7 +41,7 @@ pub(crate) async fn drive(
     let query = passage.head.uri.query();
     let options = matched.response_options(query)?;
     if method.client_streaming {
-        let inlet = feed::open(&edge.config, &passage, incoming, matched, method).await?;
+        let inlet = feed::open(edge, &passage, incoming, matched, method).await?;
         if method.server_streaming {
             return stream::drive(edge, passage, matched, method, options, inlet).await;
         }
@@ -44,7 +49,8 @@ pub(crate) async fn drive(
         return render(&passage.head, matched, &options, answer);
     }
     let head = &passage.head;
-    let body = body::whole(&edge.config, &head.headers, incoming).await?;
+    // The share is kept to the end of the call: the message is about as long as the body.
+    let Whole { bytes: body, share: _share } = body::whole(edge, &passage, &head.headers, incoming).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let reading = matched.reading();
     let wire = if matched.is_http_body_in() {
@@ -52,6 +58,7 @@ pub(crate) async fn drive(
     } else {
         matched.request(query, content_type, &body, &reading)?
     };
+    drop(body);
     let wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
     let (wire, has_precondition) = condition::if_match(&head.headers, matched.method(), method, wire)?;
     if method.server_streaming {

@@ -16,16 +16,19 @@ mod handshake;
 mod session;
 mod transport;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::Response;
 use proto::Method;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 use transcode::Match;
 
-use crate::{edge::Edge, filter::Passage, refusal::Refusal};
+use crate::{
+    edge::{Edge, Full, Place, Places},
+    filter::Passage,
+    refusal::{Refusal, too_many},
+};
 
 pub(crate) use handshake::is_upgrade;
 use session::Session;
@@ -34,13 +37,14 @@ use session::Session;
 pub(crate) struct Sockets {
     tracker: TaskTracker,
     draining: CancellationToken,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl Sockets {
-    /// So many at most.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { tracker: TaskTracker::new(), draining: CancellationToken::new(), places: Arc::new(Semaphore::new(most)) }
+    /// So many at most, and so many of one network.
+    pub(crate) fn new(most: usize, each: usize) -> Self {
+        let places = Places::new(most, each);
+        Self { tracker: TaskTracker::new(), draining: CancellationToken::new(), places }
     }
 
     /// Closes all of them and waits for their end.
@@ -50,9 +54,14 @@ impl Sockets {
         self.tracker.wait().await;
     }
 
-    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let place = self.places.clone().try_acquire_owned();
-        place.map_err(|_| api::Error::unavailable("a place for one more WebSocket (setting gateway.websockets)").into())
+    fn place(&self, address: IpAddr) -> Result<Place, Refusal> {
+        self.places.take(address).map_err(|full| match full {
+            Full::Network => {
+                let what = "WebSockets of this network (setting gateway.websockets_address)";
+                too_many(what, Duration::from_secs(1))
+            }
+            Full::All => api::Error::unavailable("a place for one more WebSocket (setting gateway.websockets)").into(),
+        })
     }
 }
 
@@ -62,9 +71,9 @@ pub(crate) fn open(
     mut passage: Passage,
     matched: Match,
     method: &'static Method,
-    address: IpAddr,
 ) -> Result<Response<Body>, Refusal> {
-    let place = edge.sockets.place()?;
+    let address = passage.address;
+    let place = edge.sockets.place(address)?;
     let (response, upgrade) = handshake::answer(&mut passage.head)?;
     let proto = handshake::is_proto(&response);
     let draining = edge.sockets.draining.clone();

@@ -1,5 +1,5 @@
 //! The network address of the caller: the socket's, or what trusted proxies wrote.
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 
@@ -19,13 +19,14 @@ pub(crate) fn of(headers: &HeaderMap, peer: SocketAddr, hops: usize) -> IpAddr {
     entry.and_then(|entry| entry.trim().parse().ok()).unwrap_or_else(|| peer.ip())
 }
 
-/// The network that is limited: the address itself, or the /64 of an IPv6 address, which one household owns whole.
-pub(crate) fn network(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
+/// The network that is limited: the address itself, or the first address of an IPv6 address's /64, which one household owns
+/// whole. A socket of both kinds shows IPv4 addresses within IPv6: each is a network of its own.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {
-            let parts = address.segments();
-            format!("{:x}:{:x}:{:x}:{:x}::/64", parts[0], parts[1], parts[2], parts[3])
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
 }

@@ -9,6 +9,9 @@ const TARGET_BYTES: usize = 8 * 1024;
 /// Most bytes of a request's head.
 pub(crate) const HEAD_BYTES: usize = 16 * 1024;
 
+/// Most headers of a request.
+pub(crate) const HEADERS: usize = 100;
+
 /// Removes the platform's own headers, those that name a proxy's facts, and those of the connection. `x-forwarded-for` was read before.
 pub(crate) fn clean(headers: &mut HeaderMap) {
     let reserved: Vec<HeaderName> = headers.keys().filter(|name| is_reserved(name.as_str())).cloned().collect();
@@ -31,6 +34,11 @@ pub(crate) fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES) {
         let message = format!("path and query are longer than {TARGET_BYTES} bytes; send less, or in a body");
         return Err(Refusal::new(414, tonic::Code::InvalidArgument, "TARGET_TOO_LONG", message));
+    }
+    // The readers of HTTP/1 and HTTP/2 take more, so that the answer is in our own words.
+    if request.headers().len() > HEADERS {
+        let message = format!("the request has more than {HEADERS} headers; send fewer");
+        return Err(Refusal::new(431, tonic::Code::ResourceExhausted, "HEADERS_TOO_MANY", message));
     }
     // The reader's buffer is larger than a head may be.
     let head: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();

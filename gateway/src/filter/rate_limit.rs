@@ -1,15 +1,26 @@
 //! Rate limits by address and by caller, global in Redis; a local share when Redis is away. The class of a method stands in
-//! the contract.
-use std::net::IpAddr;
+//! the contract. What one network may have at work in this process is counted here too.
+use std::{net::IpAddr, time::Duration};
 
 use cache::Limit;
 use proto::{Method, Rate};
 
 use crate::{
-    edge::Edge,
+    edge::{Edge, Full, Place},
     filter::{address, auth::Principal},
     refusal::{Refusal, too_many},
 };
+
+/// A place for one more request of this network; it is held until the answer begins.
+pub(crate) fn place(edge: &Edge, from: IpAddr) -> Result<Place, Refusal> {
+    edge.places.take(from).map_err(|full| match full {
+        Full::Network => {
+            let what = "requests at work from this network (setting gateway.requests_address)";
+            too_many(what, Duration::from_secs(1))
+        }
+        Full::All => api::Error::unavailable("a place for one more request (setting gateway.requests)").into(),
+    })
+}
 
 /// Requests of one network, whoever sends them.
 pub(crate) async fn address(edge: &Edge, from: IpAddr) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use proto::auth::v1::{RevokeRequest, TokenRequest, o_auth_service_client::OAuthServiceClient};
@@ -16,7 +16,7 @@ type Form = BTreeMap<String, String>;
 
 /// `POST /oauth2/token`.
 pub(crate) async fn token(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let mut form = match read(edge, &passage.head.headers, incoming).await? {
+    let mut form = match read(edge, &passage, incoming).await? {
         Ok(form) => form,
         Err(problem) => return Ok(failed("invalid_request", problem)),
     };
@@ -48,7 +48,7 @@ pub(crate) async fn token(edge: &Edge, passage: Passage, incoming: Incoming) -> 
 
 /// `POST /oauth2/revoke`: 200 for unknown tokens too (RFC 7009 section 2.2).
 pub(crate) async fn revoke(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let mut form = match read(edge, &passage.head.headers, incoming).await? {
+    let mut form = match read(edge, &passage, incoming).await? {
         Ok(form) => form,
         Err(problem) => return Ok(failed("invalid_request", problem)),
     };
@@ -61,13 +61,14 @@ pub(crate) async fn revoke(edge: &Edge, passage: Passage, incoming: Incoming) ->
     Ok(reply(StatusCode::OK, &json!({})))
 }
 
-async fn read(edge: &Edge, headers: &HeaderMap, incoming: Incoming) -> Result<Result<Form, &'static str>, Refusal> {
+async fn read(edge: &Edge, passage: &Passage, incoming: Incoming) -> Result<Result<Form, &'static str>, Refusal> {
+    let headers = &passage.head.headers;
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let body = body::whole(&edge.config, headers, incoming).await?;
+    let body = body::whole(edge, passage, headers, incoming).await?;
     if !kind.starts_with(b"application/x-www-form-urlencoded") {
         return Ok(Err("send the parameters as application/x-www-form-urlencoded"));
     }
-    Ok(parse(&body))
+    Ok(parse(&body.bytes))
 }
 
 fn parse(body: &[u8]) -> Result<Form, &'static str> {

@@ -25,6 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::readers::Readers;
+use crate::edge::Place;
 
 /// Bytes of the shortest head that is of use; HTTP/2's preface has as many.
 const FIRST_BYTES: usize = 24;
@@ -42,6 +43,16 @@ pub(crate) struct Connection {
     pub(crate) flushed: Flushed,
     /// Who takes its answers, over HTTP/2.
     pub(crate) readers: Readers,
+    /// Its place among the connections. A WebSocket keeps it beyond the upgrade.
+    _place: Arc<Place>,
+}
+
+impl Connection {
+    /// A connection that has just been accepted.
+    pub(crate) fn new(peer: SocketAddr, place: Place) -> Self {
+        let (ending, flushed) = (CancellationToken::new(), Flushed::default());
+        Self { peer, ending, flushed, readers: Readers::default(), _place: Arc::new(place) }
+    }
 }
 
 /// Counts how often everything written so far was handed to the network.

@@ -147,10 +147,13 @@ impl HttpBody for Watched {
             this.at_work.stir(0);
             let mut body = locked(&this.at_work.answer.body);
             let Some(inner) = body.as_mut() else {
-                let left = api::Error::unavailable("this answer (nobody took it for too long, setting gateway.stream_idle)");
+                let left =
+                    api::Error::unavailable("this answer (nobody took it for too long, setting gateway.stream_idle)");
                 return Poll::Ready(Some(Err(left.into())));
             };
-            let Some(frame) = ready!(Pin::new(inner).poll_frame(context)).transpose()? else { return Poll::Ready(None) };
+            let Some(frame) = ready!(Pin::new(inner).poll_frame(context)).transpose()? else {
+                return Poll::Ready(None);
+            };
             drop(body);
             match frame.into_data() {
                 Ok(data) => this.rest = data,

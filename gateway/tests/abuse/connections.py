@@ -70,13 +70,27 @@ def idle_connections(edge, hold):
     return f"10,000 open, {(edge.memory('VmHWM') - edge.before) * 1024 / 10_000:.1f} KiB each"
 
 
-@case("one address takes all connections (HTTP/2, pings answered); others come from elsewhere", 24, connections=100)
+@case("one address takes all connections (HTTP/2, pings answered); others come from elsewhere", 24, connections=100, connections_address=60)
 def hogged_connections(edge, hold):
     clients = [held(hold, wire.Http2(edge.address, source="127.0.3.1")) for _ in range(110)]
-    until("the places are taken, or kept free", lambda: edge.listener()["connections"]["open"] >= 90)
-    for client in clients:
-        client.read(0)
-    return "110 tried from one address of 100 places"
+    until("the address has its places", lambda: edge.listener()["connections"]["open"] >= 60)
+
+    def closed():
+        for client in clients:
+            client.read(0)
+        return sum(client.gone for client in clients) == 50
+    until("the rest are closed", closed)
+    return "110 tried from one address, 60 are open, 50 closed"
+
+
+@case("one address takes all requests at work; others come from elsewhere", 24, requests=100, requests_address=60)
+def hogged_requests(edge, hold):
+    socks = [held(hold, wire.connect(edge.address, "127.0.3.2")) for _ in range(110)]
+    for sock in socks:
+        sock.sendall(b"POST /v1/echo HTTP/1.1\r\nhost: edge\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
+    codes = [wire.http1(sock)[0] for sock in reversed(socks[60:])]
+    need(set(codes) <= {429}, f"beyond its 60 places it was answered {set(codes)}")
+    return "110 tried from one address, 50 answered 429"
 
 
 @case("swollen heads, HTTP/1: count, size, target, no end", 24)

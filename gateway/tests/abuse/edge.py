@@ -86,7 +86,7 @@ class Edge:
     def _said(name, value):
         if name in ("head_timeout", "body_idle", "stream_idle", "deadline"):
             return f'"{value}s"'
-        return f'"{value >> 10} KiB"' if name in ("body_max", "websocket_frame_max") else str(value)
+        return f'"{value >> 10} KiB"' if name in ("body_max", "bodies_max", "websocket_frame_max") else str(value)
 
     def _admin(self):
         need(self.process.poll() is None, f"the gateway ended: {self.tail()}")
@@ -126,7 +126,7 @@ class Edge:
         raise Failed(f"the gateway has ended: {self.tail()}")
 
     def descriptors(self):
-        """Open files and sockets, by the kernel: WebSockets over HTTP/1 are no connections of the admin page."""
+        """Open files and sockets, by the kernel."""
         return len(list(pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def forget_peak(self):

@@ -263,3 +263,21 @@ async fn gw_r15_connect_is_served_where_enabled() {
     }
     assert!(world.upstream.seen().is_empty());
 }
+
+#[tokio::test]
+async fn gw_4_18_messages_that_become_too_large_are_resource_exhausted() {
+    let world = World::start("").await;
+    world.upstream.answers(Answer::default());
+    let bomb = client::gzip(&vec![0; 32 << 20]);
+    let headers = [("content-type", "application/connect+proto"), ("connect-content-encoding", "gzip")];
+    let reply = send(&world, "POST", "/library.v1.Library/Collect", &headers, framed(1, &bomb)).await;
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(text.contains("resource_exhausted") && text.contains("MESSAGE_TOO_LARGE"), "{text}");
+    let headers = [("content-type", "application/proto"), ("content-encoding", "gzip")];
+    let reply = send(&world, "POST", ECHO, &headers, bomb).await;
+    assert_eq!((reply.status.as_u16(), &json_of(&reply)["code"]), (413, &json!("resource_exhausted")));
+    // The same without a coding.
+    let reply = send(&world, "POST", ECHO, &headers[..1], vec![0; (8 << 20) + 1]).await;
+    assert_eq!((reply.status.as_u16(), &json_of(&reply)["code"]), (413, &json!("resource_exhausted")));
+    assert!(world.upstream.seen().iter().all(|seen| seen.messages.is_empty()));
+}

@@ -1,12 +1,13 @@
 //! Bodies whose end is unclear, and heads that do not end (gateway.md 4.18), by raw sockets.
 use std::net::SocketAddr;
 
+use http_body_util::Full;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::{soon, upstream::Answer, world::World};
+use crate::{client, soon, upstream::Answer, world::World};
 
 /// Sends bytes and reads until the edge closes.
 async fn exchange(address: SocketAddr, bytes: &str) -> String {
@@ -59,7 +60,11 @@ async fn gw_4_18_after_chunks_no_second_request_can_hide() {
 async fn gw_4_18_large_heads_are_431_and_long_targets_414() {
     let world = World::start("").await;
     let many: String = (0..101).map(|number| format!("x-{number}: a\r\n")).collect();
-    let answer = exchange(world.address, &format!("GET /v1/query HTTP/1.1\r\nhost: a\r\n{many}\r\n")).await;
+    let request = format!("GET /v1/query HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{many}\r\n");
+    let answer = exchange(world.address, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("HEADERS_TOO_MANY"), "{answer}");
+    // So many that hyper refuses them.
+    let answer = exchange(world.address, &format!("GET /v1/query HTTP/1.1\r\nhost: a\r\n{many}{many}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     // Fewer bytes than the reader's buffer takes.
     let wide = "y".repeat(17 * 1024);
@@ -80,6 +85,22 @@ async fn gw_4_18_large_heads_are_431_and_long_targets_414() {
     let request = format!("GET {fits} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     let answer = exchange(world.address, &request).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn gw_4_18_headers_are_counted_over_http2_too() {
+    let world = World::start("").await;
+    world.upstream.answers(Answer::default());
+    for (count, status) in [(100, 200), (101, 431)] {
+        let mut request = client::request(world.address, 2, "GET", "/v1/query");
+        for number in 0..count {
+            request = request.header(format!("x-{number}"), "a");
+        }
+        let reply = client::send(world.address, 2, request.body(Full::default()).expect("a request")).await;
+        let text = String::from_utf8_lossy(&reply.body);
+        assert_eq!((reply.status.as_u16(), text.contains("HEADERS_TOO_MANY")), (status, status == 431), "{text}");
+    }
+    assert_eq!(world.upstream.seen().len(), 1);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 )]
 
 mod bidi;
+mod bounds;
 mod callers;
 mod client;
 mod coding;

@@ -11,7 +11,13 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, handshake::client::generate_key, protocol::frame::coding::CloseCode},
 };
 
-use crate::{client, contract, live::LiveCall, soon, upstream::Answer, world::World};
+use crate::{
+    bounds, client, contract,
+    live::LiveCall,
+    soon,
+    upstream::Answer,
+    world::{World, until},
+};
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -265,6 +271,20 @@ async fn gw_s10_upgrades_that_cannot_be_are_refused_by_http() {
 }
 
 #[tokio::test]
+async fn gw_4_11_websockets_of_one_address_are_bounded() {
+    let world = World::start("websockets_address = 1\ntrusted_hops = 1").await;
+    world.upstream.goes_live();
+    let _first = open(&world, "/v1/watch", &[("x-forwarded-for", "10.0.0.1")]).await;
+    let second = upgrade(&world, "/v1/watch", &[("x-forwarded-for", "10.0.0.1")]);
+    let (mut head, ()) = second.into_parts();
+    head.uri = "/v1/watch".parse().expect("a target");
+    let reply = client::send(world.address, 1, Request::from_parts(head, Full::default())).await;
+    let text = String::from_utf8_lossy(&reply.body);
+    assert!(reply.status == 429 && text.contains("gateway.websockets_address"), "{text}");
+    open(&world, "/v1/watch", &[("x-forwarded-for", "10.0.0.2")]).await;
+}
+
+#[tokio::test]
 async fn gw_s10_who_answers_no_ping_is_dead() {
     let world = World::start("").await;
     world.upstream.goes_live();
@@ -315,4 +335,16 @@ async fn gw_s10_who_is_held_back_is_asked_too_and_not_for_ever() {
     assert!(pings >= 9, "{pings} questions in five minutes");
     assert_eq!(close(&mut socket).await.0, 4014);
     call.cancelled().await;
+}
+
+#[tokio::test]
+async fn gw_4_18_a_websocket_keeps_its_place_among_the_connections() {
+    let world = World::start("").await;
+    world.upstream.goes_live();
+    let (mut socket, mut call) = watched(&world).await;
+    call.send(&json!({"text": "a"}));
+    text(&mut socket).await;
+    assert_eq!(bounds::open(&world), 1);
+    drop(socket);
+    until("its place is free", || std::future::ready(bounds::open(&world) == 0)).await;
 }

@@ -64,6 +64,12 @@ impl Splitter {
         self.buffer.extend_from_slice(chunk);
     }
 
+    /// Bytes that it holds with this chunk, as far as a message may be long.
+    #[must_use]
+    pub fn with(&self, chunk: &[u8]) -> usize {
+        (self.buffer.len() + chunk.len()).min(self.limit)
+    }
+
     /// The next complete message; `None` until more chunks have come.
     ///
     /// # Errors

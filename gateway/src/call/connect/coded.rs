@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::{
     call::body::flawed,
-    coding::{Coding, READ, decoded},
+    coding::{Coding, Flaw, READ, decoded},
     refusal::Refusal,
 };
 
@@ -28,8 +28,25 @@ pub(super) fn named(name: &str) -> Result<Option<Coding>, Refusal> {
 pub(super) fn plain(coding: Option<Coding>, message: Bytes, limit: usize) -> Result<Bytes, Refusal> {
     match coding.filter(|_| !message.is_empty()) {
         None => Ok(message),
-        Some(coding) => decoded(coding, &message, limit).map_err(|flaw| flawed(flaw, limit as u64)),
+        Some(coding) => decoded(coding, &message, limit).map_err(|flaw| match flaw {
+            Flaw::TooLarge => {
+                let message = format!(
+                    "decoded, a message is larger than {limit} bytes (setting gateway.body_max) or a hundredfold of what was sent; \
+                     send smaller ones, or uncoded"
+                );
+                Refusal::new(413, tonic::Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
+            }
+            Flaw::Broken => flawed(flaw, limit as u64),
+        }),
     }
+}
+
+/// What is too large has a code of its own among RPC callers.
+pub(super) fn exhausted(mut refusal: Refusal) -> Refusal {
+    if refusal.parts.http == Some(413) {
+        refusal.parts.code = tonic::Code::ResourceExhausted as i32;
+    }
+    refusal
 }
 
 fn unknown() -> Refusal {

@@ -27,6 +27,11 @@ impl Reader {
         self.buffer.extend_from_slice(&piece);
     }
 
+    /// Bytes that it holds with this piece, as far as a message may be long.
+    pub(crate) fn with(&self, piece: &[u8]) -> usize {
+        (self.buffer.len() + piece.len()).min(self.limit)
+    }
+
     /// The next complete message.
     pub(crate) fn next_message(&mut self) -> Result<Option<Bytes>, Refusal> {
         let Some([flags, length @ ..]) = self.buffer.first_chunk::<HEAD>().copied() else { return Ok(None) };
