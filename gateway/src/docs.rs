@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use proto::{Methods, Rule};
 use tonic::body::Body;
@@ -16,7 +16,6 @@ use crate::{
     call::condition,
     form,
     refusal::Refusal,
-    route,
     schema::{Schema, is_served, set},
 };
 
@@ -48,18 +47,14 @@ pub(crate) enum Page {
 }
 
 impl Page {
-    /// The page at a path; 405 under another method.
-    pub(crate) fn at(method: &Method, path: &str) -> Result<Option<Self>, Refusal> {
-        let page = match path {
-            "/" => Self::Root,
-            "/docs" => Self::Docs,
-            "/openapi.json" => Self::Document,
-            _ => return Ok(None),
-        };
-        if matches!(*method, Method::GET | Method::HEAD) {
-            return Ok(Some(page));
+    /// The page at a path.
+    pub(crate) fn at(path: &str) -> Option<Self> {
+        match path {
+            "/" => Some(Self::Root),
+            "/docs" => Some(Self::Docs),
+            "/openapi.json" => Some(Self::Document),
+            _ => None,
         }
-        Err(route::not_allowed(method, path, &[Method::GET, Method::HEAD]))
     }
 }
 

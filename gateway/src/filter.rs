@@ -153,7 +153,7 @@ impl Begun<'_> {
         })?;
         rate_limit::address(edge, observed.address()).await?;
         let route = found.insert(route::find(schema, &request, dialect, edge.config.connect)?).clone();
-        if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, &schema.contract) {
+        if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, schema) {
             return Ok(answer);
         }
         let mut context = CallContext {

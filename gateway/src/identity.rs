@@ -6,7 +6,7 @@ use http::{Method, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
 
-use crate::{edge::Edge, filter::Passage, refusal::Refusal, route, schema::Schema};
+use crate::{edge::Edge, filter::Passage, refusal::Refusal, schema::Schema};
 
 /// What answers behind the endpoints.
 const SERVICE: &str = "workos.auth.v1.OAuthService";
@@ -25,7 +25,7 @@ pub(crate) enum Endpoint {
 }
 
 /// The one table: what is mounted here is what the metadata document advertises.
-const ENDPOINTS: [(&str, Method, Endpoint); 4] = [
+static ENDPOINTS: [(&str, Method, Endpoint); 4] = [
     ("/oauth2/token", Method::POST, Endpoint::Token),
     ("/oauth2/revoke", Method::POST, Endpoint::Revoke),
     ("/.well-known/jwks.json", Method::GET, Endpoint::Keys),
@@ -33,15 +33,10 @@ const ENDPOINTS: [(&str, Method, Endpoint); 4] = [
 ];
 
 impl Endpoint {
-    /// The endpoint at a path, where the schema has the service behind it; 405 under another method.
-    pub(crate) fn at(schema: &Schema, method: &Method, path: &str) -> Result<Option<Self>, Refusal> {
-        let found = ENDPOINTS.iter().find(|(known, ..)| *known == path);
-        let Some((_, expected, endpoint)) = found.filter(|_| schema.serves(SERVICE)) else {
-            return Ok(None);
-        };
-        let fits =
-            method == expected || (method == Method::HEAD && *expected == Method::GET) || method == Method::OPTIONS;
-        if fits { Ok(Some(*endpoint)) } else { Err(route::not_allowed(method, path, std::slice::from_ref(expected))) }
+    /// The endpoint at a path with its method, where the schema has the service behind it.
+    pub(crate) fn at(schema: &Schema, path: &str) -> Option<(Self, &'static Method)> {
+        let (_, method, endpoint) = ENDPOINTS.iter().find(|(known, ..)| *known == path)?;
+        schema.serves(SERVICE).then_some((*endpoint, method))
     }
 
     fn path(self) -> &'static str {
@@ -56,10 +51,6 @@ pub(crate) async fn drive(
     incoming: Incoming,
     endpoint: Endpoint,
 ) -> Result<Response<Body>, Refusal> {
-    if passage.head.method == Method::OPTIONS {
-        let allow = ENDPOINTS.iter().find(|(.., known)| *known == endpoint).map(|(_, method, _)| method.clone());
-        return Ok(route::options(&allow.into_iter().collect::<Vec<_>>()));
-    }
     match endpoint {
         Endpoint::Token => oauth::token(edge, passage, incoming).await,
         Endpoint::Revoke => oauth::revoke(edge, passage, incoming).await,

@@ -5,10 +5,12 @@
 //! stops: GOAWAY, or `Connection: close`. Streams of messages that still run after the grace time are told UNAVAILABLE; other
 //! calls and bodies finish, and only the stop of the process cuts them.
 mod connection;
+mod readers;
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
+use http::{Request, Response, Version};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -21,6 +23,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 
 use crate::{
     config::Config,
@@ -29,12 +32,15 @@ use crate::{
 };
 
 use connection::Guarded;
-pub(crate) use connection::{Connection, Flushed};
+pub(crate) use connection::{Connection, Flushed, Stall};
+use readers::Readers;
 
 /// Most headers of a request.
 const HEADERS: usize = 100;
 /// Streams of one HTTP/2 connection.
 const STREAMS: u32 = 100;
+/// Bytes of one HTTP/2 request body that may be on their way: 5 MB/s over a path of 100 ms.
+const STREAM_WINDOW: u32 = 512 * 1024;
 /// HTTP/2 streams that may be reset before the connection is closed (rapid reset, CVE-2023-44487).
 const RESETS: usize = 20;
 /// Time for the last records of streams that are told to end.
@@ -124,13 +130,16 @@ where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let config = &edge.config;
-    let connection = Connection { peer, ending: CancellationToken::new(), flushed: Flushed::default() };
+    let (ending, readers) = (CancellationToken::new(), Readers::default());
+    let connection = Connection { peer, ending, flushed: Flushed::default(), readers };
     let io = Guarded::new(stream, connection.flushed.clone(), config.head_timeout, config.stream_idle);
     let (serving, of) = (edge.clone(), connection.clone());
-    let service = service_fn(move |request| filter::serve(serving.clone(), of.clone(), request));
+    let service = service_fn(move |request| answer(serving.clone(), of.clone(), request));
     let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
+    let mut gone = pin!(connection.readers.gone(config.stream_idle, &connection.ending));
     let ended = tokio::select! {
         ended = served.as_mut() => Some(ended),
+        () = gone.as_mut() => return left(peer),
         () = sleep(age(config.connection_age)) => None,
         () = stop.begun.cancelled() => None,
     };
@@ -146,6 +155,7 @@ where
                     let last = if stop.process.is_cancelled() { LAST_WORDS } else { config.connection_grace };
                     tokio::select! {
                         ended = served.as_mut() => Some(ended),
+                        () = gone.as_mut() => return left(peer),
                         () = async { stop.process.cancelled().await; sleep(last).await } => None,
                     }
                 }
@@ -157,6 +167,24 @@ where
         Some(Err(error)) => tracing::debug!(%error, client.address = %peer, "connection ended early"),
         None => tracing::debug!(client.address = %peer, "connection was cut after its grace time"),
     }
+}
+
+/// Answers a request. Over HTTP/2 the answer is watched: the guard of the socket sees no single stream.
+async fn answer(
+    edge: Arc<Edge>,
+    connection: Connection,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let at_work = (request.version() == Version::HTTP_2).then(|| connection.readers.begin());
+    let response = filter::serve(edge, connection, request).await?;
+    Ok(match at_work {
+        Some(at_work) => at_work.answered(response),
+        None => response,
+    })
+}
+
+fn left(peer: SocketAddr) {
+    tracing::info!(client.address = %peer, "connection was cut: nobody took its answers (setting gateway.stream_idle)");
 }
 
 /// Give or take a tenth.
@@ -178,7 +206,9 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .max_concurrent_streams(STREAMS)
         .max_pending_accept_reset_streams(RESETS)
         .max_header_list_size(HEAD_BYTES as u32)
-        .adaptive_window(true)
+        // Many streams fit into a connection's window: one whose body nobody reads does not stop the others.
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(8 * STREAM_WINDOW)
         // WebSocket over HTTP/2 (RFC 8441).
         .enable_connect_protocol()
         .keep_alive_interval(Duration::from_secs(30))

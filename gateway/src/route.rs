@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
-use transcode::{Contract, Match, RouteError};
+use transcode::{Match, RouteError};
 
 use crate::{
     call::{connect, websocket},
@@ -106,25 +106,53 @@ pub(crate) fn find<B>(
         let access = upload.method(schema);
         return route(Target::Resumable(upload, access), "/tus/{parent}/uploads");
     }
-    if let Some(endpoint) = Endpoint::at(schema, method, path)? {
-        return route(Target::Identity(endpoint), path);
+    if let Some((endpoint, verb)) = Endpoint::at(schema, path) {
+        return fixed(method, path, &with_head(verb), Target::Identity(endpoint));
     }
-    if let Some(page) = Page::at(method, path)? {
-        return route(Target::Page(page), path);
+    if let Some(page) = Page::at(path) {
+        return fixed(method, path, &with_head(&Method::GET), Target::Page(page));
     }
+    rest(schema, method, path)
+}
+
+/// A binding of the contract. One that is for workloads alone is as good as none, also for OPTIONS and 405.
+fn rest(schema: &Schema, method: &Method, path: &str) -> Result<Route, Refusal> {
     match schema.contract.route(method, path) {
         Ok(matched) => {
-            let rpc = schema.served(&matched.method().rpc_path).ok_or_else(|| Refusal::not_found(path))?;
-            let label = matched.template().to_owned();
-            Ok(Route { target: Target::Rest(matched, rpc), label })
+            if let Some(rpc) = schema.served(&matched.method().rpc_path) {
+                let label = matched.template().to_owned();
+                return Ok(Route { target: Target::Rest(matched, rpc), label });
+            }
         }
-        Err(RouteError::MethodNotAllowed { allow }) if method == Method::OPTIONS => {
-            route(Target::Options(allow), "OPTIONS")
-        }
-        Err(RouteError::MethodNotAllowed { allow }) => Err(not_allowed(method, path, &allow)),
-        Err(RouteError::Invalid(problem)) => Err(problem.into()),
-        Err(RouteError::NotFound) => Err(Refusal::not_found(path)),
+        Err(RouteError::MethodNotAllowed { .. }) => {}
+        Err(RouteError::Invalid(problem)) => return Err(problem.into()),
+        Err(RouteError::NotFound) => return Err(Refusal::not_found(path)),
     }
+    match methods_at(schema, path) {
+        allow if allow.is_empty() => Err(Refusal::not_found(path)),
+        allow if method == Method::OPTIONS => {
+            Ok(Route { target: Target::Options(allow), label: "OPTIONS".to_owned() })
+        }
+        allow => Err(not_allowed(method, path, &allow)),
+    }
+}
+
+/// A path that the edge answers itself, under these methods and OPTIONS.
+fn fixed(method: &Method, path: &str, known: &[Method], target: Target) -> Result<Route, Refusal> {
+    let with_options = || known.iter().cloned().chain([Method::OPTIONS]).collect::<Vec<_>>();
+    if known.contains(method) {
+        Ok(Route { target, label: path.to_owned() })
+    } else if method == Method::OPTIONS {
+        Ok(Route { target: Target::Options(with_options()), label: "OPTIONS".to_owned() })
+    } else {
+        Err(not_allowed(method, path, &with_options()))
+    }
+}
+
+/// HEAD goes with GET (RFC 9110 section 9.3.2).
+fn with_head(verb: &Method) -> Vec<Method> {
+    let head = (verb == Method::GET).then_some(Method::HEAD);
+    std::iter::once(verb.clone()).chain(head).collect()
 }
 
 fn rpc(schema: &Schema, verb: &Method, path: &str, dialect: Dialect) -> Result<Route, Refusal> {
@@ -157,7 +185,7 @@ fn rpc(schema: &Schema, verb: &Method, path: &str, dialect: Dialect) -> Result<R
 /// A streaming method at a path, whatever its HTTP method: the upgrade is always a GET.
 fn socket(schema: &Schema, path: &str) -> Result<Route, Refusal> {
     let mut known = false;
-    for verb in std::iter::once(Method::GET).chain(methods_at(&schema.contract, path)) {
+    for verb in std::iter::once(Method::GET).chain(methods_at(schema, path)) {
         let matched = match schema.contract.route(&verb, path) {
             Ok(matched) => matched,
             Err(RouteError::Invalid(problem)) => return Err(problem.into()),
@@ -177,13 +205,22 @@ fn socket(schema: &Schema, path: &str) -> Result<Route, Refusal> {
     Err(Refusal::new(400, tonic::Code::InvalidArgument, "WEBSOCKET_NEEDS_STREAM", message))
 }
 
-/// The methods that a path is known under.
-pub(crate) fn methods_at(contract: &Contract, path: &str) -> Vec<Method> {
+/// The methods that callers from outside know a path under, OPTIONS among them; none when they know no such path.
+pub(crate) fn methods_at(schema: &Schema, path: &str) -> Vec<Method> {
     let probe = Method::from_str("WORKOS-PROBE").unwrap_or(Method::TRACE);
-    match contract.route(&probe, path) {
-        Err(RouteError::MethodNotAllowed { allow }) => allow,
-        _ => vec![Method::POST, Method::OPTIONS],
+    let Err(RouteError::MethodNotAllowed { mut allow }) = schema.contract.route(&probe, path) else {
+        return Vec::new();
+    };
+    let is_served = |method: &Method| match schema.contract.route(method, path) {
+        Ok(matched) => schema.served(&matched.method().rpc_path).is_some(),
+        Err(_) => false,
+    };
+    allow.retain(|method| method != Method::OPTIONS && is_served(method));
+    if !allow.is_empty() {
+        let at = allow.partition_point(|method| method.as_str() < Method::OPTIONS.as_str());
+        allow.insert(at, Method::OPTIONS);
     }
+    allow
 }
 
 /// 204 with `Allow`, for OPTIONS.

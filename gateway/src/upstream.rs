@@ -183,8 +183,13 @@ pub(crate) fn status(http: StatusCode, trailers: &HeaderMap) -> Option<Refusal> 
         }
         Some(status) if status.code() == tonic::Code::Ok => None,
         Some(status) => Some(status.into()),
-        None => Some(api::Error::unavailable("the service (it ended the call without a status)").into()),
+        None => Some(without_status()),
     }
+}
+
+/// The call ended without a status: nobody knows what was done, so nobody is told to try again (docs/adr/0023).
+pub(crate) fn without_status() -> Refusal {
+    api::Error::fault("the service ended the call without a status; what it has done is unknown").into()
 }
 
 /// The messages of a response, one after the other.

@@ -21,6 +21,7 @@ mod call;
 pub mod client;
 mod deadline;
 mod frame;
+mod http2;
 pub mod identity;
 mod limit;
 mod observe;

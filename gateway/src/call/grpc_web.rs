@@ -133,8 +133,7 @@ impl HttpBody for Framed {
                 },
                 Some(Err(status)) => return this.last(&Refusal::from(status).trailers()),
                 None if this.early.is_empty() => {
-                    let cut = api::Error::unavailable("the service (it ended the call without a status)");
-                    return this.last(&Refusal::from(cut).trailers());
+                    return this.last(&upstream::without_status().trailers());
                 }
                 None => {
                     let early = std::mem::take(&mut this.early);

@@ -47,15 +47,13 @@ pub(crate) async fn drive(
     let body = body::whole(&edge.config, &head.headers, incoming).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let reading = matched.reading();
-    let mut wire = if matched.is_http_body_in() {
+    let wire = if matched.is_http_body_in() {
         matched.http_body_request(query, content_type, &body, &reading, true)?
     } else {
         matched.request(query, content_type, &body, &reading)?
     };
-    wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
-    let precondition = condition::if_match(&head.headers, matched, &wire);
-    let has_precondition = precondition.is_some();
-    wire = precondition.unwrap_or(wire);
+    let wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
+    let (wire, has_precondition) = condition::if_match(&head.headers, matched.method(), method, wire)?;
     if method.server_streaming {
         return stream::drive(edge, passage, matched, method, options, Inlet::one(&wire)?).await;
     }
@@ -124,7 +122,13 @@ fn render(
     if let Some(value) = etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok()) {
         response.headers_mut().insert(header::ETAG, value);
     }
-    if matches!(head.method, Verb::GET | Verb::HEAD) && condition::is_unchanged(&head.headers, etag.as_deref()) {
+    let reads = matches!(head.method, Verb::GET | Verb::HEAD);
+    if reads && condition::is_other(&head.headers, etag.as_deref()) {
+        let message = "it is in another state than If-Match asks for; read it again";
+        let refusal = Refusal::new(412, tonic::Code::FailedPrecondition, "ETAG_MISMATCH", message);
+        return Err(etag.iter().fold(refusal, |refusal, etag| refusal.header(header::ETAG, etag)));
+    }
+    if reads && condition::is_unchanged(&head.headers, etag.as_deref()) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok(response);
     }

@@ -186,7 +186,7 @@ enum Step {
     /// The clean end is to be written.
     End,
     /// The status follows the end.
-    Trailers,
+    Trailers(HeaderMap),
     /// The error record was written at this moment; the transport must break once it took the record.
     Break(u64),
     /// Nothing more comes.
@@ -221,15 +221,15 @@ impl Running {
                     Err(refusal) => return self.failed(&refusal),
                 },
                 Step::End => {
-                    self.step = if self.trailers { Step::Trailers } else { Step::Over };
+                    self.step = self.told(self.source.trailers());
                     let end = self.writer.as_mut().map(Writer::end).unwrap_or_default();
                     if !end.is_empty() {
                         return Some(Ok(Frame::data(end)));
                     }
                 }
-                Step::Trailers => {
+                Step::Trailers(trailers) => {
                     self.step = Step::Over;
-                    return Some(Ok(Frame::trailers(upstream::shown_trailers(self.source.trailers()))));
+                    return Some(Ok(Frame::trailers(trailers)));
                 }
                 Step::Break(mark) => {
                     self.step = Step::Over;
@@ -264,10 +264,15 @@ impl Running {
         let Some(writer) = &mut self.writer else {
             return Some(Err(api::Error::fault("the stream broke").into()));
         };
-        if writer.form().breaks_after_error() {
-            self.step = Step::Break(self.flushed.mark());
-        }
+        let breaks = writer.form().breaks_after_error();
         let body = refusal.body(&self.schema.contract, Some(&self.matched), &self.request_id);
-        Some(Ok(Frame::data(writer.error(&body))))
+        let record = writer.error(&body);
+        self.step = if breaks { Step::Break(self.flushed.mark()) } else { self.told(&refusal.trailers()) };
+        Some(Ok(Frame::data(record)))
+    }
+
+    /// What comes after the last piece: the status, for those who were promised trailers.
+    fn told(&self, trailers: &HeaderMap) -> Step {
+        if self.trailers { Step::Trailers(upstream::shown_trailers(trailers)) } else { Step::Over }
     }
 }

@@ -14,6 +14,7 @@
 mod frames;
 mod handshake;
 mod session;
+mod transport;
 
 use std::{net::IpAddr, sync::Arc};
 

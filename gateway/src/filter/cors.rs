@@ -1,9 +1,11 @@
 //! Cross-origin calls of browsers (Fetch standard): exact origins from the configuration, methods from the routes.
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
-use transcode::Contract;
 
-use crate::route::{self, Route, Target};
+use crate::{
+    route::{self, Route, Target},
+    schema::Schema,
+};
 
 const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, retry-after, etag, location, \
     tus-resumable, upload-offset, upload-length, tus-version, tus-extension, tus-max-size";
@@ -16,7 +18,7 @@ pub(crate) fn preflight<B>(
     origins: &[String],
     request: &Request<B>,
     route: &Route,
-    contract: &Contract,
+    schema: &Schema,
 ) -> Option<Response<Body>> {
     let headers = request.headers();
     let asked = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
@@ -26,7 +28,7 @@ pub(crate) fn preflight<B>(
     let allow = match &route.target {
         Target::Options(allow) => allow.clone(),
         Target::Resumable(..) => vec![Method::POST, Method::HEAD, Method::PATCH, Method::DELETE, Method::OPTIONS],
-        _ => route::methods_at(contract, request.uri().path()),
+        _ => route::methods_at(schema, request.uri().path()),
     };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

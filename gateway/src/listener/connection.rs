@@ -24,6 +24,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::readers::Readers;
+
 /// Bytes of the shortest head that is of use; HTTP/2's preface has as many.
 const FIRST_BYTES: usize = 24;
 /// Longest time, and most bytes, that are read and dropped after the last answer.
@@ -38,6 +40,8 @@ pub(crate) struct Connection {
     pub(crate) ending: CancellationToken,
     /// What has left this process.
     pub(crate) flushed: Flushed,
+    /// Who takes its answers, over HTTP/2.
+    pub(crate) readers: Readers,
 }
 
 /// Counts how often everything written so far was handed to the network.
@@ -67,15 +71,43 @@ impl Flushed {
     }
 }
 
+/// Ends writes that stand still for longer than a limit.
+pub(crate) struct Stall {
+    /// Runs while the other end takes nothing.
+    until: Option<Pin<Box<Sleep>>>,
+    longest: Duration,
+}
+
+impl Stall {
+    /// Writes stand still for so long at most.
+    pub(crate) fn new(longest: Duration) -> Self {
+        Self { until: None, longest }
+    }
+
+    /// The other end takes nothing at present.
+    pub(crate) fn is_on(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// What a write gave, or `TimedOut`.
+    pub(crate) fn written<R>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if poll.is_ready() {
+            self.until = None;
+            return poll;
+        }
+        let longest = self.longest;
+        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
+        until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 /// A socket under guard.
 pub(crate) struct Guarded<T> {
     inner: T,
     flushed: Flushed,
     /// Bytes that are still to come before the first head counts as begun, and until when.
     first: Option<(usize, Pin<Box<Sleep>>)>,
-    /// Runs while the other end takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
-    longest_stall: Duration,
+    stall: Stall,
     /// Runs once our side is closed, with the bytes that may still be dropped.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
@@ -84,20 +116,7 @@ impl<T> Guarded<T> {
     /// A socket whose first bytes come within `first` and whose writes never stand still for longer than `stall`.
     pub(crate) fn new(inner: T, flushed: Flushed, first: Duration, stall: Duration) -> Self {
         let first = Some((FIRST_BYTES, Box::pin(tokio::time::sleep(first))));
-        Self { inner, flushed, first, stalled: None, longest_stall: stall, lingering: None }
-    }
-
-    fn written<R>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
-        if poll.is_ready() {
-            self.stalled = None;
-            return poll;
-        }
-        let limit = self.longest_stall;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        match stalled.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
+        Self { inner, flushed, first, stall: Stall::new(stall), lingering: None }
     }
 }
 
@@ -122,7 +141,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.inner).poll_write(context, data);
-        self.written(context, poll)
+        self.stall.written(context, poll)
     }
 
     fn poll_write_vectored(
@@ -131,7 +150,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.inner).poll_write_vectored(context, data);
-        self.written(context, poll)
+        self.stall.written(context, poll)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -143,13 +162,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         if poll.is_ready() {
             self.flushed.note();
         }
-        self.written(context, poll)
+        self.stall.written(context, poll)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
             let poll = Pin::new(&mut self.inner).poll_shutdown(context);
-            ready!(self.written(context, poll))?;
+            ready!(self.stall.written(context, poll))?;
             self.lingering = Some((Box::pin(tokio::time::sleep(LINGER.0)), LINGER.1));
         }
         self.linger(context).map(Ok)

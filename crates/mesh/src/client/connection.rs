@@ -29,7 +29,11 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tonic::body::Body;
 
-use crate::{identity::Trust, observe, pipe, tls};
+use crate::{
+    http2::{CONNECTION_WINDOW, STREAM_WINDOW},
+    identity::Trust,
+    observe, pipe, tls,
+};
 
 /// Pause after the first failed attempt; doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(25);
@@ -286,8 +290,8 @@ async fn handshake(
 ) -> io::Result<(SendRequest<Body>, Driver)> {
     let mut http = Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));
     let (sender, driver) = http.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;

@@ -10,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
 use super::{Shared, stack};
-use crate::call::{FORWARDED_CERTIFICATE_KEY, Peer};
+use crate::{
+    call::{FORWARDED_CERTIFICATE_KEY, Peer},
+    http2::{CONNECTION_WINDOW, STREAM_WINDOW, STREAMS},
+};
 
 /// How long a connection that is to end waits for its first request.
 const GREETING: Duration = Duration::from_millis(250);
@@ -65,11 +68,11 @@ pub(super) async fn serve(
 fn http() -> http2::Builder<TokioExecutor> {
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
-        .max_concurrent_streams(1024)
+        .max_concurrent_streams(STREAMS)
         .max_pending_accept_reset_streams(64)
         .max_header_list_size(32 * 1024)
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));
     http

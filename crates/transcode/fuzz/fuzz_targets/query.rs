@@ -8,7 +8,7 @@ libfuzzer_sys::fuzz_target!(|target: &str| {
     let Ok(route) = world::CONTRACT.route(&Method::GET, &format!("/v1/{path}")) else { return };
     let bare = route.request(None, None, b"", &RequestOptions::default());
     let Ok(wire) = route.request(query, None, b"", &RequestOptions::default()) else { return };
-    world::agrees(&route, &wire);
+    world::agrees(&route, &world::echo(), &wire);
     let bound = |wire: &[u8]| {
         use world::prost::Message;
         let message = world::DynamicMessage::decode(route.method().input.clone(), wire).unwrap();

@@ -7,17 +7,22 @@ use prost_reflect::{SerializeOptions, prost::Message};
 use transcode::{Contract, CustomPattern, HttpRule, Match, Options, Pattern, RequestOptions, ResponseOptions};
 
 /// The descriptor set of the tests' `probe.proto`.
-pub static PROBE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+pub static PROBE: LazyLock<Vec<u8>> = LazyLock::new(|| set("../tests/it", "probe.proto"));
+
+/// The descriptor set of `template.proto`.
+static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| set(".", "template.proto"));
+
+fn set(folder: &str, file: &str) -> Vec<u8> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut compiler = protox::Compiler::new([here.join("../tests/it"), here.join("../../../proto")]).unwrap();
-    compiler.include_imports(true).open_file("probe.proto").unwrap();
+    let mut compiler = protox::Compiler::new([here.join(folder), here.join("../../../proto")]).unwrap();
+    compiler.include_imports(true).open_file(file).unwrap();
     compiler.encode_file_descriptor_set()
-});
+}
 
 /// `Everything` as body, and as query beside a bound path.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let rules = [("One", "POST", "/v1/body", "*"), ("Two", "GET", "/v1/{s=**}", "")];
-    compile(rules.map(|(rpc, method, path, body)| rule(rpc, method, path, body)).to_vec()).unwrap()
+    compile(&PROBE, rules.map(|(rpc, method, path, body)| rule(rpc, method, path, body)).to_vec()).unwrap()
 });
 
 /// One rule of the service.
@@ -30,9 +35,13 @@ pub fn rule(rpc: &str, method: &str, path: &str, body: &str) -> HttpRule {
     }
 }
 
-/// The contract with these rules; `None` when they are refused.
-pub fn compile(rules: Vec<HttpRule>) -> Option<Contract> {
-    transcode::compile(&PROBE, &Options { rules, ..Options::default() }).ok()
+/// A small contract with these rules; `None` when they are refused.
+pub fn small(rules: Vec<HttpRule>) -> Option<Contract> {
+    compile(&SMALL, rules)
+}
+
+fn compile(set: &[u8], rules: Vec<HttpRule>) -> Option<Contract> {
+    transcode::compile(set, &Options { rules, ..Options::default() }).ok()
 }
 
 /// The route whose body is `Everything`.
@@ -41,10 +50,11 @@ pub fn echo() -> Match {
 }
 
 /// Wire bytes that this crate made: prost-reflect reads them, and what is printed of them reads back as the same message.
-pub fn agrees(route: &Match, wire: &[u8]) {
+/// `whole` reads the printed form.
+pub fn agrees(route: &Match, whole: &Match, wire: &[u8]) {
     let message = DynamicMessage::decode(route.method().input.clone(), wire).expect("well-formed wire bytes");
     let again = printed(route, wire).map(|json| {
-        let read = echo().request(None, Some("application/json"), &json, &RequestOptions::default());
+        let read = whole.request(None, Some("application/json"), &json, &RequestOptions::default());
         let wire = read.unwrap_or_else(|problem| panic!("{} is refused: {problem:?}", String::from_utf8_lossy(&json)));
         DynamicMessage::decode(route.method().input.clone(), &wire[..]).expect("well-formed wire bytes")
     });

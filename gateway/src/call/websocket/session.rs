@@ -19,6 +19,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use proto::{Method, Rule};
 use tokio::{
+    io::AsyncWriteExt,
     sync::mpsc,
     time::{interval_at, timeout},
 };
@@ -33,7 +34,10 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 use transcode::Match;
 
-use super::frames::{Form, Said, late_headers};
+use super::{
+    frames::{Form, Said, late_headers},
+    transport::Transport,
+};
 use crate::{
     call::{
         inlet::Inlet,
@@ -57,7 +61,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Longest reason in a close frame (RFC 6455 section 5.5).
 const REASON_BYTES: usize = 123;
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Transport<TokioIo<Upgraded>>>;
 type Up = mpsc::Sender<Result<Bytes, Refusal>>;
 
 /// One WebSocket.
@@ -83,7 +87,9 @@ enum End {
     Done,
     /// The call failed.
     Refused(Refusal),
-    /// The other end left or died.
+    /// The other end said goodbye.
+    Left,
+    /// The other end died.
     Gone,
     /// The edge stops, or the connection is too old.
     Draining,
@@ -116,7 +122,10 @@ impl Session {
     pub(super) async fn run(mut self, upgraded: Upgraded, draining: CancellationToken) {
         let most = usize::try_from(self.edge.config.websocket_frame_max.bytes()).ok();
         let config = WebSocketConfig::default().max_message_size(most).max_frame_size(most);
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        let transport = Transport::new(TokioIo::new(upgraded), self.edge.config.stream_idle);
+        let socket = WebSocketStream::from_raw_socket(transport, Role::Server, Some(config)).await;
+        // The connection has this at work, also where its answer was only a head (RFC 8441).
+        let _at_work = self.passage.connection.readers.begin();
         let (mut sink, mut stream) = socket.split();
         let ending = self.passage.connection.ending.clone();
         let end = tokio::select! {
@@ -124,8 +133,11 @@ impl Session {
             () = draining.cancelled() => End::Draining,
             () = ending.cancelled() => End::Draining,
         };
-        let farewell = self.close(end, &mut sink, &mut stream);
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(FAREWELL, self.close(end, &mut sink, &mut stream)).await;
+        // Closed with unread bytes the socket would be reset, and the other end might never see why it was closed.
+        if let Ok(socket) = sink.reunite(stream) {
+            let _ = timeout(FAREWELL, socket.into_inner().shutdown()).await;
+        }
     }
 
     async fn talk(&mut self, sink: &mut SplitSink<Socket, Message>, stream: &mut SplitStream<Socket>) -> End {
@@ -288,6 +300,8 @@ impl Session {
     async fn close(&self, end: End, sink: &mut SplitSink<Socket, Message>, stream: &mut SplitStream<Socket>) {
         let (code, reason) = match end {
             End::Gone => return,
+            // The answer to it is queued; it leaves while the end is awaited (RFC 6455 section 5.5.1).
+            End::Left => return while let Some(Ok(_)) = stream.next().await {},
             End::Done => (CloseCode::Normal, String::new()),
             End::Draining => (CloseCode::Away, "this connection ends; open another one".to_owned()),
             End::Broken(code, reason) => (code, reason.to_owned()),
@@ -321,7 +335,8 @@ async fn next(stream: &mut SplitStream<Socket>, pulse: &Pulse) -> Result<Message
         match frame {
             Some(Ok(frame @ (Message::Text(_) | Message::Binary(_)))) => return Ok(frame),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+            Some(Ok(Message::Close(_))) => return Err(End::Left),
+            None => return Err(End::Gone),
             Some(Err(Error::Capacity(_))) => {
                 let reason = "a message is longer than gateway.websocket_frame_max; send smaller ones";
                 return Err(End::Broken(CloseCode::Size, reason));
