@@ -115,7 +115,7 @@ pub(crate) fn coded(coding: &str, data: &[u8]) -> Vec<u8> {
 /// One uncompressed meta-block (RFC 7932 section 9.2) with a window of 22 bits, then the last and empty one.
 fn brotli(data: &[u8]) -> Vec<u8> {
     let length = data.len().checked_sub(1).and_then(|length| u16::try_from(length).ok()).expect("1 to 65536 bytes");
-    let bits = 0x0b | u32::from(length) << 7 | 1 << 23;
+    let bits = 0x0b | (u32::from(length) << 7) | (1 << 23);
     [&bits.to_le_bytes()[..3], data, &[0x03]].concat()
 }
 
