@@ -148,7 +148,8 @@ async fn serve<T>(
     let (config, peer) = (&edge.config, connection.peer);
     let io = Guarded::new(stream, connection.flushed.clone(), config.head_timeout, config.stream_idle);
     let (serving, of) = (edge.clone(), connection.clone());
-    let service = service_fn(move |request| answer(serving.clone(), of.clone(), request));
+    // Boxed: its many ways make it large, and a connection without a request would keep the room for it.
+    let service = service_fn(move |request| Box::pin(answer(serving.clone(), of.clone(), request)));
     let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
     let mut gone = pin!(connection.readers.gone(config.stream_idle, &connection.ending));
     let ended = tokio::select! {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # `./dev fuzz [TARGET] [MINUTES]`: runs the fuzz targets of every crate (crates/*/fuzz, gateway/fuzz) with cargo-fuzz,
-# each for so many minutes, starting from its committed seeds and what earlier runs found. A finding ends it with its file.
+# each for so many minutes by the clock, starting from its committed seeds and what earlier runs found. A finding ends it with its file.
 # What ran is added up in docs/fuzz.md by whoever ran it; the last line says how much that was.
 set -eu
 
@@ -16,11 +16,19 @@ if ! command -v cargo-fuzz >/dev/null; then
     cargo install --quiet --locked "cargo-fuzz@$version" --root "${WORKOS_TOOLS:-$root/.workos/tools}/cargo-fuzz-$version"
 fi
 
+# Seconds of CPU that ended children have used; `times` in a pipe would tell of a shell of its own.
+spent() { # spent FILE
+    times >"$1"
+    sed -n '2s/[ms]/ /gp' "$1" | awk '{print int($1 * 60 + $2 + $3 * 60 + $4)}'
+}
+
 run() { # run FOLDER TARGET
     mkdir -p "$1/corpus/$2"
     seeds=''
     [ -d "$1/seeds/$2" ] && seeds="$1/seeds/$2"
     echo "fuzz: $2 for $minutes min"
+    (cd "$1/.." && cargo +nightly fuzz build "$2" 2>"$1/corpus/$2.log") || { tail -40 "$1/corpus/$2.log" >&2; exit 1; }
+    spent "$1/corpus/$2.times" >"$1/corpus/$2.before"
     # shellcheck disable=SC2086 # the seeds are one folder, or none
     (cd "$1/.." && cargo +nightly fuzz run "$2" "$1/corpus/$2" $seeds -- \
         -max_total_time=$((minutes * 60)) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 2>"$1/corpus/$2.log") || {
@@ -30,7 +38,9 @@ run() { # run FOLDER TARGET
     }
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$1/corpus/$2.log")
     edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$1/corpus/$2.log" | tail -1)
-    echo "fuzz: $2: no finding in $minutes min, $runs runs, $edges edges"
+    spent "$1/corpus/$2.times" >"$1/corpus/$2.after"
+    cpu=$(($(cat "$1/corpus/$2.after") - $(cat "$1/corpus/$2.before")))
+    echo "fuzz: $2: no finding in $minutes min by the clock, $cpu s of CPU, $runs runs, $edges edges"
 }
 
 found=''

@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110 section 13). Of a change `If-Match` becomes the request's etag field, and the service keeps
 //! it; of a read the edge compares it, and `If-None-Match`, with the etag that was read.
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use prost::encoding::{WireType, encode_key, encode_varint};
 use proto::{Idempotency, Method};
 use tonic::Code;
@@ -40,29 +40,43 @@ pub(crate) fn if_match(
     }
 }
 
-/// What was read is not in the state that the caller asks for (RFC 9110 section 13.1.1).
+/// What was read is not in the state that the caller asks for (RFC 9110 section 13.1.1, strong comparison).
 pub(crate) fn is_other(headers: &HeaderMap, etag: Option<&str>) -> bool {
-    let known = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-    match (etag, known) {
-        (Some(etag), Some(known)) => !known.split(',').any(|tag| tag.trim() == etag || tag.trim() == "*"),
-        _ => false,
-    }
+    let Some(etag) = etag.filter(|_| headers.contains_key(header::IF_MATCH)) else { return false };
+    let strong = |tag: &str| tag == "*" || (tag == etag && !tag.starts_with("W/"));
+    !listed(headers, &header::IF_MATCH).any(strong)
+}
+
+/// The caller has this very state already (section 13.1.2, weak comparison).
+pub(crate) fn is_unchanged(headers: &HeaderMap, etag: Option<&str>) -> bool {
+    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+    let Some(etag) = etag.map(opaque) else { return false };
+    listed(headers, &header::IF_NONE_MATCH).any(|tag| tag == "*" || opaque(tag) == etag)
+}
+
+/// The entity tags of a header, in all its lines. A comma within quotes belongs to the tag (section 8.8.3).
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| {
+        let mut quoted = false;
+        let apart = move |each: char| {
+            quoted ^= each == '"';
+            each == ',' && !quoted
+        };
+        value.split(apart).map(str::trim).filter(|tag| !tag.is_empty())
+    })
 }
 
 /// The one etag of `If-Match`; `None` without one, and for `*`, which every state matches.
 fn asked(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let mut values = headers.get_all(header::IF_MATCH).iter();
-    let etag = match (values.next(), values.next()) {
-        (None, _) => return Ok(None),
-        (Some(value), None) => {
-            value.to_str().ok().map(str::trim).filter(|etag| !etag.is_empty() && !etag.contains(','))
-        }
-        (Some(_), Some(_)) => None,
-    };
-    match etag {
-        Some("*") => Ok(None),
-        Some(etag) => Ok(Some(etag.to_owned())),
-        None => Err(refusal("IF_MATCH_INVALID", "send one etag in If-Match, as the answer's ETag has it, or *")),
+    if !headers.contains_key(header::IF_MATCH) {
+        return Ok(None);
+    }
+    let mut tags = listed(headers, &header::IF_MATCH);
+    match (tags.next(), tags.next()) {
+        (Some("*"), None) => Ok(None),
+        (Some(etag), None) => Ok(Some(etag.to_owned())),
+        _ => Err(refusal("IF_MATCH_INVALID", "send one etag in If-Match, as the answer's ETag has it, or *")),
     }
 }
 
@@ -80,16 +94,6 @@ fn with(path: &[u32], etag: &str, request: &[u8]) -> Bytes {
 
 fn refusal(reason: &'static str, message: &str) -> Refusal {
     Refusal::new(400, Code::InvalidArgument, reason, message)
-}
-
-/// The caller has this very state already.
-pub(crate) fn is_unchanged(headers: &HeaderMap, etag: Option<&str>) -> bool {
-    let (Some(etag), Some(known)) = (etag, headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()))
-    else {
-        return false;
-    };
-    // Weak comparison (section 13.1.2).
-    known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*")
 }
 
 /// The etag of a response message.
@@ -121,6 +125,9 @@ mod tests {
         assert!(is_unchanged(&headers, Some("\"2\"")));
         assert!(!is_unchanged(&headers, Some("\"3\"")));
         assert!(!is_unchanged(&headers, None));
+        assert!(is_unchanged(&headers, Some("W/\"2\"")) && is_unchanged(&headers, Some("W/\"1\"")));
+        headers.append(header::IF_NONE_MATCH, "\"a,b\"".parse().expect("a header"));
+        assert!(is_unchanged(&headers, Some("\"a,b\"")) && !is_unchanged(&headers, Some("\"a")));
         headers.insert(header::IF_MATCH, "\"1\", W/\"2\"".parse().expect("a header"));
         assert!(is_other(&headers, Some("\"2\"")) && !is_other(&headers, Some("\"1\"")) && !is_other(&headers, None));
     }

@@ -90,7 +90,7 @@ pub fn is_declared(message: &MessageDescriptor, mut wire: &[u8]) -> bool {
         let mut value = &wire[..wire.len() - rest.len()];
         wire = rest;
         let Some(field) = message.get_field(number) else { continue };
-        let packed = field.is_list() && field.is_packable() && kind == WireType::LengthDelimited;
+        let packed = field.is_list() && kind == WireType::LengthDelimited;
         if !packed && kind != wire_type(&field.kind()) {
             return false;
         }
