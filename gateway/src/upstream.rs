@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use proto::Method;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tower::ServiceExt;
 use transcode::{
@@ -97,6 +98,12 @@ pub(crate) fn prepare(
     *request.headers_mut() = metadata;
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+    // The mesh gives a call that names no time its own default, though the caller asked for more and the edge allows it.
+    if let Some(end) = context.deadline
+        && let Ok(left) = HeaderValue::from_str(&grpc_timeout(end))
+    {
+        request.headers_mut().insert("grpc-timeout", left);
+    }
     let stale = principal.map(|principal| (edge.credentials.clone(), principal.clone()));
     async move {
         match channel.oneshot(request).await {
@@ -107,6 +114,11 @@ pub(crate) fn prepare(
             Err(never) => match never {},
         }
     }
+}
+
+/// What is left until then, in milliseconds of at most eight digits (gRPC over HTTP/2).
+fn grpc_timeout(end: Instant) -> String {
+    format!("{}m", end.saturating_duration_since(Instant::now()).as_millis().min(99_999_999))
 }
 
 /// An internal token that is refused before the handler is stale: the next call exchanges the credential again.

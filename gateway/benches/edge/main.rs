@@ -13,6 +13,7 @@ mod process;
 mod proxy;
 #[path = "../../../crates/workos/src/bench/row.rs"]
 mod row;
+mod warm;
 
 use std::{path::Path, time::Duration};
 
@@ -63,6 +64,8 @@ async fn measure(time: Duration, rounds: usize) -> Result<Vec<Row>> {
         .map_err(|errors| anyhow::anyhow!("the contract of the bench cannot be served: {errors:?}"))?;
     eprintln!("the transcoder alone");
     let mut rows = alone(&contract);
+    eprintln!("authentication and authorization alone");
+    rows.extend(warm::rows()?);
     let folder = std::env::temp_dir().join(format!("workos-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let measured = beside(&contract, (&set, &folder), (time, rounds), &mut rows).await;

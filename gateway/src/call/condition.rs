@@ -19,11 +19,11 @@ pub(crate) fn if_match(
     method: &Method,
     wire: Bytes,
 ) -> Result<(Bytes, bool), Refusal> {
-    let Some(etag) = asked(headers)? else { return Ok((wire, false)) };
     if method.idempotency == Idempotency::NoSideEffects {
-        // It is looked at when the answer with its etag is there.
+        // Of a read it is looked at when the answer with its etag is there.
         return Ok((wire, false));
     }
+    let Some(etag) = asked(headers)? else { return Ok((wire, false)) };
     let Some(path) = etag_path(plan) else {
         return Err(refusal(
             "IF_MATCH_UNSUPPORTED",

@@ -101,6 +101,24 @@ pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
+/// In any coding that a request may have. Brotli is not compressed, only framed: nobody here writes it, and what is tested is
+/// who reads it.
+pub(crate) fn coded(coding: &str, data: &[u8]) -> Vec<u8> {
+    match coding {
+        "gzip" => gzip(data),
+        "zstd" => zstd::encode_all(data, 1).expect("memory"),
+        "br" => brotli(data),
+        other => panic!("the coding {other} is not known here; write gzip, zstd or br"),
+    }
+}
+
+/// One uncompressed meta-block (RFC 7932 section 9.2) with a window of 22 bits, then the last and empty one.
+fn brotli(data: &[u8]) -> Vec<u8> {
+    let length = data.len().checked_sub(1).and_then(|length| u16::try_from(length).ok()).expect("1 to 65536 bytes");
+    let bits = 0x0b | (u32::from(length) << 7) | (1 << 23);
+    [&bits.to_le_bytes()[..3], data, &[0x03]].concat()
+}
+
 /// A request whose body is sent piece by piece, and the answer that comes meanwhile.
 pub(crate) struct Talk {
     up: Option<tokio::sync::mpsc::Sender<Result<http_body::Frame<Bytes>, std::io::Error>>>,

@@ -10,7 +10,7 @@ use tokio::{
 use crate::{client, soon, upstream::Answer, world::World};
 
 /// Sends bytes and reads until the edge closes.
-async fn exchange(address: SocketAddr, bytes: &str) -> String {
+pub(crate) async fn exchange(address: SocketAddr, bytes: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("the edge listens");
     stream.write_all(bytes.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();

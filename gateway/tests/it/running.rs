@@ -84,6 +84,33 @@ async fn gw_q22_parameters_are_bounded() {
 }
 
 #[tokio::test]
+async fn gw_j12_what_is_unknown_is_skipped_where_that_is_set() {
+    let body = json!({
+        "s": "x",
+        "unknown": {"deep": [1, null]},
+        "sub": {"a": "b", "none": 1},
+        "e": "NONESUCH",
+        "re": ["RED", "NONESUCH"],
+        "me": {"a": "NONESUCH", "b": "RED"},
+    });
+    for (settings, status) in [("", 400), ("ignore_unknown = true", 200)] {
+        let world = World::start(settings).await;
+        for (verb, target, body, seen) in [
+            ("POST", "/v1/echo", &body, json!({"s": "x", "sub": {"a": "b"}, "re": ["RED"], "me": {"b": "RED"}})),
+            ("GET", "/v1/query?s=x&unknown=1", &json!(null), json!({"s": "x"})),
+        ] {
+            world.upstream.answers(Answer::default());
+            let request = client::request(world.address, 1, verb, target).header("content-type", "application/json");
+            let text = if body.is_null() { String::new() } else { body.to_string() };
+            let reply = client::send(world.address, 1, request.body(Full::new(text.into())).expect("a request")).await;
+            assert_eq!(reply.status, status, "{target}: {}", String::from_utf8_lossy(&reply.body));
+            let arrived: Vec<_> = world.upstream.seen().into_iter().flat_map(|seen| seen.messages).collect();
+            assert_eq!(arrived, if status == 200 { vec![seen] } else { Vec::new() }, "{target}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn gw_s02_each_line_is_sent_when_it_is_there() {
     let world = World::start("").await;
     world.upstream.answers(Answer {

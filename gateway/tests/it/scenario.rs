@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    client::{self, Reply, gzip},
+    client::{self, Reply, coded},
     upstream::{Answer, Seen},
     world::World,
 };
@@ -46,7 +46,7 @@ struct Case {
     body: Option<Value>,
     /// A body as it is.
     text: Option<String>,
-    /// So many bytes of this body, compressed by this coding.
+    /// The body goes out in this coding: `gzip`, `zstd` or `br`. The header is the case's own.
     coded: Option<String>,
     answer: Answer,
     /// Name of the RPC that arrived.
@@ -58,6 +58,8 @@ struct Case {
     cancelled: bool,
     /// No call arrived.
     unseen: bool,
+    /// So many calls arrived.
+    calls: Option<usize>,
     /// Reason of an error that the edge itself found: nothing arrived.
     refused: Option<String>,
     status: Option<u16>,
@@ -124,9 +126,8 @@ impl Case {
             (None, Some(text)) => text.clone().into_bytes(),
             (None, None) => Vec::new(),
         };
-        let body = match self.coded.as_deref() {
-            Some("gzip") => gzip(&body),
-            Some(other) => panic!("{}: `coded: {other}` is not known here; write gzip", self.call),
+        let body = match &self.coded {
+            Some(coding) => coded(coding, &body),
             None => body,
         };
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
@@ -196,6 +197,9 @@ impl Case {
             } else {
                 vec![format!("the upstream saw a call: {:?}", seen[0].path)]
             };
+        }
+        if let Some(calls) = self.calls.filter(|calls| *calls != seen.len()) {
+            return vec![format!("the upstream saw {} calls instead of {calls}", seen.len())];
         }
         let expects = self.seen.is_some() || self.rpc.is_some() || !self.metadata.is_empty();
         match seen.last() {

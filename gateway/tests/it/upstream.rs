@@ -56,6 +56,8 @@ pub(crate) struct Answer {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    /// `:authority`.
+    pub(crate) authority: String,
     pub(crate) metadata: HeaderMap,
     /// The messages as ProtoJSON.
     pub(crate) messages: Vec<Value>,
@@ -136,10 +138,11 @@ impl Upstream {
     async fn call(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Option<()> {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
+        let authority = head.uri.authority().map(ToString::to_string).unwrap_or_default();
         let method = contract::method(&path);
         let (answer, index) = {
             let mut state = self.0.lock().expect("no panic holds it");
-            let seen = Seen { path, metadata: head.headers, messages: Vec::new(), cancelled: false };
+            let seen = Seen { path, authority, metadata: head.headers, messages: Vec::new(), cancelled: false };
             state.seen.push(seen);
             (state.answer.clone(), state.seen.len() - 1)
         };
@@ -296,7 +299,8 @@ fn header(name: &str, value: &str) -> (HeaderName, HeaderValue) {
     (name.parse().expect("a header name"), HeaderValue::from_str(value).expect("a header value"))
 }
 
-fn unhex(text: &str) -> Bytes {
+/// Bytes from hexadecimal digits; what else stands between them is skipped.
+pub(crate) fn unhex(text: &str) -> Bytes {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits
         .chunks(2)

@@ -224,6 +224,18 @@ async fn gw_s10_frames_beyond_the_limit_and_malformed_ones_close() {
 }
 
 #[tokio::test]
+async fn gw_s10_a_goodbye_is_answered() {
+    let world = World::start("").await;
+    world.upstream.goes_live();
+    for (said, answered) in [(1000, 1000), (4321, 4321), (1005, 1002), (999, 1002)] {
+        let mut socket = open(&world, "/v1/chat", &[]).await;
+        let goodbye = [&[0x88, 0x82, 0, 0, 0, 0][..], &u16::to_be_bytes(said)].concat();
+        socket.get_mut().write_all(&goodbye).await.expect("open");
+        assert_eq!(close(&mut socket).await.0, answered, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn gw_s10_draining_says_1001() {
     let world = World::start("").await;
     world.upstream.goes_live();

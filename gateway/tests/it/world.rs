@@ -86,8 +86,11 @@ async fn begin(
         let access = access.map(|access| format!(", access = \"{access}\"")).unwrap_or_default();
         sources += &format!(", {{ upstream = \"{name}\"{access} }}");
     }
+    // Tests ask more often than callers do; one that is about a rate sets it.
+    let rates = ["rate_address", "rate_write", "rate_credential"].into_iter().filter(|rate| !settings.contains(rate));
+    let rates: String = rates.map(|rate| format!("{rate} = 1000000\n")).collect();
     let settings = format!(
-        "rate_address = 1000000\nrate_write = 1000000\nrate_credential = 1000000\n{settings}\n\
+        "{rates}{settings}\n\
          [schema]\ncompiled_in = false\nsources = [{sources}]\n{schema}\n"
     );
     let parts = parts(library, further, folder).await;

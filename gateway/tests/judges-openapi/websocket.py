@@ -31,10 +31,7 @@ def utf8(text):
 
 
 # Known findings: what a failing case's name begins with, and what comes instead. One that is not met any more must go.
-KNOWN = {
-    # The edge ends the connection without the close frame that 5.5.1 demands in answer.
-    "7.": "1006", "8441: close": "b'\\x81",
-}
+KNOWN = {}
 
 
 # name -> (bytes sent after the handshake, what must come: a list of frames, or the close code, rule)

@@ -11,18 +11,18 @@ const OPTIONS = { longs: String, enums: String, bytes: Buffer, defaults: false, 
 // The registry of a descriptor set in a file's bytes.
 export const registry = (set) => createFileRegistry(fromBinary(FileDescriptorSetSchema, set));
 
-// Metadata of a failure with google.rpc.Status in grpc-status-details-bin.
-export function failure(types, message = "asked to fail") {
+// A failure with google.rpc.Status in grpc-status-details-bin.
+export function failure(types, message = "asked to fail", code = grpc.status.FAILED_PRECONDITION) {
   const info = types.getMessage("google.rpc.ErrorInfo");
   const detail = create(info, { reason: "ASKED", domain: "judge", metadata: { why: "test" } });
   const status = create(types.getMessage("google.rpc.Status"), {
-    code: grpc.status.FAILED_PRECONDITION,
+    code,
     message,
     details: [{ typeUrl: "type.googleapis.com/google.rpc.ErrorInfo", value: toBinary(info, detail) }],
   });
   const metadata = new grpc.Metadata();
   metadata.set("grpc-status-details-bin", Buffer.from(toBinary(types.getMessage("google.rpc.Status"), status)));
-  return { code: grpc.status.FAILED_PRECONDITION, details: message, metadata };
+  return { code, details: message, metadata };
 }
 
 function judge(types) {
@@ -75,7 +75,7 @@ function judge(types) {
   };
 }
 
-function secrets() {
+function secrets(types) {
   const known = new Map();
   const missing = { code: grpc.status.NOT_FOUND, details: "there is no such secret" };
   return {
@@ -85,7 +85,12 @@ function secrets() {
       known.set(name, { ...call.request.secret, name, versions: [] });
       done(null, known.get(name));
     },
-    GetSecret: (call, done) => (known.has(call.request.name) ? done(null, known.get(call.request.name)) : done(missing)),
+    GetSecret(call, done) {
+      // A secret that is named after a code is answered with it.
+      const [, code] = /\/secrets\/code-(\d+)$/.exec(call.request.name) ?? [];
+      if (code) return done(failure(types, `asked for ${code}`, Number(code)));
+      known.has(call.request.name) ? done(null, known.get(call.request.name)) : done(missing);
+    },
     UpdateSecret(call, done) {
       const { secret, updateMask } = call.request;
       const old = known.get(secret.name);
@@ -123,7 +128,7 @@ export async function start(set) {
   server.addService(loaded.judge.v1.Judge.service, judge(types));
   const protos = createRequire(import.meta.url)("@google-cloud/secret-manager/build/protos/protos.json");
   const google = grpc.loadPackageDefinition(loader.fromJSON(protos, OPTIONS)).google.cloud.secretmanager.v1;
-  server.addService(google.SecretManagerService.service, secrets());
+  server.addService(google.SecretManagerService.service, secrets(types));
   const bind = (resolve, reject) =>
     server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
   const port = await new Promise(bind);

@@ -3,7 +3,10 @@ use std::{path::Path, sync::LazyLock};
 
 use http::Method;
 pub use prost_reflect::{DynamicMessage, prost};
-use prost_reflect::{SerializeOptions, prost::Message};
+use prost_reflect::{
+    Kind, MessageDescriptor, SerializeOptions,
+    prost::encoding::{self, DecodeContext, WireType},
+};
 use transcode::{Contract, CustomPattern, HttpRule, Match, Options, Pattern, RequestOptions, ResponseOptions};
 
 /// The descriptor set of the tests' `probe.proto`.
@@ -73,6 +76,42 @@ pub fn printed(route: &Match, wire: &[u8]) -> Option<Vec<u8>> {
     let value = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).expect("JSON");
     assert_eq!(value(&json), value(&sorted));
     Some(json.to_vec())
+}
+
+/// Every field has the wire type of its declaration. Another one makes it an unknown field by protobuf's rules, which the
+/// transcoder keeps to; prost-reflect refuses some and takes others for a default value.
+pub fn is_declared(message: &MessageDescriptor, mut wire: &[u8]) -> bool {
+    while !wire.is_empty() {
+        let Ok((number, kind)) = encoding::decode_key(&mut wire) else { return false };
+        let mut rest = wire;
+        if encoding::skip_field(kind, number, &mut rest, DecodeContext::default()).is_err() {
+            return false;
+        }
+        let mut value = &wire[..wire.len() - rest.len()];
+        wire = rest;
+        let Some(field) = message.get_field(number) else { continue };
+        let packed = field.is_list() && field.is_packable() && kind == WireType::LengthDelimited;
+        if !packed && kind != wire_type(&field.kind()) {
+            return false;
+        }
+        if let (Kind::Message(inner), WireType::LengthDelimited) = (field.kind(), kind) {
+            if encoding::decode_varint(&mut value).is_err() || !is_declared(&inner, value) {
+                return false;
+            }
+        } else if kind == WireType::StartGroup {
+            return false;
+        }
+    }
+    true
+}
+
+fn wire_type(kind: &Kind) -> WireType {
+    match kind {
+        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireType::SixtyFourBit,
+        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => WireType::ThirtyTwoBit,
+        Kind::String | Kind::Bytes | Kind::Message(_) => WireType::LengthDelimited,
+        _ => WireType::Varint,
+    }
 }
 
 /// As prost-reflect prints it; `None` when it cannot.

@@ -54,6 +54,37 @@ async fn gw_e17_a_broken_stream_is_not_repeated_unless_the_method_allows_it() {
     assert_eq!(world.calls(), [1]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn gw_e17_what_has_reached_nobody_is_repeated_if_the_method_is_marked_safe() {
+    // Said to be away or full, answered by a proxy in its stead, broken off before an answer.
+    for (act, code) in [
+        (AWAY, Code::Unavailable),
+        (Act::Refuse(api::CommonReason::ServerOverloaded), Code::Unavailable),
+        (Act::Http(503), Code::Unavailable),
+        (Act::Reset(h2::Reason::INTERNAL_ERROR), Code::Internal),
+    ] {
+        for (path, tries) in [(READ, 3), (ONCE, 1)] {
+            let world = World::new(&[act], Settings::default());
+            let error = call(&world.mesh, path, Duration::from_secs(5)).await.expect_err("nobody answers well");
+            assert_eq!((error.code(), world.calls()), (code, vec![tries]), "{act:?} {path}");
+        }
+    }
+    // Any other code is an answer.
+    for act in [Act::Code("13"), Act::Code("8"), Act::Code("10"), Act::Code("4"), Act::Http(404)] {
+        let world = World::new(&[act], Settings::default());
+        world.call().await.expect_err("it says no");
+        assert_eq!(world.calls(), [1], "{act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn gw_e17_what_has_begun_to_reach_the_caller_is_never_repeated() {
+    // The method may be repeated, and the server is gone in the middle of its answer.
+    let world = World::new(&[Act::BreakOff], Settings::default());
+    world.call().await.expect_err("no status came");
+    assert_eq!(world.calls(), [1]);
+}
+
 /// Frames of HTTP/2, as far as this test writes them.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
