@@ -2,8 +2,8 @@
 //! looked up, the internal token is narrowed to the call, and the service verifies it and decides.
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
 use api::{CallContext, Clock, Id, Ids, OrganizationId, UserId};
+use anyhow::{Context, Result};
 use authz::{Credential, Keys, Mint, Revocations, Subject, Verifier, generate_key};
 use bytes::Bytes;
 use mesh::{Authorizer, Incoming, Narrower, Peer};
