@@ -16,6 +16,8 @@ use tonic::body::Body;
 
 /// Flag byte and length of a gRPC message.
 pub(crate) const PREFIX: usize = 5;
+/// How a gzip stream begins (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// What was read of a request body.
 pub(crate) struct First {
@@ -30,7 +32,8 @@ pub(crate) struct First {
 /// Reads the first message.
 ///
 /// # Errors
-/// RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE) above the limit, INVALID_ARGUMENT for a broken frame, CANCELED when the caller left.
+/// RESOURCE_EXHAUSTED (MESSAGE_TOO_LARGE) above the limit, INVALID_ARGUMENT for a broken frame, UNIMPLEMENTED for a compression
+/// that is not gzip, CANCELED when the caller left.
 pub(crate) async fn first(mut body: Body, limit: usize, to_the_end: bool) -> Result<First, Error> {
     let mut held = BytesMut::new();
     let mut chunk = Bytes::new();
@@ -101,9 +104,14 @@ fn message_of(bytes: &Bytes, limit: usize) -> Result<Option<Bytes>, Error> {
 }
 
 fn unzipped(message: &[u8], limit: usize) -> Result<Bytes, Error> {
+    if !message.starts_with(&GZIP) {
+        // As gRPC's rules of compression have it (grpc `compression.md`).
+        let text = "a message is compressed in a way that is not known here; send it as gzip, or not compressed";
+        return Err(Error::new(Code::Unimplemented, CommonReason::FieldInvalid, text));
+    }
     let mut out = Vec::with_capacity((message.len() * 2).min(limit));
     let mut reader = flate2::read::GzDecoder::new(message).take(limit as u64 + 1);
-    reader.read_to_end(&mut out).map_err(|_| broken("a compressed message is not gzip"))?;
+    reader.read_to_end(&mut out).map_err(|_| broken("a compressed message is cut or broken"))?;
     if out.len() > limit { Err(too_large(limit)) } else { Ok(out.into()) }
 }
 

@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// How much of a body that is too long is still read, and for how long: a client that is busy sending hears the answer only
-/// when the connection stays open meanwhile.
-const FAREWELL_BYTES: usize = 64 * 1024 * 1024;
+/// when the connection stays open meanwhile. Over HTTP/1 the guard of the socket reads on after it.
+const FAREWELL_BYTES: usize = 8 * 1024 * 1024;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A request body that is still to be read.

@@ -38,7 +38,6 @@ impl Budget {
     }
 
     /// Bytes that are reserved.
-    #[cfg(test)]
     pub(crate) fn reserved(&self) -> usize {
         self.0.taken() * UNIT
     }

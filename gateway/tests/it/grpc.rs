@@ -215,3 +215,19 @@ async fn gw_e16_get_stands_in_allow_where_connect_reads() {
         }
     }
 }
+
+#[tokio::test]
+async fn messages_compressed_in_an_unknown_way_are_unimplemented_and_bombs_are_resource_exhausted() {
+    let world = World::start("").await;
+    world.upstream.answers(Answer::default());
+    let zeros = vec![0; 32 << 20];
+    let zstd = zstd::encode_all(&zeros[..], 1).expect("memory");
+    for (coding, message, status) in [("zstd", zstd, "12"), ("gzip", client::gzip(&zeros), "8")] {
+        let request = builder(&world, ECHO, "application/grpc").header("grpc-encoding", coding);
+        let request = request.body(Full::new(Bytes::from(framed(1, &message)))).expect("a request");
+        let reply = client::send(world.address, 2, request).await;
+        let told = reply.headers.get("grpc-status").or(reply.trailers.get("grpc-status")).expect("a status");
+        assert_eq!(told, status, "{coding}");
+    }
+    assert!(world.upstream.seen().iter().all(|seen| seen.messages.is_empty()));
+}

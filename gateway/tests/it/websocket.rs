@@ -344,7 +344,7 @@ async fn gw_4_18_a_websocket_keeps_its_place_among_the_connections() {
     let (mut socket, mut call) = watched(&world).await;
     call.send(&json!({"text": "a"}));
     text(&mut socket).await;
-    assert_eq!(bounds::open(&world), 1);
+    assert_eq!(bounds::page(&world)["connections"]["open"], 1);
     drop(socket);
-    until("its place is free", || std::future::ready(bounds::open(&world) == 0)).await;
+    until("its place is free", || std::future::ready(bounds::page(&world)["connections"]["open"] == 0)).await;
 }
