@@ -20,6 +20,9 @@ use crate::{
     schema::{Schema, is_served, set},
 };
 
+/// An id in the examples, in the form of `api::Id`.
+const EXAMPLE_ID: &str = "01kb4v8mzefgh2a5c7d9jknpqr";
+
 const PAGE: &str = include_str!("docs/page.html");
 
 /// What is shown.
@@ -112,6 +115,8 @@ fn info(public_url: &str) -> Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         description: "Identity, documents, files, workflows, search and notifications. The same methods are served as native gRPC.".to_owned(),
         server: public_url.to_owned(),
+        example_id: EXAMPLE_ID.to_owned(),
+        example_option: "workos.api.v1.example".to_owned(),
     }
 }
 

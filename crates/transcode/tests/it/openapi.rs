@@ -5,16 +5,25 @@ use transcode::openapi::{Access, Info, document};
 
 use crate::fixture::contract;
 
+pub(crate) fn info(title: &str) -> Info {
+    Info {
+        title: title.to_owned(),
+        version: "1".to_owned(),
+        description: String::new(),
+        server: String::new(),
+        example_id: "01kb4v8mzefgh2a5c7d9jknpqr".to_owned(),
+        example_option: "workos.api.v1.example".to_owned(),
+    }
+}
+
 fn built() -> Value {
-    let info =
-        Info { title: "Probe".to_owned(), version: "1".to_owned(), description: String::new(), server: String::new() };
     document(
         &contract(&[
             ("Download", "GET", "/v1/files/{name}", ""),
             ("Upload", "POST", "/v1/files/{name}", "file"),
             ("Three", "POST", "/v1/hidden", "*"),
         ]),
-        &info,
+        &info("Probe"),
         &|rpc| match rpc {
             "/probe.v1.Library/GetBook" => Access::Public,
             "/probe.v1.Probe/Three" => Access::Hidden,
@@ -152,8 +161,6 @@ fn the_platforms_own_contract_has_a_document() {
     }
     compiler.open_files(files).unwrap();
     let contract = transcode::compile(&compiler.encode_file_descriptor_set(), &transcode::Options::default()).unwrap();
-    let info =
-        Info { title: "WorkOS".to_owned(), version: "0".to_owned(), description: String::new(), server: String::new() };
-    let document = document(&contract, &info, &|_| Access::Bearer);
+    let document = document(&contract, &info("WorkOS"), &|_| Access::Bearer);
     assert!(document["paths"].as_object().unwrap().len() > 20);
 }
