@@ -161,3 +161,21 @@ pub(crate) fn serve(schema: &Schema, page: Page, head: &http::request::Parts) ->
     *response.body_mut() = Body::new(Full::new(body));
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_examples_is_one() {
+        assert_eq!(EXAMPLE_ID.parse::<api::Id>().expect("it is an id").to_string(), EXAMPLE_ID);
+    }
+
+    #[test]
+    fn the_option_of_examples_is_the_contracts() {
+        let document = crate::openapi("").expect("the contract has a document");
+        let login =
+            &document["paths"]["/v1/login:start"]["post"]["requestBody"]["content"]["application/json"]["example"];
+        assert_eq!(login["codeChallengeMethod"], "S256");
+    }
+}

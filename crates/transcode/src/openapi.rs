@@ -61,8 +61,7 @@ pub fn document(contract: &Contract, info: &Info, access: &dyn Fn(&str) -> Acces
     let inner = &*contract.inner;
     let comments = Comments::read(contract.pool());
     let annotations = Annotations::read(contract.pool(), info);
-    let mut components =
-        Components { schemas: Schemas::new(&comments, inner), parameters: system::pretty_print() };
+    let mut components = Components { schemas: Schemas::new(&comments, inner), parameters: system::pretty_print() };
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut shapes: BTreeMap<String, String> = BTreeMap::new();
     let mut tags: BTreeMap<String, Value> = BTreeMap::new();

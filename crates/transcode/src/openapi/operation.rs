@@ -195,9 +195,7 @@ impl Operations<'_> {
         let input = &self.plan.input;
         let (Object { schema, demands }, example) = match &self.binding.body {
             Body::None => return None,
-            Body::Whole => {
-                (schemas.object(input, Use::Request, &bound), examples.message(input, &bound))
-            }
+            Body::Whole => (schemas.object(input, Use::Request, &bound), examples.message(input, &bound)),
             Body::Field(field) => self.field_body(field, &bound, schemas, examples),
         };
         if self.plan.client_streaming {

@@ -148,7 +148,8 @@ impl<'c> Schemas<'c> {
             (Below::Whole(variable), _) => {
                 let mut schema = self.described_field(field, usage);
                 // Not left out: the edge takes the value of the path here too, so that a caller may send back what it read.
-                let note = format!("Bound by the path as `{}`: leave it out, or send the same value.", variable.spelling);
+                let note =
+                    format!("Bound by the path as `{}`: leave it out, or send the same value.", variable.spelling);
                 let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
                 schema["description"] = format!("{text}\n\n{note}").trim_start().into();
                 schema["readOnly"] = true.into();
