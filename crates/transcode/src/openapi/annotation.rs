@@ -7,6 +7,7 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Value};
 
 use super::Info;
+use crate::mask::is_required;
 
 /// `google.api.ResourceDescriptor`, as far as it is read here.
 #[derive(Clone, PartialEq, Message)]
@@ -63,7 +64,8 @@ impl Annotations {
         Self { names, example: pool.get_extension_by_name(&info.example_option) }
     }
 
-    /// A value of the field that the contract itself gives, or a name of the resource that it refers to; as text.
+    /// A value of the field that the contract itself gives; else, where one must be sent, a name of the resource that it refers
+    /// to: a reader puts one in that exists. As text.
     pub(super) fn example(&self, field: &FieldDescriptor) -> Option<String> {
         let options = field.options();
         if let Some(option) = self.example.as_ref().filter(|option| options.has_extension(option))
@@ -71,8 +73,17 @@ impl Annotations {
         {
             return Some(text);
         }
+        if !is_required(field) {
+            return None;
+        }
         let options = FieldOptions::decode(options.encode_to_vec().as_slice()).ok()?;
         self.names.get(&options.reference?.kind).cloned()
+    }
+
+    /// The field names another resource.
+    pub(super) fn refers(field: &FieldDescriptor) -> bool {
+        let options = FieldOptions::decode(field.options().encode_to_vec().as_slice()).unwrap_or_default();
+        options.reference.is_some()
     }
 }
 

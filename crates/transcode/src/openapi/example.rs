@@ -1,7 +1,8 @@
 //! Example bodies that the edge takes, and the services too as far as the contract tells what they want.
 //!
-//! What the path binds and what the service alone writes is left out, and so is an OPTIONAL text without an example: etags,
-//! page tokens and request ids come from somewhere else, and any other value of theirs is refused.
+//! What the path binds and what the service alone writes is left out, and so is what need not be sent and has no value that is
+//! always taken: the name of another resource, and an OPTIONAL text without an example. Etags, page tokens and request ids
+//! come from somewhere else, and any other value of theirs is refused.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +19,17 @@ use crate::wellknown::{self, WellKnown};
 const MAX_DEPTH: usize = 3;
 const MAX_REQUIRED_DEPTH: usize = 16;
 
-/// `google.api.FieldBehavior` OPTIONAL.
+/// Values of `google.api.FieldBehavior`.
 const OPTIONAL: i32 = 1;
+const IMMUTABLE: i32 = 5;
 
 /// Makes the examples of one contract.
 #[derive(Clone, Copy)]
-pub(super) struct Examples<'a>(pub(super) &'a Annotations);
+pub(super) struct Examples<'a> {
+    pub(super) annotations: &'a Annotations,
+    /// They are of a partial update, which leaves out what cannot change.
+    pub(super) updates: bool,
+}
 
 impl Examples<'_> {
     /// A message without what the path binds in it.
@@ -46,7 +52,12 @@ impl Examples<'_> {
             };
             let oneof = field.containing_oneof().filter(|oneof| !oneof.is_synthetic());
             let other = oneof.as_ref().is_some_and(|oneof| bound.chooses_another(oneof, &field));
-            if is_written_by_service(&field) || other || oneof.as_ref().is_some_and(|one| chosen.contains(one.name())) {
+            let fixed = self.updates && behavior(&field).contains(&IMMUTABLE);
+            if is_written_by_service(&field)
+                || fixed
+                || other
+                || oneof.as_ref().is_some_and(|one| chosen.contains(one.name()))
+            {
                 continue;
             }
             if let Some(value) = self.value(&field, &below, depth) {
@@ -69,9 +80,9 @@ impl Examples<'_> {
             let value = self.single(&value.kind(), &Bound::default(), depth, false)?;
             return Some(json!({key: value}));
         }
-        let value = match self.0.example(field) {
+        let value = match self.annotations.example(field) {
             Some(text) => given(&kind, text)?,
-            None if is_text(&kind) && behavior(field).contains(&OPTIONAL) => return None,
+            None if is_text(&kind) && is_dispensable(field) => return None,
             None => self.single(&kind, bound, depth, is_required(field))?,
         };
         Some(if field.is_list() { json!([value]) } else { value })
@@ -94,6 +105,11 @@ fn given(kind: &Kind, text: String) -> Option<Value> {
         Some(Value::String(_)) => Some(Value::String(text)),
         _ => serde_json::from_str(&text).ok(),
     }
+}
+
+/// It need not be sent, and most values of it are refused.
+fn is_dispensable(field: &FieldDescriptor) -> bool {
+    !is_required(field) && (behavior(field).contains(&OPTIONAL) || Annotations::refers(field))
 }
 
 fn is_text(kind: &Kind) -> bool {

@@ -191,7 +191,7 @@ impl Operations<'_> {
             return Some(json!({"content": {"*/*": {"schema": {}}}}));
         }
         let bound = Bound::of(&self.binding.variables);
-        let examples = Examples(self.annotations);
+        let examples = Examples { annotations: self.annotations, updates: self.binding.mask.is_some() };
         let input = &self.plan.input;
         let (Object { schema, demands }, example) = match &self.binding.body {
             Body::None => return None,

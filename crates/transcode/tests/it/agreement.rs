@@ -154,7 +154,7 @@ fn what_is_asked_for_is_required_and_not_empty() {
     let schemas = &document["components"]["schemas"];
     let book = &schemas["asked.v1.Book-request"];
     // `copies` is a number without presence: its zero may be meant.
-    assert_eq!(book["required"], json!(["title", "cover", "tags", "marks", "pages", "note", "author"]));
+    assert_eq!(book["required"], json!(["title", "cover", "tags", "marks", "pages", "note", "author", "publisher"]));
     let properties = &book["properties"];
     assert_eq!(properties["title"], json!({"type": "string", "minLength": 1}));
     assert_eq!(properties["cover"]["minLength"], 1);
@@ -224,6 +224,9 @@ fn examples_are_what_the_contract_gives() {
     assert_eq!(example["author"], json!({"displayName": "text", "email": "ada@example.com"}));
     assert_eq!(example["publisher"], "publishers/01kb4v8mzefgh2a5c7d9jknpqr");
     assert_eq!(example["loan"], "86400s");
+    assert_eq!((example.get("reseller"), &example["isbn"]), (None, &json!("text")));
+    let update = &document["paths"]["/v1/rooms/{room}/books/{book}"]["patch"]["requestBody"]["content"];
+    assert_eq!(update["application/json"]["example"].get("isbn"), None);
     // What the service writes, and what comes from elsewhere.
     assert_eq!((example.get("name"), example.get("createTime"), example.get("etag")), (None, None, None));
     let place = &document["paths"]["/v1/rooms/{room}/books/{book}:move"]["post"]["requestBody"]["content"];
