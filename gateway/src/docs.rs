@@ -19,6 +19,9 @@ use crate::{
     schema::{Schema, is_served, set},
 };
 
+/// An id in the examples, in the form of `api::Id`.
+const EXAMPLE_ID: &str = "01kb4v8mzefgh2a5c7d9jknpqr";
+
 const PAGE: &str = include_str!("docs/page.html");
 
 /// What is shown.
@@ -107,6 +110,8 @@ fn info(public_url: &str) -> Info {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         description: "Identity, documents, files, workflows, search and notifications. The same methods are served as native gRPC.".to_owned(),
         server: public_url.to_owned(),
+        example_id: EXAMPLE_ID.to_owned(),
+        example_option: "workos.api.v1.example".to_owned(),
     }
 }
 
@@ -150,4 +155,22 @@ pub(crate) fn serve(schema: &Schema, page: Page, head: &http::request::Parts) ->
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     *response.body_mut() = Body::new(Full::new(body));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_examples_is_one() {
+        assert_eq!(EXAMPLE_ID.parse::<api::Id>().expect("it is an id").to_string(), EXAMPLE_ID);
+    }
+
+    #[test]
+    fn the_option_of_examples_is_the_contracts() {
+        let document = crate::openapi("").expect("the contract has a document");
+        let login =
+            &document["paths"]["/v1/login:start"]["post"]["requestBody"]["content"]["application/json"]["example"];
+        assert_eq!(login["codeChallengeMethod"], "S256");
+    }
 }

@@ -3,20 +3,27 @@
 //! Names, comments, field behavior and types come from the descriptors; a resource-name variable is
 //! expanded into one parameter per wildcard, so `{name=organizations/*/documents/*}` reads
 //! `/organizations/{organization}/documents/{document}`.
+//!
+//! What must hold: the edge takes every request that the document allows, and the examples are such requests.
 
+mod annotation;
+mod bound;
 mod comment;
 mod example;
 mod operation;
 mod path;
 mod schema;
+mod system;
+mod types;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use crate::contract::Contract;
+use annotation::Annotations;
 use comment::Comments;
-use operation::Operations;
+use operation::{Components, Operations};
 use path::ExpandedPath;
 use schema::Schemas;
 
@@ -31,6 +38,10 @@ pub struct Info {
     pub description: String,
     /// The base URL of the gateway; empty means relative to the document.
     pub server: String,
+    /// An id as the services take it: it stands in the examples of resource names. Empty leaves the names of the variables.
+    pub example_id: String,
+    /// Full name of the contract's own option of type string that holds an example of a field; empty when there is none.
+    pub example_option: String,
 }
 
 /// What a caller of a method needs, as far as the document shows it.
@@ -47,8 +58,10 @@ pub enum Access {
 /// Builds the document. `access` is asked once per RPC path, `/package.Service/Method`.
 #[must_use]
 pub fn document(contract: &Contract, info: &Info, access: &dyn Fn(&str) -> Access) -> Value {
+    let inner = &*contract.inner;
     let comments = Comments::read(contract.pool());
-    let mut schemas = Schemas::new(&comments);
+    let annotations = Annotations::read(contract.pool(), info);
+    let mut components = Components { schemas: Schemas::new(&comments, inner), parameters: system::pretty_print() };
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut shapes: BTreeMap<String, String> = BTreeMap::new();
     let mut tags: BTreeMap<String, Value> = BTreeMap::new();
@@ -63,15 +76,23 @@ pub fn document(contract: &Contract, info: &Info, access: &dyn Fn(&str) -> Acces
             json!({"name": service.name(), "description": description})
         });
         for (number, index) in plan.bindings.iter().enumerate() {
-            let binding = &contract.inner.bindings[*index];
+            let binding = &inner.bindings[*index];
             let Some(method) = documented(binding.method.as_ref()) else {
                 continue;
             };
             let expanded = ExpandedPath::of(binding);
             // Two templates that differ in parameter names alone are one path to OpenAPI.
             let text = shapes.entry(binding.template.to_string()).or_insert(expanded.text.clone());
-            let operation = Operations { comments: &comments, plan, binding, expanded: &expanded, access }
-                .build(number, &mut schemas);
+            let operation = Operations {
+                inner,
+                comments: &comments,
+                annotations: &annotations,
+                plan,
+                binding,
+                expanded: &expanded,
+                access,
+            }
+            .build(number, &mut components);
             paths.entry(text.clone()).or_default().insert(method.to_owned(), operation);
         }
     }
@@ -82,9 +103,9 @@ pub fn document(contract: &Contract, info: &Info, access: &dyn Fn(&str) -> Acces
         "tags": tags.into_values().collect::<Vec<_>>(),
         "paths": paths,
         "components": {
-            "schemas": schemas.finish(),
+            "schemas": components.schemas.finish(),
             "responses": {"Error": operation::error_response()},
-            "parameters": operation::system_parameters(),
+            "parameters": components.parameters,
             "securitySchemes": {"bearer": {
                 "type": "http",
                 "scheme": "bearer",

@@ -19,6 +19,7 @@ use crate::query::{self, System};
 use crate::wellknown::WellKnown;
 
 pub use fields::Fields;
+pub(crate) use fields::printed_below;
 pub(crate) use message::Printer;
 
 /// The form of the answer that `$alt` asks for.
@@ -74,16 +75,21 @@ pub(crate) fn options(
                 };
             }
             Some(System::Fields) => {
-                let message = match shown {
-                    None => Some(output),
-                    Some(field) => plans.child(plans.field(field)),
-                };
+                let message = self::shown(plans, output, shown);
                 options.fields = Some(Fields::parse(&value, plans, message).map_err(|text| refused(&name, text))?);
             }
             Some(System::ErrorVersion | System::Key) | None => {}
         }
     }
     Ok(options)
+}
+
+/// The message whose fields an answer has: the response, or the field of it that is the whole body.
+pub(crate) fn shown<'p>(plans: &'p Plans, output: &'p MessagePlan, field: Option<FieldId>) -> Option<&'p MessagePlan> {
+    match field {
+        None => Some(output),
+        Some(field) => plans.child(plans.field(field)),
+    }
 }
 
 /// `json`, `proto`, `sse`, `media`, each with `;enum-encoding=int`.

@@ -12,16 +12,7 @@ import schemathesis
 from schemathesis.core.failures import Failure
 
 # Known findings: name -> what its message holds. One that is not met any more must go.
-KNOWN = {
-    # The document's $fields is any string, also an empty one (wants a pattern).
-    "free-fields": "is no field of the answer",
-    # The document's body and example of PATCH hold `name`, which the path binds.
-    "name-in-patch": "in the path; leave it out or send the same value",
-    # The document's request bodies allow further properties; the edge refuses them.
-    "further-properties": "has no such field",
-    # The document says `x-required` of fields of a resource, and no minLength of required strings; the edge demands both.
-    "required-fields": "it is required; send it",
-}
+KNOWN = {}
 
 
 class RefusedByEdge(Failure):

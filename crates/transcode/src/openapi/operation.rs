@@ -1,17 +1,19 @@
 //! One binding as an OpenAPI operation: parameters, body, answers, security.
 
-use std::collections::BTreeSet;
-
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
+use super::Access;
+use super::annotation::Annotations;
+use super::bound::{Below, Bound};
 use super::comment::Comments;
+use super::example::Examples;
 use super::path::{ExpandedPath, Parameter};
-use super::schema::{OUTPUT_ONLY, REQUIRED, Schemas};
-use super::{Access, example};
-use crate::binding::{Binding, Body};
-use crate::contract::MethodPlan;
-use crate::mask::behavior;
+use super::schema::{Object, Schemas, Use};
+use super::system;
+use crate::binding::{Binding, Body, Field};
+use crate::contract::{Inner, MethodPlan};
+use crate::mask::is_written_by_service;
 use crate::wellknown;
 
 /// Messages a query parameter's name goes through.
@@ -19,16 +21,33 @@ const MAX_QUERY_DEPTH: usize = 4;
 
 /// What one operation is built from.
 pub(super) struct Operations<'a> {
+    pub(super) inner: &'a Inner,
     pub(super) comments: &'a Comments,
+    pub(super) annotations: &'a Annotations,
     pub(super) plan: &'a MethodPlan,
     pub(super) binding: &'a Binding,
     pub(super) expanded: &'a ExpandedPath<'a>,
     pub(super) access: Access,
 }
 
+/// What operations share.
+pub(super) struct Components<'c> {
+    pub(super) schemas: Schemas<'c>,
+    pub(super) parameters: Map<String, Value>,
+}
+
+/// The fields of one message of the request as query parameters.
+struct Level<'b> {
+    message: MessageDescriptor,
+    bound: Bound<'b>,
+    usage: Use,
+    /// The message is in every request that the edge takes.
+    is_sent: bool,
+}
+
 impl Operations<'_> {
     /// The operation of the binding `number` of its method.
-    pub(super) fn build(&self, number: usize, schemas: &mut Schemas<'_>) -> Value {
+    pub(super) fn build(&self, number: usize, components: &mut Components<'_>) -> Value {
         let descriptor = &self.plan.descriptor;
         let service = descriptor.parent_service();
         let description = self.comments.of(&service.parent_file(), descriptor.path());
@@ -38,9 +57,9 @@ impl Operations<'_> {
             "tags": [service.name()],
             "summary": descriptor.name(),
             "description": description,
-            "parameters": self.parameters(schemas),
+            "parameters": self.parameters(components),
             "responses": {
-                "200": self.answer(schemas),
+                "200": self.answer(&mut components.schemas),
                 "default": {"$ref": "#/components/responses/Error"},
             },
             "security": match self.access {
@@ -49,7 +68,7 @@ impl Operations<'_> {
             },
             "x-rpc": self.plan.full_name,
         });
-        if let Some(body) = self.body(schemas) {
+        if let Some(body) = self.body(&mut components.schemas) {
             operation["requestBody"] = body;
         }
         let options = descriptor.method_descriptor_proto().options.as_ref();
@@ -59,21 +78,30 @@ impl Operations<'_> {
         operation
     }
 
-    fn parameters(&self, schemas: &mut Schemas<'_>) -> Vec<Value> {
+    fn parameters(&self, components: &mut Components<'_>) -> Vec<Value> {
+        let schemas = &mut components.schemas;
         let mut parameters: Vec<Value> =
             self.expanded.parameters.iter().map(|parameter| self.path_parameter(parameter, schemas)).collect();
         if self.binding.body != Body::Whole {
-            self.query_parameters(&self.plan.input, &mut Vec::new(), schemas, &mut parameters);
+            let top = Level {
+                message: self.plan.input.clone(),
+                bound: Bound::of(&self.binding.variables),
+                // Beside a raw body nothing is asked for.
+                usage: if self.binding.raw_in.is_none() { Use::Request } else { Use::Partial },
+                is_sent: true,
+            };
+            self.query_parameters(&top, &mut Vec::new(), schemas, &mut parameters);
         }
-        for name in ["fields", "prettyPrint"] {
-            parameters.push(json!({"$ref": format!("#/components/parameters/{name}")}));
-        }
+        let (name, fields) = system::fields(self.inner, self.plan, self.binding);
+        parameters.push(json!({"$ref": format!("#/components/parameters/{name}")}));
+        components.parameters.insert(name, fields);
+        parameters.push(json!({"$ref": "#/components/parameters/prettyPrint"}));
         parameters
     }
 
     fn path_parameter(&self, parameter: &Parameter<'_>, schemas: &mut Schemas<'_>) -> Value {
         let (schema, description) = match (parameter.field, parameter.part_of) {
-            (Some(field), _) => (schemas.field(field), self.field_comment(field)),
+            (Some(field), _) => (schemas.sent(field, Use::Request), self.field_comment(field)),
             (None, Some(variable)) => {
                 let text = variable.fields.last().map(|field| self.field_comment(field)).unwrap_or_default();
                 (json!({"type": "string"}), format!("Part of `{}`. {text}", variable.spelling))
@@ -96,43 +124,46 @@ impl Operations<'_> {
     /// The leaves of the request that neither path nor body binds.
     fn query_parameters(
         &self,
-        message: &MessageDescriptor,
+        level: &Level<'_>,
         above: &mut Vec<FieldDescriptor>,
         schemas: &mut Schemas<'_>,
         parameters: &mut Vec<Value>,
     ) {
-        for field in message.fields() {
-            if behavior(&field).contains(&OUTPUT_ONLY) || above.contains(&field) {
+        for field in level.message.fields() {
+            let Below::Parts(bound) = level.bound.at(&field) else { continue };
+            let is_body =
+                matches!(&self.binding.body, Body::Field(body) if above.is_empty() && body.descriptor == field);
+            if is_body || is_written_by_service(&field) || above.contains(&field) {
                 continue;
             }
             above.push(field.clone());
-            if !self.is_bound_elsewhere(above) {
-                match wellknown::plain_message(&field) {
-                    Some(child) if above.len() < MAX_QUERY_DEPTH => {
-                        self.query_parameters(&child, above, schemas, parameters);
-                    }
-                    Some(_) => {}
-                    None => parameters.extend(self.query_parameter(&field, above, schemas)),
+            match wellknown::plain_message(&field) {
+                Some(message) if above.len() < MAX_QUERY_DEPTH => {
+                    let is_sent = level.is_sent && (!bound.is_empty() || schemas.is_asked_for(&field));
+                    let usage = if self.binding.mask.is_none() { level.usage } else { Use::Partial };
+                    self.query_parameters(&Level { message, bound, usage, is_sent }, above, schemas, parameters);
                 }
+                Some(_) => {}
+                None => parameters.extend(self.query_parameter(&field, level, above, schemas)),
             }
             above.pop();
         }
     }
 
-    fn is_bound_elsewhere(&self, fields: &[FieldDescriptor]) -> bool {
-        let in_body = matches!(&self.binding.body, Body::Field(body) if fields.first() == Some(&body.descriptor));
-        in_body || self.binding.variables.iter().any(|variable| variable.fields == fields)
-    }
-
     fn query_parameter(
         &self,
         field: &FieldDescriptor,
+        level: &Level<'_>,
         path: &[FieldDescriptor],
         schemas: &mut Schemas<'_>,
     ) -> Option<Value> {
-        let is_message = field.kind().as_message().is_some();
-        let special = wellknown::of_kind(&field.kind()) == Some(wellknown::WellKnown::Any);
-        if special || (is_message && field.is_list()) {
+        let kind = field.kind();
+        let special = wellknown::of_kind(&kind) == Some(wellknown::WellKnown::Any);
+        let holds_messages = kind.as_message().is_some_and(|message| match field.is_map() {
+            true => message.map_entry_value_field().kind().as_message().is_some(),
+            false => field.is_list(),
+        });
+        if special || holds_messages {
             return None;
         }
         let name: Vec<&str> = path.iter().map(FieldDescriptor::json_name).collect();
@@ -140,12 +171,12 @@ impl Operations<'_> {
             "name": name.join("."),
             "in": "query",
             "description": self.field_comment(field),
-            "schema": schemas.field(field),
+            "schema": schemas.sent(field, level.usage),
         });
         if field.is_map() {
             parameter["style"] = "deepObject".into();
         }
-        if path.len() == 1 && behavior(field).contains(&REQUIRED) {
+        if level.usage == Use::Request && level.is_sent && schemas.is_asked_for(field) {
             parameter["required"] = true.into();
         }
         Some(parameter)
@@ -159,32 +190,49 @@ impl Operations<'_> {
         if self.binding.raw_in.is_some() {
             return Some(json!({"content": {"*/*": {"schema": {}}}}));
         }
-        let (schema, example) = match &self.binding.body {
+        let bound = Bound::of(&self.binding.variables);
+        let examples = Examples { annotations: self.annotations, updates: self.binding.mask.is_some() };
+        let input = &self.plan.input;
+        let (Object { schema, demands }, example) = match &self.binding.body {
             Body::None => return None,
-            Body::Whole => {
-                let bound: BTreeSet<u32> = self.top_level_variables();
-                let schema = schemas.object(&self.plan.input, &bound, true);
-                (schema, example::message(&self.plan.input, &bound))
-            }
-            Body::Field(field) => (schemas.field(&field.descriptor), example::field(&field.descriptor)),
+            Body::Whole => (schemas.object(input, Use::Request, &bound), examples.message(input, &bound)),
+            Body::Field(field) => self.field_body(field, &bound, schemas, examples),
         };
-        let media = json!({"schema": schema, "example": example});
         if self.plan.client_streaming {
-            let array = json!({"schema": {"type": "array", "items": schema}});
-            return Some(json!({"content": {"application/json": array, "application/x-ndjson": media}}));
+            // Path and query belong to the first message, and it alone is asked for what is REQUIRED.
+            let later = match &self.binding.body {
+                Body::Field(field) => schemas.field(&field.descriptor, Use::Partial),
+                Body::None | Body::Whole => schemas.message(input, Use::Partial),
+            };
+            let array = json!({"schema": {"type": "array", "prefixItems": [schema], "items": later}});
+            let lines = json!({"schema": later, "example": example});
+            return Some(json!({"content": {"application/json": array, "application/x-ndjson": lines}}));
         }
-        let required = self.binding.body != Body::Whole;
-        Some(json!({"required": required, "content": {"application/json": media}}))
+        let media = json!({"schema": schema, "example": example});
+        Some(json!({"required": demands, "content": {"application/json": media}}))
     }
 
-    fn top_level_variables(&self) -> BTreeSet<u32> {
-        let variables = self.binding.variables.iter();
-        variables
-            .filter_map(|variable| match variable.fields.as_slice() {
-                [field] => Some(field.number()),
-                _ => None,
-            })
-            .collect()
+    /// The body that is one field of the request.
+    fn field_body(
+        &self,
+        field: &Field,
+        bound: &Bound<'_>,
+        schemas: &mut Schemas<'_>,
+        examples: Examples<'_>,
+    ) -> (Object, Value) {
+        let field = &field.descriptor;
+        // What an update leaves out stays as it is.
+        let usage = if self.binding.mask.is_none() { Use::Request } else { Use::Partial };
+        match (bound.at(field), wellknown::plain_message(field)) {
+            (Below::Parts(below), Some(message)) if !below.is_empty() => {
+                (schemas.object(&message, usage, &below), examples.field(field, &below))
+            }
+            (below, _) => {
+                let demands = schemas.is_asked_for(field) && matches!(below, Below::Parts(_));
+                let object = Object { schema: schemas.sent(field, usage), demands };
+                (object, examples.field(field, &Bound::default()))
+            }
+        }
     }
 
     fn answer(&self, schemas: &mut Schemas<'_>) -> Value {
@@ -195,8 +243,8 @@ impl Operations<'_> {
             });
         }
         let schema = match &self.binding.response_body {
-            None => schemas.message(&self.plan.output),
-            Some(field) => schemas.field(&field.descriptor),
+            None => schemas.message(&self.plan.output, Use::Answer),
+            Some(field) => schemas.field(&field.descriptor, Use::Answer),
         };
         if !self.plan.server_streaming {
             return json!({"description": "OK", "content": {"application/json": {"schema": schema}}});
@@ -244,16 +292,4 @@ pub(super) fn error_response() -> Value {
             }},
         }},
     })
-}
-
-/// System parameters that every method takes.
-pub(super) fn system_parameters() -> Map<String, Value> {
-    let parameter = |name: &str, kind: &str, description: &str| json!({"name": name, "in": "query", "description": description, "schema": {"type": kind}});
-    let fields =
-        "Which fields of the answer to send: paths separated by commas, such as `documents.name,nextPageToken`.";
-    let mut parameters = Map::new();
-    parameters.insert("fields".to_owned(), parameter("$fields", "string", fields));
-    let pretty = parameter("$prettyPrint", "boolean", "Sends the answer with line breaks.");
-    parameters.insert("prettyPrint".to_owned(), pretty);
-    parameters
 }

@@ -54,7 +54,7 @@ impl Fields {
                 format!("`{}` is no field of the answer{advice}", name::shown(path))
             })?;
             level = level.below.entry(field.number).or_default();
-            message = child(plans, field);
+            message = printed_below(plans, field);
         }
         level.everything = true;
         Ok(())
@@ -62,9 +62,9 @@ impl Fields {
 }
 
 /// The message of a field, through lists and map values, if it is printed as an object of fields.
-fn child<'p>(plans: &'p Plans, field: &'p FieldPlan) -> Option<&'p MessagePlan> {
+pub(crate) fn printed_below<'p>(plans: &'p Plans, field: &'p FieldPlan) -> Option<&'p MessagePlan> {
     match plans.entry(field) {
-        Some((_, value)) => child(plans, value),
+        Some((_, value)) => printed_below(plans, value),
         None => plans.child(field).filter(|message| message.special.is_none()),
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the failure, helpers included")]
 
+mod agreement;
 mod allocation;
 mod body;
 mod error;

@@ -1,20 +1,30 @@
 //! The OpenAPI document.
 
 use serde_json::{Value, json};
+use transcode::Contract;
 use transcode::openapi::{Access, Info, document};
 
 use crate::fixture::contract;
 
+pub(crate) fn info(title: &str) -> Info {
+    Info {
+        title: title.to_owned(),
+        version: "1".to_owned(),
+        description: String::new(),
+        server: String::new(),
+        example_id: "01kb4v8mzefgh2a5c7d9jknpqr".to_owned(),
+        example_option: "workos.api.v1.example".to_owned(),
+    }
+}
+
 fn built() -> Value {
-    let info =
-        Info { title: "Probe".to_owned(), version: "1".to_owned(), description: String::new(), server: String::new() };
     document(
         &contract(&[
             ("Download", "GET", "/v1/files/{name}", ""),
             ("Upload", "POST", "/v1/files/{name}", "file"),
             ("Three", "POST", "/v1/hidden", "*"),
         ]),
-        &info,
+        &info("Probe"),
         &|rpc| match rpc {
             "/probe.v1.Library/GetBook" => Access::Public,
             "/probe.v1.Probe/Three" => Access::Hidden,
@@ -59,10 +69,8 @@ fn operations_carry_comments_security_parameters_and_errors() {
     assert_eq!(get["responses"]["default"], json!({"$ref": "#/components/responses/Error"}));
     let patch = &document["paths"][BOOK]["patch"];
     assert_eq!(patch["security"], json!([{"bearer": []}]));
-    assert_eq!(
-        patch["requestBody"]["content"]["application/json"]["schema"]["$ref"],
-        json!("#/components/schemas/probe.v1.Book")
-    );
+    let body = &patch["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(body["properties"]["editor"]["$ref"], json!("#/components/schemas/probe.v1.Author-request"));
     assert_eq!(patch["requestBody"]["content"]["application/json"]["example"]["title"], json!("text"));
     let list = &document["paths"]["/v1/organizations/{organization}/libraries/{library}/books"]["get"]["parameters"];
     let names: Vec<&str> = list.as_array().unwrap().iter().filter_map(|parameter| parameter["name"].as_str()).collect();
@@ -80,7 +88,10 @@ fn schemas_follow_protojson() {
     let document = built();
     let book = &document["components"]["schemas"]["probe.v1.Book"];
     let properties = &book["properties"];
-    assert_eq!(properties["pageCount"], json!({"type": "string", "format": "int64"}));
+    assert_eq!(
+        properties["pageCount"],
+        json!({"type": "string", "format": "int64", "pattern": "^(0|-?[1-9][0-9]{0,18})$"})
+    );
     assert_eq!(
         properties["createTime"],
         json!({"type": "string", "format": "date-time", "description": "When it was added.", "readOnly": true})
@@ -136,8 +147,8 @@ fn streams_raw_bodies_and_hidden_methods() {
     assert!(document["paths"].get("/v1/hidden").is_none());
 }
 
-#[test]
-fn the_platforms_own_contract_has_a_document() {
+/// The platform's own contract.
+pub(crate) fn platform() -> Contract {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = here.join("../../proto");
     let mut compiler = protox::Compiler::new([&root]).unwrap();
@@ -151,9 +162,11 @@ fn the_platforms_own_contract_has_a_document() {
         }
     }
     compiler.open_files(files).unwrap();
-    let contract = transcode::compile(&compiler.encode_file_descriptor_set(), &transcode::Options::default()).unwrap();
-    let info =
-        Info { title: "WorkOS".to_owned(), version: "0".to_owned(), description: String::new(), server: String::new() };
-    let document = document(&contract, &info, &|_| Access::Bearer);
+    transcode::compile(&compiler.encode_file_descriptor_set(), &transcode::Options::default()).unwrap()
+}
+
+#[test]
+fn the_platforms_own_contract_has_a_document() {
+    let document = document(&platform(), &info("WorkOS"), &|_| Access::Bearer);
     assert!(document["paths"].as_object().unwrap().len() > 20);
 }
