@@ -1,7 +1,6 @@
 //! The OpenAPI document and the edge agree about requests: every example is taken, all that a schema demands is demanded, all
 //! that it forbids is refused, and what it lets be left out may be left out.
 
-use http::Method;
 use serde_json::{Value, json};
 use transcode::openapi::{Access, document};
 use transcode::{Contract, Match, Options, RequestOptions};
@@ -26,7 +25,7 @@ impl Asked {
             let raw = raw.join("/") + if raw.last() == Some(&"x") { &verb } else { "" };
             for (method, operation) in operations.as_object().unwrap() {
                 let method = method.to_uppercase();
-                let route = routed(contract, &method.parse::<Method>().unwrap().to_string(), &raw);
+                let route = routed(contract, &method, &raw);
                 found.push(Self { operation: operation.clone(), route, name: format!("{method} {path}") });
             }
         }
