@@ -15,7 +15,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use mesh::tls::Reloading;
+use mesh::{Corked, tls::Reloading};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -150,7 +150,7 @@ async fn serve<T>(
     let (serving, of) = (edge.clone(), connection.clone());
     // Boxed: its many ways make it large, and a connection without a request would keep the room for it.
     let service = service_fn(move |request| Box::pin(answer(serving.clone(), of.clone(), request)));
-    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(Corked::accepted(io)), service));
     let mut gone = pin!(connection.readers.gone(config.stream_idle, &connection.ending));
     let ended = tokio::select! {
         ended = served.as_mut() => Some(ended),

@@ -19,6 +19,7 @@ mod audit;
 mod body;
 mod call;
 pub mod client;
+mod cork;
 mod deadline;
 mod frame;
 mod http2;
@@ -34,6 +35,7 @@ pub mod tls;
 pub mod wire;
 
 pub use call::{Authorizer, Incoming, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
+pub use cork::Corked;
 pub use period::{Period, PeriodError};
 pub use settings::{
     Balancing, CircuitBreaker, Deadlines, Discovery, HealthCheck, MESSAGE_BYTES_MAX, Mode, OutlierDetection, Retries,

@@ -30,6 +30,7 @@ use tokio_rustls::TlsConnector;
 use tonic::body::Body;
 
 use crate::{
+    cork::Corked,
     http2::{CONNECTION_WINDOW, STREAM_WINDOW},
     identity::Trust,
     observe, pipe, tls,
@@ -294,6 +295,6 @@ async fn handshake(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));
-    let (sender, driver) = http.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+    let (sender, driver) = http.handshake(TokioIo::new(Corked::http2(io))).await.map_err(io::Error::other)?;
     Ok((sender, Box::pin(driver)))
 }

@@ -1,0 +1,195 @@
+//! Holds small writes of an HTTP/2 connection back until everybody who is ready has had a turn, so that one system call carries
+//! the frames of many streams, and HEADERS with their DATA.
+//!
+//! HTTP/2 libraries flush as soon as one stream has written; under load each stream is a task, and each would cost a call of
+//! its own. What must hold: nothing waits for a clock, only for tasks that are ready now; what is held back is bounded; a write
+//! that has failed is reported by the next one.
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Most bytes that are held back. Larger writes go out at once, together with what was held back before them.
+const HELD: usize = 16 * 1024;
+/// Slices of one vectored write.
+const SLICES: usize = 16;
+
+/// A connection whose small writes are gathered.
+pub struct Corked<T> {
+    inner: T,
+    held: BytesMut,
+    /// Others had their turn since the last flush was asked for.
+    turned: bool,
+    /// Whether writes are gathered; `None` until the first bytes tell what is spoken.
+    on: Option<bool>,
+}
+
+impl<T> Corked<T> {
+    /// For a connection that speaks HTTP/2.
+    pub fn http2(inner: T) -> Self {
+        Self { inner, held: BytesMut::new(), turned: false, on: Some(true) }
+    }
+
+    /// For an accepted connection: HTTP/2 is known by its preface, and anything else is left as it is.
+    pub fn accepted(inner: T) -> Self {
+        Self { on: None, ..Self::http2(inner) }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Corked<T> {
+    /// Writes everything that is held back.
+    fn drained(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(context, &self.held))?;
+            self.advance(written)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.held.advance(written);
+        Ok(())
+    }
+
+    /// Writes what is held back and these bytes; gives how many of these were taken.
+    fn through(&mut self, context: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            let held = self.held.len();
+            if held == 0 {
+                return Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
+            }
+            let mut all = [IoSlice::new(&[]); SLICES];
+            let count = bytes.len().min(SLICES - 1);
+            all[0] = IoSlice::new(&self.held);
+            all[1..=count].copy_from_slice(&bytes[..count]);
+            let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(context, &all[..=count]))?;
+            self.advance(written.min(held))?;
+            if written > held {
+                return Poll::Ready(Ok(written - held));
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Corked<T> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = into.filled().len();
+        ready!(Pin::new(&mut this.inner).poll_read(context, into))?;
+        if this.on.is_none() {
+            this.on = Some(into.filled()[before..].starts_with(b"PRI"));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let length = bytes.iter().map(|each| each.len()).sum::<usize>();
+        if this.on != Some(true) || this.held.len() + length > HELD {
+            return this.through(context, bytes);
+        }
+        for each in bytes {
+            this.held.extend_from_slice(each);
+        }
+        Poll::Ready(Ok(length))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.held.is_empty() {
+            if !std::mem::replace(&mut this.turned, true) {
+                // Asked again after those that are ready now.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            ready!(this.drained(context))?;
+        }
+        this.turned = false;
+        Pin::new(&mut this.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(this.drained(context))?;
+        Pin::new(&mut this.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// Counts writes.
+    struct Counted(Vec<u8>, usize);
+
+    impl AsyncWrite for Counted {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+            self.1 += 1;
+            // Never all at once.
+            let taken = data.len().div_ceil(2).max(1).min(data.len());
+            self.0.extend_from_slice(&data[..taken]);
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn small_writes_wait_for_a_turn_and_large_ones_take_them_along() {
+        let mut corked = Corked::http2(Counted(Vec::new(), 0));
+        corked.write_all(b"one").await.expect("it is taken");
+        corked.write_all(b"two").await.expect("it is taken");
+        assert_eq!(corked.inner.1, 0, "nothing is written before the flush");
+        corked.flush().await.expect("it is written");
+        assert_eq!(corked.inner.0, b"onetwo");
+        corked.write_all(b"three").await.expect("it is taken");
+        let large = vec![b'x'; 3 * HELD];
+        corked.write_all(&large).await.expect("it is written");
+        corked.flush().await.expect("it is written");
+        assert_eq!(corked.inner.0, [b"onetwothree", &large[..]].concat());
+        corked.write_all(b"last").await.expect("it is taken");
+        corked.shutdown().await.expect("it is written");
+        assert!(corked.inner.0.ends_with(b"last"));
+    }
+
+    #[tokio::test]
+    async fn what_speaks_no_http2_is_left_as_it_is() {
+        for (first, held) in [(&b"PRI * HTTP/2.0"[..], true), (b"POST / HTTP/1.1", false)] {
+            let (mut other, ours) = duplex(64);
+            other.write_all(first).await.expect("there is room");
+            let mut corked = Corked::accepted(ours);
+            corked.read_exact(&mut vec![0; first.len()]).await.expect("it came");
+            corked.write_all(b"answer").await.expect("it is taken");
+            assert_eq!(!corked.held.is_empty(), held);
+        }
+    }
+}
