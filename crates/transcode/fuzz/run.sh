@@ -31,7 +31,7 @@ run() { # run FOLDER TARGET
     spent "$1/corpus/$2.times" >"$1/corpus/$2.before"
     # shellcheck disable=SC2086 # the seeds are one folder, or none
     (cd "$1/.." && cargo +nightly fuzz run "$2" "$1/corpus/$2" $seeds -- \
-        -max_total_time=$((minutes * 60)) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 2>"$1/corpus/$2.log") || {
+        -max_total_time=$((minutes * 60)) -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 2>"$1/corpus/$2.log") || {
         tail -40 "$1/corpus/$2.log" >&2
         echo "fuzz: $2 found something; the input is named above, the whole log is $1/corpus/$2.log" >&2
         exit 1
