@@ -12,9 +12,9 @@ mod comment;
 mod example;
 mod operation;
 mod path;
+mod scalar;
 mod schema;
 mod system;
-mod types;
 
 use std::collections::BTreeMap;
 

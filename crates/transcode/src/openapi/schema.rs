@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::bound::{Below, Bound};
 use super::comment::Comments;
-use super::types;
+use super::scalar;
 use crate::contract::Inner;
 use crate::mask::{behavior, is_required, is_written_by_service};
 use crate::plan::{FieldPlan, Kind as PlannedKind, Shape};
@@ -93,7 +93,7 @@ impl<'c> Schemas<'c> {
             Some(WellKnown::Wrapper) => {
                 json!({"oneOf": [self.wrapped(message, usage), {"type": "null"}]})
             }
-            Some(special) => types::special(special, usage),
+            Some(special) => scalar::special(special, usage),
         }
     }
 
@@ -252,7 +252,7 @@ impl<'c> Schemas<'c> {
                 self.enums.push(enumeration.clone());
                 json!({"$ref": format!("#/components/schemas/{}", enumeration.full_name())})
             }
-            scalar => types::scalar(scalar, usage).unwrap_or_default(),
+            scalar => scalar::scalar(scalar, usage).unwrap_or_default(),
         }
     }
 
