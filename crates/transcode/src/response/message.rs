@@ -1,8 +1,8 @@
 //! Messages as JSON objects, straight from the wire and in its order.
 //!
 //! One bit per field tells whether it has been printed. When a field returns that should have been printed
-//! in one piece, this pass gives up for the whole answer, which is then printed again through `gather`: two
-//! passes at most, however deep and hostile the nesting.
+//! in one piece, or has no JSON form, this pass gives up for the whole answer, which is then printed again through `gather`:
+//! two passes at most, however deep and hostile the nesting.
 
 use super::{Fields, ResponseOptions};
 use crate::plan::{Bits, FieldPlan, Kind, MessagePlan, Plans, Shape};
@@ -60,10 +60,11 @@ impl<'p> Printer<'p> {
         Self { keep_unknown: true, ..Self::new(plans, options, 512) }
     }
 
-    /// Runs `print`, and once more, carefully, if the order on the wire demands it.
+    /// Runs `print`, and once more, carefully, if the order on the wire demands it. What has no JSON form on the first way may be
+    /// overwritten by what comes later: that too the careful way decides.
     pub(crate) fn run(&mut self, print: impl Fn(&mut Self) -> Result<(), Stop>) -> Result<(), &'static str> {
         let mut printed = print(self);
-        if printed == Err(Stop::Again) {
+        if printed.is_err() && !self.careful {
             self.out.clear();
             (self.careful, self.depth, self.messages) = (true, 0, 0);
             printed = print(self);

@@ -160,6 +160,15 @@ fn gw_w06_malformed_bytes_are_internal_and_never_read_beyond() {
 }
 
 #[test]
+fn what_is_overwritten_needs_no_json_form() {
+    let overwritten = [field(1, b"\xff"), field(1, b"n")].concat();
+    assert_eq!(print(&overwritten).unwrap(), r#"{"name":"n"}"#);
+    for last in [field(1, b"\xff"), [field(1, b"n"), field(1, b"\xff")].concat()] {
+        assert_eq!(print(&last).unwrap_err().reason, "UNRENDERABLE_RESPONSE");
+    }
+}
+
+#[test]
 fn gw_w08_fields_come_in_wire_order_or_by_number() {
     let wire = [field(19, b"a"), varint(3, 5), field(1, b"n")].concat();
     assert_eq!(print(&wire).unwrap(), r#"{"rs":["a"],"i":5,"name":"n"}"#);
