@@ -92,6 +92,12 @@ class Http2:
         self.allowed, self.first = {0: 65535}, 65535
         self.raw(PREFACE + frame(SETTINGS, 0, 0, settings))
 
+    def acknowledge(self, kind, payload):
+        try:
+            self.sock.send(frame(kind, ACK, 0, payload))
+        except OSError:
+            self.gone = True
+
     def raw(self, data):
         """Writes all of it and reads meanwhile; False when the other end is gone."""
         while data and not self.gone:
@@ -153,11 +159,10 @@ class Http2:
         elif kind == SETTINGS and not flags & ACK:
             pairs = dict(struct.unpack_from(">HI", payload, at) for at in range(0, len(payload), 6))
             self.first = pairs.get(4, self.first)
+            # Before that the other end need not let us use the larger window (RFC 9113 section 6.5.3).
+            self.acknowledge(SETTINGS, b"")
         elif kind == PING and not flags & ACK:
-            try:
-                self.sock.send(frame(PING, ACK, 0, payload))
-            except OSError:
-                self.gone = True
+            self.acknowledge(PING, payload)
 
     def over(self, stream):
         """The stream has its answer or end, or the connection is at its end."""
