@@ -10,4 +10,5 @@ mod idempotency;
 mod inlet;
 pub(crate) mod rest;
 pub(crate) mod stream;
+mod told;
 pub(crate) mod websocket;

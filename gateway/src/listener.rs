@@ -3,7 +3,7 @@
 //!
 //! A connection is told to end when it is old (jittered, so that not all come back at one moment) or when the process
 //! stops: GOAWAY, or `Connection: close`. Streams of messages that still run after the grace time are told UNAVAILABLE; other
-//! calls and bodies finish, and only the stop of the process cuts them.
+//! calls and bodies finish, and only the stop of the process cuts them, or that nobody takes them (`readers`).
 mod connection;
 mod readers;
 

@@ -2,12 +2,10 @@
 //! it; of a read the edge compares it, and `If-None-Match`, with the etag that was read.
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
-use prost::encoding::{WireType, encode_key, encode_varint};
 use proto::{Idempotency, Method};
-use tonic::Code;
 use transcode::MethodPlan;
 
-use crate::refusal::Refusal;
+use crate::{call::told, refusal::Refusal};
 
 /// The request with its precondition, and whether it has one.
 ///
@@ -25,19 +23,18 @@ pub(crate) fn if_match(
     }
     let Some(etag) = asked(headers)? else { return Ok((wire, false)) };
     let Some(path) = etag_path(plan) else {
-        return Err(refusal(
+        return Err(told::refusal(
             "IF_MATCH_UNSUPPORTED",
             "this method has no etag, so If-Match would not keep it from changing another state; leave If-Match out",
         ));
     };
-    match mesh::wire::text_at(&wire, &path) {
-        Ok(Some(known)) if !known.is_empty() && known != etag => Err(refusal(
+    let told = told::text(&path, &etag, wire).ok_or_else(|| {
+        told::refusal(
             "IF_MATCH_CONFLICT",
             "If-Match and the etag of the request differ; send one of them, or the same in both",
-        )),
-        Ok(Some(known)) if !known.is_empty() => Ok((wire, true)),
-        _ => Ok((with(&path, &etag, &wire), true)),
-    }
+        )
+    })?;
+    Ok((told, true))
 }
 
 /// What was read is not in the state that the caller asks for (RFC 9110 section 13.1.1, strong comparison).
@@ -76,24 +73,8 @@ fn asked(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     match (tags.next(), tags.next()) {
         (Some("*"), None) => Ok(None),
         (Some(etag), None) => Ok(Some(etag.to_owned())),
-        _ => Err(refusal("IF_MATCH_INVALID", "send one etag in If-Match, as the answer's ETag has it, or *")),
+        _ => Err(told::refusal("IF_MATCH_INVALID", "send one etag in If-Match, as the answer's ETag has it, or *")),
     }
-}
-
-/// By protobuf's rules a field that occurs twice takes its last value, and messages are merged.
-fn with(path: &[u32], etag: &str, request: &[u8]) -> Bytes {
-    let mut wire = Vec::new();
-    for (depth, number) in path.iter().rev().enumerate() {
-        let inner = if depth == 0 { etag.as_bytes().to_vec() } else { std::mem::take(&mut wire) };
-        encode_key(*number, WireType::LengthDelimited, &mut wire);
-        encode_varint(inner.len() as u64, &mut wire);
-        wire.extend_from_slice(&inner);
-    }
-    transcode::joined(&[request, &wire].concat(), &[path]).into_owned().into()
-}
-
-fn refusal(reason: &'static str, message: &str) -> Refusal {
-    Refusal::new(400, Code::InvalidArgument, reason, message)
 }
 
 /// The etag of a response message.

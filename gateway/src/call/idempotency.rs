@@ -4,12 +4,10 @@
 //! What must hold: a key that would have no effect on a method that needs one is refused, never ignored.
 use bytes::Bytes;
 use http::HeaderMap;
-use prost::encoding::{WireType, encode_key, encode_varint};
 use proto::{Idempotency, Method};
-use tonic::Code;
 use transcode::MethodPlan;
 
-use crate::refusal::Refusal;
+use crate::{call::told, refusal::Refusal};
 
 const HEADER: &str = "idempotency-key";
 /// As for `request_id` itself.
@@ -24,7 +22,7 @@ pub(crate) fn keyed(headers: &HeaderMap, plan: &MethodPlan, method: &Method, wir
         (Some(_), Some(_)) => None,
     };
     let key = key.ok_or_else(|| {
-        refusal(
+        told::refusal(
             "IDEMPOTENCY_KEY_INVALID",
             "send one Idempotency-Key of 1 to 128 visible ASCII characters, for example a UUID",
         )
@@ -32,26 +30,18 @@ pub(crate) fn keyed(headers: &HeaderMap, plan: &MethodPlan, method: &Method, wir
     let Some(field) = plan.input.get_field_by_name("request_id").filter(|field| !field.is_list()) else {
         return match method.idempotency {
             Idempotency::NoSideEffects | Idempotency::Idempotent => Ok(wire),
-            Idempotency::Unknown => Err(refusal(
+            Idempotency::Unknown => Err(told::refusal(
                 "IDEMPOTENCY_KEY_UNSUPPORTED",
                 "this method has no request_id, so a key would not keep it from being done twice; leave Idempotency-Key out",
             )),
         };
     };
-    match mesh::wire::text_at(&wire, &[field.number()]) {
-        Ok(Some(known)) if !known.is_empty() && known != key => Err(refusal(
+    told::text(&[field.number()], key, wire).ok_or_else(|| {
+        told::refusal(
             "IDEMPOTENCY_KEY_CONFLICT",
             "Idempotency-Key and request_id differ; send one of them, or the same in both",
-        )),
-        Ok(Some(known)) if !known.is_empty() => Ok(wire),
-        _ => {
-            let mut keyed = wire.to_vec();
-            encode_key(field.number(), WireType::LengthDelimited, &mut keyed);
-            encode_varint(key.len() as u64, &mut keyed);
-            keyed.extend_from_slice(key.as_bytes());
-            Ok(keyed.into())
-        }
-    }
+        )
+    })
 }
 
 /// The draft has it as a quoted string; many send it bare.
@@ -62,8 +52,4 @@ fn unquoted(value: &str) -> &str {
 
 fn is_key(key: &str) -> bool {
     (1..=LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn refusal(reason: &'static str, message: &str) -> Refusal {
-    Refusal::new(400, Code::InvalidArgument, reason, message)
 }

@@ -1,4 +1,6 @@
 //! Reserved headers are taken off before anything looks at them, in every spelling.
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, Request, Version, header};
 
 use crate::refusal::Refusal;
@@ -14,7 +16,8 @@ pub(crate) const HEADERS: usize = 100;
 
 /// Removes the platform's own headers, those that name a proxy's facts, and those of the connection. `x-forwarded-for` was read before.
 pub(crate) fn clean(headers: &mut HeaderMap) {
-    let reserved: Vec<HeaderName> = headers.keys().filter(|name| is_reserved(name.as_str())).cloned().collect();
+    let reserved: Vec<HeaderName> =
+        headers.keys().filter(|name| is_reserved(&folded(name.as_str()))).cloned().collect();
     for name in reserved.into_iter().chain(of_connection(headers)) {
         headers.remove(name);
     }
@@ -65,10 +68,14 @@ pub(crate) fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
     Err(refusal.header(header::CONNECTION, "close"))
 }
 
-/// The platform's names, also behind grpc-gateway's prefix and with underscores, which some frameworks fold.
+/// The name as frameworks read it that fold underscores: `grpc_timeout` must not arrive as what it looks like.
+fn folded(name: &str) -> Cow<'_, str> {
+    if name.contains('_') { name.replace('_', "-").into() } else { name.into() }
+}
+
+/// The platform's names, also behind grpc-gateway's prefix; the name is folded.
 fn is_reserved(name: &str) -> bool {
-    let name = name.replace('_', "-");
-    let name = name.strip_prefix("grpc-metadata-").unwrap_or(&name);
+    let name = name.strip_prefix("grpc-metadata-").unwrap_or(name);
     name.starts_with("x-workos-") || name.starts_with("x-forwarded-") || name == "forwarded"
 }
 
@@ -101,9 +108,8 @@ pub(crate) fn is_passed_on(name: &str) -> bool {
         // It has become the request's request_id.
         "idempotency-key",
     ];
-    // Some frameworks fold underscores: `grpc_timeout` must not arrive as what it looks like.
-    let name = name.replace('_', "-");
-    !KEPT_BACK.contains(&name.as_str())
+    let name = folded(name);
+    !KEPT_BACK.contains(&name.as_ref())
         && !name.starts_with("grpc-")
         && !name.starts_with("proxy-")
         && !name.starts_with("sec-")
