@@ -6,7 +6,8 @@ use crate::{Error, Kind, Tx};
 /// The platform's own tables, the same in every schema.
 pub(crate) const PLATFORM: &[(&str, &str)] = &[("0001_platform.sql", include_str!("../migrations/0001_platform.sql"))];
 
-/// The migrations of one service: forward only, numbered from 1, never edited after release.
+/// The migrations of one service: forward only, in rising numbers (parts of a service may have ranges of their own), never edited after
+/// release.
 #[derive(Clone, Copy, Debug)]
 pub struct Migrations {
     /// The service: name of its schema.
@@ -38,19 +39,30 @@ impl Migrations {
 
     /// Version of the newest.
     pub(crate) fn newest(&self) -> i32 {
-        i32::try_from(self.files.len()).unwrap_or(i32::MAX)
+        self.files.last().and_then(|(file, _)| number(file)).unwrap_or_default()
     }
+}
+
+/// The four digits that a file begins with.
+fn number(file: &str) -> Option<i32> {
+    let (digits, _) = file.split_once('_')?;
+    (digits.len() == 4).then(|| digits.parse().ok()).flatten().filter(|number| *number > 0)
 }
 
 /// The files as the migration library wants them. Behind each stands the check of the walls, in the same transaction.
 pub(crate) fn parse(files: &[(&str, &str)]) -> Result<Vec<Migration>, String> {
     let mut migrations = Vec::with_capacity(files.len());
-    for (index, (file, sql)) in files.iter().enumerate() {
-        let wanted = format!("{:04}_", index + 1);
-        let name = file.strip_prefix(&wanted).and_then(|rest| rest.strip_suffix(".sql")).filter(|name| is_word(name));
-        let name = name.ok_or_else(|| format!("migration {file} must be named {wanted}<lower_case_words>.sql: they are numbered from 0001 without gaps"))?;
+    let mut last = 0;
+    for (file, sql) in files {
+        let name = file.get(5..).and_then(|rest| rest.strip_suffix(".sql")).filter(|name| is_word(name));
+        let (Some(version), Some(name)) = (number(file).filter(|version| *version > last), name) else {
+            return Err(format!(
+                "migration {file} must be named NNNN_<lower_case_words>.sql with a number above {last:04}"
+            ));
+        };
+        last = version;
         let sql = format!("{sql}\n;select workos.raise_walls();\n");
-        let migration = Migration::unapplied(&format!("V{}__{name}", index + 1), &sql)
+        let migration = Migration::unapplied(&format!("V{version}__{name}"), &sql)
             .map_err(|cause| format!("migration {file}: {cause}"))?;
         migrations.push(migration);
     }
@@ -96,8 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_in_the_numbers_is_refused() {
-        let problem = parse(&[("0001_a.sql", ""), ("0003_b.sql", "")]).expect_err("there is no 0002");
-        assert!(problem.contains("0002_"), "{problem}");
+    fn numbers_rise() {
+        let parsed = parse(&[("0001_a.sql", ""), ("0003_b.sql", "")]).expect("a gap is a range of another part");
+        assert_eq!(parsed.iter().map(Migration::version).collect::<Vec<_>>(), [1, 3]);
+        for wrong in ["0001_b.sql", "0000_b.sql", "2_b.sql", "0002_B.sql", "0002-b.sql", "b.sql"] {
+            assert!(parse(&[("0001_a.sql", ""), (wrong, "")]).is_err(), "{wrong}");
+        }
     }
 }

@@ -132,24 +132,24 @@ pub(super) fn tests(workspace: &Workspace) -> Vec<Violation> {
     violations
 }
 
-/// Migrations are numbered from 0001 without a gap.
+/// Migrations have four digits, each number once: parts of a service may have ranges of their own.
 pub(super) fn migrations(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for of in workspace.service_crates() {
         let folder = of.folder.join("migrations");
-        for (index, path) in list(&workspace.root.join(&folder)).iter().enumerate() {
+        let mut last = "0000".to_owned();
+        for path in list(&workspace.root.join(&folder)) {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let prefix = format!("{:04}_", index + 1);
             let lower = name
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'.');
-            if !name.starts_with(&prefix) || !name.ends_with(".sql") || !lower {
-                violations.push(Violation::new(
-                    &folder.join(&name),
-                    0,
-                    format!("migrations are numbered without a gap: {prefix}<lower_snake_case>.sql"),
-                ));
+            let number: String = name.chars().take_while(char::is_ascii_digit).collect();
+            let rises = number.len() == 4 && number > last && name[4..].starts_with('_');
+            if !rises || !name.ends_with(".sql") || !lower {
+                let problem = format!("migrations are named NNNN_<lower_snake_case>.sql with a number above {last}");
+                violations.push(Violation::new(&folder.join(&name), 0, problem));
             }
+            last = number.max(last);
         }
     }
     violations
