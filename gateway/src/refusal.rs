@@ -95,7 +95,7 @@ impl Refusal {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if rendered.status == 401 {
-            headers.insert(header::WWW_AUTHENTICATE, challenge(rendered.reason.as_deref()));
+            headers.insert(header::WWW_AUTHENTICATE, self.challenge(contract, rendered.reason.as_deref()));
         }
         response
     }
@@ -105,16 +105,24 @@ impl Refusal {
         self.render(contract, route, request_id).body
     }
 
+    /// RFC 6750 section 3: which kind of credential, and whether the one sent was bad; RFC 9470 section 3: what sign-in is asked for.
+    fn challenge(&self, contract: &Contract, reason: Option<&str>) -> HeaderValue {
+        match reason {
+            Some("CREDENTIAL_MISSING") => HeaderValue::from_static("Bearer"),
+            Some("STEP_UP_REQUIRED") => {
+                let part = |name: &str, key: &str| {
+                    self.metadata(contract, key).map(|value| format!(", {name}=\"{value}\"")).unwrap_or_default()
+                };
+                let (class, age) = (part("acr_values", "acr"), part("max_age", "max_age"));
+                let text = format!("Bearer error=\"insufficient_user_authentication\"{class}{age}");
+                HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+            }
+            _ => HeaderValue::from_static("Bearer error=\"invalid_token\""),
+        }
+    }
+
     fn render(&self, contract: &Contract, route: Option<&Match>, request_id: &str) -> transcode::error::Rendered {
         render(&Context { shape: Shape::Aip193, contract, route, request_id }, &self.parts)
-    }
-}
-
-/// RFC 6750 section 3: which kind of credential, and whether the one sent was bad.
-fn challenge(reason: Option<&str>) -> HeaderValue {
-    match reason {
-        Some("CREDENTIAL_MISSING") => HeaderValue::from_static("Bearer"),
-        _ => HeaderValue::from_static("Bearer error=\"invalid_token\""),
     }
 }
 

@@ -166,6 +166,18 @@ impl Error {
         Self::new(Code::Unauthenticated, CommonReason::CredentialInvalid, message)
     }
 
+    /// UNAUTHENTICATED: the sign-in is too old or too weak for the method (RFC 9470). `max_age` in seconds.
+    #[must_use]
+    pub fn step_up_required(acr: u32, max_age: Option<u32>) -> Self {
+        let message = "this needs a fresh or stronger sign-in; step up with `POST /v1/login:stepUp`, then repeat the call with the new token";
+        let error =
+            Self::new(Code::Unauthenticated, CommonReason::StepUpRequired, message).with("acr", acr.to_string());
+        match max_age {
+            Some(seconds) => error.with("max_age", seconds.to_string()),
+            None => error,
+        }
+    }
+
     /// ABORTED: the etag is not the current one, which is in the metadata.
     #[must_use]
     pub fn etag_mismatch(current: &str) -> Self {

@@ -1,20 +1,24 @@
-//! Secrets: how they are made, kept, tested and signed. The only place that names argon2 and jsonwebtoken.
+//! Secrets: how they are made, kept, tested and signed. The only place that names argon2, jsonwebtoken and totp-rs.
 //!
 //! No type in here prints what it holds. Random secrets of 256 bits are stored as SHA-256; passwords as Argon2id with a pepper that
 //! is not in the database; private keys under AES-256-GCM with a wrapping key that is not in the database either.
 
+mod device;
 mod handle;
 mod hash;
 mod jwt;
 mod keyring;
 mod password;
 mod refresh_token;
+mod totp;
 mod vault;
 
+pub(crate) use device::DeviceKey;
 pub(crate) use handle::{Handle, digest};
 pub(crate) use hash::{HashPool, PasswordHash};
 pub(crate) use jwt::{Claims, Edge};
 pub(crate) use keyring::{KeyUse, Keyring, NewKey, PublicKey, StoredKey};
 pub(crate) use password::Password;
 pub(crate) use refresh_token::{RefreshKey, RefreshToken, hmac};
+pub(crate) use totp::{TotpSecret, new_recovery_code, plain_recovery_code};
 pub(crate) use vault::{Vault, VaultError, new_key, read_key};

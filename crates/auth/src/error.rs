@@ -9,8 +9,10 @@ use proto::auth::v1::ErrorReason;
 /// Why a password is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
-    /// Fewer than 15 code points.
+    /// Fewer than 15 code points, and no second factor.
     TooShort,
+    /// Fewer than 8 code points, with a second factor.
+    TooShortBeside,
     /// More than 1,024 bytes.
     TooLong,
     /// On the list of known passwords, or a known word with digits around it.
@@ -27,6 +29,9 @@ impl Unfit {
             Self::TooShort => {
                 "the password has fewer than 15 characters; choose a longer one, for example four or five random words"
             }
+            Self::TooShortBeside => {
+                "the password has fewer than 8 characters, which is too few even beside a second factor; choose a longer one"
+            }
             Self::TooLong => "the password is longer than 1,024 bytes; choose a shorter one",
             Self::Common => "the password is on a list of known passwords; choose another one",
             Self::Pattern => "the password is one piece repeated or a sequence; choose another one",
@@ -36,7 +41,7 @@ impl Unfit {
 
     fn label(self) -> &'static str {
         match self {
-            Self::TooShort => "TOO_SHORT",
+            Self::TooShort | Self::TooShortBeside => "TOO_SHORT",
             Self::TooLong => "TOO_LONG",
             Self::Common => "COMMON",
             Self::Pattern => "PATTERN",
@@ -94,6 +99,14 @@ pub(crate) enum Error {
     DelegationInvalid,
     /// The access token is not good.
     CredentialInvalid,
+    /// The second factor's answer is wrong, used or locked: one answer.
+    FactorRefused,
+    /// The user has as many factors as anybody may.
+    FactorLimit,
+    /// There is no confirmed second factor.
+    FactorMissing,
+    /// The password is too short to be the only factor.
+    PasswordTooShortAlone,
 }
 
 impl Error {
@@ -173,6 +186,12 @@ impl From<Error> for api::Error {
                 Self::new(Code::PermissionDenied, ErrorReason::DelegationInvalid, DELEGATION_INVALID)
             }
             Error::CredentialInvalid => Self::credential_invalid(),
+            Error::FactorRefused => Self::new(Code::Unauthenticated, ErrorReason::FactorRefused, FACTOR_REFUSED),
+            Error::FactorLimit => Self::new(Code::FailedPrecondition, ErrorReason::FactorLimit, FACTOR_LIMIT),
+            Error::FactorMissing => Self::new(Code::FailedPrecondition, ErrorReason::FactorMissing, FACTOR_MISSING),
+            Error::PasswordTooShortAlone => {
+                Self::new(Code::FailedPrecondition, ErrorReason::PasswordTooShortAlone, PASSWORD_TOO_SHORT_ALONE)
+            }
         }
     }
 }
@@ -190,6 +209,10 @@ const CLIENT_INVALID: &str = "the client is unknown or its redirect URI is not r
 const CHALLENGE_INVALID: &str =
     "send code_challenge_method S256 and a code_challenge of 43 base64url characters (RFC 7636)";
 const SIGN_IN_REFUSED: &str = "wrong e-mail address or password, or too many attempts; wait, then try again";
+const FACTOR_REFUSED: &str = "the second factor's answer is wrong or was used before, or there were too many attempts; wait for the next code, then try again";
+const FACTOR_LIMIT: &str = "you have as many of these factors as one person may; delete one that you no longer use";
+const FACTOR_MISSING: &str = "there is no confirmed second factor; enrol an authenticator app first";
+const PASSWORD_TOO_SHORT_ALONE: &str = "your password is too short to be the only factor; choose one of at least 15 characters, then delete the last second factor";
 const NO_MEMBERSHIP: &str = "you are not an active member of this organization; choose another one";
 const HASH_QUEUE_FULL: &str = "too many sign-ins at once; try again after the time in RetryInfo";
 const DELEGATION_INVALID: &str =

@@ -3,7 +3,7 @@ use api::{Id, OrganizationId};
 use db::Tx;
 use proto::auth::v1 as wire;
 
-use crate::model::{Membership, Organization, Revocation, User};
+use crate::model::{FactorName, Membership, MfaFactor, Organization, Revocation, User};
 
 /// An organization began.
 pub(crate) fn organization_created(tx: &Tx, organization: &Organization) -> Result<(), db::Error> {
@@ -39,6 +39,22 @@ pub(crate) fn membership_updated(tx: &Tx, membership: &Membership) -> Result<(),
 pub(crate) fn membership_deleted(tx: &Tx, membership: &Membership) -> Result<(), db::Error> {
     let event = wire::MembershipDeleted { name: membership.name(), user: membership.user.name() };
     tx.publish_for(membership.organization, &event, membership.id, membership.version + 1)
+}
+
+/// A second factor counts from now on: its second version. It concerns a person, in no organization.
+pub(crate) fn factor_confirmed(tx: &Tx, factor: &MfaFactor) -> Result<(), db::Error> {
+    let event = wire::MfaFactorConfirmed { name: factor_name(factor) };
+    tx.publish(&event, factor.id, 2)
+}
+
+/// A second factor is gone: its last version.
+pub(crate) fn factor_deleted(tx: &Tx, factor: &MfaFactor) -> Result<(), db::Error> {
+    let event = wire::MfaFactorDeleted { name: factor_name(factor) };
+    tx.publish(&event, factor.id, 3)
+}
+
+fn factor_name(factor: &MfaFactor) -> String {
+    FactorName { user: factor.user, factor: factor.id }.to_string()
 }
 
 /// Tokens became void. Every entry is its own aggregate: verifiers read the whole list anyway.

@@ -20,16 +20,17 @@ use chassis::{BootError, Kit, Mount, Profile, ServiceSpec, identity::Source};
 use futures::future::BoxFuture;
 use proto::auth::v1::{
     Revocation, bootstrap_service_server::BootstrapServiceServer, delegation_service_server::DelegationServiceServer,
-    list_verify_keys_response::VerifyKey, login_service_server::LoginServiceServer,
-    o_auth_service_server::OAuthServiceServer, organization_service_server::OrganizationServiceServer,
-    token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
+    factor_service_server::FactorServiceServer, list_verify_keys_response::VerifyKey,
+    login_service_server::LoginServiceServer, o_auth_service_server::OAuthServiceServer,
+    organization_service_server::OrganizationServiceServer, token_service_server::TokenServiceServer,
+    user_service_server::UserServiceServer,
 };
 use rpc::Rpc;
 use service::{Auth, Secrets};
 
 pub use config::Config;
 
-const MIGRATIONS: db::Migrations = db::migrations!("0001_identities.sql");
+const MIGRATIONS: db::Migrations = db::migrations!("0001_identities.sql", "0030_sign_in_factors.sql");
 
 /// The service.
 pub const SERVICE: ServiceSpec = ServiceSpec::new("auth", boot).migrations(MIGRATIONS).config::<Config>();
@@ -54,7 +55,8 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.rpc(mesh::rpc!(LoginServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(OAuthServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(TokenServiceServer::new(rpc.clone())));
-        mount.rpc(mesh::rpc!(DelegationServiceServer::new(rpc)));
+        mount.rpc(mesh::rpc!(DelegationServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(FactorServiceServer::new(rpc)));
         open_keys(mount, Arc::clone(&auth), secrets, kit.verify_keys());
         housekeeping(mount, auth, kit.profile());
         Ok(())

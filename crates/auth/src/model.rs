@@ -4,7 +4,9 @@
 
 mod account;
 mod client;
+mod factor;
 mod lockout;
+mod proof;
 mod refresh;
 mod revocation;
 
@@ -13,6 +15,8 @@ pub(crate) use account::{
     NewDelegation, Organization, Purpose, Role, Session, SessionName, User,
 };
 pub(crate) use client::{Challenge, Client, State, redirect_with};
-pub(crate) use lockout::{LOCKOUT_FREE, lockout_delay};
+pub(crate) use factor::{FactorKind, FactorName, MfaFactor, RECOVERY_CODES, SecondFactor, TOTP_MAX, second_factors};
+pub(crate) use lockout::{DeviceClass, Factor, LOCKOUT_FREE, LOCKOUT_STEPS, lockout_delay};
+pub(crate) use proof::{Proof, acr};
 pub(crate) use refresh::{Refresh, RefreshState, decide};
 pub(crate) use revocation::{Revocation, RevocationKind};

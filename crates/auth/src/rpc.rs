@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod delegation;
+mod factor;
 mod login;
 mod oauth;
 mod organization;

@@ -5,10 +5,13 @@
 
 mod bootstrap;
 mod delegation;
+mod factor;
+mod lockout;
 mod login;
 mod membership;
 mod oauth;
 mod organization;
+mod second_factor;
 mod session;
 mod start;
 mod token;
@@ -28,7 +31,7 @@ use tokio::sync::SetOnce;
 
 use crate::{
     config::Config,
-    credential::{HashPool, Keyring, hmac},
+    credential::{DeviceKey, HashPool, Keyring, Vault, hmac},
     error::Error,
     events, metrics,
     model::{Revocation, RevocationKind, Role},
@@ -36,7 +39,7 @@ use crate::{
 };
 
 pub(crate) use bootstrap::{FirstOwner, new_link};
-pub(crate) use login::{FlowStart, Step};
+pub(crate) use login::{FirstFactor, FlowStart, Step};
 pub(crate) use oauth::{Grant, Refusal, Tokens};
 pub(crate) use start::Secrets;
 pub(crate) use user::NewUser;
@@ -57,6 +60,12 @@ pub(crate) struct Auth {
     keys: SetOnce<Keyring>,
     /// Key of the counters of attempts, derived from the pepper.
     identifiers: [u8; 32],
+    /// Whose turn it is to guess.
+    turns: lockout::Turns,
+    /// Marks of devices that have signed somebody in.
+    devices: DeviceKey,
+    /// Seals secrets for the database.
+    vault: Vault,
     /// The public URL: issuer and audience of access tokens.
     issuer: String,
     /// Where the bootstrap link is written.

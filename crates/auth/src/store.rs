@@ -3,8 +3,10 @@
 //! Every statement names its tenant or user although row-level security stands behind it: a transaction for a caller sees his own
 //! rows of other tenants too.
 
+pub(crate) mod attempt;
 pub(crate) mod bootstrap;
 pub(crate) mod delegation;
+pub(crate) mod factor;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod membership;

@@ -8,11 +8,11 @@ use biscuit_auth::{
     error,
 };
 use mesh::Incoming;
-use proto::Access;
+use proto::{Access, StepUp};
 
 use crate::{
     verify::Verified,
-    vocabulary::{DECISIONS, ROLES, TIME_CHECK, date, fact, text},
+    vocabulary::{Claims, DECISIONS, ROLES, TIME_CHECK, date, fact, text},
 };
 
 /// Outcome of a run.
@@ -72,6 +72,12 @@ pub(crate) fn own(verified: &Verified, call: &Incoming<'_>, access: &Access, now
     let mut run = Run::begin(&DECISIONS.own, call, now);
     run.add("resource_user", vec![text(user)]);
     run.decide(verified)
+}
+
+/// Whether the sign-in behind the token is strong and fresh enough for the method. What rests on no sign-in (a key, a delegation) never is.
+pub(crate) fn steps_up(claims: &Claims, wanted: StepUp, now: i64) -> bool {
+    let Some(auth_time) = claims.auth_time else { return false };
+    claims.acr >= wanted.acr && wanted.max_age_seconds.is_none_or(|most| now - auth_time <= i64::from(most))
 }
 
 /// Whether a token is good for this call, on a method that needs none.

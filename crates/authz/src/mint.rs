@@ -37,6 +37,8 @@ pub struct Subject {
     pub acting: Option<String>,
     /// How the person signed in (RFC 8176).
     pub amr: Vec<String>,
+    /// Authentication context class: 1 one factor, 2 two factors; 0 when nobody signed in.
+    pub acr: u32,
     /// When the person signed in.
     pub auth_time: Option<OffsetDateTime>,
     /// RPCs that the token is good for, with what they call in turn; empty: any. A delegation covers only what it lists.
@@ -104,6 +106,9 @@ impl Mint {
         }
         for method in subject.amr.iter().take(METHODS_MAX) {
             block = block.fact(fact("amr", vec![text(method)]))?;
+        }
+        if subject.acr > 0 {
+            block = block.fact(fact("acr", vec![biscuit_auth::builder::Term::Integer(subject.acr.into())]))?;
         }
         if let Some(time) = subject.auth_time {
             block = block.fact(fact("auth_time", vec![date(time.unix_timestamp())]))?;

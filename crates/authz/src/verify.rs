@@ -124,15 +124,17 @@ impl Authorizer for Verifier {
             Rule::PeerOnly => return self.0.peer_call(call, token),
             Rule::SelfOnly => {
                 let verified = self.0.required(&call, access)?;
-                let outcome = decide::own(&verified, &call, access, self.0.now());
-                (Some(verified), decided(outcome, access)?)
+                let decision = decided(decide::own(&verified, &call, access, self.0.now()), access)?;
+                self.0.step_up(&verified, access)?;
+                (Some(verified), decision)
             }
             Rule::Permission(permission) => {
                 let verified = self.0.required(&call, access)?;
                 let now = self.0.now();
                 let run = || decide::permission(&verified, &call, access, permission, now);
-                let outcome = self.0.memo.permission(&verified, &call, now, run);
-                (Some(verified), decided(outcome, access)?)
+                let decision = decided(self.0.memo.permission(&verified, &call, now, run), access)?;
+                self.0.step_up(&verified, access)?;
+                (Some(verified), decision)
             }
         };
         seal(call, found.as_deref(), token, decision)
@@ -159,6 +161,16 @@ impl Inner {
             return Err(Error::unavailable("the list of revoked sign-ins"));
         }
         self.verified(token)
+    }
+
+    /// After the permission: who may not call at all is not asked to sign in again.
+    fn step_up(&self, verified: &Verified, access: &Access) -> Result<(), Error> {
+        let Some(wanted) = access.step_up else { return Ok(()) };
+        if decide::steps_up(&verified.claims, wanted, self.now()) {
+            return Ok(());
+        }
+        observe::refused("step_up");
+        Err(Error::step_up_required(wanted.acr, wanted.max_age_seconds))
     }
 
     /// Who is there, on a method that asks for nobody: a token that does not hold counts as none.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! authority:  v(1); aud("mesh"); iat(..); sub("user", id); tenant(org); sid(id) | key(id) | delegation(id); client(id);
-//!             role("member"); role("editor"); scope("*"); amr("pwd"); auth_time(..); act("service", name);
+//!             role("member"); role("editor"); scope("*"); amr("pwd"); acr(1); auth_time(..); act("service", name);
 //!             check if time($t), $t < end;
 //! appended:   check if rpc($r), {method and what it calls}.contains($r); check if time($t), $t < end; check if resource(name);
 //! decision:   time, service, rpc, peer, resource, resource_tenant | resource_user, need_scope, grant_role, shareable
@@ -40,6 +40,10 @@ pub(crate) struct Claims {
     pub(crate) credential: Credential,
     /// Highest role; `None` for a member without one.
     pub(crate) role: Option<Role>,
+    /// Authentication context class; 0 for none.
+    pub(crate) acr: u32,
+    /// When the user signed in, in seconds; `None` where nobody did.
+    pub(crate) auth_time: Option<i64>,
     /// Workload that acts for the user.
     pub(crate) acting: Option<String>,
     /// When it was issued, in seconds.
@@ -161,6 +165,8 @@ struct Questions {
     role: Rule,
     act: Rule,
     iat: Rule,
+    acr: Rule,
+    auth_time: Rule,
 }
 
 static QUESTIONS: LazyLock<Questions> = LazyLock::new(|| {
@@ -175,6 +181,8 @@ static QUESTIONS: LazyLock<Questions> = LazyLock::new(|| {
         role: rule("data($role) <- role($role)"),
         act: rule(r#"data($name) <- act("service", $name)"#),
         iat: rule("data($time) <- iat($time)"),
+        acr: rule("data($class) <- acr($class)"),
+        auth_time: rule("data($time) <- auth_time($time)"),
     }
 });
 
@@ -197,11 +205,24 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
     let roles = texts(&questions.role)?;
     let role = ROLES.iter().rev().find(|(role, name)| *role != Role::Member && roles.iter().any(|held| held == name));
     let acting = only(texts(&questions.act)?)?;
-    let issued: Vec<Fact> = reader.query(questions.iat.clone()).ok()?;
-    let [Term::Date(issued)] = only(issued)??.predicate.terms[..] else { return None };
+    let mut term = |rule: &Rule| -> Option<Option<Term>> {
+        let found: Vec<Fact> = reader.query(rule.clone()).ok()?;
+        Some(only(found)?.and_then(|fact| fact.predicate.terms.into_iter().next()))
+    };
+    let Some(Term::Date(issued)) = term(&questions.iat)? else { return None };
+    let acr = match term(&questions.acr)? {
+        None => 0,
+        Some(Term::Integer(class)) => u32::try_from(class).ok()?,
+        Some(_) => return None,
+    };
+    let auth_time = match term(&questions.auth_time)? {
+        None => None,
+        Some(Term::Date(time)) => Some(i64::try_from(time).ok()?),
+        Some(_) => return None,
+    };
     let member = tenant.as_ref().map(|tenant| format!("{subject}/{tenant}")).unwrap_or_default();
     let (role, issued, key_id) = (role.map(|(role, _)| *role), i64::try_from(issued).ok()?, key_id.to_string());
-    Some(Claims { subject, tenant, member, credential, role, acting, issued, key_id })
+    Some(Claims { subject, tenant, member, credential, role, acr, auth_time, acting, issued, key_id })
 }
 
 /// At most one: `None` for several.

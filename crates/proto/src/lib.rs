@@ -6,7 +6,9 @@
 
 mod method;
 
-pub use method::{Access, Audit, Idempotency, Method, Methods, MethodsError, Owner, Rate, Role, Rule, Share, methods};
+pub use method::{
+    Access, Audit, Idempotency, Method, Methods, MethodsError, Owner, Rate, Role, Rule, Share, StepUp, methods,
+};
 
 #[expect(
     missing_docs,

@@ -88,6 +88,17 @@ pub struct Access {
     pub rate: Rate,
     /// Audit class.
     pub audit: Audit,
+    /// How fresh and strong the sign-in must be.
+    pub step_up: Option<StepUp>,
+}
+
+/// What a method asks of the sign-in behind a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StepUp {
+    /// Least authentication context class, 1 or 2.
+    pub acr: u32,
+    /// Greatest age of the sign-in in seconds; `None` for any.
+    pub max_age_seconds: Option<u32>,
 }
 
 /// Who may call a method.
@@ -118,6 +129,7 @@ impl Access {
             role: None,
             rate,
             audit: Audit::default(),
+            step_up: None,
         }
     }
 }
@@ -285,7 +297,15 @@ fn read_access(option: &DynamicMessage) -> Access {
         role: Role::try_from(number("role")).ok().filter(|role| *role != Role::Unspecified),
         rate: Rate::try_from(number("rate")).unwrap_or_default(),
         audit: Audit::try_from(number("audit")).unwrap_or_default(),
+        step_up: read_step_up(option),
     }
+}
+
+fn read_step_up(option: &DynamicMessage) -> Option<StepUp> {
+    let value = option.get_field_by_name("step_up").filter(|_| option.has_field_by_name("step_up"))?;
+    let number = |name: &str| value.as_message()?.get_field_by_name(name)?.as_u32();
+    let max_age_seconds = number("max_age_seconds").filter(|seconds| *seconds > 0);
+    Some(StepUp { acr: number("acr").unwrap_or_default(), max_age_seconds })
 }
 
 /// Field numbers of a dotted path; empty when a name is unknown, which the conformance test refuses.

@@ -74,6 +74,7 @@ impl World {
             scopes: vec!["*".to_owned()],
             acting: None,
             amr: vec!["pwd".to_owned()],
+            acr: 1,
             auth_time: Some(clock.now()),
             methods: Vec::new(),
         };

@@ -44,8 +44,10 @@ pub(crate) struct Claims {
     pub(crate) roles: Vec<String>,
     /// When the password was tested, in seconds since 1970.
     pub(crate) auth_time: i64,
-    /// How: `pwd`.
+    /// How (RFC 8176): `pwd`, `otp`, `pop`, `user`, `fed`, `mfa`.
     pub(crate) amr: Vec<String>,
+    /// Authentication context class: `1` one factor, `2` two.
+    pub(crate) acr: String,
     /// Counter of the refresh token given out with it.
     #[serde(rename = "gen")]
     pub(crate) generation: i64,

@@ -1,6 +1,6 @@
 //! Which passwords are good enough (NIST SP 800-63B-4 section 3.1.1.2).
 //!
-//! At least 15 code points, at most 1,024 bytes, nothing trimmed or truncated, no rules of composition. Refused are known passwords,
+//! At least 15 code points where it stands alone and 8 beside a second factor, at most 1,024 bytes, nothing trimmed or truncated, no rules of composition. Refused are known passwords,
 //! known words with digits or signs around them, one piece repeated, sequences, and the names of service, organization and
 //! user. The lists are part of the program, so there is no start without them.
 use std::{collections::HashSet, sync::LazyLock};
@@ -9,10 +9,13 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Unfit};
 
-const LEAST_CODE_POINTS: usize = 15;
+/// Least code points of a password that is the only factor.
+const ALONE: usize = 15;
+/// Least code points beside a second factor.
+const BESIDE: usize = 8;
 const MOST_BYTES: usize = 1024;
 
-/// Known passwords of 15 characters and more, in lower case (lists of zxcvbn and Django, and well-known phrases).
+/// Known passwords of 8 characters and more, in lower case (lists of zxcvbn and Django, and well-known phrases).
 static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("blocklist.txt").lines().collect());
 /// The commonest words in passwords.
 static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("words.txt").lines().collect());
@@ -28,16 +31,33 @@ impl std::fmt::Debug for Password {
 }
 
 impl Password {
-    /// A new password, tested against the rules. `names` are those of organization and user.
+    /// A new password that is the only factor, tested against the rules. `names` are those of organization and user.
     ///
     /// # Errors
     /// PASSWORD_UNFIT with the reason.
     pub(crate) fn choose(field: &'static str, text: &str, names: &[&str]) -> Result<Self, Error> {
+        Self::new(field, text, names, ALONE)
+    }
+
+    /// A new password beside a second factor.
+    ///
+    /// # Errors
+    /// As [`Password::choose`].
+    pub(crate) fn choose_beside(field: &'static str, text: &str, names: &[&str]) -> Result<Self, Error> {
+        Self::new(field, text, names, BESIDE)
+    }
+
+    /// It is long enough to be the only factor.
+    pub(crate) fn fits_alone(&self) -> bool {
+        self.0.chars().count() >= ALONE
+    }
+
+    fn new(field: &'static str, text: &str, names: &[&str], least: usize) -> Result<Self, Error> {
         if text.len() > MOST_BYTES {
             return Err(Error::PasswordUnfit(field, Unfit::TooLong));
         }
         let password: String = text.nfc().collect();
-        match problem(&password, names) {
+        match problem(&password, names, least) {
             Some(unfit) => Err(Error::PasswordUnfit(field, unfit)),
             None => Ok(Self(password)),
         }
@@ -60,9 +80,9 @@ impl Password {
     }
 }
 
-fn problem(password: &str, names: &[&str]) -> Option<Unfit> {
-    if password.chars().count() < LEAST_CODE_POINTS {
-        return Some(Unfit::TooShort);
+fn problem(password: &str, names: &[&str], least: usize) -> Option<Unfit> {
+    if password.chars().count() < least {
+        return Some(if least == ALONE { Unfit::TooShort } else { Unfit::TooShortBeside });
     }
     let folded = password.to_lowercase();
     let core = folded.trim_matches(|letter: char| !letter.is_alphabetic());

@@ -179,8 +179,10 @@ pub(crate) struct Session {
     pub(crate) organization: Option<OrganizationId>,
     /// Client signed in with.
     pub(crate) client: String,
-    /// When the password was tested.
+    /// When its user proved to be himself.
     pub(crate) auth_time: OffsetDateTime,
+    /// How he proved it (RFC 8176).
+    pub(crate) amr: Vec<String>,
     /// When it began.
     pub(crate) create_time: OffsetDateTime,
     /// When it was last refreshed.

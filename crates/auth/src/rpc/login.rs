@@ -5,14 +5,18 @@ use proto::auth::v1::{
     self as wire,
     continue_login_request::Answer,
     login_service_server::LoginService,
-    login_step::{self, DoneStep, OrganizationStep, PasswordStep, organization_step::Choice},
+    login_step::{
+        self, DoneStep, OrganizationStep, PasswordStep, SecondFactorStep, organization_step::Choice,
+        second_factor_step::Method,
+    },
 };
 use tonic::Request;
 
 use super::{Rpc, organization_id};
 use crate::{
     error::Error,
-    service::{FlowStart, Step},
+    model::SecondFactor,
+    service::{FirstFactor, FlowStart, Step},
 };
 
 #[tonic::async_trait]
@@ -29,9 +33,21 @@ impl LoginService for Rpc {
         reply(self.auth.start_login(caller.context(), start).await.map(render))
     }
 
+    async fn start_step_up(&self, request: Request<wire::StartStepUpRequest>) -> Reply<wire::LoginStep> {
+        let (caller, request) = caller(request)?;
+        let start = FlowStart {
+            client: request.client_id,
+            redirect_uri: request.redirect_uri,
+            challenge: request.code_challenge,
+            method: request.code_challenge_method,
+            state: request.state,
+        };
+        reply(self.auth.start_step_up(&caller, start).await.map(render))
+    }
+
     async fn continue_login(&self, request: Request<wire::ContinueLoginRequest>) -> Reply<wire::LoginStep> {
         let (caller, request) = caller(request)?;
-        reply(self.step(caller.context(), request).await.map(render))
+        reply(Box::pin(self.step(caller.context(), request)).await.map(render))
     }
 }
 
@@ -39,15 +55,15 @@ impl Rpc {
     async fn step(&self, context: &CallContext, request: wire::ContinueLoginRequest) -> Result<Step, Error> {
         match request.answer {
             Some(Answer::Password(answer)) => {
-                self.auth.prove(context, &request.flow, &answer.email, &answer.password).await
+                let given = FirstFactor { email: answer.email, password: answer.password, device: request.device };
+                self.auth.prove(context, &request.flow, given).await
             }
+            Some(Answer::Totp(code)) => self.auth.prove_totp(context, &request.flow, &code).await,
+            Some(Answer::RecoveryCode(code)) => self.auth.prove_recovery(context, &request.flow, &code).await,
             Some(Answer::Organization(name)) => {
                 self.auth.choose_organization(context, &request.flow, organization_id("organization", &name)?).await
             }
-            None => {
-                Err(api::Error::invalid_field("answer", "is missing; send password or organization, as the step asks")
-                    .into())
-            }
+            None => Err(api::Error::invalid_field("answer", "is missing; send what the step asks for").into()),
         }
     }
 }
@@ -56,13 +72,27 @@ fn render(step: Step) -> wire::LoginStep {
     let life = step.life();
     let expire_after = Some(prost_types::Duration { seconds: life.whole_seconds(), nanos: 0 });
     let (flow, step) = match step {
-        Step::Password { flow } => (flow, login_step::Step::Password(PasswordStep {})),
+        Step::Password { flow, email } => (flow, login_step::Step::Password(PasswordStep { email })),
+        Step::SecondFactor { flow, methods } => {
+            let methods = methods.into_iter().map(|method| i32::from(render_method(method))).collect();
+            (flow, login_step::Step::SecondFactor(SecondFactorStep { methods }))
+        }
         Step::Organization { flow, choices } => {
             let choices =
                 choices.into_iter().map(|(id, display_name)| Choice { organization: id.name(), display_name });
             (flow, login_step::Step::ChooseOrganization(OrganizationStep { choices: choices.collect() }))
         }
-        Step::Done { code, redirect_uri } => (String::new(), login_step::Step::Done(DoneStep { code, redirect_uri })),
+        Step::Done { code, redirect_uri, device, recovery_left } => {
+            let recovery_codes_left = recovery_left.map(i32::from);
+            (String::new(), login_step::Step::Done(DoneStep { code, redirect_uri, device, recovery_codes_left }))
+        }
     };
     wire::LoginStep { flow, expire_after, step: Some(step) }
+}
+
+fn render_method(method: SecondFactor) -> Method {
+    match method {
+        SecondFactor::Totp => Method::Totp,
+        SecondFactor::Recovery => Method::RecoveryCode,
+    }
 }

@@ -1,20 +1,24 @@
-//! Sign-in: flows from step to step, lockout, and the authorization code at the end.
+//! Sign-in: flows from step to step, and the authorization code at the end.
 //!
 //! One answer for unknown, wrong, locked and empty, after equal work: an attempt is counted before it is looked at, an unknown user is
-//! tested against a hash that nobody's password gives, a locked attempt waits as long as a test takes. A flow handle is good for
-//! one answer: whoever mistypes begins again.
-use api::{CallContext, OrganizationId, UserId};
-use time::{Duration, OffsetDateTime};
+//! tested against a hash that nobody's password gives, a locked attempt waits as long as a test takes. Who has proven only a
+//! first factor holds a flow handle and nothing else. The handle of a first factor is good for one answer: whoever mistypes begins
+//! again.
+use api::{CallContext, Caller, Id, OrganizationId, UserId};
+use time::Duration;
 
-use super::Auth;
+use super::{Auth, lockout::quiet};
 use crate::{
-    credential::{Handle, Password, PasswordHash, digest, hmac},
+    credential::{Handle, Password, PasswordHash, digest},
     error::Error,
     metrics,
-    model::{Challenge, Client, Email, LOCKOUT_FREE, Membership, MembershipState, State, lockout_delay, redirect_with},
+    model::{
+        Challenge, Client, DeviceClass, Email, Membership, MembershipState, Proof, SecondFactor, State, redirect_with,
+        second_factors,
+    },
     store::{
         self,
-        login::{Code, Flow},
+        login::{Code, Flow, Stage, StepUp},
     },
 };
 
@@ -39,12 +43,31 @@ pub(crate) struct FlowStart {
     pub(crate) state: String,
 }
 
+/// A first factor: name and password.
+pub(crate) struct FirstFactor {
+    /// Address as typed.
+    pub(crate) email: String,
+    /// Password as typed.
+    pub(crate) password: String,
+    /// Mark of the device, if it has one.
+    pub(crate) device: String,
+}
+
 /// What the flow waits for.
 pub(crate) enum Step {
     /// Name and password.
     Password {
         /// Handle of the flow.
         flow: String,
+        /// In a step-up, who must answer.
+        email: String,
+    },
+    /// A second factor.
+    SecondFactor {
+        /// Handle of the flow.
+        flow: String,
+        /// What the user has.
+        methods: Vec<SecondFactor>,
     },
     /// One of several organizations.
     Organization {
@@ -59,6 +82,10 @@ pub(crate) enum Step {
         code: String,
         /// The client's redirect URI with code, state and issuer.
         redirect_uri: String,
+        /// Mark for the device.
+        device: String,
+        /// Recovery codes left, when one was used.
+        recovery_left: Option<i16>,
     },
 }
 
@@ -72,45 +99,48 @@ impl Step {
 impl Auth {
     /// Begins a sign-in. Client and redirect URI are tested before everything else.
     pub(crate) async fn start_login(&self, context: &CallContext, start: FlowStart) -> Result<Step, Error> {
-        let client = Client::find(&start.client).ok_or(Error::ClientInvalid)?;
-        if !client.allows(&start.redirect_uri) {
-            return Err(Error::ClientInvalid);
-        }
-        let Challenge(code_challenge) = Challenge::parse(&start.challenge, &start.method)?;
-        let State(state) = State::parse(&start.state)?;
-        let flow = Flow {
-            client: client.id.to_owned(),
-            redirect_uri: start.redirect_uri,
-            code_challenge,
-            state,
-            proven: None,
-        };
+        let flow = new_flow(start, None)?;
         let flow = self.save_flow(context, &flow).await?;
-        Ok(Step::Password { flow })
+        Ok(Step::Password { flow, email: String::new() })
+    }
+
+    /// Begins to prove again who the caller is; ends in a session that replaces his own.
+    pub(crate) async fn start_step_up(&self, caller: &Caller, start: FlowStart) -> Result<Step, Error> {
+        let user = caller.user_required()?;
+        let session: Id =
+            caller.session().and_then(|session| session.parse().ok()).ok_or_else(api::Error::credential_invalid)?;
+        let context = caller.context();
+        let email = self.user(caller, user).await?.email;
+        let tx = self.db.subject(user, &quiet(context)).await?;
+        let found = store::session::get(&tx, session, false).await?;
+        drop(tx);
+        let (session, _) = found.filter(|(session, _)| session.user == user).ok_or(Error::CredentialInvalid)?;
+        let step_up = StepUp { session: session.id, user, organization: session.organization };
+        let flow = self.save_flow(context, &new_flow(start, Some(step_up))?).await?;
+        Ok(Step::Password { flow, email })
     }
 
     /// Tests name and password.
-    pub(crate) async fn prove(
-        &self,
-        context: &CallContext,
-        flow: &str,
-        email: &str,
-        password: &str,
-    ) -> Result<Step, Error> {
-        let password = Password::present("password.password", password)?;
-        if email.len() > 1024 {
+    pub(crate) async fn prove(&self, context: &CallContext, flow: &str, given: FirstFactor) -> Result<Step, Error> {
+        let password = Password::present("password.password", &given.password)?;
+        if given.email.len() > 1024 {
             return Err(
                 api::Error::invalid_field("password.email", "is longer than 1,024 bytes, which no address is").into()
             );
         }
-        let flow = self.take_flow(context, flow, false).await?;
-        let known = self.find_user(context, email).await?;
-        let identifier = self.identifier(email);
+        let flow = self.take_flow(context, flow, Stage::First).await?;
+        let known = self.find_user(context, &given.email).await?;
+        let device = self.device_class(known.as_ref().map(|(user, _)| *user), &given.device);
+        let counter = self.password_counter(&given.email, device);
+        let expected = flow.step_up.as_ref().map(|step_up| step_up.user);
         let (user, hash) = known.unzip();
-        let right = self.attempt(context, &identifier, password, hash).await?;
-        let Some(user) = user.filter(|_| right) else { return Err(Error::SignInRefused) };
-        self.clear(context, &identifier).await?;
-        self.after_proof(context, flow, user).await
+        let test = async {
+            let right = self.hashes.test(password, hash).await?;
+            Ok(user.filter(|user| right && expected.is_none_or(|expected| expected == *user)))
+        };
+        let user = self.attempt(context, counter, test).await?.ok_or(Error::SignInRefused)?;
+        let proof = Proof { user, time: self.clock.now(), amr: vec!["pwd".to_owned()] };
+        self.after_first(context, Flow { device, ..flow }, proof).await
     }
 
     /// Chooses the organization to sign in to.
@@ -120,22 +150,39 @@ impl Auth {
         flow: &str,
         organization: OrganizationId,
     ) -> Result<Step, Error> {
-        let flow = self.take_flow(context, flow, true).await?;
-        let (user, auth_time) = flow.proven.ok_or(Error::FlowInvalid)?;
-        let tx = self.db.subject(user, context).await?;
-        if store::membership::active(&tx, user, organization).await?.is_none() {
+        let flow = self.take_flow(context, flow, Stage::Organization).await?;
+        let proof = flow.proven.clone().ok_or(Error::FlowInvalid)?;
+        let tx = self.db.subject(proof.user, context).await?;
+        if store::membership::active(&tx, proof.user, organization).await?.is_none() {
             return Err(Error::NoMembership);
         }
-        self.finish(context, flow, (user, auth_time), Some(organization)).await
+        drop(tx);
+        self.finish(context, flow, proof, Some(organization)).await
     }
 
-    /// One organization, or none, needs no choice.
-    async fn after_proof(&self, context: &CallContext, flow: Flow, user: UserId) -> Result<Step, Error> {
-        let now = self.clock.now();
-        let memberships = self.active_memberships(context, user).await?;
+    /// Whoever has a second factor is asked for it, unless the first was two in one.
+    pub(super) async fn after_first(&self, context: &CallContext, flow: Flow, proof: Proof) -> Result<Step, Error> {
+        let tx = self.db.subject(proof.user, &quiet(context)).await?;
+        let methods = second_factors(&store::factor::list(&tx, proof.user, Id::ZERO, CHOICES).await?);
+        drop(tx);
+        if methods.is_empty() || proof.amr.iter().any(|method| method == "mfa") {
+            return self.after_proof(context, flow, proof).await;
+        }
+        let flow = Flow { stage: Stage::Second, proven: Some(proof), ..flow };
+        let flow = self.save_flow(context, &flow).await?;
+        Ok(Step::SecondFactor { flow, methods })
+    }
+
+    /// One organization, or none, needs no choice; a step-up stays where it was.
+    pub(super) async fn after_proof(&self, context: &CallContext, flow: Flow, proof: Proof) -> Result<Step, Error> {
+        if let Some(step_up) = &flow.step_up {
+            let organization = step_up.organization;
+            return self.finish(context, flow, proof, organization).await;
+        }
+        let memberships = self.active_memberships(context, proof.user).await?;
         if memberships.len() < 2 {
             let organization = memberships.first().map(|membership| membership.organization);
-            return self.finish(context, flow, (user, now), organization).await;
+            return self.finish(context, flow, proof, organization).await;
         }
         let tx = self.db.system("names of the organizations to choose from", context).await?;
         let mut choices = Vec::with_capacity(memberships.len());
@@ -144,13 +191,14 @@ impl Auth {
             choices.extend(found.map(|organization| (organization.id, organization.display_name)));
         }
         drop(tx);
-        let flow = self.save_flow(context, &Flow { proven: Some((user, now)), ..flow }).await?;
+        let flow = Flow { stage: Stage::Organization, proven: Some(proof), ..flow };
+        let flow = self.save_flow(context, &flow).await?;
         Ok(Step::Organization { flow, choices })
     }
 
     async fn active_memberships(&self, context: &CallContext, user: UserId) -> Result<Vec<Membership>, Error> {
         let tx = self.db.subject(user, context).await?;
-        let mut memberships = store::membership::list_of_user(&tx, user, api::Id::ZERO, CHOICES).await?;
+        let mut memberships = store::membership::list_of_user(&tx, user, Id::ZERO, CHOICES).await?;
         memberships.retain(|membership| membership.state == MembershipState::Active);
         Ok(memberships)
     }
@@ -159,22 +207,28 @@ impl Auth {
         &self,
         context: &CallContext,
         flow: Flow,
-        (user, auth_time): (UserId, OffsetDateTime),
+        proof: Proof,
         organization: Option<OrganizationId>,
     ) -> Result<Step, Error> {
-        let code = Handle::new();
-        let Flow { client, redirect_uri, code_challenge, state, .. } = flow;
+        let (code, now) = (Handle::new(), self.clock.now());
+        let Flow { client, redirect_uri, code_challenge, state, device, step_up, recovery_left, .. } = flow;
         let target = redirect_with(&redirect_uri, &code.text, &state, &self.issuer);
-        let expire_time = self.clock.now() + CODE_LIFE;
-        let stored = Code { client, redirect_uri, code_challenge, user, organization, auth_time, expire_time };
+        let Proof { user, time: auth_time, amr } = proof;
+        let replaces = step_up.map(|step_up| step_up.session);
+        let expire_time = now + CODE_LIFE;
+        let stored =
+            Code { client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time };
         let tx = self.db.system("an authorization code", context).await?;
+        let known = store::user::get(&tx, user).await?.ok_or(Error::SignInRefused)?;
+        self.reset_counters(&tx, user, &known.email, device).await?;
         store::login::insert_code(&tx, &code.digest, &stored).await?;
         tx.commit().await?;
         metrics::sign_in("done");
-        Ok(Step::Done { code: code.text, redirect_uri: target })
+        let device = self.devices.write(user, now);
+        Ok(Step::Done { code: code.text, redirect_uri: target, device, recovery_left })
     }
 
-    async fn save_flow(&self, context: &CallContext, flow: &Flow) -> Result<String, Error> {
+    pub(super) async fn save_flow(&self, context: &CallContext, flow: &Flow) -> Result<String, Error> {
         let handle = Handle::new();
         let tx = self.db.system("a step of a sign-in", context).await?;
         store::login::insert_flow(&tx, &handle.digest, flow, self.clock.now() + FLOW_LIFE).await?;
@@ -182,9 +236,9 @@ impl Auth {
         Ok(handle.text)
     }
 
-    async fn take_flow(&self, context: &CallContext, handle: &str, proven: bool) -> Result<Flow, Error> {
+    pub(super) async fn take_flow(&self, context: &CallContext, handle: &str, stage: Stage) -> Result<Flow, Error> {
         let tx = self.db.system("the next step of a sign-in", &quiet(context)).await?;
-        let flow = store::login::take_flow(&tx, &digest(handle), proven, self.clock.now()).await?;
+        let flow = store::login::take_flow(&tx, &digest(handle), stage, self.clock.now()).await?;
         tx.commit().await?;
         flow.ok_or(Error::FlowInvalid)
     }
@@ -196,54 +250,30 @@ impl Auth {
         Ok(store::user::by_email(&tx, &key).await?)
     }
 
-    /// Key of an identifier's counter; equal for all spellings of one address.
-    pub(super) fn identifier(&self, email: &str) -> [u8; 32] {
-        hmac(&self.identifiers, &[b"password", Email::key(email).as_bytes()])
-    }
-
-    /// Tests a password behind the lockout. False for wrong, unknown and locked.
-    pub(super) async fn attempt(
-        &self,
-        context: &CallContext,
-        identifier: &[u8; 32],
-        password: Password,
-        hash: Option<PasswordHash>,
-    ) -> Result<bool, Error> {
-        let delays: Vec<f64> =
-            (0..=LOCKOUT_FREE + 8).map(|failures| lockout_delay(failures).as_seconds_f64()).collect();
-        let tx = self.db.system("count an attempt to sign in", &quiet(context)).await?;
-        let counted = store::login::count_attempt(&tx, identifier, &delays, self.clock.now()).await?;
-        tx.commit().await?;
-        if counted.is_none() {
-            self.hashes.idle().await;
-            metrics::sign_in("locked");
-            return Ok(false);
+    fn device_class(&self, user: Option<UserId>, mark: &str) -> DeviceClass {
+        match user {
+            Some(user) if self.devices.is_of(mark, user, self.clock.now()) => DeviceClass::Known,
+            _ => DeviceClass::Unknown,
         }
-        let tested = self.hashes.test(password, hash).await;
-        match &tested {
-            Ok(true) => {}
-            Ok(false) => metrics::sign_in("refused"),
-            Err(_) => self.forgive(context, identifier).await?,
-        }
-        tested
-    }
-
-    /// An attempt that was never looked at does not count.
-    async fn forgive(&self, context: &CallContext, identifier: &[u8; 32]) -> Result<(), Error> {
-        let tx = self.db.system("take an attempt back that was not looked at", &quiet(context)).await?;
-        store::login::forgive_attempt(&tx, identifier, self.clock.now()).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// The password was right: its counter begins anew.
-    pub(super) async fn clear(&self, context: &CallContext, identifier: &[u8; 32]) -> Result<(), Error> {
-        let tx = self.db.system("reset the counter of attempts", &quiet(context)).await?;
-        store::login::clear_attempts(&tx, identifier).await?;
-        Ok(tx.commit().await?)
     }
 }
 
-/// Context of a transaction that is no change of its own: the call's audit row is written with its outcome, once.
-fn quiet(context: &CallContext) -> CallContext {
-    CallContext { audit: false, ..context.clone() }
+fn new_flow(start: FlowStart, step_up: Option<StepUp>) -> Result<Flow, Error> {
+    let client = Client::find(&start.client).ok_or(Error::ClientInvalid)?;
+    if !client.allows(&start.redirect_uri) {
+        return Err(Error::ClientInvalid);
+    }
+    let Challenge(code_challenge) = Challenge::parse(&start.challenge, &start.method)?;
+    let State(state) = State::parse(&start.state)?;
+    Ok(Flow {
+        client: client.id.to_owned(),
+        redirect_uri: start.redirect_uri,
+        code_challenge,
+        state,
+        stage: Stage::First,
+        proven: None,
+        device: DeviceClass::Unknown,
+        step_up,
+        recovery_left: None,
+    })
 }

@@ -11,7 +11,7 @@ use crate::{
     credential::{Claims, RefreshToken, digest},
     error::Error,
     metrics,
-    model::{Challenge, Client, Refresh, RevocationKind, Role, Session, decide},
+    model::{Challenge, Client, Refresh, RevocationKind, Role, Session, acr, decide},
     store::{self, login::Code},
 };
 
@@ -126,10 +126,19 @@ impl Auth {
             organization: code.organization,
             client: code.client.clone(),
             auth_time: code.auth_time,
+            amr: code.amr.clone(),
             create_time: now,
             last_use_time: now,
             expire_time: now + self.config.session_life,
         };
+        if let Some(replaced) = code.replaces {
+            // A step-up: the session goes on under a new id, and the old one is dead.
+            if let Some((old, _)) =
+                store::session::get(tx, replaced, true).await?.filter(|(old, _)| old.user == code.user)
+            {
+                self.end_session(tx, &old).await?;
+            }
+        }
         store::session::insert(tx, &session).await?;
         store::login::save_code_session(tx, digest, session.id).await?;
         for old in store::session::delete_oldest(tx, session.user, i64::from(self.config.sessions_per_user)).await? {
@@ -210,7 +219,8 @@ impl Auth {
             org: session.organization.map(|organization| organization.to_string()),
             roles: role.map(|role| role.text().to_owned()).into_iter().collect(),
             auth_time: session.auth_time.unix_timestamp(),
-            amr: vec!["pwd".to_owned()],
+            acr: acr(&session.amr).to_string(),
+            amr: session.amr.clone(),
             generation: counter,
         };
         let keys = self.keys()?;

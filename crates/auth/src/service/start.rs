@@ -15,7 +15,7 @@ use tokio::sync::SetOnce;
 use super::Auth;
 use crate::{
     config::Config,
-    credential::{HashPool, KeyUse, Keyring, NewKey, Vault, VaultError, hmac, new_key, read_key},
+    credential::{DeviceKey, HashPool, KeyUse, Keyring, NewKey, Vault, VaultError, hmac, new_key, read_key},
     error::Error,
     store,
 };
@@ -96,6 +96,9 @@ impl Auth {
             hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
             keys: SetOnce::new(),
             identifiers: hmac(&secrets.pepper, &[b"workos sign-in identifiers v1"]),
+            turns: super::lockout::Turns::new(),
+            devices: DeviceKey::new(hmac(&secrets.pepper, &[b"workos device marks v1"])),
+            vault: Vault::new(&secrets.wrapping_key),
             issuer: kit.public_url().to_owned(),
             data_dir: kit.data_dir(),
             verifiers: kit.revocations(),

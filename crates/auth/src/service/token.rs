@@ -13,7 +13,7 @@ use crate::{
     credential::{Claims, PublicKey},
     error::Error,
     metrics,
-    model::{Delegation, DelegationName, RefreshState, Revocation, RevocationKind, Role, Session},
+    model::{Delegation, DelegationName, RefreshState, Revocation, RevocationKind, Role, Session, acr},
     store,
 };
 
@@ -66,6 +66,7 @@ impl Auth {
             client: claims.client_id,
             scopes: claims.scope.split(' ').map(str::to_owned).collect(),
             acting: None,
+            acr: acr(&claims.amr),
             amr: claims.amr,
             auth_time: Some(session.auth_time),
             methods: Vec::new(),
@@ -158,6 +159,7 @@ fn delegated(delegation: Delegation, role: Option<Role>) -> Subject {
         scopes: vec!["*".to_owned()],
         acting: Some(delegation.actor),
         amr: Vec::new(),
+        acr: 0,
         auth_time: None,
         methods: delegation.methods,
     }

@@ -3,13 +3,15 @@ use std::collections::HashMap;
 
 use api::{Caller, Id, OrganizationId, UserId};
 
-use super::{Auth, Once, PageRequest, limit};
+use db::Tx;
+
+use super::{Auth, Once, PageRequest, limit, lockout::quiet};
 use crate::{
     credential::Password,
-    error::Error,
+    error::{Error, Unfit},
     events,
-    model::{DisplayName, Email, Membership, RevocationKind, Role, User},
-    store::{self, revocation::Owner},
+    model::{DeviceClass, DisplayName, Email, Membership, Role, User, second_factors},
+    store,
 };
 
 /// What a new user is made of.
@@ -96,23 +98,40 @@ impl Auth {
         let current = Password::present("current_password", current)?;
         let record = self.user(caller, user).await?;
         let context = caller.context();
-        let hash = store::user::password(&self.db.subject(user, context).await?, user).await?;
-        let identifier = self.identifier(&record.email);
-        if !self.attempt(context, &identifier, current, hash).await? {
-            return Err(Error::PasswordWrong);
-        }
-        let password = Password::choose("new_password", new, &names("", &record.display_name, &record.email))?;
+        let tx = self.db.subject(user, context).await?;
+        let hash = store::user::password(&tx, user).await?;
+        let beside = self.has_second_factor(&tx, user).await?;
+        drop(tx);
+        // Whoever holds a stolen session is a stranger: his guesses must not shut out the owner's own devices.
+        let device = DeviceClass::Unknown;
+        let test = async { Ok(self.hashes.test(current, hash).await?.then_some(())) };
+        let counter = self.password_counter(&record.email, device);
+        self.attempt(context, counter, test).await?.ok_or(Error::PasswordWrong)?;
+        let named = names("", &record.display_name, &record.email);
+        let password = match beside {
+            true => Password::choose_beside("new_password", new, &named)?,
+            false => Password::choose("new_password", new, &named)?,
+        };
+        let short = !password.fits_alone();
         let hash = self.hashes.make(password).await?;
         let tx = self.change(self.db.subject(user, context).await?);
-        store::user::save_password(&tx, user, &hash, self.clock.now()).await?;
-        store::session::delete_pending(&tx, user).await?;
-        let kept = caller.session().and_then(|session| session.parse::<Id>().ok()).unwrap_or(Id::ZERO);
-        for session in store::session::delete_others(&tx, user, kept).await? {
-            self.revoke(&tx, RevocationKind::Session(session), Owner { user: Some(user), organization: None }, false)
-                .await?;
+        store::factor::lock(&tx, user).await?;
+        if short && !self.has_second_factor(&tx, user).await? {
+            return Err(Error::PasswordUnfit("new_password", Unfit::TooShort));
         }
+        store::user::save_password(&tx, user, &hash, self.clock.now()).await?;
+        if short {
+            store::user::mark_short_password(&tx, user).await?;
+        }
+        self.end_other_sessions(&tx, caller, user).await?;
         tx.commit().await?;
-        self.clear(context, &identifier).await
+        let tx = self.db.system("reset the counter of attempts", &quiet(context)).await?;
+        self.reset_counters(&tx, user, &record.email, device).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn has_second_factor(&self, tx: &Tx, user: UserId) -> Result<bool, Error> {
+        Ok(!second_factors(&store::factor::list(tx, user, Id::ZERO, 1000).await?).is_empty())
     }
 
     /// Active members of an organization among these users, in the order asked.

@@ -1,9 +1,32 @@
-//! Rows of flows, codes and counters of attempts. System transactions only.
+//! Rows of flows and codes. System transactions only.
 use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
 
 use super::{id, id_opt};
+use crate::model::{DeviceClass, Proof};
+
+/// What a flow waits for; the numbers are those of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// A first factor.
+    First = 1,
+    /// A second factor.
+    Second = 2,
+    /// The choice of an organization.
+    Organization = 3,
+}
+
+/// A sign-in that replaces a session.
+#[derive(Clone, Debug)]
+pub(crate) struct StepUp {
+    /// The session.
+    pub(crate) session: Id,
+    /// Its user, who alone may answer.
+    pub(crate) user: UserId,
+    /// Its organization.
+    pub(crate) organization: Option<OrganizationId>,
+}
 
 /// What a flow carries from step to step.
 #[derive(Clone, Debug)]
@@ -16,14 +39,22 @@ pub(crate) struct Flow {
     pub(crate) code_challenge: String,
     /// The client's state.
     pub(crate) state: String,
-    /// Who proved to be himself, and when; the flow then waits for an organization.
-    pub(crate) proven: Option<(UserId, OffsetDateTime)>,
+    /// What it waits for.
+    pub(crate) stage: Stage,
+    /// What was proven, once it waits for more than a first factor.
+    pub(crate) proven: Option<Proof>,
+    /// Class of the device that gave the first factor.
+    pub(crate) device: DeviceClass,
+    /// The session it replaces.
+    pub(crate) step_up: Option<StepUp>,
+    /// Recovery codes left after one was used.
+    pub(crate) recovery_left: Option<i16>,
 }
 
 /// A code as it was stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
-    /// Flow it came from; `proven` is set.
+    /// Client of the flow.
     pub(crate) client: String,
     /// Redirect URI it was sent to.
     pub(crate) redirect_uri: String,
@@ -33,11 +64,18 @@ pub(crate) struct Code {
     pub(crate) user: UserId,
     /// Tenant chosen.
     pub(crate) organization: Option<OrganizationId>,
-    /// When the password was tested.
+    /// When the user proved to be himself.
     pub(crate) auth_time: OffsetDateTime,
+    /// How.
+    pub(crate) amr: Vec<String>,
+    /// Session that the new one replaces.
+    pub(crate) replaces: Option<Id>,
     /// When it ends.
     pub(crate) expire_time: OffsetDateTime,
 }
+
+const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
+     organization_id, recovery_left";
 
 /// A new flow.
 pub(crate) async fn insert_flow(
@@ -46,58 +84,109 @@ pub(crate) async fn insert_flow(
     flow: &Flow,
     expire_time: OffsetDateTime,
 ) -> Result<(), db::Error> {
-    let sql = "insert into login_flows (flow_digest, client, redirect_uri, code_challenge, state, user_id, auth_time, expire_time) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let Flow { client, redirect_uri, code_challenge, state, proven } = flow;
-    let (user, auth_time) = (proven.map(|(user, _)| user.uuid()), proven.map(|(_, time)| time));
-    tx.execute(sql, &[&digest, client, redirect_uri, code_challenge, state, &user, &auth_time, &expire_time])
-        .await
-        .map(drop)
+    let sql = format!(
+        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+    );
+    let Flow { client, redirect_uri, code_challenge, state, stage, proven, device, step_up, recovery_left } = flow;
+    let proven = proven.as_ref();
+    let user = proven.map(|proof| proof.user).or(step_up.as_ref().map(|step_up| step_up.user)).map(|user| user.uuid());
+    let auth_time = proven.map(|proof| proof.time);
+    let amr = proven.map(|proof| proof.amr.clone()).unwrap_or_default();
+    let known = *device == DeviceClass::Known;
+    let replaces = step_up.as_ref().map(|step_up| step_up.session.uuid());
+    let organization = step_up.as_ref().and_then(|step_up| step_up.organization).map(OrganizationId::uuid);
+    let params: [&(dyn db::ToSql + Sync); 14] = [
+        &digest,
+        &expire_time,
+        client,
+        redirect_uri,
+        code_challenge,
+        state,
+        &user,
+        &auth_time,
+        &(*stage as i16),
+        &amr,
+        &known,
+        &replaces,
+        &organization,
+        recovery_left,
+    ];
+    tx.execute(&sql, &params).await.map(drop)
 }
 
-/// Takes a flow that waits for the password (or, `proven`, for the organization): it is gone, nobody can take it again.
+/// Takes a flow that waits for this: it is gone, nobody can take it again.
 pub(crate) async fn take_flow(
     tx: &Tx,
     digest: &[u8],
-    proven: bool,
+    stage: Stage,
     now: OffsetDateTime,
 ) -> Result<Option<Flow>, db::Error> {
-    let sql = "delete from login_flows where flow_digest = $1 and (user_id is not null) = $2 and expire_time > $3 \
-         returning client, redirect_uri, code_challenge, state, user_id, auth_time";
-    tx.query_opt(sql, &[&digest, &proven, &now]).await?.as_ref().map(read_flow).transpose()
+    let sql =
+        format!("delete from login_flows where flow_digest = $1 and stage = $2 and expire_time > $3 returning {FLOW}");
+    tx.query_opt(&sql, &[&digest, &(stage as i16), &now]).await?.as_ref().map(read_flow).transpose()
+}
+
+/// A flow that waits for this, left where it is.
+pub(crate) async fn flow(tx: &Tx, digest: &[u8], stage: Stage, now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
+    let sql = format!("select {FLOW} from login_flows where flow_digest = $1 and stage = $2 and expire_time > $3");
+    tx.query_opt(&sql, &[&digest, &(stage as i16), &now]).await?.as_ref().map(read_flow).transpose()
 }
 
 fn read_flow(row: &Row) -> Result<Flow, db::Error> {
     let user = id_opt(row, "user_id")?.map(UserId);
+    let amr: Vec<String> = row.try_get("amr")?;
+    let proven = user.zip(row.try_get::<_, Option<OffsetDateTime>>("auth_time")?);
+    let organization = id_opt(row, "organization_id")?.map(OrganizationId);
+    let replaced = user.zip(id_opt(row, "replaces_session_id")?);
     Ok(Flow {
         client: row.try_get("client")?,
         redirect_uri: row.try_get("redirect_uri")?,
         code_challenge: row.try_get("code_challenge")?,
         state: row.try_get("state")?,
-        proven: user.zip(row.try_get::<_, Option<OffsetDateTime>>("auth_time")?),
+        stage: match row.try_get::<_, i16>("stage")? {
+            2 => Stage::Second,
+            3 => Stage::Organization,
+            _ => Stage::First,
+        },
+        proven: proven.map(|(user, time)| Proof { user, time, amr }),
+        device: if row.try_get("known_device")? { DeviceClass::Known } else { DeviceClass::Unknown },
+        step_up: replaced.map(|(user, session)| StepUp { session, user, organization }),
+        recovery_left: row.try_get("recovery_left")?,
     })
 }
 
+const CODE: &str =
+    "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id";
+
 /// A new code.
 pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(), db::Error> {
-    let sql = "insert into authorization_codes \
-         (code_digest, client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let Code { client, redirect_uri, code_challenge, user, organization, auth_time, expire_time } = code;
+    let sql = format!(
+        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+    );
+    let Code { client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time } = code;
     let organization = organization.map(OrganizationId::uuid);
-    tx.execute(
-        sql,
-        &[&digest, client, redirect_uri, code_challenge, &user.uuid(), &organization, auth_time, expire_time],
-    )
-    .await
-    .map(drop)
+    let replaces = replaces.map(Id::uuid);
+    let params: [&(dyn db::ToSql + Sync); 10] = [
+        &digest,
+        client,
+        redirect_uri,
+        code_challenge,
+        &user.uuid(),
+        &organization,
+        auth_time,
+        expire_time,
+        amr,
+        &replaces,
+    ];
+    tx.execute(&sql, &params).await.map(drop)
 }
 
 /// Marks a code as used and gives it, to one caller only.
 pub(crate) async fn use_code(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Code>, db::Error> {
-    let sql = "update authorization_codes set used_time = $2 where code_digest = $1 and used_time is null \
-         returning client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time";
-    tx.query_opt(sql, &[&digest, &now]).await?.as_ref().map(read_code).transpose()
+    let sql = format!(
+        "update authorization_codes set used_time = $2 where code_digest = $1 and used_time is null returning {CODE}"
+    );
+    tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_code).transpose()
 }
 
 fn read_code(row: &Row) -> Result<Code, db::Error> {
@@ -108,6 +197,8 @@ fn read_code(row: &Row) -> Result<Code, db::Error> {
         user: id(row, "user_id")?.into(),
         organization: id_opt(row, "organization_id")?.map(OrganizationId),
         auth_time: row.try_get("auth_time")?,
+        amr: row.try_get("amr")?,
+        replaces: id_opt(row, "replaces_session_id")?,
         expire_time: row.try_get("expire_time")?,
     })
 }
@@ -126,30 +217,4 @@ pub(crate) async fn session_of_code(tx: &Tx, digest: &[u8]) -> Result<Option<Id>
         Some(row) => id_opt(&row, "session_id"),
         None => Ok(None),
     }
-}
-
-/// Counts an attempt before it is looked at; `None` when the identifier must wait. The delay of each number of failures is
-/// `delays[failures]` in seconds, the last one for all beyond.
-pub(crate) async fn count_attempt(
-    tx: &Tx,
-    identifier: &[u8],
-    delays: &[f64],
-    now: OffsetDateTime,
-) -> Result<Option<i32>, db::Error> {
-    let sql = "insert into sign_in_attempts as a (identifier, failures, next_time, update_time) values ($1, 1, $3, $3) \
-         on conflict (identifier) do update set failures = a.failures + 1, update_time = $3, \
-         next_time = $3::timestamptz + make_interval(secs => ($2::float8[])[least(a.failures + 2, array_length($2::float8[], 1))]) \
-         where a.next_time <= $3 returning failures";
-    tx.query_opt(sql, &[&identifier, &delays, &now]).await?.map(|row| row.try_get(0)).transpose().map_err(Into::into)
-}
-
-/// Takes one attempt back that was never looked at.
-pub(crate) async fn forgive_attempt(tx: &Tx, identifier: &[u8], now: OffsetDateTime) -> Result<(), db::Error> {
-    let sql = "update sign_in_attempts set failures = greatest(failures - 1, 0), next_time = $2 where identifier = $1";
-    tx.execute(sql, &[&identifier, &now]).await.map(drop)
-}
-
-/// The password was right: the counter begins anew.
-pub(crate) async fn clear_attempts(tx: &Tx, identifier: &[u8]) -> Result<(), db::Error> {
-    tx.execute("delete from sign_in_attempts where identifier = $1", &[&identifier]).await.map(drop)
 }

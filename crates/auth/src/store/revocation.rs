@@ -58,7 +58,11 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error
         "delete from sessions where expire_time < $1",
         "delete from delegations where expire_time < $1",
         "delete from revocations where keep_until < $1",
-        "delete from sign_in_attempts where update_time < $1::timestamptz - interval '1 day'",
+        // Counters of failures are kept: a slow guesser must not begin anew each day.
+        "delete from sign_in_attempts where failures = 0 and update_time < $1::timestamptz - interval '1 day'",
+        "delete from sign_in_attempts where update_time < $1::timestamptz - interval '180 days'",
+        // An app that was never confirmed.
+        "delete from mfa_factors where not confirmed and create_time < $1::timestamptz - interval '1 day'",
         "delete from bootstrap_codes where expire_time < $1",
     ] {
         rows += tx.execute(sql, &[&now]).await?;

@@ -7,7 +7,7 @@ use super::{id, id_opt};
 use crate::model::{RefreshState, Session};
 
 const COLUMNS: &str =
-    "session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time";
+    "session_id, user_id, organization_id, client, auth_time, amr, create_time, last_use_time, expire_time";
 
 fn read(row: &Row) -> Result<Session, db::Error> {
     Ok(Session {
@@ -16,6 +16,7 @@ fn read(row: &Row) -> Result<Session, db::Error> {
         organization: id_opt(row, "organization_id")?.map(OrganizationId),
         client: row.try_get("client")?,
         auth_time: row.try_get("auth_time")?,
+        amr: row.try_get("amr")?,
         create_time: row.try_get("create_time")?,
         last_use_time: row.try_get("last_use_time")?,
         expire_time: row.try_get("expire_time")?,
@@ -51,11 +52,11 @@ pub(crate) async fn list(
 
 /// A new session.
 pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> {
-    let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time) \
-         values ($1, $2, $3, $4, $5, $6, $6, $7, $6)";
-    let Session { id, user, organization, client, auth_time, create_time, expire_time, .. } = session;
+    let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr) \
+         values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8)";
+    let Session { id, user, organization, client, auth_time, amr, create_time, expire_time, .. } = session;
     let organization = organization.map(OrganizationId::uuid);
-    tx.execute(sql, &[&id.uuid(), &user.uuid(), &organization, client, auth_time, create_time, expire_time])
+    tx.execute(sql, &[&id.uuid(), &user.uuid(), &organization, client, auth_time, create_time, expire_time, amr])
         .await
         .map(drop)
 }

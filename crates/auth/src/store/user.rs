@@ -67,8 +67,19 @@ pub(crate) async fn save_password(
     hash: &PasswordHash,
     now: OffsetDateTime,
 ) -> Result<(), db::Error> {
-    let sql = "update passwords set hash = $2, update_time = $3 where user_id = $1";
+    let sql = "update passwords set hash = $2, fit_alone = true, update_time = $3 where user_id = $1";
     tx.execute(sql, &[&user.uuid(), &hash.0, &now]).await.map(drop)
+}
+
+/// The password just saved is too short to be the only factor.
+pub(crate) async fn mark_short_password(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    tx.execute("update passwords set fit_alone = false where user_id = $1", &[&user.uuid()]).await.map(drop)
+}
+
+/// The user's password may be his only factor; true without one.
+pub(crate) async fn password_fits_alone(tx: &Tx, user: UserId) -> Result<bool, db::Error> {
+    let row = tx.query_opt("select fit_alone from passwords where user_id = $1", &[&user.uuid()]).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(true))
 }
 
 /// The password hash of a user.

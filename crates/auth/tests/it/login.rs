@@ -1,13 +1,12 @@
-//! Sign-in: flows, one answer for all wrong ones, lockout, the bounded password threads.
-use std::time::{Duration, Instant};
+//! Sign-in: flows, and one answer for all wrong ones.
+use std::time::Duration;
 
-use futures::future::join_all;
 use proto::auth::v1::{self as wire, login_step::Step, membership::Role};
 use tonic::Code;
 
 use crate::{
-    OPERATORS, OWNER, OWNER_PASSWORD, Platform, assert_refused, begin, logins, organization_answer, password_answer,
-    platform, start, start_login, try_password,
+    OPERATORS, OWNER, OWNER_PASSWORD, assert_refused, begin, logins, organization_answer, password_answer, platform,
+    start, start_login, try_password,
 };
 
 #[tokio::test]
@@ -58,7 +57,7 @@ async fn a_flow_handle_is_good_for_one_answer_and_five_minutes() {
     let flow = begin(system).await;
     system.clock().advance(Duration::from_secs(301));
     assert_refused(logins(system).continue_login(answer(&flow)).await, Code::FailedPrecondition, "FLOW_INVALID");
-    let empty = wire::ContinueLoginRequest { flow: begin(system).await, answer: None };
+    let empty = wire::ContinueLoginRequest { flow: begin(system).await, answer: None, device: String::new() };
     assert_refused(logins(system).continue_login(empty).await, Code::InvalidArgument, "FIELD_INVALID");
 }
 
@@ -116,46 +115,7 @@ async fn auth_p04_a_password_of_a_megabyte_costs_nothing() {
     let platform = platform().await;
     let answer = try_password(&platform.system, OWNER, &"x".repeat(1 << 20)).await;
     assert_refused(answer, Code::InvalidArgument, "FIELD_INVALID");
-    assert_eq!(failures(&platform).await, Vec::<i64>::new());
-}
-
-#[tokio::test]
-async fn auth_p06_five_wrong_attempts_lock_for_a_growing_time_and_a_right_one_resets() {
-    let platform = platform().await;
-    let system = &platform.system;
-    for _ in 0..5 {
-        assert_refused(
-            try_password(system, OWNER, "wrong but long enough").await,
-            Code::Unauthenticated,
-            "SIGN_IN_REFUSED",
-        );
-    }
-    assert_refused(try_password(system, OWNER, OWNER_PASSWORD).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
-    assert_eq!(failures(&platform).await, [5], "a locked attempt is not counted");
-    system.clock().advance(Duration::from_secs(31));
-    assert_refused(
-        try_password(system, OWNER, "wrong but long enough").await,
-        Code::Unauthenticated,
-        "SIGN_IN_REFUSED",
-    );
-    system.clock().advance(Duration::from_secs(31));
-    assert_refused(try_password(system, OWNER, OWNER_PASSWORD).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
-    system.clock().advance(Duration::from_secs(31));
-    try_password(system, "  Ada@example.com", OWNER_PASSWORD).await.expect_err("blanks make another identifier");
-    try_password(system, OWNER, OWNER_PASSWORD).await.expect("the lock is over");
-    assert_eq!(failures(&platform).await, [1], "only the other identifier is counted");
-}
-
-#[tokio::test]
-async fn auth_p06_many_parallel_guesses_are_five() {
-    let platform = platform().await;
-    let guesses = (0..40).map(|_| try_password(&platform.system, "nobody@example.com", "wrong but long enough"));
-    let began = Instant::now();
-    for answer in join_all(guesses).await {
-        assert_refused(answer, Code::Unauthenticated, "SIGN_IN_REFUSED");
-    }
-    assert_eq!(failures(&platform).await, [5]);
-    assert!(began.elapsed() < Duration::from_secs(30), "locked guesses are not hashed");
+    assert_eq!(crate::lockout::failures(&platform).await, Vec::<i64>::new());
 }
 
 #[tokio::test]
@@ -191,10 +151,4 @@ async fn an_organization_that_is_not_ones_own_cannot_be_chosen() {
     assert_refused(refused, Code::PermissionDenied, "NO_MEMBERSHIP");
     let again = logins(system).continue_login(organization_answer(&asked.flow, &platform.organization)).await;
     assert_refused(again, Code::FailedPrecondition, "FLOW_INVALID");
-}
-
-/// Failures counted, smallest first.
-async fn failures(platform: &Platform) -> Vec<i64> {
-    let rows = platform.system.sql("select failures from auth.sign_in_attempts order by failures").await;
-    rows.into_iter().map(|row| row[0].as_deref().expect("not null").parse().expect("a number")).collect()
 }

@@ -5,9 +5,12 @@
 mod account;
 mod bootstrap;
 mod delegation;
+mod factor;
+mod lockout;
 mod login;
 mod member;
 mod refresh;
+mod step_up;
 mod tenant;
 mod token;
 
@@ -116,17 +119,28 @@ async fn begin(system: &System) -> String {
 
 fn password_answer(flow: &str, email: &str, password: &str) -> wire::ContinueLoginRequest {
     let answer = Answer::Password(Password { email: email.to_owned(), password: password.to_owned() });
-    wire::ContinueLoginRequest { flow: flow.to_owned(), answer: Some(answer) }
+    wire::ContinueLoginRequest { flow: flow.to_owned(), answer: Some(answer), device: String::new() }
 }
 
 fn organization_answer(flow: &str, organization: &str) -> wire::ContinueLoginRequest {
-    wire::ContinueLoginRequest { flow: flow.to_owned(), answer: Some(Answer::Organization(organization.to_owned())) }
+    wire::ContinueLoginRequest {
+        flow: flow.to_owned(),
+        answer: Some(Answer::Organization(organization.to_owned())),
+        device: String::new(),
+    }
 }
 
 /// Name and password in a flow of their own.
 async fn try_password(system: &System, email: &str, password: &str) -> Result<wire::LoginStep, Status> {
     let flow = begin(system).await;
     logins(system).continue_login(password_answer(&flow, email, password)).await.map(tonic::Response::into_inner)
+}
+
+/// As `try_password`, from a device with this mark.
+async fn try_password_on(system: &System, mark: &str, email: &str, password: &str) -> Result<wire::LoginStep, Status> {
+    let answer = password_answer(&begin(system).await, email, password);
+    let answer = wire::ContinueLoginRequest { device: mark.to_owned(), ..answer };
+    logins(system).continue_login(answer).await.map(tonic::Response::into_inner)
 }
 
 /// The whole sign-in up to the code.

@@ -180,3 +180,26 @@ fn an_unnamed_peer_may_call_nothing() {
         assert_eq!(error.reason(), "PEER_DENIED", "{}", method.rpc);
     }
 }
+
+#[test]
+fn auth_p16_an_old_or_weak_sign_in_is_asked_for_again_only_where_the_contract_says_so() {
+    const SENSITIVE: &str = "auth.v1.UserService/ChangePassword";
+    let world = World::new();
+    let of = |change: &dyn Fn(&mut authz::Subject)| {
+        let mut subject = world.subject(None);
+        change(&mut subject);
+        world.mint.mint(&subject, LIFE).expect("it fits")
+    };
+    let now = world.clock.now();
+    let old = of(&|subject| subject.auth_time = Some(now - std::time::Duration::from_secs(901)));
+    for weak in [&old, &of(&|subject| subject.auth_time = None), &of(&|subject| subject.acr = 0)] {
+        let refused = world.call(SENSITIVE, Some(weak), Some("users/me")).expect_err("not good enough");
+        assert_eq!((refused.code(), refused.reason()), (Code::Unauthenticated, "STEP_UP_REQUIRED"));
+        assert_eq!(refused.metadata()["max_age"], "900");
+        assert!(world.call(GET_USER, Some(weak), Some("users/me")).is_ok(), "other methods do not ask");
+    }
+    let stranger = world.call(SENSITIVE, Some(&old), Some("users/00000000000000000000000009")).expect_err("not his");
+    assert_eq!(stranger.reason(), "ACCESS_DENIED", "who may not call at all is not asked to sign in again");
+    let just = of(&|subject| subject.auth_time = Some(now - std::time::Duration::from_secs(899)));
+    assert!(world.call(SENSITIVE, Some(&just), Some("users/me")).is_ok());
+}

@@ -9,7 +9,9 @@ use api::{CallContext, Caller, Error};
 use futures::{StreamExt, stream};
 use mesh::{Items, Reply, caller, reply, reply_stream};
 use proto::{
-    auth::v1::{ContinueLoginRequest, LoginStep, StartLoginRequest, login_service_server::LoginService},
+    auth::v1::{
+        ContinueLoginRequest, LoginStep, StartLoginRequest, StartStepUpRequest, login_service_server::LoginService,
+    },
     file::v1::{
         AppendUploadRequest, BatchReadFilesRequest, BatchReadFilesResponse, CreateUploadRequest, DeleteFileRequest,
         DeleteUploadRequest, File, GetFileRequest, GetUploadRequest, ListFilesRequest, ListFilesResponse,
@@ -105,6 +107,11 @@ impl Handler {
 #[tonic::async_trait]
 impl LoginService for Handler {
     async fn start_login(&self, request: Request<StartLoginRequest>) -> Reply<LoginStep> {
+        self.handle(request, |_| String::new()).await?;
+        reply(Ok::<_, Error>(LoginStep::default()))
+    }
+
+    async fn start_step_up(&self, request: Request<StartStepUpRequest>) -> Reply<LoginStep> {
         self.handle(request, |_| String::new()).await?;
         reply(Ok::<_, Error>(LoginStep::default()))
     }

@@ -111,6 +111,7 @@ impl World {
             scopes: vec!["*".to_owned()],
             acting: None,
             amr: Vec::new(),
+            acr: 1,
             auth_time: None,
             methods: Vec::new(),
         };

@@ -106,6 +106,7 @@ impl Person {
             scopes: vec!["*".to_owned()],
             acting: None,
             amr: vec!["pwd".to_owned()],
+            acr: 1,
             auth_time: Some(self.world.clock.now()),
             methods: Vec::new(),
         };

@@ -122,6 +122,7 @@ async fn sign_in(system: &System, email: &str, password: &str, organization: &st
 }
 
 async fn proceed(logins: &mut LoginServiceClient<Channel>, flow: String, answer: Answer) -> LoginStep {
-    let answer = logins.continue_login(ContinueLoginRequest { flow, answer: Some(answer) }).await;
+    let answer =
+        logins.continue_login(ContinueLoginRequest { flow, answer: Some(answer), device: String::new() }).await;
     answer.expect("the answer is right").into_inner()
 }

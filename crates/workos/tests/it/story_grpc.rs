@@ -104,7 +104,8 @@ async fn a_sign_in_by_grpc_ends_in_a_code() {
     let step = login.start_login(request).await.expect("anybody may begin").into_inner();
     assert!(matches!(step.step, Some(Step::Password(_))));
     let password = Password { email: member.email.clone(), password: "not this one at all".to_owned() };
-    let request = ContinueLoginRequest { flow: step.flow, answer: Some(Answer::Password(password)) };
+    let request =
+        ContinueLoginRequest { flow: step.flow, answer: Some(Answer::Password(password)), device: String::new() };
     let refused = login.continue_login(request).await.expect_err("the password is wrong");
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
     assert!(refused.metadata().contains_key("x-request-id"), "{refused:?}");

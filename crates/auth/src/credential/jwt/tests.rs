@@ -39,6 +39,7 @@ fn claims() -> Claims {
         roles: vec![],
         auth_time: at,
         amr: vec!["pwd".to_owned()],
+        acr: "1".to_owned(),
         generation: 0,
     }
 }

@@ -1,0 +1,134 @@
+//! Attempts behind the lockout: counted before they are looked at, by all doors alike.
+//!
+//! Attempts at one thing take turns in this process, so that honest parallel sign-ins wait for each other and nobody asks the
+//! database in vain; the rows decide between processes.
+use std::{sync::Arc, time::Duration};
+
+use api::{CallContext, UserId};
+use moka::sync::Cache;
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::Auth;
+use crate::{
+    credential::hmac,
+    error::Error,
+    metrics,
+    model::{DeviceClass, Email, Factor, LOCKOUT_FREE},
+    store::{
+        self,
+        attempt::{Admission, Ending},
+    },
+};
+
+/// How long an attempt waits for those before it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often one asks again whose turn another process holds.
+const AGAIN: Duration = Duration::from_millis(25);
+/// Identifiers whose turns are kept; an evicted one only costs questions to the database.
+const TURNS: u64 = 10_000;
+
+/// Turns of this process, by counter.
+pub(super) struct Turns(Cache<[u8; 32], Arc<Semaphore>>);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self(Cache::builder().max_capacity(TURNS).time_to_idle(Duration::from_secs(60)).build())
+    }
+
+    fn of(&self, key: [u8; 32]) -> Arc<Semaphore> {
+        let places = usize::try_from(LOCKOUT_FREE).unwrap_or(1);
+        self.0.get_with(key, || Arc::new(Semaphore::new(places)))
+    }
+}
+
+/// What attempts are counted under.
+#[derive(Clone, Copy)]
+pub(super) struct Counter {
+    key: [u8; 32],
+    device: DeviceClass,
+}
+
+impl Auth {
+    /// The counter of passwords for an address as typed; equal for all its spellings, and there whether anybody has it or not.
+    pub(super) fn password_counter(&self, email: &str, device: DeviceClass) -> Counter {
+        self.counter(Factor::Password, Email::key(email).as_bytes(), device)
+    }
+
+    /// The counter of a second factor of a user.
+    pub(super) fn factor_counter(&self, factor: Factor, user: UserId, device: DeviceClass) -> Counter {
+        self.counter(factor, user.uuid().as_bytes(), device)
+    }
+
+    fn counter(&self, factor: Factor, of: &[u8], device: DeviceClass) -> Counter {
+        let parts = [factor.text().as_bytes(), b"\0", device.text().as_bytes(), b"\0", of];
+        Counter { key: hmac(&self.identifiers, &parts), device }
+    }
+
+    /// Runs a test behind the lockout. `None` for wrong and locked; a locked one takes as long as a password's test.
+    ///
+    /// # Errors
+    /// What the test says, which is then not counted; HASH_QUEUE_FULL when too many are ahead.
+    pub(super) async fn attempt<T>(
+        &self,
+        context: &CallContext,
+        counter: Counter,
+        test: impl Future<Output = Result<Option<T>, Error>>,
+    ) -> Result<Option<T>, Error> {
+        let turns = self.turns.of(counter.key);
+        let turn = tokio::time::timeout(PATIENCE, turns.acquire_owned()).await;
+        let turn = turn.map_err(|_| Error::HashQueueFull(PATIENCE))?.map_err(Error::fault)?;
+        if !self.enter(context, counter).await? {
+            drop(turn);
+            self.hashes.idle().await;
+            metrics::sign_in("locked");
+            return Ok(None);
+        }
+        let tested = test.await;
+        let ending = if matches!(tested, Ok(None)) { Ending::Failed } else { Ending::Released };
+        if ending == Ending::Failed {
+            metrics::sign_in("refused");
+        }
+        let tx = self.db.system("the end of an attempt to sign in", &quiet(context)).await?;
+        store::attempt::leave(&tx, &counter.key, ending, self.clock.now()).await?;
+        tx.commit().await?;
+        drop(turn);
+        tested
+    }
+
+    /// Takes a place; false when the attempt is not looked at.
+    async fn enter(&self, context: &CallContext, counter: Counter) -> Result<bool, Error> {
+        let began = Instant::now();
+        loop {
+            let tx = self.db.system("count an attempt to sign in", &quiet(context)).await?;
+            let most = counter.device.most_failures();
+            let admission = store::attempt::enter(&tx, &counter.key, most, self.clock.now()).await?;
+            tx.commit().await?;
+            match admission {
+                Admission::Admitted => return Ok(true),
+                Admission::Locked => return Ok(false),
+                Admission::Busy if began.elapsed() > PATIENCE => return Err(Error::HashQueueFull(PATIENCE)),
+                Admission::Busy => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+
+    /// After a full sign-in the counters of its class of devices begin anew; the other class keeps its own.
+    pub(super) async fn reset_counters(
+        &self,
+        tx: &db::Tx,
+        user: UserId,
+        email: &str,
+        device: DeviceClass,
+    ) -> Result<(), Error> {
+        let counters = Factor::ALL.map(|factor| match factor {
+            Factor::Password => self.password_counter(email, device).key,
+            Factor::Totp | Factor::Recovery => self.factor_counter(factor, user, device).key,
+        });
+        Ok(store::attempt::reset(tx, &counters, self.clock.now()).await?)
+    }
+}
+
+/// Context of a transaction that is no change of its own: the call's audit row is written with its outcome, once.
+pub(super) fn quiet(context: &CallContext) -> CallContext {
+    CallContext { audit: false, ..context.clone() }
+}
