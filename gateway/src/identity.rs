@@ -1,9 +1,11 @@
 //! HTTP faces of the OAuth endpoints: forms and RFC bodies on this side, RPCs of auth on the other. No state is kept here.
+mod link;
 mod oauth;
 mod wellknown;
 
 use http::{Method, Response};
 use hyper::body::Incoming;
+use link::Link;
 use tonic::body::Body;
 
 use crate::{edge::Edge, filter::Passage, refusal::Refusal, schema::Schema};
@@ -22,14 +24,24 @@ pub(crate) enum Endpoint {
     Keys,
     /// RFC 8414.
     Metadata,
+    /// A link of a mail: shows a page.
+    Show(Link),
+    /// The form on that page: acts.
+    Act(Link),
 }
 
 /// The one table: what is mounted here is what the metadata document advertises.
-static ENDPOINTS: [(&str, Method, Endpoint); 4] = [
+static ENDPOINTS: [(&str, Method, Endpoint); 10] = [
     ("/oauth2/token", Method::POST, Endpoint::Token),
     ("/oauth2/revoke", Method::POST, Endpoint::Revoke),
     ("/.well-known/jwks.json", Method::GET, Endpoint::Keys),
     ("/.well-known/oauth-authorization-server", Method::GET, Endpoint::Metadata),
+    ("/auth/link/verify", Method::GET, Endpoint::Show(Link::Verify)),
+    ("/auth/link/verify/done", Method::POST, Endpoint::Act(Link::Verify)),
+    ("/auth/link/reset", Method::GET, Endpoint::Show(Link::Reset)),
+    ("/auth/link/reset/done", Method::POST, Endpoint::Act(Link::Reset)),
+    ("/auth/link/invitation", Method::GET, Endpoint::Show(Link::Invitation)),
+    ("/auth/link/invitation/done", Method::POST, Endpoint::Act(Link::Invitation)),
 ];
 
 impl Endpoint {
@@ -56,5 +68,7 @@ pub(crate) async fn drive(
         Endpoint::Revoke => oauth::revoke(edge, passage, incoming).await,
         Endpoint::Keys => Ok(wellknown::keys(edge)),
         Endpoint::Metadata => Ok(wellknown::metadata(edge)),
+        Endpoint::Show(link) => link::show(edge, &passage, link).await,
+        Endpoint::Act(link) => link::act(edge, passage, incoming, link).await,
     }
 }

@@ -14,6 +14,10 @@ pub struct CallContext {
     pub resource: String,
     /// Who acts: `users/{id}`, `workloads/{name}` or empty.
     pub actor: String,
+    /// Workload that acts for the actor, if any.
+    pub acting: String,
+    /// Network address of the person at the other end, as the gateway saw it; empty inside the mesh.
+    pub network: String,
     /// A successful change writes an audit row (the contract's `audit: EVERY_CALL`).
     pub audit: bool,
     /// When the caller stops waiting.

@@ -28,6 +28,11 @@ pub struct Config {
     pub session_life: Duration,
     /// Sessions that a user may have; the oldest ends when there is one more. 1 to 1,000.
     pub sessions_per_user: u32,
+    /// Anybody may make an account by proving an address; otherwise only administrators and invitations make accounts.
+    pub sign_up: bool,
+    /// How long entries of the audit log are kept; at least 30 days.
+    #[serde(with = "chassis::duration")]
+    pub audit_retention: Duration,
 }
 
 impl Default for Config {
@@ -41,6 +46,8 @@ impl Default for Config {
             session_idle: 14 * DAY,
             session_life: 90 * DAY,
             sessions_per_user: 50,
+            sign_up: true,
+            audit_retention: 400 * DAY,
         }
     }
 }
@@ -64,6 +71,9 @@ impl chassis::Section for Config {
         }
         if !(1..=1000).contains(&self.sessions_per_user) {
             return Err("sessions_per_user must be 1 to 1000".to_owned());
+        }
+        if self.audit_retention < Duration::from_secs(30 * 24 * 60 * 60) {
+            return Err("audit_retention must be at least 30d".to_owned());
         }
         Ok(())
     }

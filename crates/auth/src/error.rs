@@ -107,6 +107,28 @@ pub(crate) enum Error {
     FactorMissing,
     /// The password is too short to be the only factor.
     PasswordTooShortAlone,
+    /// What the link carries is unknown, used, ended or replaced.
+    MailTokenInvalid,
+    /// The mail is not to be sent any more.
+    MailOver,
+    /// Too many requests for mails wait.
+    MailQueueFull,
+    /// Nobody signs up by himself.
+    SignUpClosed,
+    /// The invitation is not open.
+    InvitationClosed,
+    /// The invitation was sent to somebody else.
+    InvitationForeign,
+    /// No permission of the contract.
+    ScopeUnknown(String),
+    /// The owner has as many keys as he may.
+    TooManyKeys,
+    /// It takes a session.
+    SignInNeeded,
+    /// The person owns as many organizations as he may.
+    TooManyOrganizations,
+    /// The organization is deleted.
+    OrganizationDeleted,
 }
 
 impl Error {
@@ -192,10 +214,48 @@ impl From<Error> for api::Error {
             Error::PasswordTooShortAlone => {
                 Self::new(Code::FailedPrecondition, ErrorReason::PasswordTooShortAlone, PASSWORD_TOO_SHORT_ALONE)
             }
+            other => people(other),
         }
     }
 }
 
+/// What concerns mails, keys and the life of accounts and organizations.
+fn people(error: Error) -> api::Error {
+    let precondition = |reason, message: &str| api::Error::new(Code::FailedPrecondition, reason, message.to_owned());
+    match error {
+        Error::MailTokenInvalid => precondition(ErrorReason::MailTokenInvalid, MAIL_TOKEN_INVALID),
+        Error::MailOver => precondition(ErrorReason::EmailDeliveryOver, "the mail is not to be sent any more"),
+        Error::MailQueueFull => {
+            let message = "too many mails wait to be sent; try again after the time in RetryInfo";
+            api::Error::new(Code::ResourceExhausted, ErrorReason::MailQueueFull, message)
+                .retry_after(Duration::from_secs(60))
+        }
+        Error::SignUpClosed => precondition(ErrorReason::SignUpClosed, SIGN_UP_CLOSED),
+        Error::InvitationClosed => precondition(ErrorReason::InvitationClosed, INVITATION_CLOSED),
+        Error::InvitationForeign => {
+            api::Error::new(Code::PermissionDenied, ErrorReason::InvitationForeign, INVITATION_FOREIGN)
+        }
+        Error::ScopeUnknown(scope) => {
+            let message = "there is no such permission; name permissions of the contract, for example document:read";
+            api::Error::invalid(ErrorReason::ScopeUnknown, message).with("scope", scope)
+        }
+        Error::TooManyKeys => precondition(ErrorReason::TooManyKeys, TOO_MANY_KEYS),
+        Error::SignInNeeded => api::Error::new(Code::PermissionDenied, ErrorReason::SignInNeeded, SIGN_IN_NEEDED),
+        Error::TooManyOrganizations => precondition(ErrorReason::TooManyOrganizations, TOO_MANY_ORGANIZATIONS),
+        Error::OrganizationDeleted => precondition(ErrorReason::OrganizationDeleted, ORGANIZATION_DELETED),
+        other => api::Error::internal(Cause(format!("{other:?} is translated elsewhere").into())),
+    }
+}
+
+const MAIL_TOKEN_INVALID: &str = "the link was used, has ended, or a newer one has taken its place; ask for a new mail";
+const SIGN_UP_CLOSED: &str = "nobody can sign up by himself here; ask an administrator for an invitation";
+const INVITATION_CLOSED: &str = "the invitation is not open any more; make another one";
+const INVITATION_FOREIGN: &str =
+    "the invitation was sent to another address than that of your account; sign in with the account it was sent to";
+const TOO_MANY_KEYS: &str = "the owner has 50 keys already; delete one first";
+const SIGN_IN_NEEDED: &str = "a key or a delegation cannot do this; sign in and try again";
+const TOO_MANY_ORGANIZATIONS: &str = "you own 100 organizations already; delete one first";
+const ORGANIZATION_DELETED: &str = "the organization is deleted; its owner can take that back for thirty days";
 const EMAIL_TAKEN: &str = "a user with this e-mail address exists; make that user a member instead";
 const EMAIL_INVALID: &str = "this is not an e-mail address; send local@domain, at most 254 bytes";
 const DISPLAY_NAME_INVALID: &str =

@@ -1,9 +1,12 @@
 //! What identity publishes, each in the transaction of its change and under the organization it concerns.
-use api::{Id, OrganizationId};
+use api::{Id, OrganizationId, timestamp};
 use db::Tx;
 use proto::auth::v1 as wire;
 
-use crate::model::{FactorName, Membership, MfaFactor, Organization, Revocation, User};
+use crate::model::{
+    AuditEvent, FactorName, InvitationName, MailDelivery, Membership, MfaFactor, Organization, Purpose, Revocation,
+    User,
+};
 
 /// An organization began.
 pub(crate) fn organization_created(tx: &Tx, organization: &Organization) -> Result<(), db::Error> {
@@ -19,8 +22,35 @@ pub(crate) fn organization_updated(tx: &Tx, organization: &Organization) -> Resu
 
 /// A user was created; users have no later version.
 pub(crate) fn user_created(tx: &Tx, user: &User) -> Result<(), db::Error> {
-    let event = wire::UserCreated { name: user.id.name(), managing_organization: user.managing_organization.name() };
-    tx.publish_for(user.managing_organization, &event, user.id.0, 1)
+    let event = wire::UserCreated {
+        name: user.id.name(),
+        managing_organization: user.managing_organization.map(OrganizationId::name).unwrap_or_default(),
+    };
+    tx.publish_for(user.managing_organization.unwrap_or(OrganizationId::SYSTEM), &event, user.id.0, 1)
+}
+
+/// An account was changed.
+pub(crate) fn user_updated(tx: &Tx, user: &User, version: i64) -> Result<(), db::Error> {
+    tx.publish(&wire::UserUpdated { name: user.id.name() }, user.id.0, version)
+}
+
+/// A mail is to be sent; the event says which, and nothing of what stands in it.
+pub(crate) fn mail_requested(tx: &Tx, mail: &MailDelivery) -> Result<(), db::Error> {
+    let (name, id) = (format!("emailDeliveries/{}", mail.id), mail.id);
+    match mail.purpose {
+        Purpose::SignUp | Purpose::VerifyEmail | Purpose::ChangeEmail => {
+            tx.publish(&wire::EmailVerificationRequested { name }, id, 1)
+        }
+        Purpose::ResetPassword => tx.publish(&wire::PasswordResetRequested { name }, id, 1),
+        Purpose::SignIn => tx.publish(&wire::EmailCodeRequested { name }, id, 1),
+        Purpose::Invitation => {
+            let of = mail.organization.zip(mail.invitation);
+            let invitation =
+                of.map(|(organization, invitation)| InvitationName { organization, invitation }.to_string());
+            tx.publish(&wire::InvitationCreated { name, invitation: invitation.unwrap_or_default() }, id, 1)
+        }
+        _ => tx.publish(&wire::SecurityNotice { name }, id, 1),
+    }
 }
 
 /// A membership began.
@@ -66,4 +96,35 @@ pub(crate) fn credentials_revoked(
 ) -> Result<(), db::Error> {
     let event = wire::CredentialsRevoked { kind: entry.kind.clone(), id: entry.id.clone() };
     tx.publish_for(organization, &event, aggregate, 1)
+}
+
+/// An entry of the audit log has its place; the chain orders the events of an organization.
+pub(crate) fn audit_recorded(tx: &Tx, entry: &AuditEvent) -> Result<(), db::Error> {
+    let event = wire::AuditEventRecorded { name: entry.name(), audit_event: Some(audit_event(entry.clone())) };
+    let place = entry.link.as_ref().map_or(0, |link| link.sequence);
+    tx.publish_for(entry.organization, &event, entry.organization.0, place)
+}
+
+/// An entry as clients and consumers read it.
+pub(crate) fn audit_event(event: AuditEvent) -> wire::AuditEvent {
+    let outcome = if event.refused { wire::audit_event::Outcome::Refused } else { wire::audit_event::Outcome::Done };
+    let name = event.name();
+    let (sequence, digest) = event.link.map(|link| (link.sequence, link.digest)).unwrap_or_default();
+    wire::AuditEvent {
+        name,
+        create_time: Some(timestamp(event.create_time)),
+        action: event.action,
+        actor: event.actor,
+        acting: event.acting,
+        resource: event.resource,
+        outcome: outcome.into(),
+        reason: event.reason,
+        network: event.network,
+        request_id: event.request_id,
+        method: event.method,
+        occurrences: event.occurrences,
+        details: event.details,
+        sequence,
+        digest: digest.into(),
+    }
 }

@@ -19,9 +19,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use chassis::{BootError, Kit, Mount, Profile, ServiceSpec, identity::Source};
 use futures::future::BoxFuture;
 use proto::auth::v1::{
-    Revocation, bootstrap_service_server::BootstrapServiceServer, delegation_service_server::DelegationServiceServer,
-    factor_service_server::FactorServiceServer, list_verify_keys_response::VerifyKey,
-    login_service_server::LoginServiceServer, o_auth_service_server::OAuthServiceServer,
+    Revocation, audit_service_server::AuditServiceServer, bootstrap_service_server::BootstrapServiceServer,
+    delegation_service_server::DelegationServiceServer, factor_service_server::FactorServiceServer,
+    invitation_service_server::InvitationServiceServer, key_service_server::KeyServiceServer,
+    list_verify_keys_response::VerifyKey, login_service_server::LoginServiceServer,
+    mail_service_server::MailServiceServer, o_auth_service_server::OAuthServiceServer,
     organization_service_server::OrganizationServiceServer, token_service_server::TokenServiceServer,
     user_service_server::UserServiceServer,
 };
@@ -29,8 +31,15 @@ use rpc::Rpc;
 use service::{Auth, Secrets};
 
 pub use config::Config;
+pub use service::{Operator, Verified};
 
-const MIGRATIONS: db::Migrations = db::migrations!("0001_identities.sql", "0030_sign_in_factors.sql");
+const MIGRATIONS: db::Migrations = db::migrations!(
+    "0001_identities.sql",
+    "0030_sign_in_factors.sql",
+    "0040_audit.sql",
+    "0041_mail.sql",
+    "0042_life_and_keys.sql"
+);
 
 /// The service.
 pub const SERVICE: ServiceSpec = ServiceSpec::new("auth", boot).migrations(MIGRATIONS).config::<Config>();
@@ -39,6 +48,8 @@ pub const SERVICE: ServiceSpec = ServiceSpec::new("auth", boot).migrations(MIGRA
 const PURGE_EVERY: Duration = Duration::from_secs(600);
 /// How often the bootstrap link is renewed; its code is good for 15 minutes.
 const LINK_EVERY: Duration = Duration::from_secs(300);
+/// How often is looked for entries of the audit log that wait for their place.
+const SEAL_EVERY: Duration = Duration::from_millis(250);
 /// Wait between two tries to open the keys.
 const KEYS_RETRY: Duration = Duration::from_millis(500);
 
@@ -49,7 +60,11 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let auth = Arc::new(Auth::new(&kit, config, &secrets)?);
         mount.identity(Arc::new(Own { auth: Arc::clone(&auth), kit: kit.clone() }));
         let rpc = Rpc::new(Arc::clone(&auth));
+        mount.rpc(mesh::rpc!(AuditServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(BootstrapServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(MailServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(InvitationServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(KeyServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(OrganizationServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(UserServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(LoginServiceServer::new(rpc.clone())));
@@ -58,6 +73,8 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.rpc(mesh::rpc!(DelegationServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(FactorServiceServer::new(rpc)));
         open_keys(mount, Arc::clone(&auth), secrets, kit.verify_keys());
+        seal_audit(mount, Arc::clone(&auth));
+        serve_mails(mount, Arc::clone(&auth));
         housekeeping(mount, auth, kit.profile());
         Ok(())
     })
@@ -85,6 +102,49 @@ fn open_keys(mount: &mut Mount, auth: Arc<Auth>, secrets: Arc<Secrets>, verifier
     });
 }
 
+/// Looks whose mails were asked for.
+fn serve_mails(mount: &mut Mount, auth: Arc<Auth>) {
+    mount.task("mails", move |shutdown| {
+        let auth = Arc::clone(&auth);
+        async move {
+            loop {
+                match auth.serve_mails().await {
+                    Ok(0) => {}
+                    Ok(_) => continue,
+                    Err(error) => tracing::warn!(error.message = error.for_operator(), "mails were not looked at"),
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = auth.mail_asked() => {}
+                    () = tokio::time::sleep(SEAL_EVERY) => {}
+                }
+            }
+        }
+    });
+}
+
+/// Gives entries of the audit log their place in the chain, soon after they were committed.
+fn seal_audit(mount: &mut Mount, auth: Arc<Auth>) {
+    mount.task("audit chain", move |shutdown| {
+        let auth = Arc::clone(&auth);
+        async move {
+            loop {
+                match auth.seal_audit().await {
+                    Ok(0) => {}
+                    Ok(_) => continue,
+                    Err(error) => {
+                        tracing::warn!(error.message = error.for_operator(), "the audit log was not chained");
+                    }
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(SEAL_EVERY) => {}
+                }
+            }
+        }
+    });
+}
+
 /// Deletes what has expired; in profile `dev` keeps a good bootstrap link in the data folder until there is an owner.
 fn housekeeping(mount: &mut Mount, auth: Arc<Auth>, profile: Profile) {
     let keeper = Arc::clone(&auth);
@@ -92,7 +152,12 @@ fn housekeeping(mount: &mut Mount, auth: Arc<Auth>, profile: Profile) {
         let auth = Arc::clone(&keeper);
         async move {
             loop {
-                if let Err(error) = auth.purge().await {
+                let purged = async {
+                    auth.purge().await?;
+                    auth.purge_deleted().await?;
+                    auth.purge_audit().await.map(drop)
+                };
+                if let Err(error) = purged.await {
                     tracing::warn!(error.message = error.for_operator(), "expired rows were not deleted");
                 }
                 tokio::select! {
@@ -155,6 +220,15 @@ pub async fn bootstrap_code(
 ) -> Result<String, BootError> {
     let link = service::new_link(db, clock, &api::Ids::default(), data_dir, public_url.trim_end_matches('/')).await?;
     link.ok_or_else(|| BootError::msg("the platform has its first owner already; ask an administrator for an account"))
+}
+
+/// Computes every digest of the audit log again. For `workos admin audit verify`.
+///
+/// # Errors
+/// The database is away.
+pub async fn verify_audit(db: &db::Db, clock: &api::Clock) -> Result<Verified, BootError> {
+    let found = service::verify_audit(db, clock, &api::Ids::default()).await;
+    found.map_err(|error| BootError::msg(error.for_operator()))
 }
 
 /// The code in a bootstrap link.

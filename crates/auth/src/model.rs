@@ -3,20 +3,30 @@
 //! Roles are ordered: owner ⊇ admin ⊇ editor ⊇ viewer. A membership may have none; such a member sees only what is shared.
 
 mod account;
+mod api_key;
+mod audit;
 mod client;
 mod factor;
+mod invitation;
+mod life;
 mod lockout;
+mod mail;
 mod proof;
 mod refresh;
 mod revocation;
 
 pub(crate) use account::{
     Delegation, DelegationName, DisplayName, Email, Membership, MembershipChange, MembershipName, MembershipState,
-    NewDelegation, Organization, Purpose, Role, Session, SessionName, User,
+    NewDelegation, Organization, Purpose as DelegationPurpose, Role, Session, SessionName, User,
 };
+pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, NewApiKey, Scopes, ServiceAccount, ServiceAccountName};
+pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, Link};
 pub(crate) use client::{Challenge, Client, State, redirect_with};
 pub(crate) use factor::{FactorKind, FactorName, MfaFactor, RECOVERY_CODES, SecondFactor, TOTP_MAX, second_factors};
+pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
+pub(crate) use life::{OrganizationState, UserState};
 pub(crate) use lockout::{DeviceClass, Factor, LOCKOUT_FREE, LOCKOUT_STEPS, lockout_delay};
+pub(crate) use mail::{INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose};
 pub(crate) use proof::{Proof, acr};
 pub(crate) use refresh::{Refresh, RefreshState, decide};
 pub(crate) use revocation::{Revocation, RevocationKind};

@@ -1,9 +1,13 @@
 //! The wire: parse, call, render. `users/me` is read as the caller.
 
+mod audit;
 mod bootstrap;
 mod delegation;
 mod factor;
+mod invitation;
+mod key;
 mod login;
+mod mail;
 mod oauth;
 mod organization;
 mod token;
@@ -100,6 +104,8 @@ fn render_organization(organization: Organization) -> wire::Organization {
         etag: Etag::of_version(organization.version),
         create_time: Some(timestamp(organization.create_time)),
         update_time: Some(timestamp(organization.update_time)),
+        state: organization.state as i32,
+        purge_time: organization.purge_time.map(timestamp),
     }
 }
 
@@ -108,7 +114,9 @@ fn render_user(user: User) -> wire::User {
         name: user.id.name(),
         email: user.email,
         display_name: user.display_name,
-        managing_organization: user.managing_organization.name(),
+        managing_organization: user.managing_organization.map(OrganizationId::name).unwrap_or_default(),
+        state: user.state as i32,
+        email_verified: user.email_verified,
         create_time: Some(timestamp(user.create_time)),
         update_time: Some(timestamp(user.update_time)),
     }

@@ -3,13 +3,19 @@
 //! A revocation is written in the transaction of its cause and published with it. What a token says about rights is never believed for
 //! longer than its life: each exchange and each refresh reads the membership again.
 
+mod audit;
 mod bootstrap;
 mod delegation;
 mod factor;
+mod invitation;
+mod key;
+mod life;
 mod lockout;
 mod login;
+mod mail;
 mod membership;
 mod oauth;
+mod operator;
 mod organization;
 mod second_factor;
 mod session;
@@ -27,20 +33,25 @@ use api::{CallContext, Caller, Clock, Id, Ids, OrganizationId, Page, Sealer};
 use db::{Db, Replay, Tx};
 use serde::{Serialize, de::DeserializeOwned};
 use time::{Duration, OffsetDateTime};
-use tokio::sync::SetOnce;
+use tokio::sync::{Notify, SetOnce};
 
 use crate::{
     config::Config,
-    credential::{DeviceKey, HashPool, Keyring, Vault, hmac},
+    credential::{DeviceKey, HashPool, Keyring, MailKey, Vault, hmac},
     error::Error,
     events, metrics,
     model::{Revocation, RevocationKind, Role},
     store::{self, revocation::Owner},
 };
 
+pub use audit::Verified;
+pub(crate) use audit::verify as verify_audit;
 pub(crate) use bootstrap::{FirstOwner, new_link};
+pub(crate) use invitation::Lookup;
 pub(crate) use login::{FirstFactor, FlowStart, Step};
+pub(crate) use mail::{MailText, SignUp};
 pub(crate) use oauth::{Grant, Refusal, Tokens};
+pub use operator::Operator;
 pub(crate) use start::Secrets;
 pub(crate) use user::NewUser;
 
@@ -66,6 +77,10 @@ pub(crate) struct Auth {
     devices: DeviceKey,
     /// Seals secrets for the database.
     vault: Vault,
+    /// Makes what mails carry.
+    mail_key: MailKey,
+    /// Signalled when somebody has asked for a mail.
+    mails: Notify,
     /// The public URL: issuer and audience of access tokens.
     issuer: String,
     /// Where the bootstrap link is written.
@@ -86,6 +101,13 @@ impl Once {
     /// Marks a request. It is fingerprinted as it is: secrets in it are masked before.
     pub(crate) fn new(caller: &Caller, request_id: &str, request: &impl prost::Message) -> Self {
         Self { request_id: request_id.to_owned(), fingerprint: db::fingerprint(&caller.context().method, request) }
+    }
+
+    /// As [`Once::new`], for a system transaction, where nothing else keeps the request ids of two people apart.
+    pub(crate) fn of_person(caller: &Caller, request_id: &str, request: &impl prost::Message) -> Result<Self, Error> {
+        let user = caller.user_required()?;
+        let scoped = if request_id.is_empty() { String::new() } else { format!("{user}/{request_id}") };
+        Ok(Self::new(caller, &scoped, request))
     }
 
     /// The answer of the first request, if this is not it.
@@ -176,6 +198,9 @@ impl Auth {
             RevocationKind::Session(_) => authz::Kind::Sid,
             RevocationKind::Member(..) => authz::Kind::Member,
             RevocationKind::Delegation(_) => authz::Kind::Delegation,
+            RevocationKind::User(_) => authz::Kind::User,
+            RevocationKind::Tenant(_) => authz::Kind::Tenant,
+            RevocationKind::Key(_) => authz::Kind::Key,
         };
         let Revocation { id, not_before, keep_until, .. } = entry;
         let entry = authz::Revocation { kind, id, not_before, keep_until, renew };
@@ -219,7 +244,8 @@ impl Auth {
     pub(crate) async fn purge(&self) -> Result<u64, Error> {
         let context = CallContext::background("auth-purge", &self.ids);
         let tx = self.db.system("delete expired sign-ins, sessions and revocations", &context).await?;
-        let rows = store::revocation::purge(&tx, self.clock.now()).await?;
+        let mut rows = store::revocation::purge(&tx, self.clock.now()).await?;
+        rows += store::mail::purge(&tx, self.clock.now()).await?;
         tx.commit().await?;
         Ok(rows)
     }

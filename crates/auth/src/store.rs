@@ -3,12 +3,16 @@
 //! Every statement names its tenant or user although row-level security stands behind it: a transaction for a caller sees his own
 //! rows of other tenants too.
 
+pub(crate) mod api_key;
 pub(crate) mod attempt;
+pub(crate) mod audit;
 pub(crate) mod bootstrap;
 pub(crate) mod delegation;
 pub(crate) mod factor;
+pub(crate) mod invitation;
 pub(crate) mod key;
 pub(crate) mod login;
+pub(crate) mod mail;
 pub(crate) mod membership;
 pub(crate) mod organization;
 pub(crate) mod revocation;

@@ -7,6 +7,7 @@
 //! - Narrowing only ever takes away.
 //! - Only this crate seals an [`api::Caller`], only it names biscuit-auth, and no type of biscuit-auth leaves it.
 
+pub mod api_key;
 mod decide;
 pub mod gate;
 mod keys;

@@ -37,10 +37,12 @@ pub enum Kind {
     Delegation,
     /// A signing key.
     Kid,
+    /// An API key.
+    Key,
 }
 
 impl Kind {
-    const COUNT: usize = 6;
+    const COUNT: usize = 7;
 
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
@@ -50,6 +52,7 @@ impl Kind {
             "tenant" => Self::Tenant,
             "delegation" => Self::Delegation,
             "kid" => Self::Kid,
+            "key" => Self::Key,
             _ => return None,
         })
     }
@@ -164,7 +167,7 @@ impl Revocations {
         match &claims.credential {
             Credential::Session(id) => ask(Kind::Sid, id),
             Credential::Delegation(id) => ask(Kind::Delegation, id),
-            Credential::Key(_) => {}
+            Credential::Key(id) => ask(Kind::Key, id),
         }
         if let Some(tenant) = &claims.tenant {
             ask(Kind::Tenant, tenant);

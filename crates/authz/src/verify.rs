@@ -143,6 +143,18 @@ impl Authorizer for Verifier {
     fn recheck(&self, caller: &Caller) -> Result<(), Error> {
         caller.token().map_or(Ok(()), |token| self.0.verified(token).map(drop))
     }
+
+    /// Signatures count, revocations do not: who tries a revoked token is known by it.
+    fn whose(&self, token: &Bytes) -> Option<(String, Option<OrganizationId>)> {
+        gate::check(token).ok()?;
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let verified = match self.0.held.get(&hash) {
+            Some(verified) => verified,
+            None => Arc::new(self.0.check_signatures(token, hash).ok()?),
+        };
+        let (user, organization, _) = ids(&verified.claims).ok()?;
+        Some((user.name(), organization))
+    }
 }
 
 impl Inner {
@@ -199,6 +211,7 @@ impl Inner {
             None => (Subject::Workload(peer.clone()), None),
         };
         context.actor = actor(&subject);
+        context.acting = verified.as_deref().and_then(|verified| verified.claims.acting.clone()).unwrap_or_default();
         let (role, acting) =
             verified.as_deref().map_or((None, None), |verified| (verified.claims.role, verified.claims.acting.clone()));
         let (organization, token) = (named.or(of_token), token.filter(|_| verified.is_some()));
@@ -318,6 +331,7 @@ fn seal(
     let subject = Subject::User(user);
     context.actor = actor(&subject);
     let (role, acting) = (verified.claims.role, verified.claims.acting.clone());
+    context.acting = acting.clone().unwrap_or_default();
     Ok(Caller::seal(Parts { subject, organization, role, decision, peer, session, acting, token, context }))
 }
 

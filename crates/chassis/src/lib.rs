@@ -16,6 +16,7 @@ pub mod lifecycle;
 mod mount;
 pub mod readiness;
 pub mod reflection;
+mod refusals;
 mod spec;
 pub mod tasks;
 pub mod telemetry;

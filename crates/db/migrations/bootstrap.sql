@@ -26,6 +26,8 @@ as $$
   select case
     when table_name in ('schema_history', 'platform_history') then 'select'
     when table_name = 'audit_event' then 'select, insert'
+    -- The chain over audit events (auth): functions write it, under the owner's name.
+    when table_name in ('audit_pending', 'audit_heads', 'audit_chain') then 'select'
     when table_name = 'epoch' then case when system_role then 'select, update' else 'select' end
     when system_role then 'select, insert, update, delete'
     when table_name = 'outbox_event' then 'insert'

@@ -199,7 +199,7 @@ impl Db {
     }
 
     /// A short transaction of this crate's own, not worth a log line.
-    async fn quiet(&self, name: &str) -> Result<Tx, Error> {
+    pub(crate) async fn quiet(&self, name: &str) -> Result<Tx, Error> {
         let deadline = Some(tokio::time::Instant::now() + HEALTH);
         let context = CallContext { method: name.to_owned(), deadline, ..CallContext::default() };
         self.open(&self.pool, Scope::System, &context).await

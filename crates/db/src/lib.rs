@@ -24,6 +24,7 @@ mod scope;
 mod settings;
 mod tx;
 
+pub use audit::Record;
 pub use door::{Db, probe};
 pub use error::{Error, Kind};
 pub use idempotency::{Replay, fingerprint};

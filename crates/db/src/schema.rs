@@ -4,7 +4,10 @@ use refinery::Migration;
 use crate::{Error, Kind, Tx};
 
 /// The platform's own tables, the same in every schema.
-pub(crate) const PLATFORM: &[(&str, &str)] = &[("0001_platform.sql", include_str!("../migrations/0001_platform.sql"))];
+pub(crate) const PLATFORM: &[(&str, &str)] = &[
+    ("0001_platform.sql", include_str!("../migrations/0001_platform.sql")),
+    ("0002_audit.sql", include_str!("../migrations/0002_audit.sql")),
+];
 
 /// The migrations of one service: forward only, in rising numbers (parts of a service may have ranges of their own), never edited after
 /// release.

@@ -15,8 +15,8 @@ use futures::{FutureExt, future::join};
 use tokio_postgres::{Error as DriverError, Row, Statement, types::ToSql};
 
 use crate::{
-    Error, Kind, audit, door::Shared, outbox::NewEvent, outbox::insert_all, pipeline, pipeline::Write, pool::Lease,
-    pool::MARGIN, scope::Scope,
+    Error, Kind, Record, audit, door::Shared, outbox::NewEvent, outbox::insert_all, pipeline, pipeline::Write,
+    pool::Lease, pool::MARGIN, scope::Scope,
 };
 
 /// Time PostgreSQL has to report its own timeout before the connection is given up.
@@ -50,6 +50,7 @@ pub(crate) struct Pending {
     pub(crate) events: Vec<NewEvent>,
     pub(crate) writes: Vec<Write>,
     pub(crate) unanswered: Option<String>,
+    pub(crate) audited: bool,
 }
 
 impl Tx {
@@ -130,6 +131,19 @@ impl Tx {
         Ok(())
     }
 
+    /// Says what happened, for the audit log, instead of the row that the contract's `audit: EVERY_CALL` writes. Written with the
+    /// commit, and only then.
+    pub fn audit(&self, record: Record) {
+        self.audit_as(&self.context, record);
+    }
+
+    pub(crate) fn audit_as(&self, context: &CallContext, record: Record) {
+        let write = record.write(&self.shared.ids, self.organization(), context);
+        let mut pending = self.pending();
+        pending.audited = true;
+        pending.writes.push(write);
+    }
+
     /// Writes events, remembered answers and the audit row, and commits, in one round trip.
     ///
     /// # Errors
@@ -149,7 +163,7 @@ impl Tx {
         if writes.is_empty() && !self.state.begun.load(Ordering::Acquire) {
             return Ok(());
         }
-        if self.context.audit {
+        if self.context.audit && !pending.audited {
             writes.push(audit::write(&self.shared.ids, self.organization(), &self.context));
         }
         let begin = (!self.state.begun.swap(true, Ordering::AcqRel)).then(|| self.begin());

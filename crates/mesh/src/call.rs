@@ -1,7 +1,7 @@
 //! What one call is, for everybody who looks at it before the handler: the method, the peer, the token, the resource.
 use std::{fmt, sync::Arc};
 
-use api::{CallContext, Caller, Error};
+use api::{CallContext, Caller, Error, OrganizationId};
 use bytes::Bytes;
 use proto::Method;
 
@@ -9,6 +9,8 @@ use proto::Method;
 pub const TOKEN_KEY: &str = "x-workos-biscuit-bin";
 /// Metadata key of the request id.
 pub const REQUEST_ID_KEY: &str = "x-request-id";
+/// Metadata key of the caller's network address, which the gateway saw. Never taken from outside the mesh.
+pub const NETWORK_KEY: &str = "x-workos-network";
 /// Metadata key of the W3C trace context.
 pub const TRACEPARENT_KEY: &str = "traceparent";
 /// Header in which a sidecar names the peer; believed over loopback and in `sidecar` mode only.
@@ -84,6 +86,12 @@ pub trait Authorizer: Send + Sync + 'static {
     /// # Errors
     /// UNAUTHENTICATED ends the stream.
     fn recheck(&self, caller: &Caller) -> Result<(), Error>;
+
+    /// Whose token a refused call came with, for the audit log: actor and organization. `None` for a token that is not ours.
+    fn whose(&self, token: &Bytes) -> Option<(String, Option<OrganizationId>)> {
+        let _ = token;
+        None
+    }
 }
 
 /// Narrows a token to the one call it is sent along with. `authz` implements it.

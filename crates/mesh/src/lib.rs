@@ -34,7 +34,8 @@ mod settings;
 pub mod tls;
 pub mod wire;
 
-pub use call::{Authorizer, Incoming, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
+pub use audit::{Refusals, Refused};
+pub use call::{Authorizer, Incoming, NETWORK_KEY, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
 pub use cork::Corked;
 pub use period::{Period, PeriodError};
 pub use settings::{

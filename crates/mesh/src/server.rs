@@ -62,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) mounted: BTreeSet<&'static str>,
     pub(crate) settings: Settings,
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    refusals: Option<Arc<dyn audit::Refusals>>,
     trust: Trust,
     registry: Registry,
     limit: Arc<Semaphore>,
@@ -80,13 +81,14 @@ pub async fn serve(
     authorizer: Arc<dyn Authorizer>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let (routes, mounted) = offer.into_parts();
+    let (routes, mounted, refusals) = offer.into_parts();
     let methods = proto::methods().iter().filter(|method| mounted.contains(method.full_service));
     let shared = Arc::new(Shared {
         registry: Registry::new(Side::Server, methods),
         router: routes.prepare(),
         mounted: mounted.clone(),
         authorizer,
+        refusals,
         trust: Trust::new(&settings.trust_domain, &settings.namespace),
         limit: Arc::new(Semaphore::new(settings.concurrency)),
         ids: Ids::default(),
@@ -218,7 +220,7 @@ async fn stack(shared: Arc<Shared>, peer: Peer, request: Request<Body>) -> Respo
                     // 4. Time runs from here: waiting for the first message and deciding count too.
                     deadline::kept(call.deadline,
                         // 5. Audit stands above the decision, so that it sees refusals.
-                        audit::refusals_told(&call,
+                        audit::refusals_told(&call, shared.refusals.as_deref(),
                             // 6. Authenticate, authorize, handler. Boxed: each layer above holds its inner future twice.
                             Box::pin(authorize::checked(&shared, &call, request, &mut standing))))).await;
                 permit = held;

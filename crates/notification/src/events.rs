@@ -1,8 +1,11 @@
 //! What this service hears, and what it publishes.
-use api::UserId;
+use api::{Id, UserId};
 use events::{Consumer, Delivery, Outcome};
 use proto::{
     Event,
+    auth::v1::{
+        EmailCodeRequested, EmailVerificationRequested, InvitationCreated, PasswordResetRequested, SecurityNotice,
+    },
     document::v1::DocumentGrantsChanged,
     notification::v1::{DeliveryFailed, DeliverySent, InboxChanged},
     workflow::v1::{
@@ -24,6 +27,28 @@ pub(crate) fn consumer() -> Consumer {
         .on::<TaskReminded>()
         .on::<TaskEscalated>()
         .on::<RunEnded>()
+        .on::<EmailVerificationRequested>()
+        .on::<PasswordResetRequested>()
+        .on::<EmailCodeRequested>()
+        .on::<InvitationCreated>()
+        .on::<SecurityNotice>()
+}
+
+/// The delivery that a mail of the auth service is about; `None` for every other event.
+///
+/// # Errors
+/// What becomes of an event that cannot be understood.
+pub(crate) fn account_mail(delivery: &Delivery) -> Result<Option<Id>, Outcome> {
+    let name = match delivery.envelope.kind.as_str() {
+        EmailVerificationRequested::TYPE => delivery.decode::<EmailVerificationRequested>()?.name,
+        PasswordResetRequested::TYPE => delivery.decode::<PasswordResetRequested>()?.name,
+        EmailCodeRequested::TYPE => delivery.decode::<EmailCodeRequested>()?.name,
+        InvitationCreated::TYPE => delivery.decode::<InvitationCreated>()?.name,
+        SecurityNotice::TYPE => delivery.decode::<SecurityNotice>()?.name,
+        _ => return Ok(None),
+    };
+    let id = name.strip_prefix("emailDeliveries/").and_then(|id| id.parse().ok());
+    id.map(Some).ok_or_else(|| Outcome::Reject("the event names no delivery".to_owned()))
 }
 
 /// Who is to be told what, each recipient once, in the order of their ids.

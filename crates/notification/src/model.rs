@@ -1,11 +1,13 @@
 //! Notices, inbox items, deliveries and mails as values, with the rules that hold for them. Pure: no I/O, no clock, nothing of
 //! the wire.
+mod account;
 mod delivery;
 mod list;
 mod mail;
 mod name;
 mod notice;
 
+pub(crate) use account::{AccountMail, Matter, compose_account};
 pub(crate) use delivery::{Class, Delivery, DeliveryState, Fate, Job, Verdict, after_attempt, delay};
 pub(crate) use list::{Listed, Window};
 pub(crate) use mail::{CapturedMail, Mail, Recipient, compose, message_id};

@@ -1,11 +1,14 @@
 //! Calls to other services. Their messages stop here.
 use std::collections::HashMap;
 
-use api::{CallContext, Error, OrganizationId, UserId};
+use api::{CallContext, Code, Error, Id, OrganizationId, UserId};
 use mesh::client::Mesh;
-use proto::auth::v1::{BatchReadUsersRequest, user_service_client::UserServiceClient};
+use proto::auth::v1::{
+    BatchReadUsersRequest, TakeEmailSecretRequest, take_email_secret_response::Purpose,
+    token_service_client::TokenServiceClient, user_service_client::UserServiceClient,
+};
 
-use crate::model::Recipient;
+use crate::model::{AccountMail, Matter, Recipient};
 
 /// The auth service, asked in this service's own name.
 pub(crate) struct Users {
@@ -35,4 +38,40 @@ impl Users {
         };
         Ok(answer.users.into_iter().filter_map(recipient).collect())
     }
+
+    /// What a mail of the auth service says; `None` when it is not to be sent any more.
+    pub(crate) async fn account_mail(&self, context: &CallContext, delivery: Id) -> Result<Option<AccountMail>, Error> {
+        let mut client = TokenServiceClient::new(self.mesh.as_workload("auth", context));
+        let name = format!("emailDeliveries/{delivery}");
+        let answer = match client.take_email_secret(TakeEmailSecretRequest { name }).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) if Code::from(status.code()) == Code::FailedPrecondition => return Ok(None),
+            Err(status) => return Err(status.into()),
+        };
+        Ok(matter(answer.purpose()).map(|matter| AccountMail {
+            matter,
+            recipient: Recipient { address: answer.email, display_name: answer.display_name },
+            link: answer.link,
+            code: answer.code,
+            organization: answer.organization_display_name,
+            inviter: answer.inviter_display_name,
+        }))
+    }
+}
+
+fn matter(purpose: Purpose) -> Option<Matter> {
+    Some(match purpose {
+        Purpose::Unspecified => return None,
+        Purpose::SignUp => Matter::SignUp,
+        Purpose::VerifyEmail => Matter::VerifyEmail,
+        Purpose::ChangeEmail => Matter::ChangeEmail,
+        Purpose::ResetPassword => Matter::ResetPassword,
+        Purpose::SignIn => Matter::SignIn,
+        Purpose::Invitation => Matter::Invitation,
+        Purpose::NoticeSignUp => Matter::NoticeSignUp,
+        Purpose::NoticePasswordChanged => Matter::NoticePasswordChanged,
+        Purpose::NoticeEmailChanged => Matter::NoticeEmailChanged,
+        Purpose::NoticeTokenReused => Matter::NoticeTokenReused,
+        Purpose::NoticeFactorsChanged => Matter::NoticeFactorsChanged,
+    })
 }

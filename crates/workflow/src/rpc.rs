@@ -43,7 +43,7 @@ impl RunService for Rpc {
         let (caller, request) = caller(request)?;
         let attempt = Attempt::new(&caller, &request.request_id, &request);
         let draft = run::parse_draft(request)?;
-        reply(self.runs.create(&caller, draft, &attempt).await.map(run::render))
+        reply(Box::pin(self.runs.create(&caller, draft, &attempt)).await.map(run::render))
     }
 
     async fn get_run(&self, request: Request<GetRunRequest>) -> Reply<Run> {

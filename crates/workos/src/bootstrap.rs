@@ -1,26 +1,18 @@
 //! `workos admin bootstrap`: the one-time code for the first owner. It is printed on this terminal only, never in a log.
 use anyhow::{Context, Result};
-use chassis::{Config, Options};
+use chassis::Config;
 use http::Method;
 use serde_json::json;
 
 use crate::{
+    admin,
     demo::http::{Call, Http},
-    running, terminal,
+    terminal,
 };
 
-/// Administration beside the API.
-#[derive(clap::Subcommand)]
-pub(crate) enum Command {
-    /// Print a new one-time code for the first owner (15 minutes)
-    Bootstrap,
-}
-
-/// Runs the command on the engines of this folder, or on those that are configured.
-pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
-    let Command::Bootstrap = command;
-    let config = running::with_engines(Config::load(options)?, &running::root())?;
-    let code = new_code(&config).await?;
+/// Runs the command.
+pub(crate) async fn run(config: &Config) -> Result<()> {
+    let code = new_code(config).await?;
     terminal::line(format!("One-time code for the first owner, good for 15 minutes: {code}"));
     terminal::line("Complete it with POST /v1/bootstrap:complete, or let ./dev demo do it.");
     Ok(())
@@ -28,9 +20,7 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
 
 /// Makes a new code.
 pub(crate) async fn new_code(config: &Config) -> Result<String> {
-    let platform = &config.platform;
-    let password = chassis::engine_password(config, chassis::Engine::Postgres, "auth")?;
-    let db = db::Db::connect(&db::Settings::new(platform.engines.postgres.url.reveal(), "auth", password)).await?;
+    let (platform, db) = (&config.platform, admin::auth_db(config).await?);
     let link = auth::bootstrap_code(&db, &api::Clock::default(), &platform.data_dir.join("auth"), &platform.public_url)
         .await?;
     auth::code_of_link(&link).map(str::to_owned).context("the bootstrap link holds no code")

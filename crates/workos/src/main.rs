@@ -1,4 +1,5 @@
 //! `workos`: the whole platform on one machine, and the commands around it.
+mod admin;
 mod bench;
 mod bootstrap;
 mod certificates;
@@ -57,7 +58,7 @@ enum Command {
     },
     /// Administration beside the API
     #[command(subcommand)]
-    Admin(bootstrap::Command),
+    Admin(admin::Command),
 }
 
 fn main() -> ExitCode {
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
         Command::Login(arguments) => block_on(async move { outcome(login::run(&arguments).await) }),
         Command::Contract(command) => outcome(contract::run(&command)),
         Command::Certificates { dir } => outcome(certificates::write(&dir)),
-        Command::Admin(command) => block_on(async move { outcome(bootstrap::run(&command, &options).await) }),
+        Command::Admin(command) => block_on(async move { outcome(admin::run(&command, &options).await) }),
     }
 }
 

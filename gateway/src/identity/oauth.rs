@@ -12,7 +12,7 @@ use tonic::body::Body;
 use crate::{call::body, edge::Edge, filter::Passage, form, refusal::Refusal};
 
 /// Parameters of a form, each at most once.
-type Form = BTreeMap<String, String>;
+pub(super) type Form = BTreeMap<String, String>;
 
 /// `POST /oauth2/token`.
 pub(crate) async fn token(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
@@ -61,7 +61,11 @@ pub(crate) async fn revoke(edge: &Edge, passage: Passage, incoming: Incoming) ->
     Ok(reply(StatusCode::OK, &json!({})))
 }
 
-async fn read(edge: &Edge, passage: &Passage, incoming: Incoming) -> Result<Result<Form, &'static str>, Refusal> {
+pub(super) async fn read(
+    edge: &Edge,
+    passage: &Passage,
+    incoming: Incoming,
+) -> Result<Result<Form, &'static str>, Refusal> {
     let headers = &passage.head.headers;
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let body = body::whole(edge, passage, headers, incoming).await?;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use unicode_normalization::UnicodeNormalization;
 
+use super::{OrganizationState, UserState};
 use crate::error::Error;
 
 api::resource_name!(
@@ -71,6 +72,14 @@ impl MembershipState {
     pub(crate) fn of_number(number: i16) -> Option<Self> {
         [Self::Active, Self::Deactivated].into_iter().find(|state| *state as i16 == number)
     }
+
+    /// Lower-case name, for the audit log.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deactivated => "deactivated",
+        }
+    }
 }
 
 /// A tenant.
@@ -88,6 +97,11 @@ pub(crate) struct Organization {
     /// When it was last changed.
     #[serde(with = "micros")]
     pub(crate) update_time: OffsetDateTime,
+    /// State.
+    pub(crate) state: OrganizationState,
+    /// When a deleted one is erased.
+    #[serde(skip)]
+    pub(crate) purge_time: Option<OffsetDateTime>,
 }
 
 /// A person.
@@ -99,14 +113,25 @@ pub(crate) struct User {
     pub(crate) email: String,
     /// Name shown to people.
     pub(crate) display_name: String,
-    /// Organization that created the user.
-    pub(crate) managing_organization: OrganizationId,
+    /// Organization that created the user; none for whoever has signed up by himself.
+    pub(crate) managing_organization: Option<OrganizationId>,
+    /// State.
+    pub(crate) state: UserState,
+    /// Somebody has proven to read the address.
+    pub(crate) email_verified: bool,
     /// When it was created.
     #[serde(with = "micros")]
     pub(crate) create_time: OffsetDateTime,
     /// When it was last changed.
     #[serde(with = "micros")]
     pub(crate) update_time: OffsetDateTime,
+}
+
+impl User {
+    /// May sign in.
+    pub(crate) fn is_active(&self) -> bool {
+        self.state == UserState::Active
+    }
 }
 
 /// A user's place in an organization.
@@ -287,15 +312,17 @@ impl Email {
 }
 
 /// Times in stored answers: whole microseconds since 1970, as PostgreSQL keeps them.
-mod micros {
+pub(super) mod micros {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use time::OffsetDateTime;
 
-    pub(super) fn serialize<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::model) fn serialize<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(i64::try_from(time.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<OffsetDateTime, D::Error> {
         let micros = i64::deserialize(deserializer)?;
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).map_err(D::Error::custom)
     }

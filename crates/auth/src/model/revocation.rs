@@ -15,6 +15,12 @@ pub(crate) enum RevocationKind {
     Member(UserId, OrganizationId),
     /// A delegation.
     Delegation(Id),
+    /// A user, everywhere.
+    User(UserId),
+    /// An organization.
+    Tenant(OrganizationId),
+    /// An API key.
+    Key(Id),
 }
 
 impl RevocationKind {
@@ -24,13 +30,18 @@ impl RevocationKind {
             Self::Session(_) => "sid",
             Self::Member(..) => "member",
             Self::Delegation(_) => "delegation",
+            Self::User(_) => "user",
+            Self::Tenant(_) => "tenant",
+            Self::Key(_) => "key",
         }
     }
 
     /// Id as the contract writes it.
     pub(crate) fn id(self) -> String {
         match self {
-            Self::Session(id) | Self::Delegation(id) => id.to_string(),
+            Self::Session(id) | Self::Delegation(id) | Self::Key(id) => id.to_string(),
+            Self::User(user) => user.to_string(),
+            Self::Tenant(organization) => organization.to_string(),
             Self::Member(user, organization) => format!("{user}/{organization}"),
         }
     }

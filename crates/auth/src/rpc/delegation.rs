@@ -10,7 +10,7 @@ use tonic::Request;
 use super::{Rpc, organization_id, render_delegation};
 use crate::{
     error::Error,
-    model::{DelegationName, NewDelegation, Purpose},
+    model::{DelegationName, DelegationPurpose, NewDelegation},
     service::Once,
 };
 
@@ -44,7 +44,7 @@ impl Rpc {
         let sent = request.delegation.clone().unwrap_or_default();
         let expire_time = sent.expire_time.as_ref().and_then(from_timestamp);
         let new = NewDelegation {
-            purpose: Purpose::parse("delegation.purpose", &sent.purpose)?,
+            purpose: DelegationPurpose::parse("delegation.purpose", &sent.purpose)?,
             methods: methods(sent.methods)?,
             expire_time: expire_time
                 .ok_or_else(|| api::Error::invalid_field("delegation.expire_time", "is missing or no time"))?,

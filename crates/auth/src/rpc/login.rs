@@ -45,6 +45,15 @@ impl LoginService for Rpc {
         reply(self.auth.start_step_up(&caller, start).await.map(render))
     }
 
+    async fn request_email_code(
+        &self,
+        request: Request<wire::RequestEmailCodeRequest>,
+    ) -> Reply<wire::RequestEmailCodeResponse> {
+        let (caller, request) = caller(request)?;
+        let done = self.auth.request_email_code(caller.context(), &request.flow, &request.email).await;
+        reply(done.map(|()| wire::RequestEmailCodeResponse {}))
+    }
+
     async fn continue_login(&self, request: Request<wire::ContinueLoginRequest>) -> Reply<wire::LoginStep> {
         let (caller, request) = caller(request)?;
         reply(Box::pin(self.step(caller.context(), request)).await.map(render))
@@ -60,6 +69,7 @@ impl Rpc {
             }
             Some(Answer::Totp(code)) => self.auth.prove_totp(context, &request.flow, &code).await,
             Some(Answer::RecoveryCode(code)) => self.auth.prove_recovery(context, &request.flow, &code).await,
+            Some(Answer::EmailCode(code)) => self.auth.prove_mailbox(context, &request.flow, &code).await,
             Some(Answer::Organization(name)) => {
                 self.auth.choose_organization(context, &request.flow, organization_id("organization", &name)?).await
             }

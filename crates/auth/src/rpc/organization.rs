@@ -1,13 +1,13 @@
 //! `OrganizationService`.
-use api::{Caller, Mask};
+use api::{Caller, Mask, OrganizationId};
 use mesh::{Reply, caller, reply};
 use proto::auth::v1::{self as wire, membership::State, organization_service_server::OrganizationService};
 use tonic::Request;
 
-use super::{Rpc, organization_id, page, render_membership, render_organization, role, user_id};
+use super::{Rpc, chosen_id, organization_id, page, render_membership, render_organization, role, user_id};
 use crate::{
     error::Error,
-    model::{DisplayName, MembershipChange, MembershipName, MembershipState},
+    model::{DisplayName, MembershipChange, MembershipName, MembershipState, OrganizationState},
     service::Once,
 };
 
@@ -25,6 +25,61 @@ impl OrganizationService for Rpc {
     ) -> Reply<wire::Organization> {
         let (caller, request) = caller(request)?;
         reply(self.rename(&caller, &request).await)
+    }
+
+    async fn create_organization(
+        &self,
+        request: Request<wire::CreateOrganizationRequest>,
+    ) -> Reply<wire::Organization> {
+        let (caller, request) = caller(request)?;
+        reply(self.make_organization(&caller, &request).await)
+    }
+
+    async fn delete_organization(
+        &self,
+        request: Request<wire::DeleteOrganizationRequest>,
+    ) -> Reply<wire::Organization> {
+        let (caller, request) = caller(request)?;
+        let done = async { self.auth.delete_organization(&caller, organization_id("name", &request.name)?).await };
+        reply(done.await.map(render_organization))
+    }
+
+    async fn undelete_organization(
+        &self,
+        request: Request<wire::UndeleteOrganizationRequest>,
+    ) -> Reply<wire::Organization> {
+        let (caller, request) = caller(request)?;
+        let done = async { self.auth.undelete_organization(&caller, organization_id("name", &request.name)?).await };
+        reply(done.await.map(render_organization))
+    }
+
+    async fn suspend_organization(
+        &self,
+        request: Request<wire::SuspendOrganizationRequest>,
+    ) -> Reply<wire::Organization> {
+        let (caller, request) = caller(request)?;
+        let state = OrganizationState::Suspended;
+        let done =
+            async { self.auth.suspend_organization(&caller, organization_id("name", &request.name)?, state).await };
+        reply(done.await.map(render_organization))
+    }
+
+    async fn resume_organization(
+        &self,
+        request: Request<wire::ResumeOrganizationRequest>,
+    ) -> Reply<wire::Organization> {
+        let (caller, request) = caller(request)?;
+        let state = OrganizationState::Active;
+        let done =
+            async { self.auth.suspend_organization(&caller, organization_id("name", &request.name)?, state).await };
+        reply(done.await.map(render_organization))
+    }
+
+    async fn leave_organization(&self, request: Request<wire::LeaveOrganizationRequest>) -> Reply<()> {
+        let (caller, request) = caller(request)?;
+        let done =
+            async { self.auth.leave_organization(&caller, MembershipName::parse_field("name", &request.name)?).await };
+        reply(done.await)
     }
 
     async fn create_membership(&self, request: Request<wire::CreateMembershipRequest>) -> Reply<wire::Membership> {
@@ -68,6 +123,18 @@ impl OrganizationService for Rpc {
 }
 
 impl Rpc {
+    async fn make_organization(
+        &self,
+        caller: &Caller,
+        request: &wire::CreateOrganizationRequest,
+    ) -> Result<wire::Organization, Error> {
+        let once = Once::of_person(caller, &request.request_id, request)?;
+        let sent = request.organization.clone().unwrap_or_default();
+        let name = DisplayName::parse("organization.display_name", &sent.display_name)?;
+        let id = chosen_id("organization_id", &request.organization_id)?.map(OrganizationId);
+        Ok(render_organization(self.auth.create_organization(caller, id, name, &once).await?))
+    }
+
     async fn rename(
         &self,
         caller: &Caller,
@@ -80,7 +147,7 @@ impl Rpc {
         let mask = Mask::parse(
             request.update_mask.as_ref(),
             &["display_name"],
-            &["name", "etag", "create_time", "update_time"],
+            &["name", "etag", "create_time", "update_time", "state", "purge_time"],
             populated,
         )?;
         let name = mask

@@ -12,6 +12,7 @@ use super::Rpc;
 use crate::{
     credential::{KeyUse, PublicKey},
     model::{DelegationName, Revocation},
+    service::MailText,
 };
 
 #[tonic::async_trait]
@@ -25,6 +26,7 @@ impl TokenService for Rpc {
         reply(token.map(|token| wire::ExchangeCredentialResponse {
             token: token.token,
             expire_time: Some(timestamp(token.expire_time)),
+            principal: token.principal,
         }))
     }
 
@@ -42,6 +44,19 @@ impl TokenService for Rpc {
             token: token.token,
             expire_time: Some(timestamp(token.expire_time)),
         }))
+    }
+
+    async fn take_email_secret(
+        &self,
+        request: Request<wire::TakeEmailSecretRequest>,
+    ) -> Reply<wire::TakeEmailSecretResponse> {
+        let (caller, request) = caller(request)?;
+        let taken = async {
+            let id = request.name.strip_prefix("emailDeliveries/").and_then(|id| id.parse().ok());
+            let id = id.ok_or_else(|| api::Error::invalid_field("name", "must have the form emailDeliveries/*"))?;
+            self.auth.take_mail(caller.context(), id).await
+        };
+        reply(taken.await.map(render_mail))
     }
 
     async fn list_verify_keys(
@@ -62,6 +77,19 @@ impl TokenService for Rpc {
         reply(entries.map(|entries| wire::ListRevocationsResponse {
             revocations: entries.into_iter().map(render_revocation).collect(),
         }))
+    }
+}
+
+fn render_mail(mail: MailText) -> wire::TakeEmailSecretResponse {
+    wire::TakeEmailSecretResponse {
+        purpose: mail.delivery.purpose as i32,
+        email: mail.delivery.email,
+        display_name: mail.delivery.display_name,
+        link: mail.link,
+        code: mail.code,
+        expire_time: Some(timestamp(mail.delivery.expire_time)),
+        organization_display_name: mail.organization,
+        inviter_display_name: mail.inviter,
     }
 }
 

@@ -1,5 +1,5 @@
 //! `UserService`.
-use api::{Caller, UserId};
+use api::{Caller, Mask, UserId};
 use mesh::{Reply, caller, reply};
 use proto::auth::v1::{self as wire, user_service_server::UserService};
 use tonic::Request;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{DisplayName, Email},
+    model::{DisplayName, Email, UserState},
     service::{NewUser, Once},
 };
 
@@ -48,6 +48,47 @@ impl UserService for Rpc {
         let done = async {
             let user = oneself(&caller, "name", &request.name)?;
             self.auth.change_password(&caller, user, &request.current_password, &request.new_password).await
+        };
+        reply(done.await)
+    }
+
+    async fn update_user(&self, request: Request<wire::UpdateUserRequest>) -> Reply<wire::User> {
+        let (caller, request) = caller(request)?;
+        reply(self.rename_user(&caller, request).await)
+    }
+
+    async fn delete_user(&self, request: Request<wire::DeleteUserRequest>) -> Reply<()> {
+        let (caller, request) = caller(request)?;
+        let done = async { self.auth.delete_user(&caller, oneself(&caller, "name", &request.name)?).await };
+        reply(done.await)
+    }
+
+    async fn change_email(&self, request: Request<wire::ChangeEmailRequest>) -> Reply<()> {
+        let (caller, request) = caller(request)?;
+        let done =
+            async { self.auth.change_email(&caller, oneself(&caller, "name", &request.name)?, &request.email).await };
+        reply(done.await)
+    }
+
+    async fn disable_user(&self, request: Request<wire::DisableUserRequest>) -> Reply<wire::User> {
+        let (caller, request) = caller(request)?;
+        let done =
+            async { self.auth.set_user_state(&caller, user_id("name", &request.name)?, UserState::Disabled).await };
+        reply(done.await.map(render_user))
+    }
+
+    async fn enable_user(&self, request: Request<wire::EnableUserRequest>) -> Reply<wire::User> {
+        let (caller, request) = caller(request)?;
+        let done =
+            async { self.auth.set_user_state(&caller, user_id("name", &request.name)?, UserState::Active).await };
+        reply(done.await.map(render_user))
+    }
+
+    async fn revoke_all_sessions(&self, request: Request<wire::RevokeAllSessionsRequest>) -> Reply<()> {
+        let (caller, request) = caller(request)?;
+        let done = async {
+            let user = oneself(&caller, "parent", &request.parent)?;
+            self.auth.revoke_all_sessions(&caller, user, request.keep_current).await
         };
         reply(done.await)
     }
@@ -92,6 +133,16 @@ impl Rpc {
             role: role("role", request.role)?,
         };
         Ok(render_user(self.auth.create_user(caller, organization, new, &once).await?))
+    }
+
+    async fn rename_user(&self, caller: &Caller, request: wire::UpdateUserRequest) -> Result<wire::User, Error> {
+        let sent = request.user.unwrap_or_default();
+        let user = oneself(caller, "user.name", &sent.name)?;
+        let populated: &[&str] = if sent.display_name.is_empty() { &[] } else { &["display_name"] };
+        let fixed = ["name", "email", "managing_organization", "create_time", "update_time", "state", "email_verified"];
+        let mask = Mask::parse(request.update_mask.as_ref(), &["display_name"], &fixed, populated)?;
+        let name = mask.has("display_name").then(|| DisplayName::parse("user.display_name", &sent.display_name));
+        Ok(render_user(self.auth.update_user(caller, user, name.transpose()?).await?))
     }
 
     async fn read_users(

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use api::{CallContext, Clock, Ids, OrganizationId};
-use db::{Db, Tx};
+use db::{Db, Record, Tx};
 use time::Duration;
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{
     credential::{Handle, Password, digest},
     error::Error,
     events,
-    model::{DisplayName, Email, Organization, Role, User},
+    model::{DisplayName, Email, Organization, OrganizationState, Role, User, UserState},
     store,
 };
 
@@ -90,13 +90,19 @@ impl Auth {
             id: self.ids.next().into(),
             email: first.email.text.clone(),
             display_name: first.display_name.0,
-            managing_organization: organization.id,
+            managing_organization: Some(organization.id),
+            state: UserState::Active,
+            email_verified: false,
             create_time: now,
             update_time: now,
         };
         store::user::insert(&tx, &user, &first.email).await.map_err(|error| refused(error, user.id))?;
         store::user::insert_password(&tx, user.id, &hash, now).await?;
         events::user_created(&tx, &user)?;
+        for owned in [&organization, &system] {
+            let record = Record::done("organization.created").about(owned.id.name());
+            tx.audit(record.by(user.id.name()).of(owned.id));
+        }
         for owned in [organization.id, system.id] {
             self.add_member(&tx, owned, user.id, Some(Role::Owner)).await?;
         }
@@ -105,7 +111,7 @@ impl Auth {
         Ok((user, organization))
     }
 
-    async fn add_organization(
+    pub(super) async fn add_organization(
         &self,
         tx: &Tx,
         id: Option<OrganizationId>,
@@ -113,7 +119,9 @@ impl Auth {
     ) -> Result<Organization, Error> {
         let now = self.clock.now();
         let id = id.unwrap_or_else(|| self.ids.next().into());
-        let organization = Organization { id, display_name, version: 1, create_time: now, update_time: now };
+        let (state, purge_time) = (OrganizationState::Active, None);
+        let organization =
+            Organization { id, display_name, version: 1, create_time: now, update_time: now, state, purge_time };
         store::organization::insert(tx, &organization).await.map_err(|error| {
             match error.is_unique("organizations_pkey") {
                 true => Error::from(api::Error::already_exists(id.name())),

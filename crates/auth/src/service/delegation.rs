@@ -1,5 +1,6 @@
 //! Delegations: what background work holds instead of tokens.
 use api::{Caller, OrganizationId};
+use db::Record;
 use time::Duration;
 
 use super::{Auth, Once};
@@ -23,7 +24,8 @@ impl Auth {
     ) -> Result<Delegation, Error> {
         Self::own(caller, organization)?;
         let user = caller.user_required()?;
-        if caller.acting().is_some() {
+        // Nor one that rests on an API key: the delegation would not be held to its scopes.
+        if caller.acting().is_some() || caller.session().is_none() {
             return Err(api::Error::denied().into());
         }
         let now = self.clock.now();
@@ -49,6 +51,8 @@ impl Auth {
             create_time: now,
         };
         store::delegation::insert(&tx, &delegation).await?;
+        let name = DelegationName { organization, delegation: delegation.id };
+        tx.audit(Record::done("delegation.created").about(name).with("purpose", &delegation.purpose));
         once.remember(&tx, &delegation)?;
         tx.commit().await?;
         Ok(delegation)
@@ -60,6 +64,7 @@ impl Auth {
         if store::delegation::delete(&tx, name, caller.peer()).await? {
             let owner = Owner { organization: Some(name.organization), user: None };
             self.revoke(&tx, RevocationKind::Delegation(name.delegation), owner, false).await?;
+            tx.audit(Record::done("delegation.deleted").about(name));
         }
         tx.commit().await
     }

@@ -128,6 +128,15 @@ impl Auth {
     }
 }
 
+impl Auth {
+    /// A new password begins anew, on known devices and others.
+    pub(super) async fn reset_password_counters(&self, tx: &db::Tx, email: &str) -> Result<(), Error> {
+        let classes = [DeviceClass::Known, DeviceClass::Unknown];
+        let counters = classes.map(|device| self.password_counter(email, device).key);
+        Ok(store::attempt::reset(tx, &counters, self.clock.now()).await?)
+    }
+}
+
 /// Context of a transaction that is no change of its own: the call's audit row is written with its outcome, once.
 pub(super) fn quiet(context: &CallContext) -> CallContext {
     CallContext { audit: false, ..context.clone() }

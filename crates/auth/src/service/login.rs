@@ -13,8 +13,7 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Challenge, Client, DeviceClass, Email, Membership, MembershipState, Proof, SecondFactor, State, redirect_with,
-        second_factors,
+        Challenge, Client, DeviceClass, Email, Membership, Proof, SecondFactor, State, redirect_with, second_factors,
     },
     store::{
         self,
@@ -198,9 +197,7 @@ impl Auth {
 
     async fn active_memberships(&self, context: &CallContext, user: UserId) -> Result<Vec<Membership>, Error> {
         let tx = self.db.subject(user, context).await?;
-        let mut memberships = store::membership::list_of_user(&tx, user, Id::ZERO, CHOICES).await?;
-        memberships.retain(|membership| membership.state == MembershipState::Active);
-        Ok(memberships)
+        Ok(store::membership::to_choose(&tx, user, CHOICES).await?)
     }
 
     async fn finish(

@@ -3,7 +3,7 @@
 //! Nobody gives, takes or touches a role above his own; the last active owner stays. Changes of one organization come one by one, under
 //! the lock of its row, so that two owners cannot remove each other at the same moment.
 use api::{Caller, Etag, OrganizationId, UserId};
-use db::Tx;
+use db::{Record, Tx};
 
 use super::{Auth, Change, Once, PageRequest, limit};
 use crate::{
@@ -63,6 +63,7 @@ impl Auth {
         };
         store::membership::insert(tx, &new).await.map_err(|error| refused(error, organization, user))?;
         events::membership_created(tx, &new)?;
+        tx.audit(told("membership.created", &new).of(organization));
         let stored = store::membership::get(tx, MembershipName { organization, membership: id }).await?;
         stored.ok_or_else(|| Error::fault("a membership just inserted is not there"))
     }
@@ -111,6 +112,7 @@ impl Auth {
             self.keep_an_owner(&tx, &found, Some(&next)).await?;
             store::membership::save(&tx, &next).await?;
             events::membership_updated(&tx, &next)?;
+            tx.audit(told("membership.updated", &next));
             self.revoke_member(&tx, &next, next.state == MembershipState::Active).await?;
         }
         once.remember(&tx, &next)?;
@@ -133,10 +135,8 @@ impl Auth {
         let found = self.lock_member(caller, &tx, name).await?;
         Etag::check(etag, found.version)?;
         self.keep_an_owner(&tx, &found, None).await?;
-        store::delegation::delete_of_member(&tx, found.user, found.organization).await?;
-        self.revoke_member(&tx, &found, false).await?;
+        self.end_membership(&tx, &found).await?;
         store::membership::delete(&tx, name).await?;
-        events::membership_deleted(&tx, &found)?;
         once.remember(&tx, &())?;
         tx.commit().await
     }
@@ -151,7 +151,12 @@ impl Auth {
         Ok(found)
     }
 
-    async fn keep_an_owner(&self, tx: &Tx, before: &Membership, after: Option<&Membership>) -> Result<(), Error> {
+    pub(super) async fn keep_an_owner(
+        &self,
+        tx: &Tx,
+        before: &Membership,
+        after: Option<&Membership>,
+    ) -> Result<(), Error> {
         if !before.is_active_owner() || after.is_some_and(Membership::is_active_owner) {
             return Ok(());
         }
@@ -160,13 +165,22 @@ impl Auth {
     }
 
     /// Internal tokens of the member are void; unless `renew`, his sessions in the organization end too.
-    async fn revoke_member(&self, tx: &Change, member: &Membership, renew: bool) -> Result<(), Error> {
+    pub(super) async fn revoke_member(&self, tx: &Change, member: &Membership, renew: bool) -> Result<(), Error> {
         if !renew {
             store::session::delete_of_member(tx, member.user, member.organization).await?;
         }
         let owner = Owner { organization: Some(member.organization), user: Some(member.user) };
         self.revoke(tx, RevocationKind::Member(member.user, member.organization), owner, renew).await
     }
+}
+
+/// What the audit log keeps of a membership.
+pub(super) fn told(action: &str, membership: &Membership) -> Record {
+    Record::done(action)
+        .about(membership.name())
+        .with("user", membership.user.name())
+        .with("role", membership.role.map_or("none", Role::text))
+        .with("state", membership.state.text())
 }
 
 /// What a refused insert means.

@@ -2,16 +2,19 @@
 //!
 //! What RFC 6749 calls an error is an answer here ([`Refusal`]), since it belongs into the body that the gateway writes. A code works
 //! once: a second use ends the session that the first began, and a wrong verifier burns the code.
-use api::{CallContext, Id};
+use api::{CallContext, Id, UserId};
 use db::Tx;
 use time::{Duration, OffsetDateTime};
 
-use super::{Auth, Change, issue_time, session::owner};
+use super::{
+    Auth, Change, issue_time,
+    session::{owner, told, told_refused},
+};
 use crate::{
     credential::{Claims, RefreshToken, digest},
     error::Error,
     metrics,
-    model::{Challenge, Client, Refresh, RevocationKind, Role, Session, acr, decide},
+    model::{Challenge, Client, Purpose, Refresh, RevocationKind, Role, Session, User, acr, decide},
     store::{self, login::Code},
 };
 
@@ -72,6 +75,7 @@ impl Auth {
         let found = store::session::get(&tx, token.session, true).await?;
         if let Some((session, _)) = found.filter(|(session, _)| session.client == client) {
             self.end_session(&tx, &session).await?;
+            tx.audit(told("session.ended", &session));
         }
         tx.commit().await
     }
@@ -108,14 +112,20 @@ impl Auth {
         {
             tracing::warn!(session = %session.id, user = %session.user, "authorization code used twice, session ended");
             self.end_session(&tx, &session).await?;
+            tx.audit(told_refused("session.ended", "CODE_REUSED", &session));
         }
         refuse(tx, "code_reused").await
     }
 
     /// Present role of the code's user: `None` when he is no active member any more.
     async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
-        let Some(organization) = code.organization else { return Ok(Some(None)) };
+        let Some(organization) = code.organization else { return self.of_nobody(tx, code.user).await };
         Ok(store::membership::active(tx, code.user, organization).await?.map(|membership| membership.role))
+    }
+
+    /// Without an organization there is no role, but the account must be active.
+    async fn of_nobody(&self, tx: &Tx, user: UserId) -> Result<Option<Option<Role>>, Error> {
+        Ok(store::user::get(tx, user).await?.filter(User::is_active).map(|_| None))
     }
 
     async fn begin_session(&self, tx: &Change, code: &Code, digest: &[u8]) -> Result<Session, Error> {
@@ -140,6 +150,7 @@ impl Auth {
             }
         }
         store::session::insert(tx, &session).await?;
+        tx.audit(told("session.started", &session));
         store::login::save_code_session(tx, digest, session.id).await?;
         for old in store::session::delete_oldest(tx, session.user, i64::from(self.config.sessions_per_user)).await? {
             self.revoke(tx, RevocationKind::Session(old), owner(session.user, None), false).await?;
@@ -160,6 +171,7 @@ impl Auth {
         };
         let Some(role) = self.still_good(&tx, &session, now).await? else {
             self.end_session(&tx, &session).await?;
+            tx.audit(told("session.ended", &session));
             return refuse(tx, "session_over").await;
         };
         let window = Duration::try_from(self.config.refresh_window).unwrap_or(Duration::ZERO);
@@ -185,13 +197,17 @@ impl Auth {
         if now >= session.expire_time || now - session.last_use_time >= self.config.session_idle {
             return Ok(None);
         }
-        let Some(organization) = session.organization else { return Ok(Some(None)) };
+        let Some(organization) = session.organization else { return self.of_nobody(tx, session.user).await };
         Ok(store::membership::active(tx, session.user, organization).await?.map(|membership| membership.role))
     }
 
     async fn reused(&self, tx: Change, session: &Session) -> Result<Answer, Error> {
         tracing::warn!(session = %session.id, user = %session.user, "refresh token reused, session ended");
         self.end_session(&tx, session).await?;
+        tx.audit(told_refused("session.ended", "REFRESH_REUSED", session));
+        if let Some(user) = store::user::get(&tx, session.user).await? {
+            self.notice(&tx, &user, Purpose::NoticeTokenReused).await?;
+        }
         refuse(tx, "refresh_reused").await
     }
 
@@ -233,8 +249,9 @@ impl Auth {
 
 /// What may be revoked of a session's tokens.
 pub(super) fn hits(session: &Session) -> Vec<RevocationKind> {
-    let member = session.organization.map(|organization| RevocationKind::Member(session.user, organization));
-    [RevocationKind::Session(session.id)].into_iter().chain(member).collect()
+    let of = |organization| [RevocationKind::Member(session.user, organization), RevocationKind::Tenant(organization)];
+    let organization = session.organization.into_iter().flat_map(of);
+    [RevocationKind::Session(session.id), RevocationKind::User(session.user)].into_iter().chain(organization).collect()
 }
 
 /// Refuses, and keeps what the transaction has written: a burnt code, an ended session.

@@ -1,5 +1,6 @@
 //! Organizations: read and rename.
 use api::{Caller, Etag, OrganizationId};
+use db::Record;
 
 use super::{Auth, Once};
 use crate::{
@@ -44,6 +45,7 @@ impl Auth {
             };
             store::organization::save(&tx, &organization).await?;
             events::organization_updated(&tx, &organization)?;
+            tx.audit(Record::done("organization.updated").about(id.name()));
         }
         once.remember(&tx, &organization)?;
         tx.commit().await?;

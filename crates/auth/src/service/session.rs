@@ -1,7 +1,11 @@
 //! Sessions: listed and ended by their user.
 use api::{Caller, OrganizationId, UserId};
+use db::Record;
 
-use super::{Auth, Change, PageRequest, limit, user::oneself};
+use super::{
+    Auth, Change, PageRequest, limit,
+    user::{home, oneself},
+};
 use crate::{
     error::Error,
     model::{RevocationKind, Session, SessionName},
@@ -30,6 +34,7 @@ impl Auth {
         let tx = self.change(self.db.subject(name.user, caller.context()).await?);
         if let Some((session, _)) = store::session::get(&tx, name.session, true).await? {
             self.end_session(&tx, &session).await?;
+            tx.audit(Record::done("session.ended").about(name).of(home(caller)));
         }
         tx.commit().await
     }
@@ -39,6 +44,24 @@ impl Auth {
         store::session::delete(tx, session.id).await?;
         self.revoke(tx, RevocationKind::Session(session.id), owner(session.user, session.organization), false).await
     }
+}
+
+/// What the audit log keeps of a session.
+pub(super) fn told(action: &str, session: &Session) -> Record {
+    about(Record::done(action), session)
+}
+
+/// A refusal that concerns a session.
+pub(super) fn told_refused(action: &str, reason: &str, session: &Session) -> Record {
+    about(Record::refused(action, reason), session)
+}
+
+fn about(record: Record, session: &Session) -> Record {
+    record
+        .about(SessionName { user: session.user, session: session.id })
+        .by(session.user.name())
+        .of(session.organization.unwrap_or(OrganizationId::SYSTEM))
+        .with("client", &session.client)
 }
 
 /// Whose revocation that of a session is.

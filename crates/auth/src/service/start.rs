@@ -10,12 +10,12 @@ use std::{
 use anyhow::Context;
 use api::CallContext;
 use chassis::{BootError, ConfigError, Kit, Profile, Secret};
-use tokio::sync::SetOnce;
+use tokio::sync::{Notify, SetOnce};
 
 use super::Auth;
 use crate::{
     config::Config,
-    credential::{DeviceKey, HashPool, KeyUse, Keyring, NewKey, Vault, VaultError, hmac, new_key, read_key},
+    credential::{DeviceKey, HashPool, KeyUse, Keyring, MailKey, NewKey, Vault, VaultError, hmac, new_key, read_key},
     error::Error,
     store,
 };
@@ -37,6 +37,13 @@ impl Secrets {
             wrapping_key: read_secret("wrapping_key", &config.wrapping_key, dev)?,
             pepper: read_secret("pepper", &config.pepper, dev)?,
         })
+    }
+}
+
+impl Secrets {
+    /// The key of what mails carry.
+    pub(crate) fn mail_key(&self) -> MailKey {
+        MailKey::new(&self.pepper)
     }
 }
 
@@ -95,6 +102,8 @@ impl Auth {
             config,
             hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
             keys: SetOnce::new(),
+            mail_key: secrets.mail_key(),
+            mails: Notify::new(),
             identifiers: hmac(&secrets.pepper, &[b"workos sign-in identifiers v1"]),
             turns: super::lockout::Turns::new(),
             devices: DeviceKey::new(hmac(&secrets.pepper, &[b"workos device marks v1"])),

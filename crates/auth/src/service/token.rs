@@ -13,7 +13,7 @@ use crate::{
     credential::{Claims, PublicKey},
     error::Error,
     metrics,
-    model::{Delegation, DelegationName, RefreshState, Revocation, RevocationKind, Role, Session, acr},
+    model::{Delegation, DelegationName, RefreshState, Revocation, RevocationKind, Role, Session, User, acr},
     store,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct InternalToken {
     pub(crate) token: Bytes,
     /// Until when calls may begin with it.
     pub(crate) expire_time: OffsetDateTime,
+    /// `organization/user`.
+    pub(crate) principal: String,
 }
 
 impl Auth {
@@ -35,13 +37,20 @@ impl Auth {
         context: &CallContext,
         access_token: &str,
     ) -> Result<InternalToken, Error> {
+        if access_token.starts_with(authz::api_key::PREFIX) {
+            return self.exchange_api_key(context, access_token).await;
+        }
         let now = self.clock.now();
         let claims = self.keys()?.edge.read(access_token, &self.issuer, now).ok_or(Error::CredentialInvalid)?;
         let user = UserId(id(&claims.sub)?);
         let tx = self.db.subject(user, context).await?;
         let (session, state) = self.session_of(&tx, &claims, user, now).await?;
         let role = match session.organization {
-            None => None,
+            None => {
+                let found = store::user::get(&tx, user).await?;
+                found.filter(User::is_active).ok_or(Error::CredentialInvalid)?;
+                None
+            }
             Some(organization) => {
                 store::membership::active(&tx, user, organization).await?.ok_or(Error::CredentialInvalid)?.role
             }
@@ -93,6 +102,8 @@ impl Auth {
         let what = [
             RevocationKind::Delegation(delegation.id),
             RevocationKind::Member(delegation.user, delegation.organization),
+            RevocationKind::User(delegation.user),
+            RevocationKind::Tenant(delegation.organization),
         ];
         let live = store::revocation::of(&tx, &what, now).await?;
         drop(tx);
@@ -134,16 +145,22 @@ impl Auth {
     }
 
     /// A token must not be older than a revocation that it is to survive, and revocations are rounded up: wait for at most that second.
-    async fn wait_for(&self, issued: OffsetDateTime) {
+    pub(super) async fn wait_for(&self, issued: OffsetDateTime) {
         if let Ok(rest) = std::time::Duration::try_from(issued - self.clock.now()) {
             tokio::time::sleep(rest.min(std::time::Duration::from_secs(1))).await;
         }
     }
 
-    fn mint(&self, subject: &Subject, expire_time: OffsetDateTime, life: Duration) -> Result<InternalToken, Error> {
+    pub(super) fn mint(
+        &self,
+        subject: &Subject,
+        expire_time: OffsetDateTime,
+        life: Duration,
+    ) -> Result<InternalToken, Error> {
         let life = std::time::Duration::try_from(life).map_err(|_| Error::CredentialInvalid)?;
         let token = self.keys()?.mint.mint(subject, life)?;
-        Ok(InternalToken { token, expire_time })
+        let organization = subject.organization.map(|id| id.to_string()).unwrap_or_default();
+        Ok(InternalToken { token, expire_time, principal: format!("{organization}/{}", subject.user) })
     }
 }
 

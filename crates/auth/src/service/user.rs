@@ -2,6 +2,7 @@
 use std::collections::HashMap;
 
 use api::{Caller, Id, OrganizationId, UserId};
+use db::Record;
 
 use db::Tx;
 
@@ -10,7 +11,7 @@ use crate::{
     credential::Password,
     error::{Error, Unfit},
     events,
-    model::{DeviceClass, DisplayName, Email, Membership, Role, User, second_factors},
+    model::{DeviceClass, DisplayName, Email, Membership, Purpose, Role, User, UserState, second_factors},
     store,
 };
 
@@ -51,7 +52,9 @@ impl Auth {
             id: new.id.unwrap_or_else(|| self.ids.next().into()),
             email: new.email.text.clone(),
             display_name: new.display_name.0,
-            managing_organization: organization,
+            managing_organization: Some(organization),
+            state: UserState::Active,
+            email_verified: false,
             create_time: now,
             update_time: now,
         };
@@ -59,6 +62,7 @@ impl Auth {
         self.add_member(&tx, organization, user.id, new.role).await?;
         store::user::insert_password(&tx, user.id, &hash, now).await?;
         events::user_created(&tx, &user)?;
+        tx.audit(Record::done("user.created").about(user.id.name()));
         once.remember(&tx, &user)?;
         tx.commit().await?;
         Ok(user)
@@ -124,6 +128,9 @@ impl Auth {
             store::user::mark_short_password(&tx, user).await?;
         }
         self.end_other_sessions(&tx, caller, user).await?;
+        store::mail::end_of_user(&tx, user, self.clock.now()).await?;
+        self.notice(&tx, &record, Purpose::NoticePasswordChanged).await?;
+        tx.audit(Record::done("password.changed").about(user.name()).of(home(caller)));
         tx.commit().await?;
         let tx = self.db.system("reset the counter of attempts", &quiet(context)).await?;
         self.reset_counters(&tx, user, &record.email, device).await?;
@@ -151,6 +158,11 @@ impl Auth {
 /// A `self` method is about the caller himself. The authorizer has seen to it; this is the second wall.
 pub(super) fn oneself(caller: &Caller, user: UserId) -> Result<(), Error> {
     if caller.user_required()? == user { Ok(()) } else { Err(api::Error::denied().into()) }
+}
+
+/// The log that tells of what a person does with his own account: that of the organization he has signed in to.
+pub(super) fn home(caller: &Caller) -> OrganizationId {
+    caller.organization().unwrap_or(OrganizationId::SYSTEM)
 }
 
 /// Names that a password must not be.

@@ -35,14 +35,36 @@ pub(crate) async fn get(tx: &Tx, name: MembershipName) -> Result<Option<Membersh
     tx.query_opt(&sql, &[&name.organization.uuid(), &name.membership.uuid()]).await?.as_ref().map(read).transpose()
 }
 
-/// The active membership of a user in an organization.
+/// The membership of a user in an organization whose rights are in force: it, the account and the organization are active.
 pub(crate) async fn active(
     tx: &Tx,
     user: UserId,
     organization: OrganizationId,
 ) -> Result<Option<Membership>, db::Error> {
-    let sql = format!("{SELECT} where m.organization_id = $1 and m.user_id = $2 and m.state = 1");
+    let sql = format!(
+        "{SELECT} join organizations o on o.organization_id = m.organization_id \
+         where m.organization_id = $1 and m.user_id = $2 and m.state = 1 and u.state = 1 and o.state = 1"
+    );
     tx.query_opt(&sql, &[&organization.uuid(), &user.uuid()]).await?.as_ref().map(read).transpose()
+}
+
+/// The membership of a user in an organization, whatever its state.
+pub(crate) async fn of_user(
+    tx: &Tx,
+    user: UserId,
+    organization: OrganizationId,
+) -> Result<Option<Membership>, db::Error> {
+    let sql = format!("{SELECT} where m.organization_id = $1 and m.user_id = $2");
+    tx.query_opt(&sql, &[&organization.uuid(), &user.uuid()]).await?.as_ref().map(read).transpose()
+}
+
+/// Memberships of a user in organizations that he can sign in to.
+pub(crate) async fn to_choose(tx: &Tx, user: UserId, limit: i64) -> Result<Vec<Membership>, db::Error> {
+    let sql = format!(
+        "{SELECT} join organizations o on o.organization_id = m.organization_id \
+         where m.user_id = $1 and m.state = 1 and u.state = 1 and o.state = 1 order by m.membership_id limit $2"
+    );
+    read_all(&tx.query(&sql, &[&user.uuid(), &limit]).await?)
 }
 
 /// A page of an organization's members, in the order in which they came.

@@ -1,11 +1,12 @@
 //! Rows of organizations.
 use api::OrganizationId;
 use db::{Row, Tx};
+use time::OffsetDateTime;
 
 use super::id;
-use crate::model::Organization;
+use crate::model::{Organization, OrganizationState};
 
-const COLUMNS: &str = "organization_id, display_name, version, create_time, update_time";
+const COLUMNS: &str = "organization_id, display_name, version, create_time, update_time, state, purge_time";
 
 fn read(row: &Row) -> Result<Organization, db::Error> {
     Ok(Organization {
@@ -14,6 +15,9 @@ fn read(row: &Row) -> Result<Organization, db::Error> {
         version: row.try_get("version")?,
         create_time: row.try_get("create_time")?,
         update_time: row.try_get("update_time")?,
+        // The column's check leaves three numbers; anything else counts as not in force.
+        state: OrganizationState::of_number(row.try_get("state")?).unwrap_or(OrganizationState::Suspended),
+        purge_time: row.try_get("purge_time")?,
     })
 }
 
@@ -36,7 +40,7 @@ fn select() -> String {
 /// A new organization.
 pub(crate) async fn insert(tx: &Tx, organization: &Organization) -> Result<(), db::Error> {
     let sql = "insert into organizations (organization_id, display_name, version, create_time, update_time) values ($1, $2, $3, $4, $5)";
-    let Organization { id, display_name, version, create_time, update_time } = organization;
+    let Organization { id, display_name, version, create_time, update_time, .. } = organization;
     tx.execute(sql, &[&id.uuid(), display_name, version, create_time, update_time]).await.map(drop)
 }
 
@@ -45,4 +49,24 @@ pub(crate) async fn save(tx: &Tx, organization: &Organization) -> Result<(), db:
     let sql = "update organizations set display_name = $2, version = $3, update_time = $4 where organization_id = $1";
     let Organization { id, display_name, version, update_time, .. } = organization;
     tx.execute(sql, &[&id.uuid(), display_name, version, update_time]).await.map(drop)
+}
+
+/// Changes the state of an organization; the row is locked.
+pub(crate) async fn save_state(tx: &Tx, organization: &Organization) -> Result<(), db::Error> {
+    let sql = "update organizations set state = $2, purge_time = $3, version = $4, update_time = $5 where organization_id = $1";
+    let Organization { id, state, purge_time, version, update_time, .. } = organization;
+    tx.execute(sql, &[&id.uuid(), &(*state as i16), purge_time, version, update_time]).await.map(drop)
+}
+
+/// Erases what hangs on organizations whose time is over, and their names; gives their ids. System transactions only.
+pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<OrganizationId>, db::Error> {
+    let sql =
+        "update organizations set display_name = '', purge_time = null where purge_time < $1 returning organization_id";
+    let rows = tx.query(sql, &[&now]).await?;
+    let ids = rows.iter().map(|row| id(row, "organization_id").map(OrganizationId)).collect::<Result<Vec<_>, _>>()?;
+    let uuids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    for table in ["memberships", "invitations", "delegations", "api_keys", "sessions", "mail_deliveries"] {
+        tx.execute(&format!("delete from {table} where organization_id = any($1)"), &[&uuids]).await?;
+    }
+    Ok(ids)
 }

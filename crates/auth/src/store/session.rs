@@ -84,6 +84,11 @@ pub(crate) async fn delete_of_member(tx: &Tx, user: UserId, organization: Organi
     tx.execute(sql, &[&organization.uuid(), &user.uuid()]).await.map(drop)
 }
 
+/// Ends all sessions in an organization.
+pub(crate) async fn delete_of_organization(tx: &Tx, organization: OrganizationId) -> Result<(), db::Error> {
+    tx.execute("delete from sessions where organization_id = $1", &[&organization.uuid()]).await.map(drop)
+}
+
 /// Ends all sessions of a user but one; gives their ids.
 pub(crate) async fn delete_others(tx: &Tx, user: UserId, kept: Id) -> Result<Vec<Id>, db::Error> {
     let sql = "delete from sessions where user_id = $1 and session_id <> $2 returning session_id";

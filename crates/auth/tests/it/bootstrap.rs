@@ -112,7 +112,7 @@ async fn an_operator_gets_another_code_and_both_are_good() {
 }
 
 /// Password of the service's role, derived from the root secret of all tests as the host does it.
-fn role_password() -> String {
+pub(crate) fn role_password() -> String {
     let mut config = chassis::Config::defaults().expect("the defaults are valid");
     config.set("secret_key", "testkit secret that protects nothing at all").expect("it is long enough");
     chassis::engine_password(&config, testkit::Engine::Postgres, "auth").expect("a password is derived")

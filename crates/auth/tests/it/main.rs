@@ -3,11 +3,16 @@
 //! Nothing is minted here: every person in these tests has signed in. Time is moved by the clock that services and tokens share.
 
 mod account;
+mod audit;
 mod bootstrap;
+mod canary;
 mod delegation;
 mod factor;
+mod key;
+mod life;
 mod lockout;
 mod login;
+mod mail;
 mod member;
 mod refresh;
 mod step_up;

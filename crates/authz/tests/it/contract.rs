@@ -78,8 +78,15 @@ fn g5_the_public_methods_are_these_and_no_others() {
         [
             "workos.auth.v1.BootstrapService/GetBootstrapState",
             "workos.auth.v1.BootstrapService/CompleteBootstrap",
+            "workos.auth.v1.InvitationService/LookupInvitation",
             "workos.auth.v1.LoginService/StartLogin",
             "workos.auth.v1.LoginService/ContinueLogin",
+            "workos.auth.v1.LoginService/RequestEmailCode",
+            "workos.auth.v1.MailService/SignUp",
+            "workos.auth.v1.MailService/RequestEmailVerification",
+            "workos.auth.v1.MailService/VerifyEmail",
+            "workos.auth.v1.MailService/RequestPasswordReset",
+            "workos.auth.v1.MailService/ResetPassword",
         ],
         "whoever changes this list opens a method to everybody"
     );

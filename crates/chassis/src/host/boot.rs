@@ -24,7 +24,7 @@ use crate::{
     kit::{self, Engine, Kit},
     mount::Mount,
     readiness::Awaited,
-    reflection,
+    reflection, refusals,
     tasks::{Stage, Tasks},
 };
 
@@ -105,11 +105,14 @@ struct Connections {
 fn run(
     shared: &Arc<Shared>,
     spec: &ServiceSpec,
-    mount: Mount,
+    mut mount: Mount,
     socket: Option<TcpListener>,
     connections: Connections,
 ) -> Result<(), BootError> {
     let tasks = shared.tasks.of(spec.name);
+    if let Some(db) = &connections.db {
+        mount.offer.keep_refusals(refusals::keeper(&tasks, db.clone()));
+    }
     if let Some(source) = mount.identity {
         shared.identity.replace_source(source);
     }

@@ -15,7 +15,7 @@ use tracing::Span;
 
 use super::{Credentials, Inner};
 use crate::{
-    call::{FORWARDED_CERTIFICATE_KEY, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY},
+    call::{FORWARDED_CERTIFICATE_KEY, NETWORK_KEY, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY},
     deadline,
     frame::{self, First},
     wire::{self, Fields, Value},
@@ -123,13 +123,18 @@ fn assemble(
         .map_err(Error::internal)?;
     let mut headers = parts.headers.clone();
     // What only the mesh may say is never taken from the request.
-    for key in [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY] {
+    for key in [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY, NETWORK_KEY] {
         headers.remove(key);
     }
     if let Ok(id) = HeaderValue::from_str(&context.request_id)
         && !context.request_id.is_empty()
     {
         headers.insert(REQUEST_ID_KEY, id);
+    }
+    if let Ok(network) = HeaderValue::from_str(&context.network)
+        && !context.network.is_empty()
+    {
+        headers.insert(NETWORK_KEY, network);
     }
     let trace = Trace::of(&Span::current()).or_else(|| Trace::parse(&context.traceparent)).unwrap_or_else(Trace::fresh);
     headers.insert(

@@ -52,7 +52,11 @@ async fn admitted(
     }
     let context = call.context(method, resource.as_deref());
     let incoming = Incoming { method, token: token.as_ref(), peer: &call.peer, resource: resource.as_deref(), context };
-    let caller = shared.authorizer.authorize(incoming)?;
+    let caller = shared.authorizer.authorize(incoming).inspect_err(|_| {
+        if let Some(whose) = token.as_ref().and_then(|token| shared.authorizer.whose(token)) {
+            call.note_refused(whose);
+        }
+    })?;
     call.note_caller(&caller);
     if method.server_streaming && caller.token().is_some() {
         let (authorizer, caller) = (Arc::clone(&shared.authorizer), caller.clone());

@@ -1,7 +1,7 @@
 //! One call on the server, from its headers to its end.
-use std::sync::OnceLock;
+use std::{net::IpAddr, sync::OnceLock};
 
-use api::{CallContext, Error, Ids, Trace};
+use api::{CallContext, Error, Ids, OrganizationId, Trace};
 use bytes::Bytes;
 use http::HeaderMap;
 use proto::{Audit, Method};
@@ -10,7 +10,7 @@ use tonic::metadata::MetadataMap;
 use tracing::Span;
 
 use crate::{
-    call::{Peer, REQUEST_ID_KEY, TOKEN_BYTES_MAX, TOKEN_KEY, TRACEPARENT_KEY},
+    call::{NETWORK_KEY, Peer, REQUEST_ID_KEY, TOKEN_BYTES_MAX, TOKEN_KEY, TRACEPARENT_KEY},
     deadline,
     settings::Deadlines,
 };
@@ -26,7 +26,9 @@ pub(crate) struct Call {
     pub(crate) deadline: Instant,
     pub(crate) span: Span,
     traceparent: String,
+    network: String,
     actor: OnceLock<String>,
+    organization: OnceLock<OrganizationId>,
     resource: OnceLock<String>,
 }
 
@@ -43,8 +45,9 @@ impl Call {
         let trace = Trace::of(&span).or(came).unwrap_or_else(Trace::fresh);
         span.record("trace.id", trace.id());
         let deadline = Instant::now() + deadline::allowed(deadlines, method, deadline::read(headers));
-        let (actor, resource) = (OnceLock::new(), OnceLock::new());
-        Self { method, peer, request_id, deadline, span, traceparent: trace.render(), actor, resource }
+        let (traceparent, network) = (trace.render(), network(headers, &peer));
+        let (actor, organization, resource) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { method, peer, request_id, deadline, span, traceparent, network, actor, organization, resource }
     }
 
     /// `package.Service/Method`, or `unknown`.
@@ -66,10 +69,23 @@ impl Call {
         let _ = self.resource.set(shown);
     }
 
+    pub(crate) fn organization(&self) -> Option<OrganizationId> {
+        self.organization.get().copied()
+    }
+
+    /// Notes whose token it was that did not suffice.
+    pub(crate) fn note_refused(&self, (actor, organization): (String, Option<OrganizationId>)) {
+        let _ = self.actor.set(actor);
+        if let Some(organization) = organization {
+            let _ = self.organization.set(organization);
+        }
+    }
+
     /// Notes who turned out to call.
     pub(crate) fn note_caller(&self, caller: &api::Caller) {
         let _ = self.actor.set(caller.context().actor.clone());
         if let Ok(organization) = caller.organization() {
+            let _ = self.organization.set(organization);
             self.span.record("organization.id", tracing::field::display(organization));
         }
     }
@@ -82,6 +98,8 @@ impl Call {
             method: method.rpc.to_owned(),
             resource: resource.unwrap_or_default().to_owned(),
             actor: String::new(),
+            acting: String::new(),
+            network: self.network.clone(),
             audit: method.access.as_ref().is_some_and(|access| access.audit == Audit::EveryCall),
             deadline: Some(self.deadline),
         }
@@ -104,6 +122,12 @@ fn span(method: Option<&'static Method>, request_id: &str, peer: &Peer) -> Span 
         organization.id = tracing::field::Empty,
         peer = peer.name(),
     )
+}
+
+/// Only a workload says from where a person calls.
+fn network(headers: &HeaderMap, peer: &Peer) -> String {
+    let said = headers.get(NETWORK_KEY).filter(|_| peer.is_known()).and_then(|value| value.to_str().ok());
+    said.filter(|text| text.parse::<IpAddr>().is_ok()).unwrap_or_default().to_owned()
 }
 
 fn request_id(headers: &HeaderMap) -> Option<&str> {

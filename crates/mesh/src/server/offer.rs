@@ -1,5 +1,5 @@
 //! What a server offers: gRPC services whose every method declares its access, and beside them health and reflection.
-use std::{collections::BTreeSet, convert::Infallible, fmt};
+use std::{collections::BTreeSet, convert::Infallible, fmt, sync::Arc};
 
 use http::{Request, Response};
 use tonic::{
@@ -9,11 +9,14 @@ use tonic::{
 };
 use tower::Service;
 
+use crate::audit::Refusals;
+
 /// The services of one server. Build it, mount, hand it to [`serve`](super::serve).
 #[derive(Clone, Default)]
 pub struct Offer {
     routes: RoutesBuilder,
     names: BTreeSet<&'static str>,
+    refusals: Option<Arc<dyn Refusals>>,
 }
 
 impl Offer {
@@ -65,13 +68,18 @@ impl Offer {
         Ok(())
     }
 
+    /// Keeps refused calls, beside the log.
+    pub fn keep_refusals(&mut self, refusals: Arc<dyn Refusals>) {
+        self.refusals = Some(refusals);
+    }
+
     /// Full names of the mounted services of the contract.
     pub fn services(&self) -> impl Iterator<Item = &'static str> {
         self.names.iter().copied()
     }
 
-    pub(super) fn into_parts(self) -> (Routes, BTreeSet<&'static str>) {
-        (self.routes.routes(), self.names)
+    pub(super) fn into_parts(self) -> (Routes, BTreeSet<&'static str>, Option<Arc<dyn Refusals>>) {
+        (self.routes.routes(), self.names, self.refusals)
     }
 }
 

@@ -10,7 +10,8 @@ use futures::{StreamExt, stream};
 use mesh::{Items, Reply, caller, reply, reply_stream};
 use proto::{
     auth::v1::{
-        ContinueLoginRequest, LoginStep, StartLoginRequest, StartStepUpRequest, login_service_server::LoginService,
+        ContinueLoginRequest, LoginStep, RequestEmailCodeRequest, RequestEmailCodeResponse, StartLoginRequest,
+        StartStepUpRequest, login_service_server::LoginService,
     },
     file::v1::{
         AppendUploadRequest, BatchReadFilesRequest, BatchReadFilesResponse, CreateUploadRequest, DeleteFileRequest,
@@ -114,6 +115,11 @@ impl LoginService for Handler {
     async fn start_step_up(&self, request: Request<StartStepUpRequest>) -> Reply<LoginStep> {
         self.handle(request, |_| String::new()).await?;
         reply(Ok::<_, Error>(LoginStep::default()))
+    }
+
+    async fn request_email_code(&self, request: Request<RequestEmailCodeRequest>) -> Reply<RequestEmailCodeResponse> {
+        self.handle(request, |_| String::new()).await?;
+        reply(Ok::<_, Error>(RequestEmailCodeResponse {}))
     }
 
     async fn continue_login(&self, request: Request<ContinueLoginRequest>) -> Reply<LoginStep> {

@@ -17,6 +17,8 @@ pub(crate) enum Category {
     TaskEscalated,
     /// A run of the recipient ended.
     RunEnded,
+    /// A mail of the auth service: no inbox has it, and who gets it is known when it is sent.
+    Account,
 }
 
 /// What is done about a mail of which nobody knows whether it arrived.
@@ -29,8 +31,14 @@ pub(crate) enum Uncertain {
 }
 
 impl Category {
-    const ALL: [Self; 5] =
-        [Self::DocumentShared, Self::TaskCreated, Self::TaskReminded, Self::TaskEscalated, Self::RunEnded];
+    const ALL: [Self; 6] = [
+        Self::DocumentShared,
+        Self::TaskCreated,
+        Self::TaskReminded,
+        Self::TaskEscalated,
+        Self::RunEnded,
+        Self::Account,
+    ];
 
     /// Its name in the contract.
     pub(crate) fn as_str(self) -> &'static str {
@@ -40,6 +48,7 @@ impl Category {
             Self::TaskReminded => "task.reminded",
             Self::TaskEscalated => "task.escalated",
             Self::RunEnded => "run.ended",
+            Self::Account => "account",
         }
     }
 
@@ -51,7 +60,8 @@ impl Category {
     /// Work that nobody hears of stands still, so its mails are sent again; news is not worth a second mail.
     pub(crate) fn when_uncertain(self) -> Uncertain {
         match self {
-            Self::TaskCreated | Self::TaskReminded | Self::TaskEscalated => Uncertain::Resend,
+            // The link in a second mail is the same.
+            Self::TaskCreated | Self::TaskReminded | Self::TaskEscalated | Self::Account => Uncertain::Resend,
             Self::DocumentShared | Self::RunEnded => Uncertain::Hold,
         }
     }
@@ -130,6 +140,11 @@ impl Notice {
             Ending::Canceled => format!("The run for {name} was canceled"),
         };
         Self::new(Category::RunEnded, recipient, title, subject)
+    }
+
+    /// A mail of the auth service.
+    pub(crate) fn account() -> Self {
+        Self::new(Category::Account, UserId(api::Id::ZERO), String::new(), "")
     }
 
     fn new(category: Category, recipient: UserId, title: String, subject: &str) -> Self {

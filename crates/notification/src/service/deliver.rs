@@ -13,7 +13,10 @@ use super::Notifications;
 use crate::{
     error::Error,
     events, metrics,
-    model::{Class, DeliveryName, DeliveryState, Fate, Job, Recipient, Verdict, after_attempt, compose, delay},
+    model::{
+        AccountMail, Class, DeliveryName, DeliveryState, Fate, Job, Recipient, Verdict, after_attempt, compose,
+        compose_account, delay,
+    },
     store,
 };
 
@@ -21,6 +24,23 @@ const TASK: &str = "notification.deliver";
 /// Tries to record how an attempt ended, with a pause that doubles; after them the lease decides.
 const RECORDINGS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is known of a mail before it is written.
+enum Letter {
+    /// News for a member.
+    Member(Recipient),
+    /// A mail of the auth service.
+    Account(AccountMail),
+}
+
+impl Letter {
+    fn address(&self) -> &str {
+        match self {
+            Self::Member(recipient) => &recipient.address,
+            Self::Account(account) => &account.recipient.address,
+        }
+    }
+}
 
 impl Notifications {
     /// Sends mails until the process stops.
@@ -64,10 +84,34 @@ impl Notifications {
         Ok(count)
     }
 
+    /// Mails of the auth service, each asked for by itself; one that nobody says anything of is put off.
+    async fn deliver_accounts(&self, organization: OrganizationId, ids: Vec<Id>, context: &CallContext) {
+        let sending = ids.iter().map(|id| async move {
+            let name = DeliveryName { organization, delivery: *id };
+            match self.parts.users.account_mail(context, *id).await {
+                Ok(mail) => self.deliver(name, mail.map(Letter::Account), context).await,
+                Err(error) => {
+                    tracing::warn!(delivery = %name, error = %error, "auth does not say what the mail says; it is put off");
+                    self.put_off(organization, &[*id], context).await
+                }
+            }
+        });
+        for (delivery, result) in ids.iter().zip(join_all(sending).await) {
+            if let Err(error) = result {
+                tracing::warn!(delivery = %delivery, error = %error, "a mail has no record; the end of its lease decides");
+            }
+        }
+    }
+
     async fn deliver_in(&self, organization: OrganizationId, ids: &[Id], context: &CallContext) -> Result<(), Error> {
         let tx = self.parts.db.tenant_as(organization, context).await?;
         let waiting = store::delivery::recipients(&tx, organization, ids).await?;
         drop(tx);
+        let is_account = |id: &Id| waiting.iter().any(|(waiting, user)| waiting == id && user.0 == Id::ZERO);
+        let (accounts, ids): (Vec<Id>, Vec<Id>) = ids.iter().copied().partition(is_account);
+        self.deliver_accounts(organization, accounts, context).await;
+        let ids = ids.as_slice();
+        let waiting: Vec<_> = waiting.into_iter().filter(|(_, user)| user.0 != Id::ZERO).collect();
         let mut users: Vec<UserId> = waiting.iter().map(|(_, user)| *user).collect();
         users.sort_unstable();
         users.dedup();
@@ -84,7 +128,7 @@ impl Notifications {
         };
         let recipient = |id: &Id| {
             let user = waiting.iter().find(|(waiting, _)| waiting == id).map(|(_, user)| user);
-            user.and_then(|user| members.get(user)).cloned()
+            user.and_then(|user| members.get(user)).cloned().map(Letter::Member)
         };
         let sending = ids.iter().map(|delivery| {
             let name = DeliveryName { organization, delivery: *delivery };
@@ -108,16 +152,15 @@ impl Notifications {
     }
 
     /// Sends one mail, unless it needs none any more.
-    async fn deliver(
-        &self,
-        name: DeliveryName,
-        recipient: Option<Recipient>,
-        context: &CallContext,
-    ) -> Result<(), Error> {
-        let Some((job, recipient, number)) = self.begin(name, recipient, context).await? else {
+    async fn deliver(&self, name: DeliveryName, letter: Option<Letter>, context: &CallContext) -> Result<(), Error> {
+        let Some((job, letter, number)) = self.begin(name, letter, context).await? else {
             return Ok(());
         };
-        let mail = compose(&job, recipient, &self.parts.public_url, &self.config.sender, self.parts.clock.now());
+        let (sender, now) = (&self.config.sender, self.parts.clock.now());
+        let mail = match letter {
+            Letter::Member(recipient) => compose(&job, recipient, &self.parts.public_url, sender, now),
+            Letter::Account(account) => compose_account(&job, account, sender, now),
+        };
         let verdict = self.parts.channel.send(&mail, context).await;
         metrics::attempted(verdict.class.as_str());
         let mut pause = PAUSE;
@@ -136,9 +179,9 @@ impl Notifications {
     async fn begin(
         &self,
         name: DeliveryName,
-        recipient: Option<Recipient>,
+        letter: Option<Letter>,
         context: &CallContext,
-    ) -> Result<Option<(Job, Recipient, i32)>, Error> {
+    ) -> Result<Option<(Job, Letter, i32)>, Error> {
         let tx = self.parts.db.tenant_as(name.organization, context).await?;
         let now = self.parts.clock.now();
         let Some(job) = store::delivery::lock(&tx, name).await? else { return Ok(None) };
@@ -158,15 +201,16 @@ impl Notifications {
                 return Ok(None);
             }
         }
-        let Some(recipient) = recipient.filter(|recipient| !recipient.address.is_empty()) else {
-            let why = "the recipient is no longer a member of the organization, or has no address";
+        let Some(letter) = letter.filter(|letter| !letter.address().is_empty()) else {
+            let why =
+                "the recipient is no longer a member of the organization, or has no address; or the link has ended";
             self.rest(&tx, &job, DeliveryState::Suppressed, why).await?;
             tx.commit().await?;
             return Ok(None);
         };
         let number = store::delivery::begin_attempt(&tx, &job, now).await?;
         tx.commit().await?;
-        Ok(Some((job, recipient, number)))
+        Ok(Some((job, letter, number)))
     }
 
     /// Records how an attempt ended and what follows. An attempt that somebody else has ended meanwhile stays as it is.

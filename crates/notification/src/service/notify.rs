@@ -15,11 +15,32 @@ use crate::{
 impl Notifications {
     /// Handles one event.
     pub(crate) async fn heard(&self, delivery: &Delivery) -> Outcome {
+        match told::account_mail(delivery) {
+            Ok(None) => {}
+            Ok(Some(id)) => return self.queue_account(delivery, id).await.into(),
+            Err(outcome) => return outcome,
+        }
         match told::notices(delivery) {
             Ok(notices) if notices.is_empty() => Outcome::Done,
             Ok(notices) => self.notify(delivery, &notices).await.into(),
             Err(outcome) => outcome,
         }
+    }
+
+    /// A mail of the auth service is queued under auth's own id, so that it is one mail however often it is heard.
+    async fn queue_account(&self, delivery: &Delivery, id: Id) -> Result<(), Error> {
+        let (envelope, context) = (&delivery.envelope, delivery.context(CONSUMER));
+        let once = self.parts.db.once(CONSUMER, envelope.event_id, envelope.organization, &context).await?;
+        let Some(tx) = once else { return Ok(()) };
+        let name = DeliveryName { organization: envelope.organization, delivery: id };
+        let tries = i16::try_from(self.config.tries).unwrap_or(i16::MAX);
+        let (message_id, event) = (message_id(name, &self.parts.public_url), Id::from_uuid(envelope.event_id));
+        let now = self.parts.clock.now();
+        store::delivery::insert(&tx, (name, &message_id), event, &Notice::account(), tries, now).await?;
+        tx.commit().await?;
+        metrics::notified(1);
+        self.work.notify_one();
+        Ok(())
     }
 
     /// Inboxes are locked in the order of their users, which is that of the notices, so two events never wait for each other.

@@ -140,5 +140,11 @@ impl UserService for Stage {
         change_password(auth::ChangePasswordRequest) -> ();
         list_sessions(auth::ListSessionsRequest) -> auth::ListSessionsResponse;
         delete_session(auth::DeleteSessionRequest) -> ();
+        update_user(auth::UpdateUserRequest) -> User;
+        delete_user(auth::DeleteUserRequest) -> ();
+        change_email(auth::ChangeEmailRequest) -> ();
+        disable_user(auth::DisableUserRequest) -> User;
+        enable_user(auth::EnableUserRequest) -> User;
+        revoke_all_sessions(auth::RevokeAllSessionsRequest) -> ();
     }
 }

@@ -1,0 +1,56 @@
+//! States of organizations and accounts.
+use serde::{Deserialize, Serialize};
+
+/// State of an organization; the numbers are those of the contract and of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum OrganizationState {
+    /// In force.
+    Active = 1,
+    /// Suspended by the operators.
+    Suspended = 2,
+    /// Deleted; erased later.
+    Deleted = 3,
+}
+
+impl OrganizationState {
+    /// The state with this number.
+    pub(crate) fn of_number(number: i16) -> Option<Self> {
+        [Self::Active, Self::Suspended, Self::Deleted].into_iter().find(|state| *state as i16 == number)
+    }
+
+    /// What somebody did to bring it about, for the audit log.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Active => "resumed",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// State of an account; the numbers are those of the contract and of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum UserState {
+    /// In force.
+    Active = 1,
+    /// Disabled; nobody signs in.
+    Disabled = 2,
+    /// Deleted; erased later.
+    Deleted = 3,
+}
+
+impl UserState {
+    /// The state with this number.
+    pub(crate) fn of_number(number: i16) -> Option<Self> {
+        [Self::Active, Self::Disabled, Self::Deleted].into_iter().find(|state| *state as i16 == number)
+    }
+
+    /// What somebody did to bring it about, for the audit log.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Active => "enabled",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Mails of identity: what they are for, how long they are good.
+//!
+//! A link is good for ten minutes from when its mail was first made, at most an hour from when it was asked for; an invitation for seven
+//! days. It works once, and is dead after a newer one of its kind.
+use api::{Id, OrganizationId, UserId};
+use time::{Duration, OffsetDateTime};
+
+/// From the first sending.
+pub(crate) const LINK_LIFE: Duration = Duration::minutes(10);
+/// From the request.
+pub(crate) const REQUEST_LIFE: Duration = Duration::minutes(60);
+/// Of an invitation.
+pub(crate) const INVITATION_LIFE: Duration = Duration::days(7);
+/// Mails of one kind to one address within an hour; what is asked for beyond is dropped without a word.
+pub(crate) const MAILS_PER_HOUR: i64 = 5;
+
+/// What a mail is for; the numbers are those of the contract and of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Finish a sign-up.
+    SignUp = 1,
+    /// Prove an address.
+    VerifyEmail = 2,
+    /// Prove a new address.
+    ChangeEmail = 3,
+    /// Choose a new password.
+    ResetPassword = 4,
+    /// Sign in.
+    SignIn = 5,
+    /// Join an organization.
+    Invitation = 6,
+    /// Somebody wanted to sign up with this address.
+    NoticeSignUp = 7,
+    /// The password was changed.
+    NoticePasswordChanged = 8,
+    /// The address was changed.
+    NoticeEmailChanged = 9,
+    /// A token was used twice.
+    NoticeTokenReused = 10,
+    /// Factors were changed.
+    NoticeFactorsChanged = 11,
+}
+
+impl Purpose {
+    const ALL: [Self; 11] = [
+        Self::SignUp,
+        Self::VerifyEmail,
+        Self::ChangeEmail,
+        Self::ResetPassword,
+        Self::SignIn,
+        Self::Invitation,
+        Self::NoticeSignUp,
+        Self::NoticePasswordChanged,
+        Self::NoticeEmailChanged,
+        Self::NoticeTokenReused,
+        Self::NoticeFactorsChanged,
+    ];
+
+    /// The purpose with this number.
+    pub(crate) fn of_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| *purpose as i16 == number)
+    }
+
+    /// Page of the gateway that the link leads to; `None` for what has no link.
+    pub(crate) fn page(self) -> Option<&'static str> {
+        match self {
+            Self::SignUp | Self::VerifyEmail | Self::ChangeEmail => Some("verify"),
+            Self::ResetPassword => Some("reset"),
+            Self::Invitation => Some("invitation"),
+            _ => None,
+        }
+    }
+
+    /// How long it may be taken from when it was asked for.
+    pub(crate) fn life(self) -> Duration {
+        if self == Self::Invitation { INVITATION_LIFE } else { REQUEST_LIFE }
+    }
+
+    /// End of a link whose mail is made now for the first time.
+    pub(crate) fn end(self, asked_end: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+        if self == Self::Invitation { asked_end } else { asked_end.min(now + LINK_LIFE) }
+    }
+}
+
+/// A mail that is to be made, or was.
+#[derive(Clone, Debug)]
+pub(crate) struct MailDelivery {
+    /// Id; the secret is made of it.
+    pub(crate) id: Id,
+    /// What it is for.
+    pub(crate) purpose: Purpose,
+    /// Address it goes to.
+    pub(crate) email: String,
+    /// What addresses are compared by.
+    pub(crate) email_key: String,
+    /// Account it concerns.
+    pub(crate) user: Option<UserId>,
+    /// Organization that invites.
+    pub(crate) organization: Option<OrganizationId>,
+    /// The invitation.
+    pub(crate) invitation: Option<Id>,
+    /// Digest of the flow that asked for a sign-in.
+    pub(crate) flow: Option<Vec<u8>>,
+    /// Name of the recipient, as far as it is known.
+    pub(crate) display_name: String,
+    /// Password hash of a sign-up.
+    pub(crate) hash: String,
+    /// When it ends.
+    pub(crate) expire_time: OffsetDateTime,
+    /// It was made before.
+    pub(crate) sent: bool,
+}
+
+/// What was asked for by somebody who may be anybody.
+#[derive(Clone, Debug)]
+pub(crate) struct MailRequest {
+    /// What for.
+    pub(crate) purpose: Purpose,
+    /// Address as given.
+    pub(crate) email: String,
+    /// What addresses are compared by.
+    pub(crate) email_key: String,
+    /// Name of who signs up.
+    pub(crate) display_name: String,
+    /// Hash of his password.
+    pub(crate) hash: String,
+    /// Digest of the flow that asks.
+    pub(crate) flow: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_p17_a_link_lives_from_its_sending_but_not_for_ever() {
+        let asked = OffsetDateTime::UNIX_EPOCH;
+        let end =
+            |minutes| Purpose::ResetPassword.end(asked + REQUEST_LIFE, asked + Duration::minutes(minutes)) - asked;
+        assert_eq!([0, 20, 55].map(|minutes| end(minutes).whole_minutes()), [10, 30, 60]);
+        let week = asked + INVITATION_LIFE;
+        assert_eq!(Purpose::Invitation.end(week, asked), week);
+    }
+
+    #[test]
+    fn numbers_read_back() {
+        for purpose in Purpose::ALL {
+            assert_eq!(Purpose::of_number(purpose as i16), Some(purpose));
+        }
+        assert_eq!(Purpose::of_number(0), None);
+    }
+}

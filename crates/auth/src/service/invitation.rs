@@ -1,0 +1,190 @@
+//! Invitations: sent by administrators, accepted by whoever reads the mailbox they were sent to.
+//!
+//! The role is read at acceptance, and it is never above what the inviter holds at that moment: an invitation of somebody who has
+//! been put back gives nothing any more.
+use api::{CallContext, Caller, OrganizationId, UserId};
+use db::{Record, Tx};
+
+use super::{Auth, Once, PageRequest, limit};
+use crate::{
+    credential::digest,
+    error::Error,
+    model::{
+        Email, INVITATION_LIFE, Invitation, InvitationName, InvitationState, MailDelivery, Membership, Purpose, Role,
+    },
+    store,
+};
+
+/// What whoever holds the token may know before he accepts.
+pub(crate) struct Lookup {
+    /// Name of the organization.
+    pub(crate) organization: String,
+    /// Name of who invites.
+    pub(crate) inviter: String,
+    /// The invitation.
+    pub(crate) invitation: Invitation,
+    /// There is an account with the address.
+    pub(crate) account_exists: bool,
+}
+
+impl Auth {
+    /// Invites an address.
+    pub(crate) async fn create_invitation(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        email: Email,
+        role: Option<Role>,
+        once: &Once,
+    ) -> Result<Invitation, Error> {
+        Self::own(caller, organization)?;
+        Role::at_most(role, Self::role(caller))?;
+        let now = self.clock.now();
+        let tx = self.db.tenant(caller).await?;
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(first);
+        }
+        store::invitation::close_ended(&tx, organization, &email.key, now).await?;
+        let invitation = Invitation {
+            id: self.ids.next(),
+            organization,
+            email: email.text.clone(),
+            role,
+            inviter: caller.user_required()?,
+            state: InvitationState::Open,
+            create_time: now,
+            expire_time: now + INVITATION_LIFE,
+        };
+        store::invitation::insert(&tx, &invitation, &email).await.map_err(|error| {
+            let taken = error.is_unique("invitations_open");
+            if taken {
+                api::Error::already_exists("an open invitation of this address").into()
+            } else {
+                Error::from(error)
+            }
+        })?;
+        self.mail_invitation(&tx, &invitation).await?;
+        tx.audit(told("invitation.created", &invitation));
+        once.remember(&tx, &invitation)?;
+        tx.commit().await?;
+        Ok(invitation)
+    }
+
+    async fn mail_invitation(&self, tx: &Tx, invitation: &Invitation) -> Result<(), Error> {
+        let mail = MailDelivery {
+            email: invitation.email.clone(),
+            email_key: Email::key(&invitation.email),
+            organization: Some(invitation.organization),
+            invitation: Some(invitation.id),
+            expire_time: invitation.expire_time,
+            ..self.new_mail(Purpose::Invitation)
+        };
+        store::mail::end_of_invitation(tx, invitation.id, self.clock.now()).await?;
+        self.post(tx, &mail).await
+    }
+
+    /// An invitation.
+    pub(crate) async fn invitation(&self, caller: &Caller, name: InvitationName) -> Result<Invitation, Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.db.tenant(caller).await?;
+        let found = store::invitation::get(&tx, name.organization, name.invitation).await?;
+        Ok(caller.permit(found, |_| None, name)?)
+    }
+
+    /// A page of invitations.
+    pub(crate) async fn invitations(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        request: &PageRequest,
+    ) -> Result<(Vec<Invitation>, String), Error> {
+        Self::own(caller, organization)?;
+        let binding = organization.name();
+        let (after, size) = self.page(caller.context(), &binding, request)?;
+        let tx = self.db.tenant(caller).await?;
+        let rows = store::invitation::list(&tx, organization, after, limit(size)).await?;
+        Ok(self.cut(caller.context(), &binding, rows, size, |invitation| invitation.id))
+    }
+
+    /// Takes an invitation back; its link is dead. One that is not open is fine, so that the call may be repeated.
+    pub(crate) async fn revoke_invitation(&self, caller: &Caller, name: InvitationName) -> Result<(), Error> {
+        let found = self.invitation(caller, name).await?;
+        let tx = self.db.tenant(caller).await?;
+        if store::invitation::close(&tx, &found, InvitationState::Revoked, self.clock.now()).await? {
+            store::mail::end_of_invitation(&tx, found.id, self.clock.now()).await?;
+            tx.audit(told("invitation.revoked", &found));
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Sends the mail of an open invitation again, with a new link that is good for seven days.
+    pub(crate) async fn resend_invitation(&self, caller: &Caller, name: InvitationName) -> Result<Invitation, Error> {
+        let found = self.invitation(caller, name).await?;
+        Role::at_most(found.role, Self::role(caller))?;
+        if found.state != InvitationState::Open {
+            return Err(Error::InvitationClosed);
+        }
+        let tx = self.db.tenant(caller).await?;
+        let invitation = Invitation { expire_time: self.clock.now() + INVITATION_LIFE, ..found };
+        store::invitation::extend(&tx, &invitation, invitation.expire_time).await?;
+        self.mail_invitation(&tx, &invitation).await?;
+        tx.audit(told("invitation.resent", &invitation));
+        tx.commit().await?;
+        Ok(invitation)
+    }
+
+    /// What whoever holds the token may know.
+    pub(crate) async fn look_up_invitation(&self, context: &CallContext, token: &str) -> Result<Lookup, Error> {
+        let tx = self.db.system("look at an invitation", context).await?;
+        let mail = store::mail::find(&tx, &digest(token), &[Purpose::Invitation], self.clock.now()).await?;
+        let mail = mail.ok_or(Error::MailTokenInvalid)?;
+        let (organization, invitation) = mail.organization.zip(mail.invitation).ok_or(Error::MailTokenInvalid)?;
+        let found = store::invitation::get(&tx, organization, invitation).await?;
+        let invitation = found.ok_or(Error::MailTokenInvalid)?;
+        let organization = store::organization::get(&tx, organization).await?.ok_or(Error::MailTokenInvalid)?;
+        let inviter = store::user::get(&tx, invitation.inviter).await?.map(|user| user.display_name);
+        let account_exists = store::user::find(&tx, &mail.email_key).await?.is_some();
+        let (organization, inviter) = (organization.display_name, inviter.unwrap_or_default());
+        Ok(Lookup { organization, inviter, invitation, account_exists })
+    }
+
+    /// Makes the caller a member. The token proves that he reads the mailbox; his account must have that address.
+    pub(crate) async fn accept_invitation(&self, caller: &Caller, token: &str) -> Result<Membership, Error> {
+        let user = caller.user_required()?;
+        let tx = self.db.system("accept an invitation", caller.context()).await?;
+        let membership = self.join(&tx, user, &digest(token)).await?;
+        tx.commit().await?;
+        Ok(membership)
+    }
+
+    /// Uses an invitation up for a user; system transactions only.
+    pub(super) async fn join(&self, tx: &Tx, user: UserId, secret: &[u8]) -> Result<Membership, Error> {
+        let now = self.clock.now();
+        let mail = store::mail::consume(tx, secret, &[Purpose::Invitation], now).await?;
+        let mail = mail.ok_or(Error::MailTokenInvalid)?;
+        let (organization, id) = mail.organization.zip(mail.invitation).ok_or(Error::MailTokenInvalid)?;
+        let account = store::user::get(tx, user).await?.ok_or(Error::MailTokenInvalid)?;
+        if Email::key(&account.email) != mail.email_key {
+            return Err(Error::InvitationForeign);
+        }
+        store::organization::lock(tx, organization).await?;
+        let invitation = store::invitation::get(tx, organization, id).await?.ok_or(Error::MailTokenInvalid)?;
+        let inviter = store::membership::active(tx, invitation.inviter, organization).await?;
+        let inviter = inviter.ok_or(Error::MailTokenInvalid)?;
+        Role::at_most(invitation.role, inviter.role)?;
+        if !store::invitation::close(tx, &invitation, InvitationState::Accepted, now).await? {
+            return Err(Error::MailTokenInvalid);
+        }
+        store::user::verify(tx, user, &mail.email_key, now).await?;
+        tx.audit(told("invitation.accepted", &invitation).by(user.name()).of(organization));
+        self.add_member(tx, organization, user, invitation.role).await
+    }
+}
+
+/// What the audit log keeps of an invitation.
+fn told(action: &str, invitation: &Invitation) -> Record {
+    Record::done(action)
+        .about(invitation.name())
+        .with("email", &invitation.email)
+        .with("role", invitation.role.map_or("none", Role::text))
+}

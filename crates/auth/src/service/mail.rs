@@ -1,0 +1,171 @@
+//! Mails: what anybody may ask for, the worker that looks whether there is an account, and what notification takes to write the mail.
+//!
+//! Whoever asks hears the same for every address, after the same work: one row in a queue. The worker finds the account, if there is
+//! one, makes the delivery and publishes its id. The secret is derived when the mail is written, and the time of the link runs from then.
+mod account;
+mod code;
+
+use api::{CallContext, Id};
+use db::{Record, Tx};
+use time::Duration;
+
+use super::Auth;
+use crate::{
+    error::Error,
+    events,
+    model::{Email, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose},
+    store,
+};
+
+pub(crate) use account::SignUp;
+
+/// Requests looked at in one transaction.
+const BATCH: i64 = 50;
+
+/// A mail as notification writes it.
+pub(crate) struct MailText {
+    /// What was to be made.
+    pub(crate) delivery: MailDelivery,
+    /// Link with the secret; empty for a notice.
+    pub(crate) link: String,
+    /// Code of a sign-in.
+    pub(crate) code: String,
+    /// Organization that invites.
+    pub(crate) organization: String,
+    /// Who invites.
+    pub(crate) inviter: String,
+}
+
+impl Auth {
+    /// Keeps a request for the worker.
+    pub(super) async fn ask_mail(&self, context: &CallContext, request: MailRequest) -> Result<(), Error> {
+        let tx = self.db.system("keep a request for a mail", context).await?;
+        if !store::mail::ask(&tx, self.ids.next(), &request, self.clock.now()).await? {
+            return Err(Error::MailQueueFull);
+        }
+        tx.audit(Record::done("mail.requested").with("purpose", format!("{:?}", request.purpose)));
+        tx.commit().await?;
+        self.mails.notify_one();
+        Ok(())
+    }
+
+    /// A forgotten password or an address to prove.
+    pub(crate) async fn request_mail(&self, context: &CallContext, purpose: Purpose, email: &str) -> Result<(), Error> {
+        let email = Email::parse(email)?;
+        let (display_name, hash, flow) = (String::new(), String::new(), None);
+        let request = MailRequest { purpose, email: email.text, email_key: email.key, display_name, hash, flow };
+        self.ask_mail(context, request).await
+    }
+
+    /// Ends when somebody has asked for a mail.
+    pub(crate) async fn mail_asked(&self) {
+        self.mails.notified().await;
+    }
+
+    /// Looks at requests that wait; gives their number.
+    pub(crate) async fn serve_mails(&self) -> Result<usize, Error> {
+        let context = CallContext::background("auth-mails", &self.ids);
+        let peek = self.db.tenant_as(api::OrganizationId::SYSTEM, &context).await?;
+        if !store::mail::waits(&peek).await? {
+            return Ok(0);
+        }
+        drop(peek);
+        let tx = self.db.system("look whose mails were asked for", &context).await?;
+        let requests = store::mail::take_requests(&tx, BATCH).await?;
+        let count = requests.len();
+        for request in requests {
+            self.serve_mail(&tx, request).await?;
+        }
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    async fn serve_mail(&self, tx: &Tx, request: MailRequest) -> Result<(), Error> {
+        let user = store::user::find(tx, &request.email_key).await?;
+        let purpose = match (request.purpose, &user) {
+            (Purpose::SignUp, Some(_)) => Purpose::NoticeSignUp,
+            (Purpose::SignUp, None) => Purpose::SignUp,
+            (Purpose::VerifyEmail, Some(user)) if !user.email_verified => Purpose::VerifyEmail,
+            (Purpose::ResetPassword | Purpose::SignIn, Some(user)) if user.is_active() => request.purpose,
+            _ => return Ok(()),
+        };
+        let hour = self.clock.now() - Duration::HOUR;
+        if store::mail::count_since(tx, &request.email_key, purpose, hour).await? >= MAILS_PER_HOUR {
+            return Ok(());
+        }
+        let sign_up = purpose == Purpose::SignUp;
+        let (email, display_name) = match &user {
+            Some(user) => (user.email.clone(), user.display_name.clone()),
+            None => (request.email, request.display_name),
+        };
+        let mail = MailDelivery {
+            email,
+            email_key: request.email_key,
+            user: user.map(|user| user.id),
+            flow: request.flow,
+            display_name,
+            hash: if sign_up { request.hash } else { String::new() },
+            ..self.new_mail(purpose)
+        };
+        self.post(tx, &mail).await
+    }
+
+    /// A mail that is about nobody yet.
+    pub(super) fn new_mail(&self, purpose: Purpose) -> MailDelivery {
+        MailDelivery {
+            id: self.ids.next(),
+            purpose,
+            email: String::new(),
+            email_key: String::new(),
+            user: None,
+            organization: None,
+            invitation: None,
+            flow: None,
+            display_name: String::new(),
+            hash: String::new(),
+            expire_time: self.clock.now() + purpose.life(),
+            sent: false,
+        }
+    }
+
+    /// Sends a mail on its way, in the transaction of its cause; earlier ones of its kind to the address are dead.
+    pub(super) async fn post(&self, tx: &Tx, mail: &MailDelivery) -> Result<(), Error> {
+        let now = self.clock.now();
+        let replaces = mail.purpose.page().is_some() || mail.purpose == Purpose::SignIn;
+        if replaces && mail.purpose != Purpose::Invitation {
+            store::mail::end_earlier(tx, &mail.email_key, mail.purpose, now).await?;
+        }
+        store::mail::insert(tx, mail, &self.mail_key.digest(mail.id), now).await?;
+        events::mail_requested(tx, mail)?;
+        Ok(())
+    }
+
+    /// What a mail says, for the workload that sends it. The first call starts the time of the link; every call says the same.
+    pub(crate) async fn take_mail(&self, context: &CallContext, delivery: Id) -> Result<MailText, Error> {
+        let now = self.clock.now();
+        let tx = self.db.system("write a mail", context).await?;
+        let mut mail = store::mail::lock(&tx, delivery, now).await?.ok_or(Error::MailOver)?;
+        if !mail.sent {
+            mail.expire_time = mail.purpose.end(mail.expire_time, now);
+            store::mail::mark_sent(&tx, delivery, now, mail.expire_time).await?;
+        }
+        let (organization, inviter) = self.invites(&tx, &mail).await?;
+        tx.commit().await?;
+        let token = self.mail_key.token(delivery);
+        let link = mail.purpose.page().map(|page| format!("{}/auth/link/{page}?token={token}", self.issuer));
+        let code = if mail.purpose == Purpose::SignIn { self.mail_key.code(delivery) } else { String::new() };
+        Ok(MailText { delivery: mail, link: link.unwrap_or_default(), code, organization, inviter })
+    }
+
+    async fn invites(&self, tx: &Tx, mail: &MailDelivery) -> Result<(String, String), Error> {
+        let Some((organization, invitation)) = mail.organization.zip(mail.invitation) else {
+            return Ok(Default::default());
+        };
+        let name = store::organization::get(tx, organization).await?.map(|found| found.display_name);
+        let inviter = match store::invitation::get(tx, organization, invitation).await? {
+            Some(found) => store::user::get(tx, found.inviter).await?.map(|user| user.display_name),
+            None => None,
+        };
+        Ok((name.unwrap_or_default(), inviter.unwrap_or_default()))
+    }
+}

@@ -1,0 +1,179 @@
+//! What an operator does with access to the database, beside the API: for people who have lost every way in. All of it is audited.
+use std::path::Path;
+
+use api::{CallContext, Clock, Id, Ids, OrganizationId};
+use chassis::{BootError, Profile};
+use db::{Db, Record, Tx};
+use time::Duration;
+
+use super::{HOPS, SKEW, start::Secrets};
+use crate::{
+    config::Config,
+    credential::MailKey,
+    error::Error,
+    events,
+    model::{
+        Email, LINK_LIFE, MailDelivery, Membership, MembershipState, Purpose, Revocation, RevocationKind, Role, User,
+        UserState,
+    },
+    store::{self, revocation::Owner},
+};
+
+/// Name under which it stands in the audit log.
+const ACTOR: &str = "operators/local";
+
+/// An operator at the machine.
+pub struct Operator {
+    db: Db,
+    clock: Clock,
+    ids: Ids,
+    config: Config,
+    mail_key: MailKey,
+    public_url: String,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Operator").finish_non_exhaustive()
+    }
+}
+
+impl Operator {
+    /// Opens the secrets of the service; `data_dir` is its own folder.
+    ///
+    /// # Errors
+    /// A secret is not configured.
+    pub fn open(
+        db: Db,
+        clock: Clock,
+        config: Config,
+        profile: Profile,
+        data_dir: &Path,
+        public_url: &str,
+    ) -> Result<Self, BootError> {
+        let mail_key = Secrets::resolve(&config, profile, data_dir)?.mail_key();
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        Ok(Self { db, clock, ids: Ids::default(), config, mail_key, public_url })
+    }
+
+    /// A link to choose a new password, good for ten minutes and once; it is printed, not mailed.
+    ///
+    /// # Errors
+    /// There is no such active account, or the database is away.
+    pub async fn reset_password(&self, email: &str) -> Result<String, BootError> {
+        self.run("user.reset_link_made", email, async |tx, user| {
+            let now = self.clock.now();
+            let mail = MailDelivery {
+                id: self.ids.next(),
+                purpose: Purpose::ResetPassword,
+                email: user.email.clone(),
+                email_key: Email::key(&user.email),
+                user: Some(user.id),
+                organization: None,
+                invitation: None,
+                flow: None,
+                display_name: user.display_name.clone(),
+                hash: String::new(),
+                expire_time: now + LINK_LIFE,
+                sent: true,
+            };
+            store::mail::end_earlier(tx, &mail.email_key, mail.purpose, now).await?;
+            store::mail::insert(tx, &mail, &self.mail_key.digest(mail.id), now).await?;
+            Ok(format!("{}/auth/link/reset?token={}", self.public_url, self.mail_key.token(mail.id)))
+        })
+        .await
+    }
+
+    /// Ends all sessions and tokens of an account.
+    ///
+    /// # Errors
+    /// There is no such account, or the database is away.
+    pub async fn revoke(&self, email: &str) -> Result<(), BootError> {
+        self.run("user.sessions_ended", email, async |tx, user| self.end_all(tx, user).await).await
+    }
+
+    /// Disables an account, or enables it again.
+    ///
+    /// # Errors
+    /// There is no such account, or the database is away.
+    pub async fn disable(&self, email: &str, disabled: bool) -> Result<(), BootError> {
+        let (state, action) = match disabled {
+            true => (UserState::Disabled, "user.disabled"),
+            false => (UserState::Active, "user.enabled"),
+        };
+        self.run(action, email, async |tx, user| {
+            let next = User { state, update_time: self.clock.now(), ..user.clone() };
+            let version = store::user::save_state(tx, &next, None).await?;
+            events::user_updated(tx, &next, version)?;
+            if disabled { self.end_all(tx, user).await } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Makes an account an owner of the operators' organization: for the day when nobody is left there.
+    ///
+    /// # Errors
+    /// There is no such account, or the database is away.
+    pub async fn recover_operator(&self, email: &str) -> Result<(), BootError> {
+        self.run("operator.recovered", email, async |tx, user| {
+            let (organization, now) = (OrganizationId::SYSTEM, self.clock.now());
+            if store::organization::lock(tx, organization).await?.is_none() {
+                return Err(Error::fault("the platform has no first owner yet; run `workos admin bootstrap`"));
+            }
+            let next = User { state: UserState::Active, update_time: now, ..user.clone() };
+            store::user::save_state(tx, &next, None).await?;
+            if let Some(found) = store::membership::of_user(tx, user.id, organization).await? {
+                let (role, state, version) = (Some(Role::Owner), MembershipState::Active, found.version + 1);
+                let member = Membership { role, state, version, update_time: now, ..found };
+                store::membership::save(tx, &member).await?;
+                events::membership_updated(tx, &member)?;
+                return Ok(());
+            }
+            let member = Membership {
+                id: self.ids.next(),
+                organization,
+                user: user.id,
+                role: Some(Role::Owner),
+                state: MembershipState::Active,
+                version: 1,
+                create_time: now,
+                update_time: now,
+                email: String::new(),
+                display_name: String::new(),
+            };
+            store::membership::insert(tx, &member).await?;
+            Ok(events::membership_created(tx, &member)?)
+        })
+        .await
+    }
+
+    async fn run<T>(
+        &self,
+        action: &str,
+        email: &str,
+        work: impl AsyncFnOnce(&Tx, &User) -> Result<T, Error>,
+    ) -> Result<T, BootError> {
+        let done = async {
+            let context = CallContext { actor: ACTOR.to_owned(), ..CallContext::background("admin", &self.ids) };
+            let tx = self.db.system(action, &context).await?;
+            let found = store::user::find(&tx, &Email::key(email)).await?;
+            let user = found.ok_or_else(|| Error::fault(format!("there is no account with the address {email}")))?;
+            let done = work(&tx, &user).await?;
+            tx.audit(Record::done(action).about(user.id.name()));
+            tx.commit().await?;
+            Ok::<T, Error>(done)
+        };
+        done.await.map_err(|error| BootError::msg(error.for_operator()))
+    }
+
+    async fn end_all(&self, tx: &Tx, user: &User) -> Result<(), Error> {
+        let now = self.clock.now();
+        store::session::delete_pending(tx, user.id).await?;
+        store::session::delete_others(tx, user.id, Id::ZERO).await?;
+        store::mail::end_of_user(tx, user.id, now).await?;
+        let life = Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW;
+        let entry = Revocation::now(RevocationKind::User(user.id), false, now, life);
+        store::revocation::upsert(tx, &entry, Owner { user: Some(user.id), organization: None }).await?;
+        Ok(events::credentials_revoked(tx, OrganizationId::SYSTEM, &entry, self.ids.next())?)
+    }
+}

@@ -1,0 +1,171 @@
+//! API keys and service accounts: capped by their owner, ended at once, garbage refused without a question.
+use std::time::Duration;
+
+use mesh::client::Channel;
+use proto::auth::v1::{
+    self as wire, key_service_client::KeyServiceClient, membership::Role,
+    organization_service_client::OrganizationServiceClient, user_service_client::UserServiceClient,
+};
+use testkit::System;
+use tonic::Code;
+
+use crate::{Platform, Signed, assert_refused, channel, exchange, platform, with};
+
+async fn keys(system: &System, signed: &Signed) -> KeyServiceClient<Channel> {
+    KeyServiceClient::new(channel(system, signed).await)
+}
+
+fn create(platform: &Platform, owner: &str, scopes: &[&str]) -> wire::CreateApiKeyRequest {
+    let end = platform.system.clock().now() + time::Duration::days(1);
+    let api_key = wire::ApiKey {
+        display_name: "Import".to_owned(),
+        owner: owner.to_owned(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        expire_time: Some(api::timestamp(end)),
+        ..Default::default()
+    };
+    wire::CreateApiKeyRequest { parent: platform.organization.clone(), api_key: Some(api_key) }
+}
+
+async fn with_key(system: &System, secret: &str) -> Channel {
+    with(system, "gateway", exchange(system, secret).await.expect("the key is good"))
+}
+
+fn list(platform: &Platform) -> wire::ListMembershipsRequest {
+    wire::ListMembershipsRequest { parent: platform.organization.clone(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn auth_t05_a_key_may_what_its_scopes_and_its_owner_may() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Editor).await;
+    let mut client = keys(system, &signed).await;
+    let made = client.create_api_key(create(&platform, "", &["membership:read", "user:create"])).await;
+    let made = made.expect("his own").into_inner();
+    assert!(made.secret.starts_with("wos_sk_") && made.secret.len() == 56, "{}", made.secret.len());
+    let channel = with_key(system, &made.secret).await;
+    OrganizationServiceClient::new(channel.clone()).list_memberships(list(&platform)).await.expect("scope and role");
+    let beyond = crate::new_user(&platform.organization, "eve", Role::Viewer);
+    let refused = UserServiceClient::new(channel.clone()).create_user(beyond).await;
+    assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
+    let name = wire::GetOrganizationRequest { name: platform.organization.clone() };
+    let refused = OrganizationServiceClient::new(channel).get_organization(name).await;
+    assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
+    let membership = platform.membership(&owner, &bob.name).await;
+    let down = wire::Membership { name: membership.name, ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["role".to_owned()] };
+    let demote =
+        wire::UpdateMembershipRequest { membership: Some(down), update_mask: Some(mask), request_id: String::new() };
+    crate::organizations(system, &owner).await.update_membership(demote).await.expect("he may");
+    let demoted = OrganizationServiceClient::new(with_key(system, &made.secret).await);
+    let refused = demoted.clone().list_memberships(list(&platform)).await;
+    assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
+    let shown = client.get_api_key(wire::GetApiKeyRequest { name: made.name.clone() }).await;
+    assert_refused(shown, Code::Unauthenticated, "TOKEN_STALE");
+}
+
+#[tokio::test]
+async fn auth_t05_b03_a_deleted_rotated_expired_or_garbled_key_is_refused_at_once() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let mut client = keys(system, &owner).await;
+    let made = client.create_api_key(create(&platform, "", &["membership:read"])).await.expect("his own").into_inner();
+    let held = with_key(system, &made.secret).await;
+    let name = made.name.clone();
+    let rotated = client.rotate_api_key(wire::RotateApiKeyRequest { name: name.clone() }).await.expect("his own");
+    let rotated = rotated.into_inner();
+    assert_ne!(rotated.secret, made.secret);
+    let refused = OrganizationServiceClient::new(held).list_memberships(list(&platform)).await;
+    assert_refused(refused, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    assert_refused(exchange(system, &made.secret).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    let held = with_key(system, &rotated.secret).await;
+    let shown = client.get_api_key(wire::GetApiKeyRequest { name: name.clone() }).await.expect("his own").into_inner();
+    assert!(shown.secret.is_empty() && shown.last_use_time.is_some());
+    for _ in 0..2 {
+        let deleted = client.delete_api_key(wire::DeleteApiKeyRequest { name: name.clone() }).await;
+        assert!(deleted.is_ok() || deleted.expect_err("gone").code() == Code::NotFound);
+    }
+    let refused = OrganizationServiceClient::new(held).list_memberships(list(&platform)).await;
+    assert_refused(refused, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    let lasting = client.create_api_key(create(&platform, "", &["membership:read"])).await.expect("his own");
+    let lasting = lasting.into_inner().secret;
+    let stored = system.sql("select k::text from auth.api_keys k").await;
+    assert!(stored.iter().flatten().flatten().all(|text| !text.contains(&lasting[7..])), "only a digest is kept");
+    for garbled in ["wos_sk_", &lasting[..55], &format!("{}x", &lasting[..55]), "wos_sk_é"] {
+        assert_refused(exchange(system, garbled).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    }
+    system.clock().advance(Duration::from_secs(24 * 3600));
+    assert_refused(exchange(system, &lasting).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+}
+
+#[tokio::test]
+async fn auth_t10_a_key_reaches_neither_its_owners_account_nor_other_keys() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let scopes = ["api_key:write", "api_key:read", "service_account:write"];
+    let mut client = keys(system, &owner).await;
+    let made = client.create_api_key(create(&platform, "", &scopes)).await.expect("his own").into_inner();
+    let channel = with_key(system, &made.secret).await;
+    let me = wire::GetUserRequest { name: "users/me".to_owned() };
+    let me = UserServiceClient::new(channel.clone()).get_user(me).await;
+    assert_refused(me, Code::PermissionDenied, "ACCESS_DENIED");
+    let mut by_key = KeyServiceClient::new(channel);
+    let other = by_key.create_api_key(create(&platform, "", &["membership:write"])).await;
+    assert_refused(other, Code::Unauthenticated, "STEP_UP_REQUIRED");
+    let rotate = by_key.rotate_api_key(wire::RotateApiKeyRequest { name: made.name.clone() }).await;
+    assert_refused(rotate, Code::Unauthenticated, "STEP_UP_REQUIRED");
+    let account = wire::ServiceAccount { display_name: "x".to_owned(), ..Default::default() };
+    let account = wire::CreateServiceAccountRequest {
+        parent: platform.organization.clone(),
+        service_account: Some(account),
+        request_id: String::new(),
+    };
+    assert_refused(by_key.create_service_account(account).await, Code::PermissionDenied, "SIGN_IN_NEEDED");
+    by_key.get_api_key(wire::GetApiKeyRequest { name: made.name }).await.expect("it may read");
+    for (scopes, reason) in
+        [(&["*"][..], "SCOPE_UNKNOWN"), (&["document:fly"], "SCOPE_UNKNOWN"), (&[], "FIELD_INVALID")]
+    {
+        let refused = client.create_api_key(create(&platform, "", scopes)).await;
+        assert_refused(refused, Code::InvalidArgument, reason);
+    }
+}
+
+#[tokio::test]
+async fn a_service_account_works_with_keys_of_administrators_and_ends_with_them() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (_, viewer) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    let mut client = keys(system, &owner).await;
+    let account =
+        wire::ServiceAccount { display_name: "Importer".to_owned(), role: Role::Viewer.into(), ..Default::default() };
+    let request = wire::CreateServiceAccountRequest {
+        parent: platform.organization.clone(),
+        service_account: Some(account),
+        request_id: String::new(),
+    };
+    let account = client.create_service_account(request).await.expect("he may").into_inner();
+    let mut other = keys(system, &viewer).await;
+    let refused = other.create_api_key(create(&platform, &account.name, &["membership:read"])).await;
+    assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
+    let refused =
+        client.create_api_key(create(&platform, "users/00000000000000000000000001", &["membership:read"])).await;
+    assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
+    let made = client.create_api_key(create(&platform, &account.name, &["membership:read"])).await.expect("he may");
+    let made = made.into_inner();
+    assert_eq!(made.owner, account.name);
+    let held = with_key(system, &made.secret).await;
+    let members = OrganizationServiceClient::new(held.clone()).list_memberships(list(&platform)).await.expect("scope");
+    assert!(members.into_inner().memberships.iter().any(|member| member.user == account.user));
+    let page = wire::ListApiKeysRequest { parent: platform.organization.clone(), ..Default::default() };
+    assert_eq!(client.list_api_keys(page.clone()).await.expect("all").into_inner().api_keys.len(), 1);
+    assert!(other.list_api_keys(page).await.expect("his own").into_inner().api_keys.is_empty());
+    client.delete_service_account(wire::DeleteServiceAccountRequest { name: account.name }).await.expect("he may");
+    let refused = OrganizationServiceClient::new(held).list_memberships(list(&platform)).await;
+    assert_refused(refused, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    assert_refused(exchange(system, &made.secret).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+}

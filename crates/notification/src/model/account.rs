@@ -1,0 +1,123 @@
+//! Mails of the auth service: what each says. The secret in them is taken when the mail is written, and kept nowhere here.
+use time::OffsetDateTime;
+
+use super::{Job, Mail, Recipient, limit, notice::line};
+
+/// What a mail of the auth service is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matter {
+    /// Finish a sign-up.
+    SignUp,
+    /// Prove an address.
+    VerifyEmail,
+    /// Prove a new address.
+    ChangeEmail,
+    /// Choose a new password.
+    ResetPassword,
+    /// Sign in.
+    SignIn,
+    /// Join an organization.
+    Invitation,
+    /// Somebody wanted to sign up with this address.
+    NoticeSignUp,
+    /// The password was changed.
+    NoticePasswordChanged,
+    /// The address was changed.
+    NoticeEmailChanged,
+    /// A token was used twice.
+    NoticeTokenReused,
+    /// Factors were changed.
+    NoticeFactorsChanged,
+}
+
+/// Everything that such a mail says.
+#[derive(Clone)]
+pub(crate) struct AccountMail {
+    /// What it is about.
+    pub(crate) matter: Matter,
+    /// Who gets it.
+    pub(crate) recipient: Recipient,
+    /// Link with the secret.
+    pub(crate) link: String,
+    /// Code that may be typed instead.
+    pub(crate) code: String,
+    /// Organization that invites.
+    pub(crate) organization: String,
+    /// Who invites.
+    pub(crate) inviter: String,
+}
+
+impl AccountMail {
+    fn subject(&self) -> String {
+        match self.matter {
+            Matter::SignUp => "Finish your sign-up".to_owned(),
+            Matter::VerifyEmail => "Confirm your e-mail address".to_owned(),
+            Matter::ChangeEmail => "Confirm your new e-mail address".to_owned(),
+            Matter::ResetPassword => "Choose a new password".to_owned(),
+            Matter::SignIn => "Your sign-in code".to_owned(),
+            Matter::Invitation => format!("You are invited to {}", named(&self.organization, "an organization")),
+            Matter::NoticeSignUp => "You have an account already".to_owned(),
+            Matter::NoticePasswordChanged => "Your password was changed".to_owned(),
+            Matter::NoticeEmailChanged => "Your e-mail address was changed".to_owned(),
+            Matter::NoticeTokenReused => "You were signed out on a device".to_owned(),
+            Matter::NoticeFactorsChanged => "Your sign-in methods were changed".to_owned(),
+        }
+    }
+
+    fn body(&self) -> String {
+        const IGNORE: &str = "If this was not you, ignore this mail: nothing happens without the link.";
+        const ALARM: &str =
+            "If this was not you, choose a new password at once (\"forgotten password\") and tell your administrator.";
+        let (link, code) = (&self.link, &self.code);
+        let asks = |what: &str| format!("{what}\n\n{link}\n\nThe link is good for ten minutes and once. {IGNORE}");
+        match self.matter {
+            Matter::SignUp => asks("follow this link to finish your sign-up:"),
+            Matter::VerifyEmail => asks("follow this link to confirm that this address is yours:"),
+            Matter::ChangeEmail => asks("follow this link to make this the address of your account:"),
+            Matter::ResetPassword => asks("follow this link to choose a new password:"),
+            Matter::SignIn => format!(
+                "your code is {code}. Type it where you sign in. It is good for ten minutes, once, and nowhere else.\n\nIf this was \
+                 not you, ignore this mail, and tell the code to nobody."
+            ),
+            Matter::Invitation => {
+                let (inviter, to) = (named(&self.inviter, "somebody"), named(&self.organization, "an organization"));
+                format!("{inviter} invites you to {to}. Follow this link to join:\n\n{link}\n\nIt is good for seven days and once.")
+            }
+            Matter::NoticeSignUp => {
+                "somebody, perhaps you, wanted to sign up with this address. It has an account: sign in with it, or choose a \
+                 new password if you have forgotten yours. Nothing was changed."
+                    .to_owned()
+            }
+            Matter::NoticePasswordChanged => {
+                format!("the password of your account was changed, and all other sessions have ended. {ALARM}")
+            }
+            Matter::NoticeEmailChanged => format!("your account has another e-mail address from now on. {ALARM}"),
+            Matter::NoticeTokenReused => format!(
+                "a session of yours was ended, because what keeps a device signed in was used from two places. {ALARM}"
+            ),
+            Matter::NoticeFactorsChanged => format!("what you sign in with was changed. {ALARM}"),
+        }
+    }
+}
+
+/// Writes the mail.
+pub(crate) fn compose_account(job: &Job, account: AccountMail, sender: &str, date: OffsetDateTime) -> Mail {
+    let name = line(&account.recipient.display_name, limit::TITLE);
+    let greeting = if name.is_empty() { "Hello,".to_owned() } else { format!("Hello {name},") };
+    let (subject, text) = (account.subject(), format!("{greeting}\n\n{}\n", account.body()));
+    Mail {
+        organization: job.name.organization,
+        message_id: job.message_id.clone(),
+        sender: sender.to_owned(),
+        recipient: Recipient { display_name: name, ..account.recipient },
+        subject,
+        text,
+        date,
+    }
+}
+
+/// A name that others wrote, as part of a line.
+fn named(name: &str, otherwise: &str) -> String {
+    let name = line(name, limit::TITLE);
+    if name.is_empty() { otherwise.to_owned() } else { name }
+}

@@ -1,0 +1,96 @@
+//! `workos admin`: what an operator does with the database beside the API. Everything that changes something is in the audit log.
+use anyhow::{Result, bail};
+use chassis::{Config, Options};
+
+use crate::{bootstrap, running, terminal};
+
+/// Administration beside the API.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Print a new one-time code for the first owner (15 minutes)
+    Bootstrap,
+    /// Print a link to choose a new password (10 minutes, once)
+    ResetPassword {
+        /// E-mail address of the account
+        email: String,
+    },
+    /// End all sessions and tokens of an account
+    Revoke {
+        /// E-mail address of the account
+        email: String,
+    },
+    /// Disable an account
+    Disable {
+        /// E-mail address of the account
+        email: String,
+    },
+    /// Enable a disabled account
+    Enable {
+        /// E-mail address of the account
+        email: String,
+    },
+    /// Make an account an owner of the operators' organization
+    RecoverOperator {
+        /// E-mail address of the account
+        email: String,
+    },
+    /// The audit log
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+/// What can be done with the audit log.
+#[derive(clap::Subcommand)]
+pub(crate) enum Audit {
+    /// Compute every digest again; fails when an entry was changed or is missing
+    Verify,
+}
+
+/// Runs the command on the engines of this folder, or on those that are configured.
+pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
+    let config = running::with_engines(Config::load(options)?, &running::root())?;
+    match command {
+        Command::Bootstrap => bootstrap::run(&config).await,
+        Command::Audit(Audit::Verify) => verify_audit(&config).await,
+        account => of_account(account, &operator(&config).await?).await,
+    }
+}
+
+async fn of_account(command: &Command, operator: &auth::Operator) -> Result<()> {
+    match command {
+        Command::ResetPassword { email } => terminal::line(operator.reset_password(email).await?),
+        Command::Revoke { email } => operator.revoke(email).await?,
+        Command::Disable { email } => operator.disable(email, true).await?,
+        Command::Enable { email } => operator.disable(email, false).await?,
+        Command::RecoverOperator { email } => operator.recover_operator(email).await?,
+        Command::Bootstrap | Command::Audit(_) => bail!("this command is about no account"),
+    }
+    terminal::line("done; it stands in the audit log");
+    Ok(())
+}
+
+async fn operator(config: &Config) -> Result<auth::Operator> {
+    let (platform, db) = (&config.platform, auth_db(config).await?);
+    let folder = platform.data_dir.join("auth");
+    let section = config.section("auth")?;
+    auth::Operator::open(db, api::Clock::default(), section, platform.profile, &folder, &platform.public_url)
+}
+
+/// The database of the auth service, opened with its own role.
+pub(crate) async fn auth_db(config: &Config) -> Result<db::Db> {
+    let password = chassis::engine_password(config, chassis::Engine::Postgres, "auth")?;
+    let settings = db::Settings::new(config.platform.engines.postgres.url.reveal(), "auth", password);
+    Ok(db::Db::connect(&settings).await?)
+}
+
+async fn verify_audit(config: &Config) -> Result<()> {
+    let found = auth::verify_audit(&auth_db(config).await?, &api::Clock::default()).await?;
+    for problem in &found.problems {
+        terminal::line(problem);
+    }
+    if !found.problems.is_empty() {
+        bail!("the audit log is not what was written");
+    }
+    terminal::line(format!("{} entries in {} chains: the audit log is whole", found.entries, found.chains));
+    Ok(())
+}

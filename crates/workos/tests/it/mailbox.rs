@@ -1,0 +1,89 @@
+//! From a forgotten password to a new one through a real mailbox, and a key instead of a sign-in, as a stranger does it.
+use http::Method;
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::{
+    client::{Client, encoded},
+    person::{CLIENT, REDIRECT, SYSTEM},
+    platform::{Shared, shared},
+};
+
+/// The link in the newest mail to an address, once there is one; only its path, for the test's gateway has a port of its own.
+async fn mailed_link(shared: &Shared, client: &Client, to: &str) -> String {
+    let operator = client.with_token(&shared.owner.tokens(client, SYSTEM).await.access);
+    eventually("the mail arrives", || async {
+        let page = operator.get(format!("/v1/{SYSTEM}/capturedMails?pageSize=1000")).good().await;
+        let mails = page["capturedMails"].as_array().cloned().unwrap_or_default();
+        let mail = mails.into_iter().find(|mail| mail["to"] == to)?;
+        let text = mail["text"].as_str()?;
+        let start = text.find("/auth/link/")?;
+        text[start..].split_whitespace().next().map(str::to_owned)
+    })
+    .await
+}
+
+fn form(client: &Client, path: &str, pairs: &[(&str, &str)]) -> crate::client::Call {
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    client.call(Method::POST, path).body("application/x-www-form-urlencoded", pairs.join("&"))
+}
+
+async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
+    let start = json!({
+        "clientId": CLIENT, "redirectUri": REDIRECT, "codeChallengeMethod": "S256",
+        "codeChallenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    });
+    let step = client.post("/v1/login:start", &start).good().await;
+    let body = json!({"flow": step["flow"], "password": {"email": email, "password": password}});
+    client.post("/v1/login:continue", &body).send().await.status.is_success()
+}
+
+#[tokio::test]
+async fn auth_p14_p15_following_a_link_shows_a_page_and_only_its_form_acts() {
+    let shared = shared().await;
+    let client = shared.platform.client();
+    let bob = shared.owner.member(&client, "Bob", None).await;
+    client.post("/v1/account:requestPasswordReset", &json!({"email": bob.email})).good().await;
+    let link = mailed_link(shared, &client, &bob.email).await;
+    for _ in 0..2 {
+        let page = client.get(link.clone()).send().await;
+        let shown = String::from_utf8_lossy(&page.body);
+        assert!(page.status.is_success() && shown.contains("<form method=\"post\""), "{}", page.show());
+        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "no-referrer"));
+        assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"), "{}", page.show());
+    }
+    let (path, query) = link.split_once('?').expect("the link carries the token");
+    let token = query.strip_prefix("token=").expect("and nothing else");
+    let new = "seven lighthouses by the sea";
+    let done =
+        |password: &'static str| form(&client, &format!("{path}/done"), &[("token", token), ("password", password)]);
+    let refused = done("short").send().await;
+    assert_eq!(refused.status, 400, "{}", refused.show());
+    let answer = done(new).send().await;
+    assert!(answer.status.is_success(), "{}", answer.show());
+    assert_eq!(done(new).send().await.status, 410, "once");
+    assert!(password_is_right(&client, &bob.email, new).await);
+}
+
+#[tokio::test]
+async fn auth_t05_a_key_opens_the_edge_and_garbage_does_not() {
+    let shared = shared().await;
+    let client = shared.platform.client();
+    let bob = shared.owner.member(&client, "Bob", Some("VIEWER")).await;
+    let signed = bob.sign_in(&client).await;
+    let end = api::Clock::default().now() + time::Duration::days(1);
+    let end = end.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits");
+    let body = json!({"displayName": "Import", "scopes": ["membership:read"], "expireTime": end});
+    let made = signed.post(format!("/v1/{}/apiKeys", bob.organization), &body).good().await;
+    let secret = made["secret"].as_str().expect("shown once").to_owned();
+    let with_key = client.with_token(&secret);
+    let members: Value = with_key.get(format!("/v1/{}/memberships", bob.organization)).good().await;
+    assert!(members["memberships"].as_array().is_some_and(|members| !members.is_empty()));
+    with_key.get("/v1/users/me").send().await.is_refused(403, "ACCESS_DENIED");
+    let garbage = format!("{}x", &secret[..secret.len() - 1]);
+    let garbage = if garbage == secret { format!("{}y", &secret[..secret.len() - 1]) } else { garbage };
+    let path = format!("/v1/{}/memberships", bob.organization);
+    client.with_token(&garbage).get(path.clone()).send().await.is_refused(401, "CREDENTIAL_INVALID");
+    signed.delete(format!("/v1/{}", made["name"].as_str().expect("a name"))).good().await;
+    with_key.get(path).send().await.is_refused(401, "CREDENTIAL_INVALID");
+}
