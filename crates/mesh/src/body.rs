@@ -30,7 +30,8 @@ pub(crate) type Held = Box<dyn Any + Send + Sync>;
 pub(crate) struct Watched {
     inner: Body,
     measure: Measure,
-    deadline: Option<Pin<Box<Sleep>>>,
+    /// When it ends; the clock is set by the first wait.
+    deadline: Option<(Instant, Option<Pin<Box<Sleep>>>)>,
     check: Option<(Check, Interval)>,
     ended: bool,
     held: Option<Held>,
@@ -43,7 +44,7 @@ impl Watched {
 
     /// Ends the body at this time.
     pub(crate) fn until(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(Box::pin(tokio::time::sleep_until(deadline)));
+        self.deadline = Some((deadline, None));
         self
     }
 
@@ -70,11 +71,21 @@ impl Watched {
         Poll::Ready(Some(Ok(Frame::trailers(trailers_of(&status)))))
     }
 
-    fn cause_to_end(&mut self, context: &mut Context<'_>) -> Option<Error> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(context).is_ready()
-        {
-            return Some(Error::deadline());
+    /// What ends the body now. Who `waits` is woken by it.
+    fn cause_to_end(&mut self, context: &mut Context<'_>, waits: bool) -> Option<Error> {
+        if let Some((at, clock)) = &mut self.deadline {
+            let at = *at;
+            let is_over = match waits {
+                true => clock
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)))
+                    .as_mut()
+                    .poll(context)
+                    .is_ready(),
+                false => at <= Instant::now(),
+            };
+            if is_over {
+                return Some(Error::deadline());
+            }
         }
         if let Some((check, interval)) = &mut self.check {
             while interval.poll_tick(context).is_ready() {
@@ -87,6 +98,9 @@ impl Watched {
     }
 
     fn note(&mut self, trailers: &HeaderMap) {
+        if trailers.get("grpc-status").is_some_and(|code| code == "0") {
+            return self.measure.finish(Code::Ok, None);
+        }
         let status = Status::from_header_map(trailers);
         let code = status.as_ref().map_or(Code::Unknown, Status::code);
         self.measure.finish(code, status.as_ref().filter(|_| code != Code::Ok));
@@ -110,15 +124,18 @@ impl HttpBody for Watched {
         if this.ended {
             return Poll::Ready(None);
         }
-        if let Some(error) = this.cause_to_end(context) {
-            return this.cut(error);
-        }
-        let span = this.measure.span().clone();
-        let _entered = span.enter();
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(context)));
+        let polled = {
+            let _entered = this.measure.span().enter();
+            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(context)))
+        };
         let Ok(polled) = polled else {
             return this.cut(Error::fault("a fault on our side; it is logged under the request id"));
         };
+        // What is there in time is given, and then no clock was set for it. A body that never pauses is asked all the same.
+        let is_over = matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_trailers());
+        if !is_over && let Some(error) = this.cause_to_end(context, polled.is_pending()) {
+            return this.cut(error);
+        }
         match ready!(polled) {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {

@@ -38,6 +38,7 @@ mod endpoint;
 mod fault;
 mod flight;
 mod health;
+mod http2;
 mod latency;
 mod outlier;
 mod request;
@@ -226,13 +227,13 @@ impl Service<Request<Body>> for Channel {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let channel = self.clone();
-        Box::pin(async move { Ok(channel.stack(request).await) })
+        Box::pin(async move { Ok(channel.send(request).await) })
     }
 }
 
 impl Channel {
     /// One call through the whole stack. The order is the meaning; the order test holds it.
-    async fn stack(self, request: Request<Body>) -> Response<Body> {
+    pub async fn send(self, request: Request<Body>) -> Response<Body> {
         // The edge serves contracts that were loaded at run time: it says itself which method it means.
         let told = request.extensions().get::<&'static Method>().copied();
         let method = told.or_else(|| proto::methods().get(request.uri().path()));
@@ -257,7 +258,7 @@ impl Channel {
             ),
         );
         let response = layers.instrument(span).await;
-        match response.extensions().get::<Status>().cloned().or_else(|| Status::from_header_map(response.headers())) {
+        match status(&response) {
             Some(status) => {
                 measure.finish(status.code(), Some(&status).filter(|status| status.code() != tonic::Code::Ok));
                 response
@@ -280,6 +281,12 @@ impl Channel {
             }
         }
     }
+}
+
+/// The status of a call that is over before its body.
+fn status(response: &Response<Body>) -> Option<Status> {
+    let told = response.headers().contains_key("grpc-status").then(|| Status::from_header_map(response.headers()));
+    response.extensions().get::<Status>().cloned().or(told.flatten())
 }
 
 fn answer(error: Error) -> Response<Body> {

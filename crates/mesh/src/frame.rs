@@ -16,6 +16,8 @@ use tonic::body::Body;
 
 /// Flag byte and length of a gRPC message.
 pub(crate) const PREFIX: usize = 5;
+/// Most bytes that are made room for before they come.
+const RESERVED: usize = 256 * 1024;
 /// How a gzip stream begins (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -39,10 +41,12 @@ pub(crate) async fn first(mut body: Body, limit: usize, to_the_end: bool) -> Res
     let mut chunk = Bytes::new();
     let mut trailers = None;
     let mut ended = false;
+    let mut announced = 0;
     loop {
         let seen: &[u8] = if held.is_empty() { &chunk } else { &held };
         if seen.len() >= PREFIX {
             let length = length_of(seen, limit)?;
+            announced = PREFIX + length;
             if seen.len() > PREFIX + length && to_the_end {
                 return Err(broken("a unary request holds more than one message"));
             }
@@ -60,6 +64,8 @@ pub(crate) async fn first(mut body: Body, limit: usize, to_the_end: bool) -> Res
                 Ok(data) if chunk.is_empty() && held.is_empty() => chunk = data,
                 Ok(data) => {
                     if held.is_empty() {
+                        // The rest comes in pieces: they are copied once. What is only announced takes no more than this.
+                        held.reserve(announced.min(RESERVED).max(chunk.len() + data.len()));
                         held.extend_from_slice(&std::mem::take(&mut chunk));
                     }
                     held.extend_from_slice(&data);

@@ -16,10 +16,10 @@ use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 mod audit;
+mod batch;
 mod body;
 mod call;
 pub mod client;
-mod cork;
 mod deadline;
 mod frame;
 mod http2;
@@ -35,8 +35,8 @@ pub mod tls;
 pub mod wire;
 
 pub use audit::{Refusals, Refused};
+pub use batch::Batched;
 pub use call::{Authorizer, Incoming, NETWORK_KEY, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
-pub use cork::Corked;
 pub use period::{Period, PeriodError};
 pub use settings::{
     Balancing, CircuitBreaker, Deadlines, Discovery, HealthCheck, MESSAGE_BYTES_MAX, Mode, OutlierDetection, Retries,

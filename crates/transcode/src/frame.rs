@@ -7,6 +7,9 @@ use crate::problem::{Problem, code};
 /// Bytes of the head before each message.
 pub const HEAD: usize = 5;
 
+/// Most bytes that are made room for before they come.
+const RESERVED: usize = 256 * 1024;
+
 /// One message of a gRPC stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -79,6 +82,8 @@ impl Reader {
             return Err(too_large(self.limit));
         }
         if self.buffer.len() < HEAD + length {
+            // The rest comes in pieces: they are copied once. What is only announced takes no more than this.
+            self.buffer.reserve((HEAD + length - self.buffer.len()).min(RESERVED));
             return Ok(None);
         }
         self.buffer.advance(HEAD);

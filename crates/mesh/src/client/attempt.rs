@@ -3,7 +3,6 @@ use std::{sync::Arc, time::Duration};
 
 use api::Error;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use proto::Method;
 use tokio::time::Instant;
 use tonic::{Status, body::Body};
@@ -14,6 +13,7 @@ use super::{
     endpoint::Endpoint,
     fault::{self, Failure, Outcome, Reach},
     flight::{Answer, Flight},
+    http2::{Failed, Incoming, Payload},
     request::Ready,
     retry,
 };
@@ -46,7 +46,7 @@ impl Channel {
             let patience = retries.per_try_timeout.get();
             let is_short = tries < most && !patience.is_zero() && repeats(Reach::Sent);
             let until = if is_short { deadline.min(Instant::now() + patience) } else { deadline };
-            let Some(request) = ready.request(until) else {
+            let Some(request) = ready.request(until, tries >= most) else {
                 return answer(Error::fault("a stream can be sent only once"));
             };
             let (response, reach, asked) = match self.one_try(request, &mut tried, until, deadline).await {
@@ -80,7 +80,7 @@ impl Channel {
 
     async fn one_try(
         &self,
-        request: Request<Body>,
+        request: (Request<()>, Payload),
         tried: &mut Vec<Arc<Endpoint>>,
         until: Instant,
         deadline: Instant,
@@ -102,10 +102,10 @@ impl Channel {
 }
 
 /// Sends one request. One that the connection gives back unsent, because it was closing just then, goes over a new one.
-async fn send(mut request: Request<Body>, mut flight: Flight) -> Result<Response<Body>, Failure> {
+async fn send(mut request: (Request<()>, Payload), mut flight: Flight) -> Result<Response<Body>, Failure> {
     let mut again = true;
     loop {
-        let mut sender = match sender(&flight).await {
+        let sender = match sender(&flight).await {
             Ok(sender) => sender,
             Err(failure) => {
                 // It never left: how long that took says nothing of this endpoint's answers.
@@ -113,25 +113,22 @@ async fn send(mut request: Request<Body>, mut flight: Flight) -> Result<Response
                 return Err(failure);
             }
         };
-        let mut failed = match sender.requests.try_send_request(request).await {
+        let attempt = sender.attempt;
+        let (code, reach, outcome, error) = match sender.requests.send(request.0, request.1).await {
             Ok(response) => return Ok(received(response, flight)),
-            Err(failed) => failed,
+            Err(Failed::Unsent(back, _)) if std::mem::take(&mut again) => {
+                flight.endpoint().connection().retire(attempt);
+                request = *back;
+                continue;
+            }
+            Err(Failed::Unsent(_, error)) => (api::Code::Unavailable, Reach::Unsent, Outcome::Unclear, error),
+            Err(Failed::Lost(error)) => {
+                let (code, reach, outcome) = fault::read(&error);
+                (code, reach, outcome, error)
+            }
         };
-        match failed.take_message() {
-            Some(back) if std::mem::take(&mut again) => {
-                flight.endpoint().connection().retire(&sender);
-                request = back;
-            }
-            back => {
-                let error = failed.into_error();
-                let (code, reach, outcome) = match back {
-                    Some(_) => (api::Code::Unavailable, Reach::Unsent, Outcome::Unclear),
-                    None => fault::read(&error),
-                };
-                flight.ended(outcome);
-                return Err(Failure { reach, error: fault::error(flight.upstream().service(), code, error) });
-            }
-        }
+        flight.ended(outcome);
+        return Err(Failure { reach, error: fault::error(flight.upstream().service(), code, error) });
     }
 }
 

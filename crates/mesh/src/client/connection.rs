@@ -7,7 +7,6 @@
 use std::{
     fmt, io,
     net::SocketAddr,
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -15,26 +14,13 @@ use std::{
     time::Duration,
 };
 
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rand::RngExt;
 use rustls_pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    sync::watch,
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{net::TcpStream, sync::watch, task::JoinSet, time::Instant};
 use tokio_rustls::TlsConnector;
-use tonic::body::Body;
 
-use crate::{
-    cork::Corked,
-    http2::{CONNECTION_WINDOW, STREAM_WINDOW},
-    identity::Trust,
-    observe, pipe, tls,
-};
+use super::http2::{Driver, Requests, handshake};
+use crate::{identity::Trust, observe, pipe, tls};
 
 /// Pause after the first failed attempt; doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(25);
@@ -91,7 +77,7 @@ struct Slot {
 #[derive(Clone)]
 enum Phase {
     Opening,
-    Open(SendRequest<Body>),
+    Open(Requests),
     Failed(Arc<io::Error>),
 }
 
@@ -103,8 +89,9 @@ pub(super) enum Line {
 
 /// An open connection, as far as anybody knows.
 pub(super) struct Sender {
-    pub(super) requests: SendRequest<Body>,
-    attempt: u64,
+    pub(super) requests: Requests,
+    /// Number of the attempt that opened it.
+    pub(super) attempt: u64,
 }
 
 /// An attempt that runs.
@@ -191,11 +178,11 @@ impl Connection {
         slot.phase = slot.phase.take().filter(|phase| matches!(&*phase.borrow(), Phase::Opening));
     }
 
-    /// A request came back from this connection unsent: it is closing, and the next call opens another one unless somebody
+    /// A request came back unsent from the connection of this attempt: it is closing, and the next call opens another one unless somebody
     /// has already.
-    pub(super) fn retire(&self, sender: &Sender) {
+    pub(super) fn retire(&self, attempt: u64) {
         let mut slot = self.slot();
-        if slot.attempt == sender.attempt {
+        if slot.attempt == attempt {
             slot.phase = None;
         }
     }
@@ -235,8 +222,6 @@ impl Slot {
     }
 }
 
-type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
-
 /// Opens a connection, tells who waits, and drives it to its end.
 async fn run(connection: Weak<Connection>, target: Target, phase: watch::Sender<Phase>) {
     let opened = tokio::time::timeout(target.timeout, open(&target)).await;
@@ -267,7 +252,7 @@ async fn run(connection: Weak<Connection>, target: Target, phase: watch::Sender<
     target.stale.store(true, Ordering::Relaxed);
 }
 
-async fn open(target: &Target) -> io::Result<(SendRequest<Body>, Driver)> {
+async fn open(target: &Target) -> io::Result<(Requests, Driver)> {
     match &target.address {
         Address::Pipe(connector) => handshake(connector.connect().await?).await,
         Address::Name(name) => handshake(connected(TcpStream::connect(name.as_str()).await?)).await,
@@ -284,17 +269,4 @@ async fn open(target: &Target) -> io::Result<(SendRequest<Body>, Driver)> {
 fn connected(stream: TcpStream) -> TcpStream {
     let _ = stream.set_nodelay(true);
     stream
-}
-
-async fn handshake(
-    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> io::Result<(SendRequest<Body>, Driver)> {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10));
-    let (sender, driver) = http.handshake(TokioIo::new(Corked::http2(io))).await.map_err(io::Error::other)?;
-    Ok((sender, Box::pin(driver)))
 }

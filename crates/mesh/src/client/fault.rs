@@ -53,16 +53,8 @@ impl Outcome {
 }
 
 /// Reads an error of the connection.
-pub(super) fn read(error: &hyper::Error) -> (Code, Reach, Outcome) {
-    let lost = (Code::Unavailable, Reach::Sent, Outcome::Failed);
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<h2::Error>() {
-            return of_h2(cause).unwrap_or(lost);
-        }
-        source = cause.source();
-    }
-    lost
+pub(super) fn read(error: &h2::Error) -> (Code, Reach, Outcome) {
+    of_h2(error).unwrap_or((Code::Unavailable, Reach::Sent, Outcome::Failed))
 }
 
 fn of_h2(error: &h2::Error) -> Option<(Code, Reach, Outcome)> {

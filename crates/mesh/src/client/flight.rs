@@ -12,13 +12,13 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
     endpoint::Endpoint,
     fault::{self, Outcome},
+    http2::Incoming,
     upstream::Upstream,
 };
 

@@ -10,14 +10,15 @@ use std::{
 use bytes::Bytes;
 use futures::future::join_all;
 use http::{HeaderValue, Request, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use rand::RngExt;
 use tokio::time::Instant;
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, Status};
 
 use super::{
     connection::Line,
     endpoint::{Endpoint, Health, Known},
+    http2::Payload,
     upstream::Upstream,
 };
 use crate::{
@@ -99,7 +100,7 @@ fn note(known: &mut Known, finding: Finding, settings: &HealthCheck) {
 
 /// One question. The caller bounds its time.
 async fn ask(endpoint: &Arc<Endpoint>, timeout: Duration) -> Finding {
-    let mut sender = match endpoint.connection().line() {
+    let sender = match endpoint.connection().line() {
         Ok(Line::Open(sender)) => sender,
         Ok(Line::Opening(opening)) => match opening.opened().await {
             Ok(sender) => sender,
@@ -108,7 +109,8 @@ async fn ask(endpoint: &Arc<Endpoint>, timeout: Duration) -> Finding {
         Err(_) => return Finding::Silent,
     };
     // An empty message asks for the server as a whole.
-    let mut request = Request::new(Body::new(Full::new(frame::framed(&Bytes::new()))));
+    let message = Payload::Whole(frame::framed(&Bytes::new()));
+    let mut request = Request::new(());
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = http::Uri::from_static(METHOD);
     *request.version_mut() = http::Version::HTTP_2;
@@ -116,7 +118,7 @@ async fn ask(endpoint: &Arc<Endpoint>, timeout: Duration) -> Finding {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     deadline::write(headers, timeout);
-    let Ok(response) = sender.requests.send_request(request).await else { return Finding::Silent };
+    let Ok(response) = sender.requests.send(request, message).await else { return Finding::Silent };
     if let Some(status) = Status::from_header_map(response.headers()) {
         return without_message(status.code());
     }

@@ -3,8 +3,11 @@ use std::sync::Arc;
 
 use api::{CallContext, Error, Ids, Trace};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Uri, request::Parts, uri::PathAndQuery};
-use http_body_util::Full;
+use http::{
+    HeaderMap, HeaderValue, Request, Uri,
+    request::Parts,
+    uri::{PathAndQuery, Scheme},
+};
 use proto::{Idempotency, Method};
 use tokio::time::Instant;
 use tonic::{
@@ -13,7 +16,7 @@ use tonic::{
 };
 use tracing::Span;
 
-use super::{Credentials, Inner};
+use super::{Credentials, Inner, http2::Payload};
 use crate::{
     call::{FORWARDED_CERTIFICATE_KEY, NETWORK_KEY, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY},
     deadline,
@@ -25,35 +28,30 @@ use crate::{
 pub(super) struct Ready {
     uri: Uri,
     headers: HeaderMap,
-    payload: Payload,
-}
-
-enum Payload {
-    /// The only message, framed.
-    Whole(Bytes),
-    /// A stream: sent once.
-    Once(Option<Body>),
+    /// `None` once a stream was taken.
+    payload: Option<Payload>,
 }
 
 impl Ready {
     /// The body can be sent again.
     pub(super) fn is_repeatable(&self) -> bool {
-        matches!(self.payload, Payload::Whole(_))
+        matches!(self.payload, Some(Payload::Whole(_)))
     }
 
-    /// The request for one try, with what is left of the time; `None` when a stream was taken already.
-    pub(super) fn request(&mut self, deadline: Instant) -> Option<Request<Body>> {
-        let body = match &mut self.payload {
-            Payload::Whole(bytes) => Body::new(Full::new(bytes.clone())),
-            Payload::Once(body) => body.take()?,
+    /// The request for one try, with what is left of the time; `None` when a stream was taken already. The `last` one takes
+    /// what there is instead of copying it.
+    pub(super) fn request(&mut self, deadline: Instant, last: bool) -> Option<(Request<()>, Payload)> {
+        let payload = match &self.payload {
+            Some(Payload::Whole(bytes)) => Payload::Whole(bytes.clone()),
+            _ => self.payload.take()?,
         };
-        let mut request = Request::new(body);
+        let mut request = Request::new(());
         *request.method_mut() = http::Method::POST;
         *request.version_mut() = http::Version::HTTP_2;
         *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = if last { std::mem::take(&mut self.headers) } else { self.headers.clone() };
         deadline::write(request.headers_mut(), deadline.saturating_duration_since(Instant::now()));
-        Some(request)
+        Some((request, payload))
     }
 }
 
@@ -79,7 +77,7 @@ pub(super) async fn ready(
     let (parts, body) = request.into_parts();
     let (message, payload);
     if method.client_streaming {
-        (message, payload) = (None, Payload::Once(Some(body)));
+        (message, payload) = (None, Payload::Once(body));
     } else {
         let First { message: first, whole, .. } = frame::first(body, inner.settings.message_bytes_max, true).await?;
         let first = first.ok_or_else(|| Error::invalid_field("request", "is missing; send one message"))?;
@@ -91,7 +89,7 @@ pub(super) async fn ready(
         };
         (message, payload) = (Some(filled.unwrap_or(first)), Payload::Whole(framed));
     }
-    let mut ready = assemble(&parts, payload, &inner.authority, context)?;
+    let mut ready = assemble(parts, payload, &inner.authority, context)?;
     if let Credentials::Token(token) = credentials {
         let resource =
             message.as_ref().and_then(|message| wire::text_at(message, &method.resource_path).ok().flatten());
@@ -105,23 +103,20 @@ pub(super) async fn ready(
 /// Makes a request ready that the contract does not know: health, reflection.
 pub(super) fn beside(inner: &Inner, request: Request<Body>, context: &CallContext) -> Result<Ready, Error> {
     let (parts, body) = request.into_parts();
-    assemble(&parts, Payload::Once(Some(body)), &inner.authority, context)
+    assemble(parts, Payload::Once(body), &inner.authority, context)
 }
 
 fn assemble(
-    parts: &Parts,
+    parts: Parts,
     payload: Payload,
     authority: &http::uri::Authority,
     context: &CallContext,
 ) -> Result<Ready, Error> {
-    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let uri = Uri::builder()
-        .scheme("http")
-        .authority(authority.clone())
-        .path_and_query(path)
-        .build()
-        .map_err(Error::internal)?;
-    let mut headers = parts.headers.clone();
+    let mut uri = parts.uri.into_parts();
+    uri.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
+    (uri.scheme, uri.authority) = (Some(Scheme::HTTP), Some(authority.clone()));
+    let uri = Uri::from_parts(uri).map_err(Error::internal)?;
+    let mut headers = parts.headers;
     // What only the mesh may say is never taken from the request.
     for key in [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY, NETWORK_KEY] {
         headers.remove(key);
@@ -141,7 +136,7 @@ fn assemble(
         TRACEPARENT_KEY,
         HeaderValue::from_str(&trace.render()).expect("hexadecimal digits are a header value"),
     );
-    Ok(Ready { uri, headers, payload })
+    Ok(Ready { uri, headers, payload: Some(payload) })
 }
 
 fn with_token(headers: HeaderMap, token: &[u8]) -> HeaderMap {

@@ -11,8 +11,8 @@ use tonic::body::Body;
 
 use super::{Shared, stack};
 use crate::{
+    batch::Batched,
     call::{FORWARDED_CERTIFICATE_KEY, Peer},
-    cork::Corked,
     http2::{CONNECTION_WINDOW, STREAM_WINDOW, STREAMS},
 };
 
@@ -44,7 +44,7 @@ pub(super) async fn serve(
         let (shared, peer) = (Arc::clone(&shared), peer_of(&source, &shared, &request));
         async move { Ok::<_, std::convert::Infallible>(stack(shared, peer, request.map(Body::new)).await) }
     });
-    let mut connection = pin!(http().serve_connection(TokioIo::new(Corked::http2(io)), service));
+    let mut connection = pin!(http().serve_connection(TokioIo::new(Batched::http2(io)), service));
     let limit = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
         () = shutdown.cancelled() => drain,

@@ -1,9 +1,9 @@
-//! Holds small writes of an HTTP/2 connection back until everybody who is ready has had a turn, so that one system call carries
-//! the frames of many streams, and HEADERS with their DATA.
+//! Fewer system calls for an HTTP/2 connection: small writes are held back until everybody who is ready has had a turn, so that
+//! one call carries the frames of many streams, and HEADERS with their DATA; and a read takes all that has come.
 //!
-//! HTTP/2 libraries flush as soon as one stream has written; under load each stream is a task, and each would cost a call of
-//! its own. What must hold: nothing waits for a clock, only for tasks that are ready now; what is held back is bounded; a write
-//! that has failed is reported by the next one.
+//! HTTP/2 libraries flush as soon as one stream has written, and read a frame at a time; under load each stream is a task, and
+//! each would cost calls of its own. What must hold: nothing waits for a clock, only for tasks that are ready now; what is held
+//! is bounded, and a connection that rests holds nothing; a write that has failed is reported by the next one.
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -12,26 +12,32 @@ use std::{
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 /// Most bytes that are held back. Larger writes go out at once, together with what was held back before them.
-const HELD: usize = 16 * 1024;
+const HELD: usize = 64 * 1024;
+/// Most bytes that are read at once.
+const AHEAD: usize = 64 * 1024;
 /// Slices of one vectored write.
 const SLICES: usize = 16;
 
-/// A connection whose small writes are gathered.
-pub struct Corked<T> {
+/// A connection whose small writes are gathered, and whose reads are large.
+pub struct Batched<T> {
     inner: T,
+    /// What is to be written.
     held: BytesMut,
+    /// What was read and nobody has asked for yet.
+    ahead: BytesMut,
     /// Others had their turn since the last flush was asked for.
     turned: bool,
-    /// Whether writes are gathered; `None` until the first bytes tell what is spoken.
+    /// Whether HTTP/2 is spoken; `None` until the first bytes tell what is spoken.
     on: Option<bool>,
 }
 
-impl<T> Corked<T> {
+impl<T> Batched<T> {
     /// For a connection that speaks HTTP/2.
     pub fn http2(inner: T) -> Self {
-        Self { inner, held: BytesMut::new(), turned: false, on: Some(true) }
+        Self { inner, held: BytesMut::new(), ahead: BytesMut::new(), turned: false, on: Some(true) }
     }
 
     /// For an accepted connection: HTTP/2 is known by its preface, and anything else is left as it is.
@@ -40,13 +46,14 @@ impl<T> Corked<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Corked<T> {
+impl<T: AsyncWrite + Unpin> Batched<T> {
     /// Writes everything that is held back.
     fn drained(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
             let written = ready!(Pin::new(&mut self.inner).poll_write(context, &self.held))?;
             self.advance(written)?;
         }
+        self.held = BytesMut::new();
         Poll::Ready(Ok(()))
     }
 
@@ -78,19 +85,49 @@ impl<T: AsyncWrite + Unpin> Corked<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Corked<T> {
+impl<T: AsyncRead + Unpin> Batched<T> {
+    /// Reads straight into the caller's buffer.
+    fn straight(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, into))?;
+        if self.on.is_none() {
+            self.on = Some(into.filled()[before..].starts_with(b"PRI"));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what has come; nothing at the end.
+    fn fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ahead.reserve(AHEAD);
+        let read = poll_read_buf(Pin::new(&mut self.inner), context, &mut self.ahead);
+        if self.ahead.is_empty() {
+            // Who waits holds no buffer.
+            self.ahead = BytesMut::new();
+        }
+        read.map_ok(drop)
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Batched<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let before = into.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(context, into))?;
-        if this.on.is_none() {
-            this.on = Some(into.filled()[before..].starts_with(b"PRI"));
+        if this.ahead.is_empty() {
+            if this.on != Some(true) || into.remaining() >= AHEAD {
+                return this.straight(context, into);
+            }
+            ready!(this.fill(context))?;
+        }
+        let count = this.ahead.len().min(into.remaining());
+        into.put_slice(&this.ahead[..count]);
+        this.ahead.advance(count);
+        if this.ahead.is_empty() {
+            this.ahead = BytesMut::new();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Batched<T> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(data)])
     }
@@ -165,20 +202,38 @@ mod tests {
 
     #[tokio::test]
     async fn small_writes_wait_for_a_turn_and_large_ones_take_them_along() {
-        let mut corked = Corked::http2(Counted(Vec::new(), 0));
-        corked.write_all(b"one").await.expect("it is taken");
-        corked.write_all(b"two").await.expect("it is taken");
-        assert_eq!(corked.inner.1, 0, "nothing is written before the flush");
-        corked.flush().await.expect("it is written");
-        assert_eq!(corked.inner.0, b"onetwo");
-        corked.write_all(b"three").await.expect("it is taken");
+        let mut batched = Batched::http2(Counted(Vec::new(), 0));
+        batched.write_all(b"one").await.expect("it is taken");
+        batched.write_all(b"two").await.expect("it is taken");
+        assert_eq!(batched.inner.1, 0, "nothing is written before the flush");
+        batched.flush().await.expect("it is written");
+        assert_eq!(batched.inner.0, b"onetwo");
+        batched.write_all(b"three").await.expect("it is taken");
         let large = vec![b'x'; 3 * HELD];
-        corked.write_all(&large).await.expect("it is written");
-        corked.flush().await.expect("it is written");
-        assert_eq!(corked.inner.0, [b"onetwothree", &large[..]].concat());
-        corked.write_all(b"last").await.expect("it is taken");
-        corked.shutdown().await.expect("it is written");
-        assert!(corked.inner.0.ends_with(b"last"));
+        batched.write_all(&large).await.expect("it is written");
+        batched.flush().await.expect("it is written");
+        assert_eq!(batched.inner.0, [b"onetwothree", &large[..]].concat());
+        batched.write_all(b"last").await.expect("it is taken");
+        batched.shutdown().await.expect("it is written");
+        assert!(batched.inner.0.ends_with(b"last"));
+    }
+
+    #[tokio::test]
+    async fn what_has_come_is_read_at_once_and_given_as_it_is_asked_for() {
+        let (mut other, ours) = duplex(3 * AHEAD);
+        let sent: Vec<u8> = (0..=u8::MAX).cycle().take(2 * AHEAD).collect();
+        other.write_all(&sent).await.expect("there is room");
+        let mut batched = Batched::http2(ours);
+        let (mut read, mut piece) = (Vec::new(), [0; 1000]);
+        while read.len() < sent.len() {
+            let count = batched.read(&mut piece).await.expect("it came");
+            read.extend_from_slice(&piece[..count]);
+            assert!(batched.ahead.len() <= AHEAD);
+        }
+        assert_eq!(read, sent);
+        assert_eq!(batched.ahead.capacity(), 0, "nothing is held for nobody");
+        drop(other);
+        assert_eq!(batched.read(&mut piece).await.expect("the end"), 0);
     }
 
     #[tokio::test]
@@ -186,10 +241,10 @@ mod tests {
         for (first, held) in [(&b"PRI * HTTP/2.0"[..], true), (b"POST / HTTP/1.1", false)] {
             let (mut other, ours) = duplex(64);
             other.write_all(first).await.expect("there is room");
-            let mut corked = Corked::accepted(ours);
-            corked.read_exact(&mut vec![0; first.len()]).await.expect("it came");
-            corked.write_all(b"answer").await.expect("it is taken");
-            assert_eq!(!corked.held.is_empty(), held);
+            let mut batched = Batched::accepted(ours);
+            batched.read_exact(&mut vec![0; first.len()]).await.expect("it came");
+            batched.write_all(b"answer").await.expect("it is taken");
+            assert_eq!(!batched.held.is_empty(), held);
         }
     }
 }
