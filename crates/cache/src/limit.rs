@@ -1,8 +1,8 @@
 //! Rate limits by the generic cell rate algorithm (GCRA): one timestamp per key, no window edges to abuse.
 //!
 //! The shared limit is a script in Redis, on Redis' own clock, so all instances count together. When it cannot be asked
-//! within its time, the same algorithm answers from memory with this instance's share, and for a quarter of a second nobody
-//! tries Redis again but one: an outage costs a request no waiting.
+//! within its time, the same algorithm answers from memory with this instance's share, and Redis is tried again on the side, four
+//! times a second: an outage costs nobody any waiting.
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{Cache, Error, Settings, connection::Connections, key::escape};
 
-/// How long nobody but one tries Redis after it failed.
+/// How long Redis is left alone after it failed.
 const REST: Duration = Duration::from_millis(250);
 /// Keys remembered locally; beyond it the least used start afresh.
 const LOCAL_KEYS: u64 = 100_000;
@@ -94,7 +94,16 @@ impl Cache {
     /// Draws `cost` from the budget of a key. A cost above the burst counts as the burst, else it could never be allowed; a
     /// refused call draws nothing. Never fails, and takes no longer than the settings' `limit_timeout`.
     pub async fn limit(&self, key: &str, limit: &Limit, cost: u32) -> Decision {
-        let decision = self.shared.limits.decide(&self.shared.connections, key, *limit, cost.min(limit.burst)).await;
+        let shared = &self.shared;
+        if shared.limits.is_due() {
+            let shared = Arc::downgrade(shared);
+            tokio::spawn(async move {
+                if let Some(shared) = shared.upgrade() {
+                    shared.limits.try_again(&shared.connections).await;
+                }
+            });
+        }
+        let decision = shared.limits.decide(&shared.connections, key, *limit, cost.min(limit.burst)).await;
         self.shared.metrics.decided(decision.source, decision.allowed);
         decision
     }
@@ -131,30 +140,39 @@ impl Limits {
     async fn decide(&self, connections: &Connections, key: &str, limit: Limit, cost: u32) -> Decision {
         let mut name = format!("{}:limit:", self.prefix);
         escape(&mut name, key);
-        if self.may_ask() {
-            match tokio::time::timeout(self.patience, self.ask(connections, &name, limit, cost)).await {
-                Ok(Ok(decision)) => {
-                    if self.resting.swap(0, Ordering::AcqRel) > 0 {
-                        tracing::info!("shared rate limits answer again");
-                    }
-                    return decision;
-                }
+        if self.resting.load(Ordering::Acquire) == 0 {
+            // Boxed: the driver's future is large, and who is decided about locally has no use for it.
+            match tokio::time::timeout(self.patience, Box::pin(self.ask(connections, &name, limit, cost))).await {
+                Ok(Ok(decision)) => return decision,
                 Ok(Err(error)) => self.rest(&error),
-                Err(_) => self.rest(&Error::unavailable("no answer in time")),
+                Err(_) => self.rest(&silent()),
             }
         }
         self.decide_locally(name, limit.share(self.share), cost.min(limit.share(self.share).burst))
     }
 
-    /// While Redis rests, one call per rest tries it.
-    fn may_ask(&self) -> bool {
+    /// Redis rests and it is time to try it; of several who ask at that moment one hears yes.
+    fn is_due(&self) -> bool {
         let until = self.resting.load(Ordering::Acquire);
         if until == 0 {
-            return true;
+            return false;
         }
         let now = self.now();
         let next = now + u64::try_from(REST.as_micros()).unwrap_or(u64::MAX);
         now >= until && self.resting.compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Asks Redis for no more than an answer.
+    async fn try_again(&self, connections: &Connections) {
+        match tokio::time::timeout(self.patience, self.load(connections)).await {
+            Ok(Ok(_)) => {
+                if self.resting.swap(0, Ordering::AcqRel) > 0 {
+                    tracing::info!("shared rate limits answer again");
+                }
+            }
+            Ok(Err(error)) => self.rest(&error),
+            Err(_) => self.rest(&silent()),
+        }
     }
 
     fn rest(&self, error: &Error) {
@@ -215,6 +233,10 @@ impl Limits {
     fn now(&self) -> u64 {
         u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+fn silent() -> Error {
+    Error::unavailable("no answer in time")
 }
 
 /// The algorithm of the script. Gives the decision and the new time at which the bucket will be full.

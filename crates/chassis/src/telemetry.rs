@@ -1,9 +1,9 @@
 //! Sets up logs, traces and metrics, once per process. Emitting is elsewhere: `mesh/src/observe.rs` for calls, typed events
 //! beside their code for the rest.
 //!
-//! Trace ids exist whether or not traces are exported, so that every log line of a request can be found by one. Export is
-//! batched on its own thread and drops spans rather than wait. Only one set can exist per process: a second
-//! [`install`] returns the first.
+//! Trace ids exist whether or not traces are exported, so that every log line of a request can be found by one (`api::Trace`).
+//! Without an exporter no span is kept for one: it would cost each call for nobody. Export is batched on its own thread and
+//! drops spans rather than wait. Only one set can exist per process: a second [`install`] returns the first.
 mod ecs;
 pub(crate) mod metrics;
 
@@ -47,7 +47,8 @@ struct Inner {
     metrics: PrometheusHandle,
     level: Mutex<String>,
     set_level: SetLevel,
-    tracer: SdkTracerProvider,
+    /// `None` where nothing is exported.
+    tracer: Option<SdkTracerProvider>,
 }
 
 impl Telemetry {
@@ -78,7 +79,7 @@ impl Telemetry {
 
     /// Sends what is still held; at most five seconds. Blocks: call it when nothing else is to run.
     pub fn flush(&self) {
-        if let Err(error) = self.0.tracer.shutdown_with_timeout(EXPORT_TIMEOUT) {
+        if let Some(Err(error)) = self.0.tracer.as_ref().map(|tracer| tracer.shutdown_with_timeout(EXPORT_TIMEOUT)) {
             tracing::debug!(error.message = %error, "traces not sent at the end");
         }
     }
@@ -173,12 +174,14 @@ fn set_up(platform: &Platform, service: &str, lines: Lines) -> Result<Telemetry,
     let filter = filter(&level).map_err(crate::ConfigError::new)?;
     let (filter, handle) = reload::Layer::new(filter);
     let tracer = tracer(platform, service)?;
-    let traces = tracing_opentelemetry::layer()
-        .with_tracer(tracer.tracer("workos"))
-        .with_threads(false)
-        .with_location(false)
-        .with_tracked_inactivity(false)
-        .with_filter(tracing_subscriber::filter::LevelFilter::INFO);
+    let traces = tracer.as_ref().map(|tracer| {
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer.tracer("workos"))
+            .with_threads(false)
+            .with_location(false)
+            .with_tracked_inactivity(false)
+            .with_filter(tracing_subscriber::filter::LevelFilter::INFO)
+    });
     let metrics = metrics::install(service).context("install the metrics recorder")?;
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
@@ -200,23 +203,24 @@ fn filter(directives: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(wrong)
 }
 
-fn tracer(platform: &Platform, service: &str) -> Result<SdkTracerProvider, BootError> {
+/// What exports traces; `None` when the settings name no collector.
+fn tracer(platform: &Platform, service: &str) -> Result<Option<SdkTracerProvider>, BootError> {
+    let settings = &platform.telemetry;
+    if settings.otlp_url.is_empty() {
+        return Ok(None);
+    }
     let resource = Resource::builder()
         .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("deployment.environment.name", platform.profile.as_str()))
         .build();
-    let settings = &platform.telemetry;
-    let builder = SdkTracerProvider::builder().with_resource(resource);
-    if settings.otlp_url.is_empty() {
-        return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
-    }
     let exporter =
         SpanExporter::builder().with_tonic().with_endpoint(&settings.otlp_url).with_timeout(EXPORT_TIMEOUT).build();
     let exporter = exporter
         .map_err(|error| crate::ConfigError::new(format!("telemetry.otlp_url = \"{}\": {error}", settings.otlp_url)))?;
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio)));
-    Ok(builder.with_sampler(sampler).with_batch_exporter(exporter).build())
+    let builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(sampler);
+    Ok(Some(builder.with_batch_exporter(exporter).build()))
 }
 
 /// A panic is one log line like everything else; the default hook would write several, without trace id.
