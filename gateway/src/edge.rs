@@ -18,6 +18,7 @@ use crate::{
     call::{budget::Budget, websocket::Sockets},
     config::Config,
     filter::auth::Credentials,
+    observe::Requests,
     schema::{Holder, Keeper, Recipe},
 };
 
@@ -81,6 +82,8 @@ pub(crate) struct Edge {
     pub(crate) bound: [OnceLock<SocketAddr>; 2],
     /// Requests at work.
     pub(crate) places: Places,
+    /// What is counted of them.
+    pub(crate) requests: Requests,
     /// Memory for bodies that are read whole.
     pub(crate) bodies: Budget,
     /// The public sockets close, the process lives on.
@@ -119,6 +122,7 @@ impl Edge {
             connections: Places::new(config.connections, config.connections_each()),
             bound: Default::default(),
             places: Places::new(config.requests, config.requests_address),
+            requests: Requests::default(),
             bodies: Budget::new(config.bodies_max),
             mesh: parts.mesh,
             cache: parts.cache,

@@ -85,8 +85,7 @@ pub(crate) async fn serve(
 ) -> Result<Response<Body>, Infallible> {
     let id = request_id::take(request.headers(), &edge.ids);
     let address = address::of(request.headers(), connection.peer, edge.config.trusted_hops);
-    let observed = Observed::begin(&request, &id, address);
-    let span = observed.span();
+    let observed = Observed::begin(&edge, &request, &id, address);
     let coding = Coding::accepted(request.headers()).filter(|_| edge.config.compress);
     let (origin, verb) = (request.headers().get(header::ORIGIN).cloned(), request.method().clone());
     let framed = hygiene::framing(&request);
@@ -95,13 +94,14 @@ pub(crate) async fn serve(
     let dialect = Dialect::of(&request, &schema, edge.config.connect);
     let mut route = None;
     let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, dialect };
-    let passed =
-        AssertUnwindSafe(begun.pass(request, framed, &mut route).instrument(span.clone())).catch_unwind().await;
+    let passed = AssertUnwindSafe(begun.pass(request, framed, &mut route).instrument(observed.span().clone()))
+        .catch_unwind()
+        .await;
     let answer = passed.unwrap_or_else(|_| {
-        tracing::error!(parent: &span, "a request handler panicked");
+        tracing::error!(parent: observed.span(), "a request handler panicked");
         Err(api::Error::fault("a fault on our side; it is logged under the request id").into())
     });
-    let matched = route.as_ref().and_then(Route::matched);
+    let matched = route.as_deref().and_then(Route::matched);
     let mut response = answer.unwrap_or_else(|refusal| dialect.refuse(&refusal, &schema.contract, matched, &id));
     let headers = response.headers_mut();
     cors::decorate(&edge.config.cors_origins, origin.as_ref(), headers);
@@ -110,7 +110,7 @@ pub(crate) async fn serve(
     }
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     let response = compress::answer(coding, &verb, response);
-    Ok(observed.finish(response, route.as_ref()))
+    Ok(observed.finish(response, route.as_deref()))
 }
 
 /// The caller, as the method's access rule demands it, within his rate.
@@ -135,7 +135,7 @@ pub(crate) fn deadline(edge: &Edge, headers: &HeaderMap, method: Option<&Method>
 struct Begun<'a> {
     edge: &'a Arc<Edge>,
     schema: &'a Arc<Schema>,
-    observed: &'a Observed,
+    observed: &'a Observed<'a>,
     connection: Connection,
     dialect: Dialect,
 }
@@ -146,13 +146,14 @@ impl Begun<'_> {
         self,
         request: Request<Incoming>,
         framed: Result<(), Refusal>,
-        found: &mut Option<Route>,
+        found: &mut Option<Arc<Route>>,
     ) -> Result<Response<Body>, Refusal> {
         let Self { edge, schema, observed, connection, dialect } = self;
         framed?;
         let _place = rate_limit::place(edge, observed.address())?;
         rate_limit::address(edge, observed.address()).await?;
-        let route = found.insert(route::find(schema, &request, dialect, edge.config.connect)?).clone();
+        let route = Arc::new(route::find(schema, &request, dialect, edge.config.connect)?);
+        *found = Some(Arc::clone(&route));
         if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, schema) {
             return Ok(answer);
         }
@@ -176,35 +177,35 @@ impl Begun<'_> {
         let (head, body) = request.into_parts();
         let address = observed.address();
         let passage = Passage { head, context, schema: schema.clone(), connection, principal, address };
-        call(edge, passage, body, route.target, dialect).await
+        call(edge, passage, body, &route.target, dialect).await
     }
 }
 
-/// The last filter: whatever the route leads to.
+/// The last filter: whatever the route leads to. Boxed is what is larger than a plain call: each request would keep the room.
 async fn call(
     edge: &Arc<Edge>,
     passage: Passage,
     body: Incoming,
-    target: Target,
+    target: &Target,
     dialect: Dialect,
 ) -> Result<Response<Body>, Refusal> {
     match target {
-        Target::Rest(matched, method) => call::rest::drive(edge, passage, body, &matched, method).await,
+        Target::Rest(matched, method) => call::rest::drive(edge, passage, body, matched, method).await,
         Target::Rpc(method) => match dialect {
-            Dialect::GrpcWeb(web) => call::grpc_web::drive(edge, passage, body, method, web).await,
+            Dialect::GrpcWeb(web) => Box::pin(call::grpc_web::drive(edge, passage, body, method, web)).await,
             Dialect::Connect(codec) => call::connect::unary(edge, passage, body, method, codec).await,
             Dialect::ConnectStream(codec) => call::connect::streaming(edge, passage, body, method, codec).await,
             Dialect::Grpc | Dialect::Http => call::grpc::drive(edge, &passage, body, method).await,
         },
-        Target::Socket(matched, method) => call::websocket::open(edge, passage, matched, method),
-        Target::Resumable(upload, _) => Ok(resumable::drive(edge, passage, body, &upload).await),
+        Target::Socket(matched, method) => call::websocket::open(edge, passage, matched.clone(), method),
+        Target::Resumable(upload, _) => Ok(Box::pin(resumable::drive(edge, passage, body, upload)).await),
         Target::Identity(endpoint) => {
             rate_limit::class(edge, passage.address, Rate::Credential).await?;
-            identity::drive(edge, passage, body, endpoint).await
+            Box::pin(identity::drive(edge, passage, body, *endpoint)).await
         }
         Target::Reflection => call::grpc::reflect(&passage.schema.clone(), passage.head, body).await,
-        Target::Page(page) => docs::serve(&passage.schema, page, &passage.head),
-        Target::Options(allow) => Ok(route::options(&allow)),
+        Target::Page(page) => docs::serve(&passage.schema, *page, &passage.head),
+        Target::Options(allow) => Ok(route::options(allow)),
     }
 }
 

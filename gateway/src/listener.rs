@@ -15,7 +15,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use mesh::{Corked, tls::Reloading};
+use mesh::{Batched, tls::Reloading};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -129,8 +129,9 @@ async fn secured(
     let Some(identity) = identity else { return serve(edge, builder, stream, connection, stop).await };
     let peer = connection.peer;
     // Asked for each connection: a certificate that was replaced is served from the next one on.
-    match timeout(edge.config.head_timeout, identity.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => serve(edge, builder, stream, connection, stop).await,
+    match Box::pin(timeout(edge.config.head_timeout, identity.acceptor().accept(stream))).await {
+        // Boxed: a connection without TLS would keep the room for it.
+        Ok(Ok(stream)) => Box::pin(serve(edge, builder, stream, connection, stop)).await,
         Ok(Err(error)) => tracing::debug!(%error, client.address = %peer, "no TLS connection came about"),
         Err(_) => tracing::debug!(client.address = %peer, "the TLS handshake took too long"),
     }
@@ -150,7 +151,7 @@ async fn serve<T>(
     let (serving, of) = (edge.clone(), connection.clone());
     // Boxed: its many ways make it large, and a connection without a request would keep the room for it.
     let service = service_fn(move |request| Box::pin(answer(serving.clone(), of.clone(), request)));
-    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(Corked::accepted(io)), service));
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(Batched::accepted(io)), service));
     let mut gone = pin!(connection.readers.gone(config.stream_idle, &connection.ending));
     let ended = tokio::select! {
         ended = served.as_mut() => Some(ended),

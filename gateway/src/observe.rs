@@ -1,22 +1,31 @@
 //! One span, one access-log line and one set of metrics for every request of the edge.
 //!
-//! Labels are template and status, never the path. Client mistakes are INFO; WARN and above means that somebody should look.
-use std::{net::IpAddr, time::Instant};
+//! Labels are template and status, never the path, and have few values: whoever sends names of his own makes no series. Handles
+//! are made at the first answer of their kind and then kept: an answer formats no label. Client mistakes are INFO; WARN and
+//! above means that somebody should look.
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
-use http::{Request, Response};
+use http::{Method, Request, Response, Uri};
+use metrics::{Counter, Gauge, Histogram};
 use tonic::body::Body;
 use tracing::Span;
 
-use crate::route::Route;
+use crate::{edge::Edge, route::Route};
 
 /// The edge's metrics.
 #[expect(clippy::disallowed_macros, reason = "the one home of the edge's metrics")]
 mod metric {
-    use std::time::Duration;
+    use metrics::{Counter, Gauge, Histogram};
 
-    /// A request came or went.
-    pub(super) fn in_flight(change: f64) {
-        metrics::gauge!("workos_gateway_requests_in_flight").increment(change);
+    /// Requests at work.
+    pub(super) fn in_flight() -> Gauge {
+        metrics::gauge!("workos_gateway_requests_in_flight")
     }
 
     /// A connection was closed at once.
@@ -29,12 +38,78 @@ mod metric {
         metrics::counter!("workos_gateway_schema_loads_total", "outcome" => outcome).increment(1);
     }
 
-    /// A request was answered.
-    pub(super) fn answered(route: &str, method: &str, status: u16, time: Duration) {
-        let (route, method, status) = (route.to_owned(), method.to_owned(), status.to_string());
-        metrics::counter!("workos_gateway_requests_total", "route" => route.clone(), "method" => method, "status" => status).increment(1);
-        metrics::histogram!("workos_gateway_request_seconds", "route" => route).record(time.as_secs_f64());
+    /// Answers of a route.
+    pub(super) fn answers(route: &str, method: &'static str, status: u16) -> Counter {
+        metrics::counter!("workos_gateway_requests_total", "route" => route.to_owned(), "method" => method, "status" => status.to_string())
     }
+
+    /// Seconds until the answers of a route begin.
+    pub(super) fn seconds(route: &str) -> Histogram {
+        metrics::histogram!("workos_gateway_request_seconds", "route" => route.to_owned())
+    }
+}
+
+/// The metrics of requests.
+pub(crate) struct Requests {
+    in_flight: Gauge,
+    routes: RwLock<HashMap<String, Arc<Answers>>>,
+}
+
+/// The metrics of one route.
+struct Answers {
+    seconds: Histogram,
+    /// By method and status: a handful.
+    counters: RwLock<Vec<((&'static str, u16), Counter)>>,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { in_flight: metric::in_flight(), routes: RwLock::default() }
+    }
+}
+
+impl Requests {
+    /// A request was answered.
+    fn answered(&self, route: &str, method: &Method, status: u16, time: Duration) {
+        let known = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(route).cloned();
+        let answers = known.unwrap_or_else(|| {
+            let made = || Arc::new(Answers { seconds: metric::seconds(route), counters: RwLock::default() });
+            let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(routes.entry(route.to_owned()).or_insert_with(made))
+        });
+        answers.seconds.record(time.as_secs_f64());
+        answers.count(route, (verb(method), status));
+    }
+}
+
+impl Answers {
+    fn count(&self, route: &str, kind: (&'static str, u16)) {
+        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == kind) {
+            return counter.increment(1);
+        }
+        drop(counters);
+        let counter = metric::answers(route, kind.0, kind.1);
+        counter.increment(1);
+        self.counters.write().unwrap_or_else(PoisonError::into_inner).push((kind, counter));
+    }
+}
+
+/// The method as a label: `_OTHER` for one that no standard knows, as OpenTelemetry has it.
+fn verb(method: &Method) -> &'static str {
+    const KNOWN: [Method; 9] = [
+        Method::CONNECT,
+        Method::DELETE,
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PATCH,
+        Method::POST,
+        Method::PUT,
+        Method::TRACE,
+    ];
+    const NAMES: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+    KNOWN.iter().position(|known| known == method).map_or("_OTHER", |at| NAMES[at])
 }
 
 /// Counts a candidate for the schema: `accepted` or `refused`.
@@ -48,19 +123,20 @@ pub(crate) fn connection_refused() {
 }
 
 /// A request under observation.
-pub(crate) struct Observed {
+pub(crate) struct Observed<'a> {
+    edge: &'a Edge,
     span: Span,
     begin: Instant,
-    method: http::Method,
-    path: String,
+    method: Method,
+    uri: Uri,
     address: IpAddr,
-    request_id: String,
+    request_id: &'a str,
     traceparent: String,
 }
 
-impl Observed {
+impl<'a> Observed<'a> {
     /// Begins.
-    pub(crate) fn begin<B>(request: &Request<B>, request_id: &str, address: IpAddr) -> Self {
+    pub(crate) fn begin<B>(edge: &'a Edge, request: &Request<B>, request_id: &'a str, address: IpAddr) -> Self {
         let span = tracing::info_span!(
             "edge",
             http.request.id = request_id,
@@ -70,21 +146,14 @@ impl Observed {
         );
         let traceparent = mesh::edge_trace(&span);
         span.record("trace.id", traceparent.get(3..35).unwrap_or_default());
-        metric::in_flight(1.0);
-        Self {
-            span,
-            begin: Instant::now(),
-            method: request.method().clone(),
-            path: request.uri().path().chars().take(256).collect(),
-            address,
-            request_id: request_id.to_owned(),
-            traceparent,
-        }
+        edge.requests.in_flight.increment(1.0);
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Self { edge, span, begin: Instant::now(), method, uri, address, request_id, traceparent }
     }
 
     /// The span of the request.
-    pub(crate) fn span(&self) -> Span {
-        self.span.clone()
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// The caller's address.
@@ -94,7 +163,7 @@ impl Observed {
 
     /// The request id.
     pub(crate) fn request_id(&self) -> &str {
-        &self.request_id
+        self.request_id
     }
 
     /// W3C trace context for the calls of this request.
@@ -108,21 +177,42 @@ impl Observed {
         self.span.record("http.route", label);
         let status = response.status().as_u16();
         let elapsed = self.begin.elapsed();
-        metric::answered(label, self.method.as_str(), status, elapsed);
+        self.edge.requests.answered(label, &self.method, status, elapsed);
         let _entered = self.span.enter();
         let millis = elapsed.as_secs_f64() * 1000.0;
+        let path = Shown(&self.uri);
         if status >= 500 && status != 503 && status != 504 {
-            tracing::warn!(url.path = self.path, client.address = %self.address, http.response.status_code = status, event.duration_ms = millis, "request failed");
+            tracing::warn!(url.path = %path, client.address = %self.address, http.response.status_code = status, event.duration_ms = millis, "request failed");
         } else {
-            tracing::info!(url.path = self.path, client.address = %self.address, http.response.status_code = status, event.duration_ms = millis, "request");
+            tracing::info!(url.path = %path, client.address = %self.address, http.response.status_code = status, event.duration_ms = millis, "request");
         }
         drop(_entered);
         response
     }
 }
 
-impl Drop for Observed {
+impl Drop for Observed<'_> {
     fn drop(&mut self) {
-        metric::in_flight(-1.0);
+        self.edge.requests.in_flight.decrement(1.0);
+    }
+}
+
+/// A path as a log line can bear it.
+struct Shown<'a>(&'a Uri);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.path().chars().take(256).try_for_each(|letter| formatter.write_char(letter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_that_no_standard_knows_makes_no_series_of_its_own() {
+        assert_eq!(verb(&Method::PATCH), "PATCH");
+        assert_eq!(verb(&"MADE-UP-BY-A-CALLER".parse().expect("a method")), "_OTHER");
     }
 }

@@ -20,7 +20,6 @@ const EVERYWHERE: [Method; 7] =
     [Method::DELETE, Method::GET, Method::HEAD, Method::OPTIONS, Method::PATCH, Method::POST, Method::PUT];
 
 /// A found route.
-#[derive(Clone)]
 pub(crate) struct Route {
     /// Where it leads.
     pub(crate) target: Target,
@@ -28,7 +27,6 @@ pub(crate) struct Route {
 }
 
 /// What answers a request.
-#[derive(Clone)]
 pub(crate) enum Target {
     /// A REST binding of the contract.
     Rest(Match, &'static proto::Method),

@@ -8,7 +8,6 @@ use http_body_util::BodyExt;
 use proto::Method;
 use tokio::time::Instant;
 use tonic::body::Body;
-use tower::ServiceExt;
 use transcode::{
     Contract,
     error::{code_of_http, http_status},
@@ -106,13 +105,9 @@ pub(crate) fn prepare(
     }
     let stale = principal.map(|principal| (edge.credentials.clone(), principal.clone()));
     async move {
-        match channel.oneshot(request).await {
-            Ok(response) => {
-                forget(stale, response.headers()).await;
-                response
-            }
-            Err(never) => match never {},
-        }
+        let response = channel.send(request).await;
+        forget(stale, response.headers()).await;
+        response
     }
 }
 
@@ -185,6 +180,9 @@ pub(crate) fn trailer_names() -> HeaderValue {
 /// The status of a finished call; `None` when it is OK. The header is authoritative, of the details only the list is read.
 /// Who answers without one speaks no gRPC: then the status of HTTP says what happened.
 pub(crate) fn status(http: StatusCode, trailers: &HeaderMap) -> Option<Refusal> {
+    if trailers.get("grpc-status").is_some_and(|code| code == "0") {
+        return None;
+    }
     match tonic::Status::from_header_map(trailers) {
         None if http != StatusCode::OK => {
             let code = code_of_http(http.as_u16());
@@ -267,6 +265,11 @@ impl Messages {
                 Refusal::new(500, tonic::Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
             }
         })
+    }
+
+    /// Trailing metadata, once the stream has ended.
+    pub(crate) fn into_trailers(self) -> HeaderMap {
+        self.trailers
     }
 
     /// Trailing metadata, once the stream has ended.

@@ -45,7 +45,8 @@ pub(crate) async fn drive(
         if method.server_streaming {
             return stream::drive(edge, passage, matched, method, options, inlet).await;
         }
-        let answer = single(edge, &passage, passage.principal.as_ref(), method, inlet).await?;
+        let Inlet { body, fault } = inlet;
+        let answer = fault.or(single(edge, &passage, passage.principal.as_ref(), method, body)).await?;
         return render(&passage.head, matched, &options, answer);
     }
     let head = &passage.head;
@@ -78,7 +79,7 @@ pub(crate) async fn unary(
     method: &'static Method,
     wire: &[u8],
 ) -> Result<Answer, Refusal> {
-    let refusal = match single(edge, passage, passage.principal.as_ref(), method, Inlet::one(wire)?).await {
+    let refusal = match single(edge, passage, passage.principal.as_ref(), method, upstream::one_message(wire)?).await {
         Err(refusal) if refusal.parts.code == tonic::Code::Unauthenticated as i32 => refusal,
         other => return other,
     };
@@ -86,33 +87,27 @@ pub(crate) async fn unary(
         return Err(refusal);
     }
     let fresh = crate::filter::auth::authenticate(edge, &passage.head.headers, method, &passage.context).await?;
-    single(edge, passage, fresh.as_ref(), method, Inlet::one(wire)?).await
+    single(edge, passage, fresh.as_ref(), method, upstream::one_message(wire)?).await
 }
 
-/// Sends what there is to send and reads one message.
+/// Sends what there is to send, and reads one message.
 async fn single(
     edge: &Edge,
     passage: &Passage,
     principal: Option<&Principal>,
     method: &'static Method,
-    inlet: Inlet,
+    body: Body,
 ) -> Result<Answer, Refusal> {
     let metadata = upstream::metadata(&passage.head.headers);
     let call = Call { principal, ..Call::of(passage, method)? };
-    let Inlet { body, fault } = inlet;
-    let limit = edge.config.message_max();
-    fault
-        .or(async {
-            let response = upstream::prepare(edge, &passage.context, call, metadata, body).await;
-            let (headers, mut messages) = Messages::new(response, limit);
-            let wire = messages.next().await?;
-            if messages.next().await?.is_some() {
-                return Err(api::Error::fault("the service sent two answers to one call").into());
-            }
-            let wire = wire.ok_or_else(|| api::Error::fault("the service ended the call without an answer"))?;
-            Ok(Answer { headers, trailers: messages.trailers().clone(), wire })
-        })
-        .await
+    let response = upstream::prepare(edge, &passage.context, call, metadata, body).await;
+    let (headers, mut messages) = Messages::new(response, edge.config.message_max());
+    let wire = messages.next().await?;
+    if messages.next().await?.is_some() {
+        return Err(api::Error::fault("the service sent two answers to one call").into());
+    }
+    let wire = wire.ok_or_else(|| api::Error::fault("the service ended the call without an answer"))?;
+    Ok(Answer { headers, trailers: messages.into_trailers(), wire })
 }
 
 fn render(
