@@ -12,7 +12,7 @@ use std::{
 };
 
 use fred::{interfaces::LuaInterface, types::Value};
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{Cache, Error, Settings, connection::Connections, key::escape};
 
@@ -96,9 +96,9 @@ impl Cache {
     pub async fn limit(&self, key: &str, limit: &Limit, cost: u32) -> Decision {
         let shared = &self.shared;
         if shared.limits.is_due() {
-            let shared = Arc::downgrade(shared);
-            tokio::spawn(async move {
-                if let Some(shared) = shared.upgrade() {
+            let asked = Arc::downgrade(shared);
+            shared.limits.on_the_side(async move {
+                if let Some(shared) = asked.upgrade() {
                     shared.limits.try_again(&shared.connections).await;
                 }
             });
@@ -119,6 +119,8 @@ pub(crate) struct Limits {
     resting: AtomicU64,
     hash: Mutex<Option<String>>,
     local: moka::sync::Cache<String, Arc<Mutex<u64>>>,
+    /// Tries of a Redis that was away.
+    tries: Mutex<JoinSet<()>>,
 }
 
 impl Limits {
@@ -134,6 +136,7 @@ impl Limits {
                 .max_capacity(LOCAL_KEYS)
                 .time_to_idle(Duration::from_secs(3600))
                 .build(),
+            tries: Mutex::default(),
         }
     }
 
@@ -160,6 +163,12 @@ impl Limits {
         let now = self.now();
         let next = now + u64::try_from(REST.as_micros()).unwrap_or(u64::MAX);
         now >= until && self.resting.compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn on_the_side(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        while tries.try_join_next().is_some() {}
+        tries.spawn(work);
     }
 
     /// Asks Redis for no more than an answer.

@@ -23,8 +23,8 @@ use http_body_util::BodyExt;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
+    task::JoinSet,
 };
-use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 
 use crate::{
@@ -177,7 +177,11 @@ impl Requests {
                 None
             }
             // A task of its own: either direction goes on while nobody polls the other.
-            Payload::Once(body) => Some(AbortOnDropHandle::new(tokio::spawn(pump(body, stream)))),
+            Payload::Once(body) => {
+                let mut pumps = JoinSet::new();
+                pumps.spawn(pump(body, stream));
+                Some(pumps)
+            }
         };
         let answer = answer.await.map_err(Failed::Lost)?;
         Ok(answer.map(|stream| Incoming { stream, data_ended: false, _pump: pump, _running: running }))
@@ -229,7 +233,8 @@ async fn piece(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Option<()> {
 pub(super) struct Incoming {
     stream: RecvStream,
     data_ended: bool,
-    _pump: Option<AbortOnDropHandle<()>>,
+    /// Ends with the answer.
+    _pump: Option<JoinSet<()>>,
     _running: Running,
 }
 
