@@ -32,6 +32,10 @@ run() { # run FOLDER TARGET
     # shellcheck disable=SC2086 # the seeds are one folder, or none
     (cd "$1/.." && cargo +nightly fuzz run "$2" "$1/corpus/$2" $seeds -- \
         -max_total_time=$((minutes * 60)) -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 2>"$1/corpus/$2.log") || {
+        if grep -q 'libFuzzer: run interrupted' "$1/corpus/$2.log"; then
+            echo "fuzz: $2 was interrupted before its time; what it has reached is kept in $1/corpus/$2" >&2
+            exit 1
+        fi
         tail -40 "$1/corpus/$2.log" >&2
         echo "fuzz: $2 found something; the input is named above, the whole log is $1/corpus/$2.log" >&2
         exit 1
