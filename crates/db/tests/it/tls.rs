@@ -22,7 +22,10 @@ struct Terminator {
 impl Terminator {
     async fn before(target: SocketAddr, name: &str) -> Self {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("the name is valid");
-        let root = std::env::temp_dir().join(format!("db-tls-{}-{name}.pem", std::process::id()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        // Tests run side by side: the port makes the file its own.
+        let root = std::env::temp_dir().join(format!("db-tls-{}-{}-{name}.pem", std::process::id(), address.port()));
         std::fs::write(&root, made.cert.pem()).expect("the temporary folder is writable");
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("it was just made");
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -32,8 +35,6 @@ impl Terminator {
             .with_single_cert(vec![made.cert.der().clone()], key)
             .expect("key and certificate belong together");
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
