@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use futures::future::poll_fn;
 use h2::{Reason, RecvStream, SendStream, client};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::{
@@ -163,10 +163,13 @@ impl Requests {
     ///
     /// # Errors
     /// [`Failed`] says whether anybody can have seen the request.
-    pub(super) async fn send(mut self, head: Request<()>, payload: Payload) -> Result<Response<Incoming>, Failed> {
+    pub(super) async fn send(mut self, mut head: Request<()>, payload: Payload) -> Result<Response<Incoming>, Failed> {
         let running = Running::begin(&self.end.0);
         if let Err(error) = poll_fn(|context| self.streams.poll_ready(context)).await {
             return Err(Failed::Unsent(Box::new((head, payload)), error));
+        }
+        if let Payload::Whole(bytes) = &payload {
+            head.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
         }
         let (answer, mut stream) = self.streams.send_request(head, false).map_err(Failed::Lost)?;
         let pump = match payload {
