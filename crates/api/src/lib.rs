@@ -5,6 +5,7 @@
 
 mod caller;
 mod clock;
+mod consistency;
 mod context;
 mod error;
 mod etag;
@@ -16,6 +17,7 @@ mod trace;
 
 pub use caller::{Caller, Decision, Parts, Subject};
 pub use clock::{Clock, from_timestamp, timestamp};
+pub use consistency::ConsistencyToken;
 pub use context::CallContext;
 pub use error::{Code, Error};
 pub use etag::Etag;

@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 use crate::{CommonReason, Error};
 
 const NONCE: usize = 12;
+/// Bytes of a sealed position: a way over a hundred resources by name fits.
+const BYTES_MAX: usize = 24 * 1024;
 
 /// How many items a page may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +75,7 @@ impl Sealer {
         if token.is_empty() {
             return Ok(None);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() > NONCE && bytes.len() < 4096);
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() > NONCE && bytes.len() < BYTES_MAX);
         let bytes = bytes.ok_or_else(invalid)?;
         let (nonce, sealed) = bytes.split_at(NONCE);
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| invalid())?;

@@ -1,10 +1,14 @@
 //! Every way in which identity can fail, and its one translation to an `api::Error`.
 //!
 //! What is answered to a sign-in never says whether the account exists: unknown, wrong, locked and empty are one variant.
+mod authorization;
+
 use std::time::Duration;
 
 use api::Code;
 use proto::auth::v1::ErrorReason;
+
+pub(crate) use authorization::Authorization;
 
 /// Why a password is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +133,8 @@ pub(crate) enum Error {
     TooManyOrganizations,
     /// The organization is deleted.
     OrganizationDeleted,
+    /// Roles, groups and relations.
+    Authorization(Authorization),
 }
 
 impl Error {
@@ -149,6 +155,12 @@ impl Error {
 impl From<api::Error> for Error {
     fn from(error: api::Error) -> Self {
         Self::Api(error)
+    }
+}
+
+impl From<Authorization> for Error {
+    fn from(error: Authorization) -> Self {
+        Self::Authorization(error)
     }
 }
 
@@ -214,6 +226,7 @@ impl From<Error> for api::Error {
             Error::PasswordTooShortAlone => {
                 Self::new(Code::FailedPrecondition, ErrorReason::PasswordTooShortAlone, PASSWORD_TOO_SHORT_ALONE)
             }
+            Error::Authorization(error) => error.into(),
             other => people(other),
         }
     }

@@ -1,11 +1,25 @@
-//! What identity publishes, each in the transaction of its change and under the organization it concerns.
-use api::{Id, OrganizationId, timestamp};
-use db::Tx;
-use proto::auth::v1 as wire;
+//! What identity publishes, each in the transaction of its change and under the organization it concerns; and what it hears: who
+//! holds what on resources of other services.
+use std::sync::Arc;
 
-use crate::model::{
-    AuditEvent, FactorName, InvitationName, MailDelivery, Membership, MfaFactor, Organization, Purpose, Revocation,
-    User,
+use ::events::{Consumer, Delivery, Handler, Outcome};
+use api::{Id, OrganizationId, Share, from_timestamp, timestamp};
+use db::Tx;
+use futures::future::BoxFuture;
+use proto::{
+    Event,
+    api::v1::relations,
+    auth::v1 as wire,
+    document::v1::{DocumentGrantsChanged, DocumentUpdated},
+};
+
+use crate::{
+    error::Error,
+    model::{
+        AuditEvent, CustomRole, FactorName, Group, Holder, InvitationName, MailDelivery, Membership, MfaFactor, Object,
+        Organization, Purpose, Revocation, Subject, User,
+    },
+    service::Auth,
 };
 
 /// An organization began.
@@ -127,4 +141,106 @@ pub(crate) fn audit_event(event: AuditEvent) -> wire::AuditEvent {
         sequence,
         digest: digest.into(),
     }
+}
+
+/// A custom role was made.
+pub(crate) fn custom_role_created(tx: &Tx, role: &CustomRole) -> Result<(), db::Error> {
+    tx.publish(&wire::CustomRoleCreated { name: role.name().to_string() }, role.id, role.version)
+}
+
+/// A custom role was changed.
+pub(crate) fn custom_role_updated(tx: &Tx, role: &CustomRole) -> Result<(), db::Error> {
+    tx.publish(&wire::CustomRoleUpdated { name: role.name().to_string() }, role.id, role.version)
+}
+
+/// A custom role ended: its last version is one more than the row had.
+pub(crate) fn custom_role_deleted(tx: &Tx, role: &CustomRole) -> Result<(), db::Error> {
+    tx.publish(&wire::CustomRoleDeleted { name: role.name().to_string() }, role.id, role.version + 1)
+}
+
+/// A group was made.
+pub(crate) fn group_created(tx: &Tx, group: &Group) -> Result<(), db::Error> {
+    tx.publish(&wire::GroupCreated { name: group.name().to_string() }, group.id, group.version)
+}
+
+/// A group or its direct members changed.
+pub(crate) fn group_updated(tx: &Tx, group: &Group, added: &[Subject], removed: &[Subject]) -> Result<(), db::Error> {
+    let names =
+        |members: &[Subject]| members.iter().map(|member| Group::member_name(*member, group.organization)).collect();
+    let event = wire::GroupUpdated { name: group.name().to_string(), added: names(added), removed: names(removed) };
+    tx.publish(&event, group.id, group.version)
+}
+
+/// A group ended: its last version is one more than the row had.
+pub(crate) fn group_deleted(tx: &Tx, group: &Group) -> Result<(), db::Error> {
+    tx.publish(&wire::GroupDeleted { name: group.name().to_string() }, group.id, group.version + 1)
+}
+
+const NAME: &str = "relations";
+
+/// The consumer of what services say of relations.
+pub(crate) fn relations() -> Consumer {
+    Consumer::new(NAME).on::<DocumentUpdated>().on::<DocumentGrantsChanged>()
+}
+
+/// Keeps the relations of other services' resources.
+pub(crate) struct Relations(pub(crate) Arc<Auth>);
+
+impl Handler for Relations {
+    fn handle(&self, delivery: Delivery) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            match told(&delivery) {
+                Ok(Some((name, told))) => Outcome::from(self.apply(&delivery, &name, &told).await),
+                Ok(None) => Outcome::Done,
+                Err(outcome) => outcome,
+            }
+        })
+    }
+}
+
+type Told = (String, proto::api::v1::Relations);
+
+/// The resource and its relations; `None` when the event says nothing of them.
+fn told(delivery: &Delivery) -> Result<Option<Told>, Outcome> {
+    let (name, told) = match delivery.envelope.kind.as_str() {
+        DocumentUpdated::TYPE => {
+            let event: DocumentUpdated = delivery.decode()?;
+            (event.name, event.relations)
+        }
+        DocumentGrantsChanged::TYPE => {
+            let event: DocumentGrantsChanged = delivery.decode()?;
+            (event.name, event.relations)
+        }
+        other => return Err(Outcome::Hold(format!("{other} is not known here"))),
+    };
+    Ok(told.map(|told| (name, told)))
+}
+
+impl Relations {
+    async fn apply(&self, delivery: &Delivery, name: &str, told: &proto::api::v1::Relations) -> Result<(), Error> {
+        let (envelope, context) = (&delivery.envelope, delivery.context(NAME));
+        let (organization, revision) = (envelope.organization, envelope.revision());
+        let object = Object::parse("name", name, organization)?;
+        let holders: Vec<_> = told.holders.iter().filter_map(|holder| read_holder(holder, organization)).collect();
+        let parents: Vec<_> = told.parents.iter().filter_map(|parent| read_parent(parent, organization)).collect();
+        let revision = (revision.epoch, revision.version);
+        self.0.relations_told(&object, revision, &holders, &parents, &context).await
+    }
+}
+
+/// What is not understood gives nobody anything.
+fn read_holder(holder: &relations::Holder, organization: OrganizationId) -> Option<Holder> {
+    let subject = Subject::parse("subject", &holder.subject, organization).ok()?;
+    let share = Some(holder.share()).filter(|share| *share != Share::Unspecified)?;
+    let end = match &holder.expire_time {
+        None => None,
+        Some(end) => Some(from_timestamp(end)?),
+    };
+    Some((subject, share, end))
+}
+
+fn read_parent(parent: &relations::Parent, organization: OrganizationId) -> Option<(String, Share)> {
+    let object = Object::parse("parent", &parent.name, organization).ok()?;
+    let most = Some(parent.most()).filter(|most| *most != Share::Unspecified)?;
+    Some((object.path, most))
 }

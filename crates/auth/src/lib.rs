@@ -19,12 +19,14 @@ use std::{path::Path, sync::Arc, time::Duration};
 use chassis::{BootError, Kit, Mount, Profile, ServiceSpec, identity::Source};
 use futures::future::BoxFuture;
 use proto::auth::v1::{
-    Revocation, audit_service_server::AuditServiceServer, bootstrap_service_server::BootstrapServiceServer,
+    Directory, Revocation, audit_service_server::AuditServiceServer,
+    authorization_service_server::AuthorizationServiceServer, bootstrap_service_server::BootstrapServiceServer,
     delegation_service_server::DelegationServiceServer, factor_service_server::FactorServiceServer,
-    invitation_service_server::InvitationServiceServer, key_service_server::KeyServiceServer,
-    list_verify_keys_response::VerifyKey, login_service_server::LoginServiceServer,
-    mail_service_server::MailServiceServer, o_auth_service_server::OAuthServiceServer,
-    organization_service_server::OrganizationServiceServer, token_service_server::TokenServiceServer,
+    group_service_server::GroupServiceServer, invitation_service_server::InvitationServiceServer,
+    key_service_server::KeyServiceServer, list_verify_keys_response::VerifyKey,
+    login_service_server::LoginServiceServer, mail_service_server::MailServiceServer,
+    o_auth_service_server::OAuthServiceServer, organization_service_server::OrganizationServiceServer,
+    role_service_server::RoleServiceServer, token_service_server::TokenServiceServer,
     user_service_server::UserServiceServer,
 };
 use rpc::Rpc;
@@ -35,6 +37,8 @@ pub use service::{Operator, Verified};
 
 const MIGRATIONS: db::Migrations = db::migrations!(
     "0001_identities.sql",
+    "0010_roles_and_groups.sql",
+    "0011_relations.sql",
     "0030_sign_in_factors.sql",
     "0040_audit.sql",
     "0041_mail.sql",
@@ -70,6 +74,10 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.rpc(mesh::rpc!(LoginServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(OAuthServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(TokenServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(RoleServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(GroupServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(AuthorizationServiceServer::new(rpc.clone())));
+        mount.consume(events::relations(), events::Relations(Arc::clone(&auth)));
         mount.rpc(mesh::rpc!(DelegationServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(FactorServiceServer::new(rpc)));
         open_keys(mount, Arc::clone(&auth), secrets, kit.verify_keys());
@@ -185,7 +193,7 @@ fn housekeeping(mount: &mut Mount, auth: Arc<Auth>, profile: Profile) {
     });
 }
 
-/// Keys and revocations for the verifier of this process: from here, not over the mesh.
+/// Keys, revocations and directory for the verifier of this process: from here, not over the mesh.
 struct Own {
     auth: Arc<Auth>,
     kit: Kit,
@@ -200,6 +208,13 @@ impl Source for Own {
         Box::pin(async {
             let context = api::CallContext::background("auth-identity", &self.kit.ids());
             Ok(self.auth.revocations(&context).await?.into_iter().map(rpc::render_revocation).collect())
+        })
+    }
+
+    fn directory<'a>(&'a self, known_revision: &'a str) -> BoxFuture<'a, Result<Directory, api::Error>> {
+        Box::pin(async {
+            let context = api::CallContext::background("auth-identity", &self.kit.ids());
+            Ok(rpc::render_directory(self.auth.directory(&context, known_revision).await?))
         })
     }
 }

@@ -6,27 +6,44 @@ mod account;
 mod api_key;
 mod audit;
 mod client;
+mod consistency;
+mod custom_role;
 mod factor;
+mod group;
 mod invitation;
 mod life;
 mod lockout;
 mod mail;
+mod object;
+mod permission;
 mod proof;
 mod refresh;
+mod relation;
 mod revocation;
+mod subject;
 
 pub(crate) use account::{
     Delegation, DelegationName, DisplayName, Email, Membership, MembershipChange, MembershipName, MembershipState,
     NewDelegation, Organization, Purpose as DelegationPurpose, Role, Session, SessionName, User,
 };
+pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, NewApiKey, Scopes, ServiceAccount, ServiceAccountName};
 pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, Link};
 pub(crate) use client::{Challenge, Client, State, redirect_with};
+pub(crate) use consistency::AtLeast;
+pub(crate) use custom_role::{CustomRole, CustomRoleDraft, CustomRoleName, ROLES_MAX};
 pub(crate) use factor::{FactorKind, FactorName, MfaFactor, RECOVERY_CODES, SecondFactor, TOTP_MAX, second_factors};
+pub(crate) use group::{Group, GroupName, limit as group_limit};
 pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
 pub(crate) use life::{OrganizationState, UserState};
 pub(crate) use lockout::{DeviceClass, Factor, LOCKOUT_FREE, LOCKOUT_STEPS, lockout_delay};
 pub(crate) use mail::{INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose};
+pub(crate) use object::{Object, Wanted, collection};
+pub(crate) use permission::{Permission, Permissions, Rights, catalog};
 pub(crate) use proof::{Proof, acr};
 pub(crate) use refresh::{Refresh, RefreshState, decide};
+pub(crate) use relation::{
+    Held, Holder, Precondition, Question, Relation, Standing, Tie, Update, limit as relation_limit, touched,
+};
 pub(crate) use revocation::{Revocation, RevocationKind};
+pub(crate) use subject::Subject;

@@ -1,15 +1,18 @@
 //! The wire: parse, call, render. `users/me` is read as the caller.
 
 mod audit;
+mod authorization;
 mod bootstrap;
 mod delegation;
 mod factor;
+mod group;
 mod invitation;
 mod key;
 mod login;
 mod mail;
 mod oauth;
 mod organization;
+mod role;
 mod token;
 mod user;
 
@@ -18,11 +21,14 @@ use std::sync::Arc;
 use api::{Caller, Etag, Id, OrganizationId, UserId, timestamp};
 use proto::auth::v1 as wire;
 
-pub(crate) use token::{render_key, render_revocation};
+pub(crate) use token::{render_directory, render_key, render_revocation};
 
 use crate::{
     error::Error,
-    model::{Delegation, DelegationName, Membership, MembershipState, Organization, Role, Session, SessionName, User},
+    model::{
+        CustomRoleName, Delegation, DelegationName, Membership, MembershipState, Organization, Role, Session,
+        SessionName, User,
+    },
     service::{Auth, PageRequest},
 };
 
@@ -132,12 +138,18 @@ fn render_membership(membership: Membership) -> wire::Membership {
         user: membership.user.name(),
         role: render_role(membership.role),
         state: state.into(),
+        custom_roles: custom_roles(&membership),
         etag: Etag::of_version(membership.version),
         create_time: Some(timestamp(membership.create_time)),
         update_time: Some(timestamp(membership.update_time)),
         email: membership.email,
         display_name: membership.display_name,
     }
+}
+
+fn custom_roles(membership: &Membership) -> Vec<String> {
+    let name = |role: &Id| CustomRoleName { organization: membership.organization, role: *role }.to_string();
+    membership.custom_roles.iter().map(name).collect()
 }
 
 fn render_session(session: Session) -> wire::Session {

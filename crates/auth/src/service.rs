@@ -5,11 +5,15 @@
 
 mod audit;
 mod bootstrap;
+mod check;
+mod custom_role;
 mod delegation;
 mod factor;
+mod group;
 mod invitation;
 mod key;
 mod life;
+mod listing;
 mod lockout;
 mod login;
 mod mail;
@@ -17,6 +21,8 @@ mod membership;
 mod oauth;
 mod operator;
 mod organization;
+mod projection;
+mod relation;
 mod second_factor;
 mod session;
 mod start;
@@ -47,11 +53,16 @@ use crate::{
 pub use audit::Verified;
 pub(crate) use audit::verify as verify_audit;
 pub(crate) use bootstrap::{FirstOwner, new_link};
+pub(crate) use check::Explanation;
+pub(crate) use custom_role::Directory;
 pub(crate) use invitation::Lookup;
+pub(crate) use listing::Listing;
 pub(crate) use login::{FirstFactor, FlowStart, Step};
 pub(crate) use mail::{MailText, SignUp};
+pub(crate) use membership::NewRoles;
 pub(crate) use oauth::{Grant, Refusal, Tokens};
 pub use operator::Operator;
+pub(crate) use relation::Filter;
 pub(crate) use start::Secrets;
 pub(crate) use user::NewUser;
 
@@ -87,6 +98,8 @@ pub(crate) struct Auth {
     data_dir: PathBuf,
     /// What the verifiers of this process hold.
     verifiers: authz::Revocations,
+    /// What custom roles allow, as the verifiers of this process hold it.
+    directory: authz::Directory,
 }
 
 /// A request that may come twice.
@@ -220,6 +233,16 @@ impl Auth {
                 .ok_or_else(|| Error::fault("a sealed position is no id"))?,
         };
         Ok((after, page.size))
+    }
+
+    /// The position in a page token, for lists that are not ordered by an id; empty for the first page.
+    pub(crate) fn position(&self, context: &CallContext, binding: &str, token: &str) -> Result<Vec<u8>, Error> {
+        Ok(self.sealer.open(&context.method, binding.as_bytes(), token)?.unwrap_or_default())
+    }
+
+    /// The token of a position.
+    pub(crate) fn token_of(&self, context: &CallContext, binding: &str, position: &[u8]) -> String {
+        self.sealer.seal(&context.method, binding.as_bytes(), position)
     }
 
     /// Cuts the row too many off and seals where the next page begins.

@@ -11,6 +11,7 @@ use mesh::Incoming;
 use proto::{Access, StepUp};
 
 use crate::{
+    directory::Directory,
     verify::Verified,
     vocabulary::{Claims, DECISIONS, ROLES, TIME_CHECK, date, fact, text},
 };
@@ -42,6 +43,7 @@ pub(crate) fn permission(
     call: &Incoming<'_>,
     access: &Access,
     permission: &str,
+    directory: &Directory,
     now: i64,
 ) -> Outcome {
     let tenant = verified.claims.tenant.as_deref().unwrap_or_default();
@@ -51,6 +53,9 @@ pub(crate) fn permission(
     run.add("need_scope", vec![text(permission)]);
     for name in granting(access, permission, tenant) {
         run.add("grant_role", vec![text(name)]);
+    }
+    for role in granting_of_own(verified, permission, directory) {
+        run.add("grant_role", vec![text(role)]);
     }
     if access.share.is_some() {
         run.add("shareable", vec![Term::Bool(true)]);
@@ -89,6 +94,19 @@ pub(crate) fn presented(verified: &Verified, call: &Incoming<'_>, now: i64) -> b
 fn granting<'a>(access: &Access, permission: &str, tenant: &str) -> impl Iterator<Item = &'a str> {
     let least = access.role.filter(|_| !permission.starts_with("platform:") || is_system(tenant));
     ROLES.iter().filter(move |(role, _)| least.is_some_and(|least| *role as i32 >= least as i32)).map(|(_, name)| *name)
+}
+
+/// Custom roles of the token that hold the permission now. The token brings at most six.
+fn granting_of_own<'a>(
+    verified: &'a Verified,
+    permission: &'a str,
+    directory: &'a Directory,
+) -> impl Iterator<Item = &'a str> {
+    let tenant = verified.claims.tenant.as_deref().unwrap_or_default();
+    let organization = tenant.parse().ok().map(OrganizationId);
+    let held = !permission.starts_with("platform:") || is_system(tenant);
+    let roles = verified.claims.custom_roles.iter().map(String::as_str);
+    roles.filter(move |role| held && directory.allows(role, organization, permission))
 }
 
 fn is_system(tenant: &str) -> bool {

@@ -1,4 +1,5 @@
-//! Internal tokens: mint, gate, narrow, verify, decide, revoke. No I/O: keys and revocations are handed in from outside.
+//! Internal tokens: mint, gate, narrow, verify, decide, revoke. No I/O: keys, revocations and directory are
+//! handed in from outside.
 //!
 //! What must hold:
 //! - Nothing fails open: what cannot be decided is refused or UNAVAILABLE.
@@ -9,6 +10,7 @@
 
 pub mod api_key;
 mod decide;
+mod directory;
 pub mod gate;
 mod keys;
 mod memo;
@@ -20,8 +22,9 @@ mod revoke;
 mod verify;
 mod vocabulary;
 
+pub use directory::{CustomRole, Directory};
 pub use keys::{KeyError, Keys, VerifyKey, generate_key};
-pub use mint::{LIFE_MAX, Mint, Subject};
+pub use mint::{CUSTOM_ROLES_MAX, LIFE_MAX, Mint, Subject};
 pub use revoke::{Kind, Revocation, Revocations, STALE_AFTER};
 pub use verify::{Presented, Verifier};
 pub use vocabulary::Credential;

@@ -1,7 +1,7 @@
 //! Decisions of the current second.
 //!
 //! A run of Datalog costs ten times what the rest of a warm check does. Its outcome follows from the token and the facts of the
-//! call, and the only fact that changes by itself is the time, in whole seconds: so an outcome is kept under *all* of its facts,
+//! call, and the only facts that change by themselves are the directory, which counts its changes, and the time, in whole seconds: so an outcome is kept under *all* of its facts,
 //! the second included, and is never older than they are. Keys, revocations and the gate are asked on every call before it.
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ struct Facts {
     resource: Option<String>,
     /// The organization that the resource names; without one the token's own counts.
     named: Option<OrganizationId>,
+    /// State of the directory.
+    directory: u64,
     now: i64,
 }
 
@@ -45,6 +47,7 @@ impl Memo {
         &self,
         verified: &Verified,
         call: &Incoming<'_>,
+        directory: u64,
         now: i64,
         decide: impl FnOnce() -> Outcome,
     ) -> Outcome {
@@ -54,6 +57,7 @@ impl Memo {
             peer: call.peer.clone(),
             resource: call.resource.filter(|_| verified.names_resource).map(str::to_owned),
             named: call.resource.and_then(decide::organization_of),
+            directory,
             now,
         };
         if let Some(outcome) = self.0.get(&facts) {

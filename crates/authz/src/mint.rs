@@ -1,7 +1,7 @@
 //! Minting: only `auth` holds a private key and uses this.
 use std::{fmt, time::Duration};
 
-use api::{Clock, Error, OrganizationId, UserId};
+use api::{Clock, Error, Id, OrganizationId, UserId};
 use biscuit_auth::{Algorithm, Biscuit, KeyPair, PrivateKey, builder::BiscuitBuilder, error};
 use bytes::Bytes;
 use proto::Role;
@@ -15,6 +15,8 @@ use crate::{
 
 /// Longest life of a token. Revocations are kept as long.
 pub const LIFE_MAX: Duration = Duration::from_secs(600);
+/// Custom roles that a token carries.
+pub const CUSTOM_ROLES_MAX: usize = 6;
 const SCOPES_MAX: usize = 32;
 const METHODS_MAX: usize = 8;
 
@@ -27,6 +29,8 @@ pub struct Subject {
     pub organization: Option<OrganizationId>,
     /// The role there; `None` for a member without one. `role("member")` is added for every member.
     pub role: Option<Role>,
+    /// Roles of the organization's own making; a token carries at most [`CUSTOM_ROLES_MAX`].
+    pub custom_roles: Vec<Id>,
     /// What it rests on; revoking that voids the token.
     pub credential: Credential,
     /// The OAuth client.
@@ -100,6 +104,9 @@ impl Mint {
         if let Some(organization) = subject.organization {
             block = block.fact(fact("tenant", vec![text(&organization.to_string())]))?;
             block = roles(block, subject.role)?;
+            for role in subject.custom_roles.iter().take(CUSTOM_ROLES_MAX) {
+                block = block.fact(fact("role", vec![text(&role.to_string())]))?;
+            }
         }
         for scope in subject.scopes.iter().take(SCOPES_MAX) {
             block = block.fact(fact("scope", vec![text(scope)]))?;

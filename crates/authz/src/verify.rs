@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     decide::{self, Outcome},
+    directory::Directory,
     gate,
     keys::Keys,
     memo::Memo,
@@ -51,6 +52,7 @@ struct Inner {
     workload: String,
     keys: Keys,
     revocations: Revocations,
+    directory: Directory,
     clock: Clock,
     held: Cache<[u8; 32], Arc<Verified>>,
     memo: Memo,
@@ -70,13 +72,25 @@ pub struct Presented {
 }
 
 impl Verifier {
-    /// The verifier of one workload.
+    /// The verifier of one workload that knows the built-in roles alone.
     #[must_use]
     pub fn new(workload: &str, keys: Keys, revocations: Revocations, clock: Clock) -> Self {
+        Self::with_directory(workload, keys, revocations, Directory::default(), clock)
+    }
+
+    /// The verifier of one workload.
+    #[must_use]
+    pub fn with_directory(
+        workload: &str,
+        keys: Keys,
+        revocations: Revocations,
+        directory: Directory,
+        clock: Clock,
+    ) -> Self {
         let held = Cache::builder().max_capacity(HELD_MAX).time_to_live(HELD_FOR).build();
         let (narrowing, peers) = (Narrowing::new(clock.clone(), workload == peers::GATEWAY), Peers::of_contract());
         let (workload, memo) = (workload.to_owned(), Memo::new());
-        Self(Arc::new(Inner { workload, keys, revocations, clock, held, memo, narrowing, peers }))
+        Self(Arc::new(Inner { workload, keys, revocations, directory, clock, held, memo, narrowing, peers }))
     }
 
     /// The keys in force.
@@ -131,8 +145,11 @@ impl Authorizer for Verifier {
             Rule::Permission(permission) => {
                 let verified = self.0.required(&call, access)?;
                 let now = self.0.now();
-                let run = || decide::permission(&verified, &call, access, permission, now);
-                let decision = decided(self.0.memo.permission(&verified, &call, now, run), access)?;
+                let directory = &self.0.directory;
+                // Counted before it is read: a change in between makes the outcome one that nobody finds again.
+                let changes = directory.changes();
+                let run = || decide::permission(&verified, &call, access, permission, directory, now);
+                let decision = decided(self.0.memo.permission(&verified, &call, changes, now, run), access)?;
                 self.0.step_up(&verified, access)?;
                 (Some(verified), decision)
             }

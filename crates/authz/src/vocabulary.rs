@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! authority:  v(1); aud("mesh"); iat(..); sub("user", id); tenant(org); sid(id) | key(id) | delegation(id); client(id);
-//!             role("member"); role("editor"); scope("*"); amr("pwd"); acr(1); auth_time(..); act("service", name);
+//!             role("member"); role("editor"); role(id); scope("*"); amr("pwd"); acr(1); auth_time(..);
+//!             act("service", name);
 //!             check if time($t), $t < end;
 //! appended:   check if rpc($r), {method and what it calls}.contains($r); check if time($t), $t < end; check if resource(name);
 //! decision:   time, service, rpc, peer, resource, resource_tenant | resource_user, need_scope, grant_role, shareable
@@ -40,6 +41,8 @@ pub(crate) struct Claims {
     pub(crate) credential: Credential,
     /// Highest role; `None` for a member without one.
     pub(crate) role: Option<Role>,
+    /// Ids of roles of the organization's own making.
+    pub(crate) custom_roles: Vec<String>,
     /// Authentication context class; 0 for none.
     pub(crate) acr: u32,
     /// When the user signed in, in seconds; `None` where nobody did.
@@ -204,6 +207,7 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
     let credential = only(credentials.into_iter().flatten().collect())??;
     let roles = texts(&questions.role)?;
     let role = ROLES.iter().rev().find(|(role, name)| *role != Role::Member && roles.iter().any(|held| held == name));
+    let custom_roles = roles.iter().filter(|held| ROLES.iter().all(|(_, name)| name != held)).cloned().collect();
     let acting = only(texts(&questions.act)?)?;
     let mut term = |rule: &Rule| -> Option<Option<Term>> {
         let found: Vec<Fact> = reader.query(rule.clone()).ok()?;
@@ -222,7 +226,7 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
     };
     let member = tenant.as_ref().map(|tenant| format!("{subject}/{tenant}")).unwrap_or_default();
     let (role, issued, key_id) = (role.map(|(role, _)| *role), i64::try_from(issued).ok()?, key_id.to_string());
-    Some(Claims { subject, tenant, member, credential, role, acr, auth_time, acting, issued, key_id })
+    Some(Claims { subject, tenant, member, credential, role, custom_roles, acr, auth_time, acting, issued, key_id })
 }
 
 /// At most one: `None` for several.

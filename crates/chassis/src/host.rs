@@ -240,7 +240,9 @@ impl Shared {
 
     /// Verifies and narrows tokens for one workload.
     pub(crate) fn verifier(&self, workload: &str) -> Verifier {
-        Verifier::new(workload, self.identity.keys(), self.identity.revocations(), self.parts.clock.clone())
+        let (keys, revocations, directory) =
+            (self.identity.keys(), self.identity.revocations(), self.identity.directory());
+        Verifier::with_directory(workload, keys, revocations, directory, self.parts.clock.clone())
     }
 
     /// Tasks that belong to the process and not to a service.

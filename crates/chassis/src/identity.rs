@@ -1,4 +1,4 @@
-//! Keeps verify keys and revocations fresh, for every verifier of the process.
+//! Keeps verify keys, revocations and the directory of roles fresh, for every verifier of the process.
 //!
 //! Ready only after the first load: without keys nobody can be told from anybody. Later failures leave what is held in force:
 //! tokens end by themselves, and `authz` refuses sensitive methods once the set is stale. Loaded every ten seconds, sooner when
@@ -9,12 +9,12 @@ use std::{
 };
 
 use api::{CallContext, Clock, Error, Ids};
-use authz::{Keys, Revocations};
+use authz::{CustomRole, Directory, Keys, Revocations};
 use futures::future::BoxFuture;
 use mesh::client::Mesh;
 use proto::auth::v1::{
-    ListRevocationsRequest, ListVerifyKeysRequest, Revocation, list_verify_keys_response::VerifyKey,
-    token_service_client::TokenServiceClient,
+    self as wire, GetDirectoryRequest, ListRevocationsRequest, ListVerifyKeysRequest, Revocation,
+    list_verify_keys_response::VerifyKey, token_service_client::TokenServiceClient,
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,12 @@ pub trait Source: Send + Sync + 'static {
 
     /// Everything revoked that could still be presented.
     fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>>;
+
+    /// What custom roles allow, unless this revision is the current one. A source without custom roles has no revision.
+    fn directory<'a>(&'a self, known_revision: &'a str) -> BoxFuture<'a, Result<wire::Directory, Error>> {
+        let _ = known_revision;
+        Box::pin(std::future::ready(Ok(wire::Directory::default())))
+    }
 }
 
 /// Keys and revocations as the contract's `TokenService` lists them.
@@ -68,6 +74,15 @@ impl Source for OverMesh {
             reply.map(|reply| reply.into_inner().revocations).map_err(|status| Error::from_status(&status))
         })
     }
+
+    fn directory<'a>(&'a self, known_revision: &'a str) -> BoxFuture<'a, Result<wire::Directory, Error>> {
+        Box::pin(async {
+            let request = GetDirectoryRequest { known_revision: known_revision.to_owned() };
+            let mut client = self.client().max_decoding_message_size(mesh::MESSAGE_BYTES_MAX);
+            let reply = client.get_directory(request).await;
+            reply.map(tonic::Response::into_inner).map_err(|status| Error::from_status(&status))
+        })
+    }
 }
 
 /// The identity data of the process; clones share them.
@@ -77,6 +92,9 @@ pub(crate) struct Identity(Arc<Inner>);
 struct Inner {
     keys: Keys,
     revocations: Revocations,
+    directory: Directory,
+    /// Revision of the directory that was loaded, with the number of changes it had then.
+    loaded: Mutex<(String, u64)>,
     source: Mutex<Arc<dyn Source>>,
     nudge: Notify,
 }
@@ -86,7 +104,8 @@ impl Identity {
     pub(crate) fn new(clock: Clock, source: impl FnOnce(&Keys, &Revocations) -> Arc<dyn Source>) -> Identity {
         let (keys, revocations) = (Keys::default(), Revocations::new(clock));
         let source = Mutex::new(source(&keys, &revocations));
-        Identity(Arc::new(Inner { keys, revocations, source, nudge: Notify::new() }))
+        let (directory, loaded, nudge) = (Directory::default(), Mutex::default(), Notify::new());
+        Identity(Arc::new(Inner { keys, revocations, directory, loaded, source, nudge }))
     }
 
     pub(crate) fn keys(&self) -> Keys {
@@ -95,6 +114,10 @@ impl Identity {
 
     pub(crate) fn revocations(&self) -> Revocations {
         self.0.revocations.clone()
+    }
+
+    pub(crate) fn directory(&self) -> Directory {
+        self.0.directory.clone()
     }
 
     /// Loads from another source from now on.
@@ -153,6 +176,25 @@ impl Identity {
         let revocations = tokio::time::timeout(TIMEOUT, source.revocations()).await.map_err(late)??;
         self.0.keys.replace(keys.iter().filter_map(authz::VerifyKey::parse).collect());
         self.0.revocations.replace(revocations.iter().filter_map(authz::Revocation::parse).collect());
+        self.load_directory(&*source).await
+    }
+
+    /// Loads the directory when it is not the one that is held. A change of this process that came meanwhile is newer than what was
+    /// loaded: then it is loaded again.
+    async fn load_directory(&self, source: &dyn Source) -> Result<(), Error> {
+        let changes = self.0.directory.changes();
+        let (revision, held) = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = if held == changes { revision.as_str() } else { "" };
+        let late = |_| Error::unavailable("the source of the directory");
+        let found = tokio::time::timeout(TIMEOUT, source.directory(known)).await.map_err(late)??;
+        if found.unchanged {
+            return Ok(());
+        }
+        if self.0.directory.replace(changes, CustomRole::parse_all(&found)) {
+            *self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner) = (found.revision, changes + 1);
+        } else {
+            self.nudge();
+        }
         Ok(())
     }
 }

@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use api::{Clock, Ids, Sealer};
-use authz::{Keys, Revocations};
+use authz::{Directory, Keys, Revocations};
 use db::Db;
 use mesh::client::Mesh;
 
@@ -52,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) tasks: Tasks,
     pub(crate) keys: Keys,
     pub(crate) revocations: Revocations,
+    pub(crate) directory: Directory,
 }
 
 impl Kit {
@@ -162,6 +163,12 @@ impl Kit {
     #[must_use]
     pub fn revocations(&self) -> Revocations {
         self.0.revocations.clone()
+    }
+
+    /// What custom roles allow, kept fresh.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        self.0.directory.clone()
     }
 
     /// All platform settings.

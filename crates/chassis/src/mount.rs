@@ -130,7 +130,7 @@ impl Mount {
         self.pages.push((path.to_owned(), Arc::new(move |request| Box::pin(handler(request)))));
     }
 
-    /// Verify keys and revocations come from here instead of over the mesh: for the service that owns them.
+    /// Verify keys, revocations and directory come from here instead of over the mesh: for the service that owns them.
     pub fn identity(&mut self, source: Arc<dyn Source>) {
         self.identity = Some(source);
     }

@@ -8,7 +8,7 @@ mod standard;
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 
-pub use foreign::{Foreign, foreign_tenant};
+pub use foreign::{Foreign, foreign_tenant, foreign_to};
 
 /// The contract as the rules read it.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //!
 //! Prints a table and writes `.workos/bench/NAME.json`. Figures are ratios and CPU time per request; a wall time alone says
 //! nothing on a shared machine. Run it on a release build (`./dev bench`).
+mod authorization;
 mod load;
 mod platform;
 mod process;
@@ -16,7 +17,7 @@ use crate::{running, terminal};
 /// Arguments of `workos bench`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure: `platform`
+    /// What to measure: `platform` or `auth`
     #[arg(default_value = "platform")]
     name: String,
     /// Documents to import
@@ -29,13 +30,14 @@ pub(crate) struct Arguments {
 
 /// Measures, prints and writes.
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
-    if arguments.name != "platform" {
-        bail!("there is no bench {} here; ./dev bench knows all: platform, gateway", arguments.name);
-    }
     if cfg!(debug_assertions) {
         terminal::note("this is a debug build: the figures say nothing about speed; use ./dev bench");
     }
-    let rows = platform::measure(arguments.documents, arguments.calls).await?;
+    let rows = match arguments.name.as_str() {
+        "platform" => platform::measure(arguments.documents, arguments.calls).await?,
+        "auth" => authorization::measure(arguments.calls).await?,
+        other => bail!("there is no bench {other} here; ./dev bench knows all: platform, auth, gateway"),
+    };
     terminal::table(&row::table(&rows));
     let path = row::write(&running::root().join("bench"), &arguments.name, &rows)?;
     terminal::note(format!("written: {}", path.display()));

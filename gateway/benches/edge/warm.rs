@@ -69,6 +69,7 @@ impl World {
             user: UserId(ids.next()),
             organization: Some(organization),
             role: Some(proto::Role::Editor),
+            custom_roles: Vec::new(),
             credential: Credential::Session(ids.next().to_string()),
             client: "workos".to_owned(),
             scopes: vec!["*".to_owned()],

@@ -145,6 +145,9 @@ pub(crate) struct Membership {
     pub(crate) user: UserId,
     /// Role; `None` sees only what is shared.
     pub(crate) role: Option<Role>,
+    /// Roles of the organization's own making, without doubles, sorted.
+    #[serde(default)]
+    pub(crate) custom_roles: Vec<Id>,
     /// State.
     pub(crate) state: MembershipState,
     /// Counts changes from 1; gives the etag.
@@ -174,8 +177,12 @@ impl Membership {
 
     /// The membership after a change; the same version when nothing changes.
     pub(crate) fn changed(&self, change: &MembershipChange, now: OffsetDateTime) -> Self {
-        let mut next =
-            Self { role: change.role.unwrap_or(self.role), state: change.state.unwrap_or(self.state), ..self.clone() };
+        let mut next = Self {
+            role: change.role.unwrap_or(self.role),
+            custom_roles: change.custom_roles.clone().unwrap_or_else(|| self.custom_roles.clone()),
+            state: change.state.unwrap_or(self.state),
+            ..self.clone()
+        };
         if next != *self {
             next.version += 1;
             next.update_time = now;
@@ -185,10 +192,12 @@ impl Membership {
 }
 
 /// What an update changes; `None` leaves the field as it is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct MembershipChange {
     /// The new role, which may be none.
     pub(crate) role: Option<Option<Role>>,
+    /// The new custom roles, without doubles, sorted.
+    pub(crate) custom_roles: Option<Vec<Id>>,
     /// The new state.
     pub(crate) state: Option<MembershipState>,
 }

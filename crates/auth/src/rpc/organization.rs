@@ -1,5 +1,5 @@
 //! `OrganizationService`.
-use api::{Caller, Mask, OrganizationId};
+use api::{Caller, Id, Mask, OrganizationId};
 use mesh::{Reply, caller, reply};
 use proto::auth::v1::{self as wire, membership::State, organization_service_server::OrganizationService};
 use tonic::Request;
@@ -7,8 +7,8 @@ use tonic::Request;
 use super::{Rpc, chosen_id, organization_id, page, render_membership, render_organization, role, user_id};
 use crate::{
     error::Error,
-    model::{DisplayName, MembershipChange, MembershipName, MembershipState, OrganizationState},
-    service::Once,
+    model::{CustomRoleName, DisplayName, MembershipChange, MembershipName, MembershipState, OrganizationState},
+    service::{NewRoles, Once},
 };
 
 #[tonic::async_trait]
@@ -166,8 +166,11 @@ impl Rpc {
         let organization = organization_id("parent", &request.parent)?;
         let membership = request.membership.clone().unwrap_or_default();
         let user = user_id("membership.user", &membership.user)?;
-        let role = role("membership.role", membership.role)?;
-        Ok(render_membership(self.auth.create_membership(caller, organization, user, role, &once).await?))
+        let roles = NewRoles {
+            role: role("membership.role", membership.role)?,
+            custom: custom_roles(organization, &membership.custom_roles)?,
+        };
+        Ok(render_membership(self.auth.create_membership(caller, organization, user, roles, &once).await?))
     }
 
     async fn change_membership(
@@ -178,20 +181,41 @@ impl Rpc {
         let once = Once::new(caller, &request.request_id, request);
         let sent = request.membership.clone().unwrap_or_default();
         let name = MembershipName::parse_field("membership.name", &sent.name)?;
-        let (role_sent, state_sent) = (sent.role != 0, sent.state != 0);
-        let populated: Vec<&str> = [("role", role_sent), ("state", state_sent)]
-            .iter()
-            .filter(|(_, sent)| *sent)
-            .map(|(name, _)| *name)
-            .collect();
+        let sent_paths =
+            [("role", sent.role != 0), ("custom_roles", !sent.custom_roles.is_empty()), ("state", sent.state != 0)];
+        let populated: Vec<&str> = sent_paths.iter().filter(|(_, sent)| *sent).map(|(name, _)| *name).collect();
         let ignored = ["name", "user", "etag", "create_time", "update_time", "email", "display_name"];
-        let mask = Mask::parse(request.update_mask.as_ref(), &["role", "state"], &ignored, &populated)?;
+        let mask = Mask::parse(request.update_mask.as_ref(), &["role", "custom_roles", "state"], &ignored, &populated)?;
         let change = MembershipChange {
             role: mask.has("role").then(|| role("membership.role", sent.role)).transpose()?,
+            custom_roles: mask
+                .has("custom_roles")
+                .then(|| custom_roles(name.organization, &sent.custom_roles))
+                .transpose()?,
             state: mask.has("state").then(|| state(sent.state)).transpose()?,
         };
         Ok(render_membership(self.auth.update_membership(caller, name, &sent.etag, change, &once).await?))
     }
+}
+
+/// At most six roles of the organization, without doubles, sorted.
+fn custom_roles(organization: OrganizationId, names: &[String]) -> Result<Vec<Id>, Error> {
+    let field = "membership.custom_roles";
+    let read = |name: &String| CustomRoleName::parse_field(field, name).map(|name| (name.organization, name.role));
+    let mut roles = Vec::new();
+    for name in names {
+        let (of, role) = read(name)?;
+        if of != organization {
+            return Err(api::Error::invalid_field(field, "must be roles of the same organization").into());
+        }
+        roles.push(role);
+    }
+    roles.sort_unstable();
+    roles.dedup();
+    if roles.len() > authz::CUSTOM_ROLES_MAX {
+        return Err(api::Error::invalid_field(field, "are more than six; a member holds at most six").into());
+    }
+    Ok(roles)
 }
 
 fn state(number: i32) -> Result<MembershipState, Error> {

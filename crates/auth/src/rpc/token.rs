@@ -11,8 +11,8 @@ use tonic::Request;
 use super::Rpc;
 use crate::{
     credential::{KeyUse, PublicKey},
-    model::{DelegationName, Revocation},
-    service::MailText,
+    model::{CustomRole, DelegationName, Revocation, catalog},
+    service::{Directory, MailText},
 };
 
 #[tonic::async_trait]
@@ -78,6 +78,30 @@ impl TokenService for Rpc {
             revocations: entries.into_iter().map(render_revocation).collect(),
         }))
     }
+
+    async fn get_directory(&self, request: Request<wire::GetDirectoryRequest>) -> Reply<wire::Directory> {
+        let (caller, request) = caller(request)?;
+        let found = self.auth.directory(caller.context(), &request.known_revision).await;
+        reply(found.map(render_directory))
+    }
+}
+
+/// The directory as verifiers read it.
+pub(crate) fn render_directory(directory: Directory) -> wire::Directory {
+    let Some(roles) = directory.roles else {
+        return wire::Directory { revision: directory.revision, unchanged: true, ..wire::Directory::default() };
+    };
+    let permissions: Vec<&str> = catalog().keys().copied().collect();
+    let position = |text| permissions.binary_search(&text).ok().and_then(|position| u32::try_from(position).ok());
+    let render = |role: CustomRole| wire::directory::Role {
+        organization: role.organization.to_string(),
+        role: role.id.to_string(),
+        version: role.version,
+        permissions: role.permissions.iter().filter_map(position).collect(),
+    };
+    let roles = roles.into_iter().map(render).collect();
+    let permissions = permissions.iter().map(|text| (*text).to_owned()).collect();
+    wire::Directory { revision: directory.revision, unchanged: false, permissions, roles }
 }
 
 fn render_mail(mail: MailText) -> wire::TakeEmailSecretResponse {

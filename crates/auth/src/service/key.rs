@@ -140,7 +140,7 @@ impl Auth {
         let key = store::api_key::find(&tx, &digest(secret)).await?.filter(|key| now < key.expire_time);
         let key = key.ok_or(Error::CredentialInvalid)?;
         let member = store::membership::active(&tx, key.owner, key.organization).await?;
-        let role = member.ok_or(Error::CredentialInvalid)?.role;
+        let member = member.ok_or(Error::CredentialInvalid)?;
         let what = [
             RevocationKind::Key(key.id),
             RevocationKind::Member(key.owner, key.organization),
@@ -153,7 +153,8 @@ impl Auth {
         let subject = Subject {
             user: key.owner,
             organization: Some(key.organization),
-            role: role.and_then(|role| (role as i32 + 1).try_into().ok()),
+            role: member.role.and_then(|role| (role as i32 + 1).try_into().ok()),
+            custom_roles: member.custom_roles,
             credential: Credential::Key(key.id.to_string()),
             client: "api-key".to_owned(),
             scopes: key.scopes,

@@ -16,7 +16,8 @@ use crate::{
     error::Error,
     events,
     model::{
-        DisplayName, Membership, MembershipName, Organization, OrganizationState, RevocationKind, Role, User, UserState,
+        DisplayName, Membership, MembershipName, Organization, OrganizationState, RevocationKind, Role, Subject, User,
+        UserState,
     },
     store::{self, revocation::Owner},
 };
@@ -148,6 +149,7 @@ impl Auth {
         let (user, organization) = (member.user, member.organization);
         store::delegation::delete_of_member(tx, user, organization).await?;
         store::api_key::delete_of_member(tx, user, organization).await?;
+        store::group::forget(tx, organization, Subject::User(user)).await?;
         self.revoke_member(tx, member, false).await?;
         events::membership_deleted(tx, member)?;
         tx.audit(told_member("membership.deleted", member).of(organization));

@@ -2,7 +2,7 @@
 //!
 //! Nobody gives, takes or touches a role above his own; the last active owner stays. Changes of one organization come one by one, under
 //! the lock of its row, so that two owners cannot remove each other at the same moment.
-use api::{Caller, Etag, OrganizationId, UserId};
+use api::{Caller, Etag, Id, OrganizationId, UserId};
 use db::{Record, Tx};
 
 use super::{Auth, Change, Once, PageRequest, limit};
@@ -13,6 +13,15 @@ use crate::{
     store::{self, revocation::Owner},
 };
 
+/// Roles of a new member.
+#[derive(Debug, Default)]
+pub(crate) struct NewRoles {
+    /// The built-in one.
+    pub(crate) role: Option<Role>,
+    /// Those of the organization's own making, without doubles, sorted.
+    pub(crate) custom: Vec<Id>,
+}
+
 impl Auth {
     /// Makes a user a member.
     pub(crate) async fn create_membership(
@@ -20,11 +29,11 @@ impl Auth {
         caller: &Caller,
         organization: OrganizationId,
         user: UserId,
-        role: Option<Role>,
+        roles: NewRoles,
         once: &Once,
     ) -> Result<Membership, Error> {
         Self::own(caller, organization)?;
-        Role::at_most(role, Self::role(caller))?;
+        Role::at_most(roles.role, Self::role(caller))?;
         let tx = self.db.tenant(caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
@@ -32,7 +41,12 @@ impl Auth {
         if store::organization::lock(&tx, organization).await?.is_none() {
             return Err(api::Error::not_found(organization.name()).into());
         }
-        let membership = self.add_member(&tx, organization, user, role).await?;
+        self.may_give(caller, &tx, &roles.custom).await?;
+        let mut membership = self.add_member(&tx, organization, user, roles.role).await?;
+        if !roles.custom.is_empty() {
+            membership.custom_roles = roles.custom;
+            store::membership::save(&tx, &membership).await?;
+        }
         once.remember(&tx, &membership)?;
         tx.commit().await?;
         Ok(membership)
@@ -54,6 +68,7 @@ impl Auth {
             organization,
             user,
             role,
+            custom_roles: Vec::new(),
             state: MembershipState::Active,
             version: 1,
             create_time: now,
@@ -106,6 +121,7 @@ impl Auth {
         }
         let found = self.lock_member(caller, &tx, name).await?;
         Role::at_most(change.role.flatten(), Self::role(caller))?;
+        self.may_give(caller, &tx, change.custom_roles.as_deref().unwrap_or_default()).await?;
         Etag::check(etag, found.version)?;
         let next = found.changed(&change, self.clock.now());
         if next.version != found.version {
@@ -148,7 +164,17 @@ impl Auth {
         let found = store::membership::get(tx, name).await?;
         let found = caller.permit(found, |_| None, name)?;
         Role::at_most(found.role, Self::role(caller))?;
+        self.may_give(caller, tx, &found.custom_roles).await?;
         Ok(found)
+    }
+
+    /// These custom roles exist, and allow nothing that the caller lacks. The organization is locked.
+    async fn may_give(&self, caller: &Caller, tx: &Tx, roles: &[Id]) -> Result<(), Error> {
+        if roles.is_empty() {
+            return Ok(());
+        }
+        let wanted = self.permissions_of(tx, caller.organization()?, roles).await?;
+        self.rights(caller, tx).await?.cover(&wanted)
     }
 
     pub(super) async fn keep_an_owner(

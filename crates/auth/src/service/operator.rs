@@ -134,6 +134,7 @@ impl Operator {
                 organization,
                 user: user.id,
                 role: Some(Role::Owner),
+                custom_roles: Vec::new(),
                 state: MembershipState::Active,
                 version: 1,
                 create_time: now,

@@ -111,6 +111,7 @@ impl Auth {
             issuer: kit.public_url().to_owned(),
             data_dir: kit.data_dir(),
             verifiers: kit.revocations(),
+            directory: kit.directory(),
         })
     }
 

@@ -13,7 +13,7 @@ use crate::{
     credential::{Claims, PublicKey},
     error::Error,
     metrics,
-    model::{Delegation, DelegationName, RefreshState, Revocation, RevocationKind, Role, Session, User, acr},
+    model::{Delegation, DelegationName, Membership, RefreshState, Revocation, RevocationKind, Session, User, acr},
     store,
 };
 
@@ -45,14 +45,15 @@ impl Auth {
         let user = UserId(id(&claims.sub)?);
         let tx = self.db.subject(user, context).await?;
         let (session, state) = self.session_of(&tx, &claims, user, now).await?;
-        let role = match session.organization {
+        let member = match session.organization {
             None => {
                 let found = store::user::get(&tx, user).await?;
                 found.filter(User::is_active).ok_or(Error::CredentialInvalid)?;
                 None
             }
             Some(organization) => {
-                store::membership::active(&tx, user, organization).await?.ok_or(Error::CredentialInvalid)?.role
+                let member = store::membership::active(&tx, user, organization).await?;
+                Some(member.ok_or(Error::CredentialInvalid)?)
             }
         };
         let live = store::revocation::of(&tx, &hits(&session), now).await?;
@@ -70,7 +71,8 @@ impl Auth {
             user,
             organization: session.organization,
             // Tokens count roles from member, the model from viewer.
-            role: role.and_then(|role| (role as i32 + 1).try_into().ok()),
+            role: member.as_ref().and_then(|member| member.role).and_then(|role| (role as i32 + 1).try_into().ok()),
+            custom_roles: member.map(|member| member.custom_roles).unwrap_or_default(),
             credential: Credential::Session(session.id.to_string()),
             client: claims.client_id,
             scopes: claims.scope.split(' ').map(str::to_owned).collect(),
@@ -98,7 +100,7 @@ impl Auth {
             .filter(|found| found.actor == caller.peer() && now < found.expire_time)
             .ok_or(Error::DelegationInvalid)?;
         let member = store::membership::active(&tx, delegation.user, delegation.organization).await?;
-        let role = member.ok_or(Error::DelegationInvalid)?.role;
+        let member = member.ok_or(Error::DelegationInvalid)?;
         let what = [
             RevocationKind::Delegation(delegation.id),
             RevocationKind::Member(delegation.user, delegation.organization),
@@ -110,7 +112,7 @@ impl Auth {
         let expire_time = delegation.expire_time.min(now + DELEGATED_LIFE);
         metrics::token_issued("delegated");
         self.wait_for(issue_time(now, &live)).await;
-        self.mint(&delegated(delegation, role), expire_time, expire_time - self.clock.now())
+        self.mint(&delegated(delegation, member), expire_time, expire_time - self.clock.now())
     }
 
     /// Public keys for the verifier of this process, as soon as they are open.
@@ -166,11 +168,12 @@ impl Auth {
 
 /// The subject of a delegation, with present rights. The token does not carry the RPCs that the delegation lists: `authz` has no word for
 /// them, so what holds it back is the subject's rights, the five minutes and the actor.
-fn delegated(delegation: Delegation, role: Option<Role>) -> Subject {
+fn delegated(delegation: Delegation, member: Membership) -> Subject {
     Subject {
         user: delegation.user,
         organization: Some(delegation.organization),
-        role: role.and_then(|role| (role as i32 + 1).try_into().ok()),
+        role: member.role.and_then(|role| (role as i32 + 1).try_into().ok()),
+        custom_roles: member.custom_roles,
         credential: Credential::Delegation(delegation.id.to_string()),
         client: delegation.actor.clone(),
         scopes: vec!["*".to_owned()],

@@ -1,11 +1,12 @@
 //! Rows of memberships, read together with e-mail address and name of the user.
 use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
+use uuid::Uuid;
 
 use super::id;
 use crate::model::{Membership, MembershipName, MembershipState, Role};
 
-const SELECT: &str = "select m.organization_id, m.membership_id, m.user_id, m.role, m.state, m.version, m.create_time, m.update_time, \
+const SELECT: &str = "select m.organization_id, m.membership_id, m.user_id, m.role, m.custom_roles, m.state, m.version, m.create_time, m.update_time, \
      u.email, u.display_name from memberships m join users u on u.user_id = m.user_id";
 
 fn read(row: &Row) -> Result<Membership, db::Error> {
@@ -15,6 +16,7 @@ fn read(row: &Row) -> Result<Membership, db::Error> {
         organization: id(row, "organization_id")?.into(),
         user: id(row, "user_id")?.into(),
         role: row.try_get::<_, Option<i16>>("role")?.and_then(Role::of_number),
+        custom_roles: row.try_get::<_, Vec<Uuid>>("custom_roles")?.into_iter().map(Id::from_uuid).collect(),
         // The column's check leaves two numbers; anything but active counts as not in force.
         state: MembershipState::of_number(state).unwrap_or(MembershipState::Deactivated),
         version: row.try_get("version")?,
@@ -102,12 +104,13 @@ pub(crate) async fn insert(tx: &Tx, membership: &Membership) -> Result<(), db::E
         .map(drop)
 }
 
-/// Changes role and state; the organization is locked.
+/// Changes roles and state; the organization is locked.
 pub(crate) async fn save(tx: &Tx, membership: &Membership) -> Result<(), db::Error> {
-    let sql = "update memberships set role = $3, state = $4, version = $5, update_time = $6 where organization_id = $1 and membership_id = $2";
+    let sql = "update memberships set role = $3, custom_roles = $7, state = $4, version = $5, update_time = $6 where organization_id = $1 and membership_id = $2";
     let Membership { id, organization, role, state, version, update_time, .. } = membership;
     let (role, state) = (role.map(|role| role as i16), *state as i16);
-    tx.execute(sql, &[&organization.uuid(), &id.uuid(), &role, &state, version, update_time]).await.map(drop)
+    let custom: Vec<Uuid> = membership.custom_roles.iter().map(|role| role.uuid()).collect();
+    tx.execute(sql, &[&organization.uuid(), &id.uuid(), &role, &state, version, update_time, &custom]).await.map(drop)
 }
 
 /// Ends a membership; the organization is locked.

@@ -65,7 +65,21 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Organizati
     let rows = tx.query(sql, &[&now]).await?;
     let ids = rows.iter().map(|row| id(row, "organization_id").map(OrganizationId)).collect::<Result<Vec<_>, _>>()?;
     let uuids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
-    for table in ["memberships", "invitations", "delegations", "api_keys", "sessions", "mail_deliveries"] {
+    for table in [
+        "memberships",
+        "invitations",
+        "delegations",
+        "api_keys",
+        "sessions",
+        "mail_deliveries",
+        "custom_roles",
+        "group_members",
+        "groups",
+        "relations",
+        "relation_parents",
+        "relation_objects",
+        "relation_heads",
+    ] {
         tx.execute(&format!("delete from {table} where organization_id = any($1)"), &[&uuids]).await?;
     }
     Ok(ids)

@@ -34,6 +34,23 @@ async fn auth_t01_t02_every_method_refuses_another_tenant_as_if_it_were_not_ther
     assert_eq!(users[0][0].as_deref(), Some("1"));
 }
 
+#[tokio::test]
+async fn auth_t01_t02_every_method_of_the_contract_refuses_a_token_of_another_tenant() {
+    let platform = platform().await;
+    let signed = sign_in(&platform.system, OWNER, OWNER_PASSWORD, OPERATORS).await;
+    let token = exchange(&platform.system, &signed.access).await.expect("good");
+    let absent = "organizations/00000000000000000000000009".to_owned();
+    for parent in [platform.organization.clone(), absent] {
+        let channel = async |method: &'static proto::Method| {
+            let peers = method.access.as_ref().map(|access| access.peers.as_slice()).unwrap_or_default();
+            with(&platform.system, peers.first().map_or("gateway", String::as_str), token.clone())
+        };
+        let (found, called) = testkit::conformance::foreign_to(&parent, &["auth"], channel).await;
+        assert_eq!(found, [], "{parent}");
+        assert!(called > 25, "{called} methods name an organization");
+    }
+}
+
 /// Every method of `OrganizationService` on this organization and this membership.
 async fn on_organization(
     platform: &Platform,
@@ -88,6 +105,13 @@ async fn auth_t08_without_a_tenant_the_services_role_sees_no_row() {
         "authorization_codes",
         "signing_keys",
         "revocations",
+        "custom_roles",
+        "groups",
+        "group_members",
+        "relation_heads",
+        "relation_objects",
+        "relations",
+        "relation_parents",
     ];
     for table in tables {
         for settings in ["", "set local workos.organization = ''; set local workos.subject = '';"] {

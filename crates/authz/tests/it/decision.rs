@@ -1,5 +1,6 @@
 //! The vocabulary as a table: role, scope, tenant, share, self, peers.
-use api::{Code, OrganizationId, Subject};
+use api::{Code, Ids, OrganizationId, Subject};
+use authz::CustomRole;
 use proto::{Role, Share};
 
 use crate::support::{BATCH_READ, EVENTS, GET, GET_USER, LIFE, SEARCH, UPDATE, World};
@@ -202,4 +203,32 @@ fn auth_p16_an_old_or_weak_sign_in_is_asked_for_again_only_where_the_contract_sa
     assert_eq!(stranger.reason(), "ACCESS_DENIED", "who may not call at all is not asked to sign in again");
     let just = of(&|subject| subject.auth_time = Some(now - std::time::Duration::from_secs(899)));
     assert!(world.call(SENSITIVE, Some(&just), Some("users/me")).is_ok());
+}
+
+#[test]
+fn a_custom_role_grants_what_the_directory_says_now_and_only_in_its_organization() {
+    let mut world = World::new();
+    let directory = world.with_directory();
+    let role = CustomRole {
+        organization: world.organization,
+        id: Ids::default().next(),
+        version: 1,
+        permissions: std::collections::HashSet::from(["document:write".to_owned(), "platform:operate".to_owned()]),
+    };
+    let mut subject = world.subject(None);
+    subject.custom_roles = vec![role.id];
+    let token = world.mint.mint(&subject, LIFE).expect("it fits");
+    let name = world.document(world.organization);
+    let granted = || world.call(UPDATE, Some(&token), Some(&name)).expect("left to a share at least").granted();
+    assert!(!granted(), "the directory has no such role");
+    directory.put(role.clone());
+    assert!(granted(), "the same token, a moment later");
+    assert!(!world.call(GET, Some(&token), Some(&name)).expect("left to a share").granted(), "writing is not reading");
+    directory.put(CustomRole { organization: world.other, version: 2, ..role.clone() });
+    assert!(!granted(), "a role of another organization");
+    directory.put(CustomRole { version: 3, ..role.clone() });
+    directory.put(CustomRole { permissions: std::collections::HashSet::new(), ..role.clone() });
+    assert!(granted(), "an older version does not undo a newer one");
+    directory.remove(role.id);
+    assert!(!granted(), "the role ended");
 }

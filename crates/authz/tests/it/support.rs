@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use api::{CallContext, Caller, Clock, Error, Id, Ids, OrganizationId, UserId};
-use authz::{Credential, Keys, Mint, Revocations, Subject, Verifier, generate_key};
+use authz::{Credential, Directory, Keys, Mint, Revocations, Subject, Verifier, generate_key};
 use bytes::Bytes;
 use mesh::{Authorizer, Incoming, Peer};
 use proto::{Method, Role};
@@ -34,11 +34,20 @@ impl World {
         Self { mint, verifier, edge, clock, organization, other, user, session: ids.next().to_string() }
     }
 
+    /// Gives the verifier of documents a directory of custom roles.
+    pub(crate) fn with_directory(&mut self) -> Directory {
+        let directory = Directory::default();
+        let (keys, revocations) = (self.verifier.keys().clone(), self.verifier.revocations().clone());
+        self.verifier = Verifier::with_directory("document", keys, revocations, directory.clone(), self.clock.clone());
+        directory
+    }
+
     pub(crate) fn subject(&self, role: Option<Role>) -> Subject {
         Subject {
             user: self.user,
             organization: Some(self.organization),
             role,
+            custom_roles: Vec::new(),
             credential: Credential::Session(self.session.clone()),
             client: "workos".to_owned(),
             scopes: vec!["*".to_owned()],

@@ -13,7 +13,10 @@ use mesh::{
     client::Transport,
     server::{self, Listener, Offer},
 };
-use proto::{auth::v1::CredentialsRevoked, events::v1::event_admin_service_server::EventAdminServiceServer};
+use proto::{
+    auth::v1::{CredentialsRevoked, CustomRoleCreated, CustomRoleDeleted, CustomRoleUpdated},
+    events::v1::event_admin_service_server::EventAdminServiceServer,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -82,6 +85,7 @@ async fn service(
         tasks: shared.tasks.of(spec.name),
         keys: shared.identity.keys(),
         revocations: shared.identity.revocations(),
+        directory: shared.identity.directory(),
     }));
     let mut mount = Mount::new(spec.name, shared.readiness.clone(), shared.listeners.clone());
     (spec.boot)(kit.clone(), &mut mount).await?;
@@ -147,10 +151,14 @@ fn run(
     Ok(())
 }
 
-/// Loads revocations at once when the event says that there are new ones. Instances of one service share the consumer, so the
+/// Loads revocations and directory at once when an event says that there are new ones. Instances of one service share the consumer, so the
 /// others hear of it with their next load; within one process the owner of the set writes into it directly.
 fn hear_revocations(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker) {
-    let consumer = Consumer::new("identity").on::<CredentialsRevoked>();
+    let consumer = Consumer::new("identity")
+        .on::<CredentialsRevoked>()
+        .on::<CustomRoleCreated>()
+        .on::<CustomRoleUpdated>()
+        .on::<CustomRoleDeleted>();
     let (broker, identity) = (broker.clone(), shared.identity.clone());
     tasks.keep_in(Stage::Consume, "consumer identity", move |shutdown| {
         let (broker, consumer, identity) = (broker.clone(), consumer.clone(), identity.clone());

@@ -94,7 +94,8 @@ impl Change {
     /// Ends a change of grants.
     async fn share_anew(self, gained: Vec<String>, lost: Vec<String>) -> Result<(), Error> {
         let next = self.current.document.next();
-        let event = events::grants_changed(next.name, next.title.clone(), gained, lost);
+        let grants = store::grant::all(&self.tx, next.name).await?;
+        let event = events::grants_changed(next.name, next.title.clone(), (gained, lost), &grants);
         self.save(next, event).await.map(drop)
     }
 }

@@ -61,11 +61,11 @@ impl Documents {
     /// Purges a document: text, revisions, grants and references to files go, the audit row stays.
     async fn purge(&self, name: DocumentName) -> Result<(), Error> {
         let tx = self.db.tenant_as(name.organization, &self.context_of(name)).await?;
-        let Some(Purged { version, had_files }) = store::sweep::purge(&tx, name, self.clock.now()).await? else {
+        let Some(Purged { version, referred }) = store::sweep::purge(&tx, name, self.clock.now()).await? else {
             return Ok(());
         };
-        if had_files {
-            tx.publish(&events::files_released(name), name.document, version)?;
+        if referred {
+            tx.publish(&events::released(name), name.document, version)?;
         }
         Ok(tx.commit().await?)
     }
@@ -79,7 +79,8 @@ impl Documents {
         if lost.is_empty() {
             return Ok(());
         }
-        tx.publish(&events::grants_changed(name, title, Vec::new(), lost), name.document, version)?;
+        let grants = store::grant::all(&tx, name).await?;
+        tx.publish(&events::grants_changed(name, title, (Vec::new(), lost), &grants), name.document, version)?;
         Ok(tx.commit().await?)
     }
 

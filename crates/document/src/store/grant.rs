@@ -16,6 +16,8 @@ const PUT: &str = "insert into grants (organization_id, document_id, id, princip
 const LIST: &str = "select id, principal, role, create_time, expire_time
      from grants where organization_id = $1 and document_id = $2 and id > $3 and (expire_time is null or expire_time > $4)
      order by id limit $5";
+const ALL: &str = "select id, principal, role, create_time, expire_time
+     from grants where organization_id = $1 and document_id = $2 order by id";
 const DELETE: &str = "delete from grants where organization_id = $1 and document_id = $2 and id = $3
      returning id, principal, role, create_time, expire_time";
 
@@ -65,6 +67,12 @@ pub(crate) async fn list(
     let after = window.after.unwrap_or(Id::ZERO);
     let params = (document.organization.uuid(), document.document.uuid(), after.uuid(), window.rows());
     let rows = tx.query(LIST, &[&params.0, &params.1, &params.2, &now, &params.3]).await?;
+    rows.iter().map(|row| grant(document, row)).collect()
+}
+
+/// All grants of a document.
+pub(crate) async fn all(tx: &Tx, document: DocumentName) -> Result<Vec<Grant>, Error> {
+    let rows = tx.query(ALL, &[&document.organization.uuid(), &document.document.uuid()]).await?;
     rows.iter().map(|row| grant(document, row)).collect()
 }
 

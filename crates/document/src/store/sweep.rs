@@ -9,15 +9,17 @@ const TO_PURGE: &str = "select organization_id, id from documents where purge_ti
 const WITH_ENDED_GRANTS: &str = "select distinct organization_id, document_id as id from (
        select organization_id, document_id from grants where expire_time <= $1 order by expire_time limit $2
      ) ended";
-/// Revisions and grants go with the document. One that had files publishes a last event, so its last version is one higher.
+/// Revisions and grants go with the document. One that had files or grants publishes a last event, so its last version is one higher.
 const PURGE: &str = "with purged as (
        delete from documents where organization_id = $1 and id = $2 and purge_time <= $3
-       returning organization_id, id, version, cardinality(files) > 0 as had_files
+       returning organization_id, id, version, cardinality(files) > 0 or exists (
+         select from grants g where g.organization_id = documents.organization_id and g.document_id = documents.id
+       ) as referred
      )
      insert into purged_documents (organization_id, id, version)
-     select organization_id, id, case when had_files then version + 1 else version end from purged
+     select organization_id, id, case when referred then version + 1 else version end from purged
      on conflict (organization_id, id) do update set version = excluded.version
-     returning version, (select had_files from purged) as had_files";
+     returning version, (select referred from purged) as referred";
 const NEXT_VERSION: &str =
     "update documents set version = version + 1 where organization_id = $1 and id = $2 returning version, title";
 const END_GRANTS: &str =
@@ -37,14 +39,14 @@ pub(crate) async fn with_ended_grants(tx: &Tx, now: OffsetDateTime, most: i64) -
 pub(crate) struct Purged {
     /// Its last version.
     pub(crate) version: i64,
-    /// It had files attached.
-    pub(crate) had_files: bool,
+    /// It had files attached, or was shared: others keep something of it.
+    pub(crate) referred: bool,
 }
 
 /// Deletes a document for good if its time is still over.
 pub(crate) async fn purge(tx: &Tx, name: DocumentName, now: OffsetDateTime) -> Result<Option<Purged>, Error> {
     let row = tx.query_opt(PURGE, &[&name.organization.uuid(), &name.document.uuid(), &now]).await?;
-    let read = |row: Row| Ok(Purged { version: row.try_get("version")?, had_files: row.try_get("had_files")? });
+    let read = |row: Row| Ok(Purged { version: row.try_get("version")?, referred: row.try_get("referred")? });
     row.map(read).transpose()
 }
 

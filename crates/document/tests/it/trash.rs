@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use api::{Clock, Code};
 use proto::document::v1::{
-    DeleteDocumentRequest, Document, DocumentDeleted, DocumentUndeleted, DocumentUpdated, ListDocumentsRequest,
-    UndeleteDocumentRequest, document::State,
+    DeleteDocumentRequest, Document, DocumentDeleted, DocumentGrantsChanged, DocumentUndeleted, DocumentUpdated,
+    ListDocumentsRequest, UndeleteDocumentRequest, document::State,
 };
 use testkit::{System, eventually};
 
@@ -95,6 +95,11 @@ async fn doc_18_a_purged_document_leaves_its_audit_and_its_last_version() {
     let editor = crate::fixture::client(&fixture.organization.user(proto::Role::Editor));
     assert_eq!(refusal(get(&editor, &document.name).await), (Code::NotFound, "RESOURCE_NOT_FOUND".to_owned()));
     assert_eq!(get(&editor, &kept.name).await.expect("it was never deleted").title, "kept");
+    // It was shared, so whoever keeps relations hears first who holds something and then that nobody does.
+    let (_, shared) = fixture.published::<DocumentGrantsChanged>().await.pop().expect("published");
+    assert_eq!(shared.relations.map(|relations| relations.holders.len()), Some(1));
+    let (version, purged) = fixture.published::<DocumentUpdated>().await.pop().expect("published");
+    assert_eq!((version, purged.relations), (4, Some(proto::api::v1::Relations::default())));
     // The same id again: versions go on, so that whoever saw the old ones takes the new ones.
     let document_id = document.name.rsplit('/').next().expect("a name has segments").to_owned();
     let request = proto::document::v1::CreateDocumentRequest {
@@ -104,7 +109,7 @@ async fn doc_18_a_purged_document_leaves_its_audit_and_its_last_version() {
         ..Default::default()
     };
     let again = read(editor.clone().create_document(request).await).expect("the id is free again");
-    assert_eq!((again.name.as_str(), again.etag.as_str(), again.head_revision), (document.name.as_str(), "\"4\"", 1));
+    assert_eq!((again.name.as_str(), again.etag.as_str(), again.head_revision), (document.name.as_str(), "\"5\"", 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,6 +106,7 @@ impl World {
             user: self.user,
             organization: Some(self.organization),
             role,
+            custom_roles: Vec::new(),
             credential: Credential::Session("s1".to_owned()),
             client: "test".to_owned(),
             scopes: vec!["*".to_owned()],

@@ -68,7 +68,13 @@ impl Fixture {
 
     pub(crate) fn shared(&self, person: &Person, title: &str) -> DocumentGrantsChanged {
         let name = format!("{}/documents/{}", self.organization.name(), api::Ids::default().next());
-        DocumentGrantsChanged { name, title: title.to_owned(), gained: vec![person.name()], lost: Vec::new() }
+        DocumentGrantsChanged {
+            name,
+            title: title.to_owned(),
+            gained: vec![person.name()],
+            lost: Vec::new(),
+            relations: None,
+        }
     }
 
     /// Gives a task to somebody; mails about it are sent again when uncertain.

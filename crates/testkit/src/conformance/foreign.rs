@@ -24,11 +24,23 @@ pub struct Foreign {
 pub async fn foreign_tenant(system: &System, services: &[&str]) -> Vec<Foreign> {
     let (ours, theirs) = (system.organization(), system.organization());
     let stranger = theirs.user(proto::Role::Owner);
-    let mut found = Vec::new();
+    let (found, _) = foreign_to(&ours.name(), services, async |method| stranger.channel(method.service)).await;
+    found
+}
+
+/// Calls every method of these services whose resource names an organization, on names below `parent`, over channels that bring the
+/// token of another organization. Returns those that answered anything but PERMISSION_DENIED, and how many were called.
+pub async fn foreign_to(
+    parent: &str,
+    services: &[&str],
+    channel: impl AsyncFn(&'static Method) -> mesh::client::Channel,
+) -> (Vec<Foreign>, usize) {
+    let (mut found, mut called) = (Vec::new(), 0);
     for service in services {
         for method in proto::methods().iter().filter(|method| method.service == *service && is_subject(method)) {
-            let request = request(method, &format!("organizations/{}", ours.id()));
-            let answer = call(stranger.channel(service), method, request).await;
+            called += 1;
+            let request = request(method, parent);
+            let answer = call(channel(method).await, method, request).await;
             if answer != Err(tonic::Code::PermissionDenied) {
                 found.push(Foreign {
                     rpc: method.rpc,
@@ -37,7 +49,7 @@ pub async fn foreign_tenant(system: &System, services: &[&str]) -> Vec<Foreign> 
             }
         }
     }
-    found
+    (found, called)
 }
 
 fn is_subject(method: &Method) -> bool {

@@ -101,6 +101,7 @@ impl Person {
             user: self.user,
             organization: Some(self.organization),
             role: self.role,
+            custom_roles: Vec::new(),
             credential: Credential::Session(self.session.clone()),
             client: "workos-cli".to_owned(),
             scopes: vec!["*".to_owned()],

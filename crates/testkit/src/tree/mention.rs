@@ -34,8 +34,9 @@ const RULES: [(&str, &[&str], &str); 7] = [
     ),
     ("error", &["tonic::"], "error.rs translates to api::Error; crates/api makes the status"),
 ];
-/// Vocabulary of the contract that is no message: roles and shares may be named where decisions are made.
-const VOCABULARY: [&str; 5] = ["proto::Role", "proto::Share", "proto::Event", "proto::Reason", "proto::methods"];
+/// Vocabulary of the contract that is no message: roles, rules and shares may be named where decisions are made.
+const VOCABULARY: [&str; 6] =
+    ["proto::Role", "proto::Rule", "proto::Share", "proto::Event", "proto::Reason", "proto::methods"];
 
 /// Words that deterministic code does not say.
 const NOT_DETERMINISTIC: [&str; 14] = [

@@ -1,0 +1,199 @@
+//! Custom roles, and the rights of who changes them.
+//!
+//! Nobody makes, changes or ends a role that allows what he lacks himself: else he would take by it what he may not. Verifiers of this
+//! process hold a changed role once it is committed; those of others hear the event and load the directory.
+use api::{Caller, Etag, Id, OrganizationId};
+use db::Tx;
+
+use super::{Auth, Once, PageRequest, limit};
+use crate::{
+    error::{Authorization, Error},
+    events,
+    model::{CustomRole, CustomRoleDraft, CustomRoleName, Permissions, ROLES_MAX, Rights},
+    store,
+};
+
+/// What verifiers need of all custom roles.
+pub(crate) struct Directory {
+    /// Changes with every change.
+    pub(crate) revision: String,
+    /// The roles; `None` when the revision is the one that was known.
+    pub(crate) roles: Option<Vec<CustomRole>>,
+}
+
+impl Auth {
+    /// What the caller may do by his roles now. The token may be older than a change; the rows are not.
+    pub(super) async fn rights(&self, caller: &Caller, tx: &Tx) -> Result<Rights, Error> {
+        let organization = caller.organization()?;
+        let member = match caller.user() {
+            Some(user) => store::membership::active(tx, user, organization).await?,
+            None => None,
+        };
+        let member = member.ok_or_else(api::Error::denied)?;
+        let custom = store::custom_role::many(tx, organization, &member.custom_roles).await?;
+        Ok(Rights::new(organization, member.role, &custom))
+    }
+
+    /// What these custom roles of the organization allow together.
+    ///
+    /// # Errors
+    /// CUSTOM_ROLE_NOT_FOUND for one that it does not have.
+    pub(super) async fn permissions_of(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+        roles: &[Id],
+    ) -> Result<Permissions, Error> {
+        let found = store::custom_role::many(tx, organization, roles).await?;
+        if let Some(absent) = roles.iter().find(|role| found.iter().all(|found| found.id != **role)) {
+            return Err(
+                Authorization::CustomRoleNotFound(CustomRoleName { organization, role: *absent }.to_string()).into()
+            );
+        }
+        let mut permissions = Permissions::default();
+        found.iter().for_each(|role| permissions.extend(&role.permissions));
+        Ok(permissions)
+    }
+
+    /// Makes a role.
+    pub(crate) async fn create_custom_role(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        id: Option<Id>,
+        draft: CustomRoleDraft,
+        once: &Once,
+    ) -> Result<CustomRole, Error> {
+        let tx = self.locked(caller, organization).await?;
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(first);
+        }
+        let permissions = draft.permissions.unwrap_or_default();
+        self.rights(caller, &tx).await?.cover(&permissions)?;
+        if store::custom_role::count(&tx, organization).await? >= ROLES_MAX {
+            return Err(Authorization::Limit("custom roles", ROLES_MAX).into());
+        }
+        let (id, now) = (id.unwrap_or_else(|| self.ids.next()), self.clock.now());
+        let display_name = draft.display_name.map(|name| name.0).unwrap_or_default();
+        let new =
+            CustomRole { id, organization, display_name, permissions, version: 1, create_time: now, update_time: now };
+        store::custom_role::insert(&tx, &new).await.map_err(|error| match error.is_unique("custom_roles_pkey") {
+            true => api::Error::already_exists(new.name()).into(),
+            false => Error::from(error),
+        })?;
+        events::custom_role_created(&tx, &new)?;
+        once.remember(&tx, &new)?;
+        tx.commit().await?;
+        self.directory.put(new.for_verifiers());
+        Ok(new)
+    }
+
+    /// A role.
+    pub(crate) async fn custom_role(&self, caller: &Caller, name: CustomRoleName) -> Result<CustomRole, Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.db.tenant(caller).await?;
+        let found = store::custom_role::get(&tx, name).await?;
+        Ok(caller.permit(found, |_| None, name)?)
+    }
+
+    /// A page of the roles.
+    pub(crate) async fn custom_roles(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        request: &PageRequest,
+    ) -> Result<(Vec<CustomRole>, String), Error> {
+        Self::own(caller, organization)?;
+        let binding = organization.name();
+        let (after, size) = self.page(caller.context(), &binding, request)?;
+        let tx = self.db.tenant(caller).await?;
+        let rows = store::custom_role::list(&tx, organization, after, limit(size)).await?;
+        Ok(self.cut(caller.context(), &binding, rows, size, |role| role.id))
+    }
+
+    /// Changes a role.
+    pub(crate) async fn update_custom_role(
+        &self,
+        caller: &Caller,
+        name: CustomRoleName,
+        etag: &str,
+        draft: CustomRoleDraft,
+        once: &Once,
+    ) -> Result<CustomRole, Error> {
+        let tx = self.locked(caller, name.organization).await?;
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(first);
+        }
+        let found = self.touched_role(caller, &tx, name, etag).await?;
+        let next = found.changed(&draft, self.clock.now());
+        self.rights(caller, &tx).await?.cover(&next.permissions)?;
+        if next.version != found.version {
+            store::custom_role::save(&tx, &next).await?;
+            events::custom_role_updated(&tx, &next)?;
+        }
+        once.remember(&tx, &next)?;
+        tx.commit().await?;
+        self.directory.put(next.for_verifiers());
+        Ok(next)
+    }
+
+    /// Ends a role that nobody holds.
+    pub(crate) async fn delete_custom_role(
+        &self,
+        caller: &Caller,
+        name: CustomRoleName,
+        etag: &str,
+        once: &Once,
+    ) -> Result<(), Error> {
+        let tx = self.locked(caller, name.organization).await?;
+        if once.replay::<()>(&tx).await?.is_some() {
+            return Ok(());
+        }
+        let found = self.touched_role(caller, &tx, name, etag).await?;
+        if store::custom_role::is_held(&tx, name).await? {
+            return Err(Authorization::RoleInUse.into());
+        }
+        store::custom_role::delete(&tx, name).await?;
+        events::custom_role_deleted(&tx, &found)?;
+        once.remember(&tx, &())?;
+        tx.commit().await?;
+        self.directory.remove(found.id);
+        Ok(())
+    }
+
+    /// What verifiers need of all custom roles, unless they have it.
+    pub(crate) async fn directory(&self, context: &api::CallContext, known: &str) -> Result<Directory, Error> {
+        let tx = self.db.system("all custom roles, for the verifiers", context).await?;
+        // The revision is read first: a change between the two makes the next answer one more.
+        let revision = store::custom_role::revision(&tx).await?;
+        if revision == known {
+            return Ok(Directory { revision, roles: None });
+        }
+        Ok(Directory { revision, roles: Some(store::custom_role::all(&tx).await?) })
+    }
+
+    /// A transaction in the caller's organization that holds the lock under which roles, groups and members change.
+    pub(super) async fn locked(&self, caller: &Caller, organization: OrganizationId) -> Result<Tx, Error> {
+        Self::own(caller, organization)?;
+        let tx = self.db.tenant(caller).await?;
+        if store::organization::lock(&tx, organization).await?.is_none() {
+            return Err(api::Error::not_found(organization.name()).into());
+        }
+        Ok(tx)
+    }
+
+    /// A role that the caller may touch: it allows nothing that he lacks.
+    async fn touched_role(
+        &self,
+        caller: &Caller,
+        tx: &Tx,
+        name: CustomRoleName,
+        etag: &str,
+    ) -> Result<CustomRole, Error> {
+        let found = store::custom_role::get(tx, name).await?;
+        let found = caller.permit(found, |_| None, name)?;
+        Etag::check(etag, found.version)?;
+        self.rights(caller, tx).await?.cover(&found.permissions)?;
+        Ok(found)
+    }
+}
