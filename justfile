@@ -49,6 +49,11 @@ judges-openapi *ARGS:
     cargo build --quiet --workspace --bin workos --bin workos-gateway
     @sh "{{justfile_directory()}}/gateway/tests/judges-openapi/run.sh" "$@"
 
+# OAuth and OpenID Connect clients that others wrote, signing in at a platform: ./dev judges-oauth [NAME...]
+judges-oauth *NAME:
+    cargo build --quiet --workspace --bin workos
+    @sh "{{justfile_directory()}}/gateway/tests/judges-oauth/run.sh" "$@"
+
 # look for faults in what reads foreign bytes: ./dev fuzz [TARGET] [MINUTES] (all targets, one minute each)
 fuzz *ARGS:
     @sh "{{justfile_directory()}}/crates/transcode/fuzz/run.sh" "$@"

@@ -88,6 +88,7 @@ pub(crate) async fn serve(
     let observed = Observed::begin(&edge, &request, &id, address);
     let coding = Coding::accepted(request.headers()).filter(|_| edge.config.compress);
     let (origin, verb) = (request.headers().get(header::ORIGIN).cloned(), request.method().clone());
+    let place = request.uri().clone();
     let framed = hygiene::framing(&request);
     hygiene::clean(request.headers_mut());
     let schema = edge.schema.current();
@@ -104,7 +105,9 @@ pub(crate) async fn serve(
     let matched = route.as_deref().and_then(Route::matched);
     let mut response = answer.unwrap_or_else(|refusal| dialect.refuse(&refusal, &schema.contract, matched, &id));
     let headers = response.headers_mut();
-    cors::decorate(&edge.config.cors_origins, origin.as_ref(), headers);
+    if !identity::decorate(place.path(), headers) {
+        cors::decorate(&edge.config.cors_origins, origin.as_ref(), headers);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
@@ -154,6 +157,9 @@ impl Begun<'_> {
         rate_limit::address(edge, observed.address()).await?;
         let route = Arc::new(route::find(schema, &request, dialect, edge.config.connect)?);
         *found = Some(Arc::clone(&route));
+        if let Some(answer) = identity::preflight(&request, schema) {
+            return Ok(answer);
+        }
         if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, schema) {
             return Ok(answer);
         }

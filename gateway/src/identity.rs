@@ -1,9 +1,19 @@
-//! HTTP faces of the OAuth endpoints: forms and RFC bodies on this side, RPCs of auth on the other. No state is kept here.
+//! HTTP faces of OAuth 2.1, OpenID Connect and browsers' sessions: forms, redirects, cookies and pages on this side, RPCs of auth on
+//! the other. No state is kept here.
+//!
+//! What must hold: what is mounted is what discovery advertises, and nothing else; until client and redirect URI are proven good nobody
+//! is redirected; a cookie counts only with the same origin behind it; no page can be framed, and none needs script.
+mod authorize;
+mod device;
 mod link;
 mod oauth;
+mod pages;
+mod parameters;
+pub(crate) mod session;
+mod signin;
 mod wellknown;
 
-use http::{Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use link::Link;
 use tonic::body::Body;
@@ -13,47 +23,124 @@ use crate::{edge::Edge, filter::Passage, refusal::Refusal, schema::Schema};
 /// What answers behind the endpoints.
 const SERVICE: &str = "workos.auth.v1.OAuthService";
 
-/// An endpoint with a path that a standard prescribes.
+/// An endpoint with a path that a standard prescribes, or a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    /// RFC 6749 section 3.1.
+    Authorize,
+    /// RFC 9126.
+    PushedAuthorization,
     /// RFC 6749 section 3.2.
     Token,
     /// RFC 7009.
     Revoke,
+    /// RFC 7662.
+    Introspect,
+    /// OpenID Connect Core section 5.3.
+    UserInfo,
+    /// RFC 8628 section 3.1.
+    DeviceAuthorization,
+    /// RFC 8628 section 3.3: the page.
+    Device,
+    /// OpenID Connect RP-Initiated Logout.
+    Logout,
+    /// The page to sign in.
+    SignIn,
+    /// The decision about an authorization request.
+    Consent,
+    /// The pages' stylesheet.
+    Style,
     /// RFC 7517.
     Keys,
     /// RFC 8414.
     Metadata,
+    /// OpenID Connect Discovery.
+    Configuration,
     /// A link of a mail: shows a page.
     Show(Link),
     /// The form on that page: acts.
     Act(Link),
 }
 
+/// Reads: HEAD goes with GET (RFC 9110 section 9.3.2).
+const GET: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+
 /// The one table: what is mounted here is what the metadata document advertises.
-static ENDPOINTS: [(&str, Method, Endpoint); 10] = [
-    ("/oauth2/token", Method::POST, Endpoint::Token),
-    ("/oauth2/revoke", Method::POST, Endpoint::Revoke),
-    ("/.well-known/jwks.json", Method::GET, Endpoint::Keys),
-    ("/.well-known/oauth-authorization-server", Method::GET, Endpoint::Metadata),
-    ("/auth/link/verify", Method::GET, Endpoint::Show(Link::Verify)),
-    ("/auth/link/verify/done", Method::POST, Endpoint::Act(Link::Verify)),
-    ("/auth/link/reset", Method::GET, Endpoint::Show(Link::Reset)),
-    ("/auth/link/reset/done", Method::POST, Endpoint::Act(Link::Reset)),
-    ("/auth/link/invitation", Method::GET, Endpoint::Show(Link::Invitation)),
-    ("/auth/link/invitation/done", Method::POST, Endpoint::Act(Link::Invitation)),
+static ENDPOINTS: [(&str, &[Method], Endpoint); 21] = [
+    ("/oauth2/authorize", BOTH, Endpoint::Authorize),
+    ("/oauth2/par", POST, Endpoint::PushedAuthorization),
+    ("/oauth2/token", POST, Endpoint::Token),
+    ("/oauth2/revoke", POST, Endpoint::Revoke),
+    ("/oauth2/introspect", POST, Endpoint::Introspect),
+    ("/oauth2/userinfo", BOTH, Endpoint::UserInfo),
+    ("/oauth2/device_authorization", POST, Endpoint::DeviceAuthorization),
+    ("/device", BOTH, Endpoint::Device),
+    ("/oauth2/logout", BOTH, Endpoint::Logout),
+    ("/signin", BOTH, Endpoint::SignIn),
+    ("/consent", POST, Endpoint::Consent),
+    ("/signin/style.css", GET, Endpoint::Style),
+    ("/.well-known/jwks.json", GET, Endpoint::Keys),
+    ("/.well-known/oauth-authorization-server", GET, Endpoint::Metadata),
+    ("/.well-known/openid-configuration", GET, Endpoint::Configuration),
+    ("/auth/link/verify", GET, Endpoint::Show(Link::Verify)),
+    ("/auth/link/verify/done", POST, Endpoint::Act(Link::Verify)),
+    ("/auth/link/reset", GET, Endpoint::Show(Link::Reset)),
+    ("/auth/link/reset/done", POST, Endpoint::Act(Link::Reset)),
+    ("/auth/link/invitation", GET, Endpoint::Show(Link::Invitation)),
+    ("/auth/link/invitation/done", POST, Endpoint::Act(Link::Invitation)),
 ];
 
 impl Endpoint {
-    /// The endpoint at a path with its method, where the schema has the service behind it.
-    pub(crate) fn at(schema: &Schema, path: &str) -> Option<(Self, &'static Method)> {
-        let (_, method, endpoint) = ENDPOINTS.iter().find(|(known, ..)| *known == path)?;
-        schema.serves(SERVICE).then_some((*endpoint, method))
+    /// The endpoint at a path with its methods, where the schema has the service behind it.
+    pub(crate) fn at(schema: &Schema, path: &str) -> Option<(Self, &'static [Method])> {
+        let (_, methods, endpoint) = ENDPOINTS.iter().find(|(known, ..)| *known == path)?;
+        schema.serves(SERVICE).then_some((*endpoint, *methods))
     }
 
     fn path(self) -> &'static str {
         ENDPOINTS.iter().find(|(.., endpoint)| *endpoint == self).map_or("", |(path, ..)| path)
     }
+
+    /// Applications in browsers call it from any origin, without the browser's credentials (RFC 9700 section 2.6 forbids it for the
+    /// authorization endpoint, where a person must be).
+    fn is_open(self) -> bool {
+        matches!(self, Self::Token | Self::Revoke | Self::UserInfo | Self::Keys | Self::Metadata | Self::Configuration)
+    }
+}
+
+/// Answers a preflight of an endpoint; `None` for other paths.
+pub(crate) fn preflight<B>(request: &Request<B>, schema: &Schema) -> Option<Response<Body>> {
+    let (endpoint, methods) = Endpoint::at(schema, request.uri().path())?;
+    let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() != Method::OPTIONS || !asks {
+        return None;
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    if endpoint.is_open()
+        && let Ok(list) = HeaderValue::from_str(&list)
+    {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, list);
+        let accepted = "authorization, content-type, x-request-id, traceparent";
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(accepted));
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    Some(response)
+}
+
+/// Adds what browsers need to read the answer of an endpoint from elsewhere, or nothing where they may not; false for other paths.
+pub(crate) fn decorate(path: &str, headers: &mut HeaderMap) -> bool {
+    let Some((.., endpoint)) = ENDPOINTS.iter().find(|(known, ..)| *known == path) else { return false };
+    if endpoint.is_open() {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        let exposed = HeaderValue::from_static("www-authenticate, x-request-id, retry-after, etag");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    true
 }
 
 /// Answers an endpoint.
@@ -64,10 +151,20 @@ pub(crate) async fn drive(
     endpoint: Endpoint,
 ) -> Result<Response<Body>, Refusal> {
     match endpoint {
+        Endpoint::Authorize => authorize::authorize(edge, passage, incoming).await,
+        Endpoint::PushedAuthorization => oauth::push(edge, passage, incoming).await,
         Endpoint::Token => oauth::token(edge, passage, incoming).await,
         Endpoint::Revoke => oauth::revoke(edge, passage, incoming).await,
-        Endpoint::Keys => Ok(wellknown::keys(edge)),
-        Endpoint::Metadata => Ok(wellknown::metadata(edge)),
+        Endpoint::Introspect => oauth::introspect(edge, passage, incoming).await,
+        Endpoint::UserInfo => oauth::user_info(edge, passage, incoming).await,
+        Endpoint::DeviceAuthorization => oauth::device(edge, passage, incoming).await,
+        Endpoint::Device => device::page(edge, passage, incoming).await,
+        Endpoint::Logout => signin::sign_out(edge, passage, incoming).await,
+        Endpoint::SignIn => signin::page(edge, passage, incoming).await,
+        Endpoint::Consent => authorize::consent(edge, passage, incoming).await,
+        Endpoint::Style => Ok(pages::style()),
+        Endpoint::Keys => Ok(wellknown::keys(edge, &passage.head.headers)),
+        Endpoint::Metadata | Endpoint::Configuration => Ok(wellknown::metadata(edge)),
         Endpoint::Show(link) => link::show(edge, &passage, link).await,
         Endpoint::Act(link) => link::act(edge, passage, incoming, link).await,
     }

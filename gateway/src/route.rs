@@ -10,7 +10,7 @@ use crate::{
     call::{connect, websocket},
     docs::Page,
     filter::resumable::Upload,
-    identity::Endpoint,
+    identity::{Endpoint, session},
     refusal::{Dialect, Refusal},
     schema::Schema,
 };
@@ -66,7 +66,8 @@ impl Route {
 
     /// The caller may still show a credential: a WebSocket whose client can set no headers sends it in its first frame.
     pub(crate) fn awaits_credential(&self, headers: &HeaderMap) -> bool {
-        matches!(self.target, Target::Socket(..)) && !headers.contains_key(header::AUTHORIZATION)
+        let shown = headers.contains_key(header::AUTHORIZATION) || session::is_shown(headers);
+        matches!(self.target, Target::Socket(..)) && !shown
     }
 
     /// A label of few values, for metrics and logs: template or RPC, never the path itself.
@@ -104,8 +105,8 @@ pub(crate) fn find<B>(
         let access = upload.method(schema);
         return route(Target::Resumable(upload, access), "/tus/{parent}/uploads");
     }
-    if let Some((endpoint, verb)) = Endpoint::at(schema, path) {
-        return fixed(method, path, &with_head(verb), Target::Identity(endpoint));
+    if let Some((endpoint, verbs)) = Endpoint::at(schema, path) {
+        return fixed(method, path, verbs, Target::Identity(endpoint));
     }
     if let Some(page) = Page::at(path) {
         return fixed(method, path, &with_head(&Method::GET), Target::Page(page));

@@ -33,6 +33,12 @@ pub struct Config {
     /// How long entries of the audit log are kept; at least 30 days.
     #[serde(with = "chassis::duration")]
     pub audit_retention: Duration,
+    /// How long a key signs tokens for the edge before its successor does; at least one hour.
+    #[serde(with = "chassis::duration")]
+    pub edge_key_age: Duration,
+    /// The same for internal tokens.
+    #[serde(with = "chassis::duration")]
+    pub internal_key_age: Duration,
 }
 
 impl Default for Config {
@@ -48,6 +54,8 @@ impl Default for Config {
             sessions_per_user: 50,
             sign_up: true,
             audit_retention: 400 * DAY,
+            edge_key_age: 90 * DAY,
+            internal_key_age: 30 * DAY,
         }
     }
 }
@@ -68,6 +76,9 @@ impl chassis::Section for Config {
                 "session_idle must be longer than access_token_life, and session_life at least as long as session_idle"
                     .to_owned(),
             );
+        }
+        if self.edge_key_age.min(self.internal_key_age) < Duration::from_secs(3600) {
+            return Err("edge_key_age and internal_key_age must be at least 1h".to_owned());
         }
         if !(1..=1000).contains(&self.sessions_per_user) {
             return Err("sessions_per_user must be 1 to 1000".to_owned());

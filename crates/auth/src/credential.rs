@@ -6,6 +6,7 @@
 mod device;
 mod handle;
 mod hash;
+mod id_token;
 mod jwt;
 mod keyring;
 mod mail;
@@ -17,7 +18,8 @@ mod vault;
 pub(crate) use device::DeviceKey;
 pub(crate) use handle::{Handle, digest};
 pub(crate) use hash::{HashPool, PasswordHash};
-pub(crate) use jwt::{Claims, Edge};
+pub(crate) use id_token::{IdClaims, IdTokens, access_hash};
+pub(crate) use jwt::{Actor, Claims, Edge};
 pub(crate) use keyring::{KeyUse, Keyring, NewKey, PublicKey, StoredKey};
 pub(crate) use mail::MailKey;
 pub(crate) use password::Password;

@@ -135,6 +135,14 @@ pub(crate) enum Error {
     OrganizationDeleted,
     /// Roles, groups and relations.
     Authorization(Authorization),
+    /// The client cannot be registered like this: field and problem.
+    OAuthClientInvalid(&'static str, String),
+    /// The organization has too many clients.
+    OAuthClientLimit,
+    /// The access token lacks a scope.
+    ScopeMissing,
+    /// The user code of a device is unknown or expired, or too many were wrong.
+    UserCodeInvalid,
 }
 
 impl Error {
@@ -256,6 +264,24 @@ fn people(error: Error) -> api::Error {
         Error::SignInNeeded => api::Error::new(Code::PermissionDenied, ErrorReason::SignInNeeded, SIGN_IN_NEEDED),
         Error::TooManyOrganizations => precondition(ErrorReason::TooManyOrganizations, TOO_MANY_ORGANIZATIONS),
         Error::OrganizationDeleted => precondition(ErrorReason::OrganizationDeleted, ORGANIZATION_DELETED),
+        other => applications(other),
+    }
+}
+
+/// Errors about clients and what they present.
+fn applications(error: Error) -> api::Error {
+    match error {
+        Error::OAuthClientInvalid(field, problem) => {
+            let message = format!("{field} {problem}");
+            api::Error::invalid(ErrorReason::OauthClientInvalid, message).violation(field, problem)
+        }
+        Error::OAuthClientLimit => {
+            api::Error::new(Code::ResourceExhausted, ErrorReason::OauthClientLimit, OAUTH_CLIENT_LIMIT)
+        }
+        Error::ScopeMissing => api::Error::new(Code::PermissionDenied, ErrorReason::ScopeMissing, SCOPE_MISSING),
+        Error::UserCodeInvalid => {
+            api::Error::new(Code::PermissionDenied, ErrorReason::UserCodeInvalid, USER_CODE_INVALID)
+        }
         other => api::Error::internal(Cause(format!("{other:?} is translated elsewhere").into())),
     }
 }
@@ -290,3 +316,7 @@ const NO_MEMBERSHIP: &str = "you are not an active member of this organization; 
 const HASH_QUEUE_FULL: &str = "too many sign-ins at once; try again after the time in RetryInfo";
 const DELEGATION_INVALID: &str =
     "the delegation has ended, was revoked, is not yours, or its subject is no longer a member";
+const OAUTH_CLIENT_LIMIT: &str = "the organization has 1,000 OAuth clients; delete one that is not used";
+const SCOPE_MISSING: &str = "the access token lacks a scope; ask for openid at the authorization endpoint";
+const USER_CODE_INVALID: &str =
+    "the code is unknown or has expired, or there were too many wrong ones; wait, or begin anew at the device";

@@ -21,12 +21,14 @@ use futures::future::BoxFuture;
 use proto::auth::v1::{
     Directory, Revocation, audit_service_server::AuditServiceServer,
     authorization_service_server::AuthorizationServiceServer, bootstrap_service_server::BootstrapServiceServer,
+    browser_service_server::BrowserServiceServer, consent_service_server::ConsentServiceServer,
     delegation_service_server::DelegationServiceServer, factor_service_server::FactorServiceServer,
     group_service_server::GroupServiceServer, invitation_service_server::InvitationServiceServer,
     key_service_server::KeyServiceServer, list_verify_keys_response::VerifyKey,
     login_service_server::LoginServiceServer, mail_service_server::MailServiceServer,
-    o_auth_service_server::OAuthServiceServer, organization_service_server::OrganizationServiceServer,
-    role_service_server::RoleServiceServer, token_service_server::TokenServiceServer,
+    o_auth_client_service_server::OAuthClientServiceServer, o_auth_service_server::OAuthServiceServer,
+    organization_service_server::OrganizationServiceServer, role_service_server::RoleServiceServer,
+    signing_key_service_server::SigningKeyServiceServer, token_service_server::TokenServiceServer,
     user_service_server::UserServiceServer,
 };
 use rpc::Rpc;
@@ -39,6 +41,10 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0001_identities.sql",
     "0010_roles_and_groups.sql",
     "0011_relations.sql",
+    "0020_oauth_clients.sql",
+    "0021_authorization.sql",
+    "0022_signing_key_states.sql",
+    "0023_devices.sql",
     "0030_sign_in_factors.sql",
     "0040_audit.sql",
     "0041_mail.sql",
@@ -56,6 +62,8 @@ const LINK_EVERY: Duration = Duration::from_secs(300);
 const SEAL_EVERY: Duration = Duration::from_millis(250);
 /// Wait between two tries to open the keys.
 const KEYS_RETRY: Duration = Duration::from_millis(500);
+/// How often the keys are looked at.
+const KEYS_EVERY: Duration = Duration::from_secs(60);
 
 fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
     Box::pin(async move {
@@ -78,9 +86,13 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.rpc(mesh::rpc!(GroupServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(AuthorizationServiceServer::new(rpc.clone())));
         mount.consume(events::relations(), events::Relations(Arc::clone(&auth)));
+        mount.rpc(mesh::rpc!(OAuthClientServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(BrowserServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(ConsentServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(SigningKeyServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(DelegationServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(FactorServiceServer::new(rpc)));
-        open_keys(mount, Arc::clone(&auth), secrets, kit.verify_keys());
+        open_keys(mount, Arc::clone(&auth));
         seal_audit(mount, Arc::clone(&auth));
         serve_mails(mount, Arc::clone(&auth));
         housekeeping(mount, auth, kit.profile());
@@ -88,24 +100,31 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
     })
 }
 
-/// Not ready until the keys are open and the verifier of this process has them; tries again while the database is away.
-fn open_keys(mount: &mut Mount, auth: Arc<Auth>, secrets: Arc<Secrets>, verifier: authz::Keys) {
+/// Not ready until the keys are open and the verifier of this process has them; tries again while the database is away. From then on looks
+/// whether a key is due, or another instance has announced one.
+fn open_keys(mount: &mut Mount, auth: Arc<Auth>) {
     let awaited = Arc::new(mount.ready("signing keys"));
     mount.task("signing keys", move |shutdown| {
-        let (auth, secrets, awaited) = (Arc::clone(&auth), Arc::clone(&secrets), Arc::clone(&awaited));
-        let verifier = verifier.clone();
+        let (auth, awaited) = (Arc::clone(&auth), Arc::clone(&awaited));
         async move {
-            while let Err(error) = auth.load_keys(&secrets).await {
-                awaited.lost(error.for_operator());
+            let mut opened = false;
+            loop {
+                match auth.turn_keys().await {
+                    Ok(()) => {
+                        awaited.done();
+                        opened = true;
+                    }
+                    Err(error) if opened => {
+                        tracing::warn!(error.message = error.for_operator(), "the signing keys were not looked at");
+                    }
+                    Err(error) => awaited.lost(error.for_operator()),
+                }
+                let wait = if opened { KEYS_EVERY } else { KEYS_RETRY };
                 tokio::select! {
                     () = shutdown.cancelled() => return,
-                    () = tokio::time::sleep(KEYS_RETRY) => {}
+                    () = tokio::time::sleep(wait) => {}
                 }
             }
-            let keys = auth.own_verify_keys().await.into_iter().map(rpc::render_key);
-            verifier.replace(keys.filter_map(|key| authz::VerifyKey::parse(&key)).collect());
-            awaited.done();
-            shutdown.cancelled().await;
         }
     });
 }

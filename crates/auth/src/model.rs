@@ -5,9 +5,12 @@
 mod account;
 mod api_key;
 mod audit;
+mod authorize;
 mod client;
+mod consent;
 mod consistency;
 mod custom_role;
+mod device;
 mod factor;
 mod group;
 mod invitation;
@@ -16,10 +19,14 @@ mod lockout;
 mod mail;
 mod object;
 mod permission;
+mod pkce;
 mod proof;
+mod redirect;
 mod refresh;
 mod relation;
 mod revocation;
+mod scope;
+mod signing_key;
 mod subject;
 
 pub(crate) use account::{
@@ -27,11 +34,16 @@ pub(crate) use account::{
     NewDelegation, Organization, Purpose as DelegationPurpose, Role, Session, SessionName, User,
 };
 pub(crate) use api::Share;
-pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, NewApiKey, Scopes, ServiceAccount, ServiceAccountName};
+pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
 pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, Link};
-pub(crate) use client::{Challenge, Client, State, redirect_with};
+pub(crate) use authorize::{Asked, Flaw, Next, Parameters, Problem, SignedIn, next, problem};
+pub(crate) use client::{
+    BROWSER, Client, ClientKind, ClientName, ClientProof, ClientSecrets, IdTokenAlgorithm, RefreshMode,
+};
+pub(crate) use consent::{Consent, ConsentName, RequestName};
 pub(crate) use consistency::AtLeast;
 pub(crate) use custom_role::{CustomRole, CustomRoleDraft, CustomRoleName, ROLES_MAX};
+pub(crate) use device::{DEVICE_LIFE, DeviceState, POLL_INTERVAL, Poll, UserCode, WRONG_CODES, WRONG_CODES_FOR, poll};
 pub(crate) use factor::{FactorKind, FactorName, MfaFactor, RECOVERY_CODES, SecondFactor, TOTP_MAX, second_factors};
 pub(crate) use group::{Group, GroupName, limit as group_limit};
 pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
@@ -40,10 +52,14 @@ pub(crate) use lockout::{DeviceClass, Factor, LOCKOUT_FREE, LOCKOUT_STEPS, locko
 pub(crate) use mail::{INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose};
 pub(crate) use object::{Object, Wanted, collection};
 pub(crate) use permission::{Permission, Permissions, Rights, catalog};
+pub(crate) use pkce::{Challenge, State, answer, is_opaque, redirect_with};
 pub(crate) use proof::{Proof, acr};
+pub(crate) use redirect::origin;
 pub(crate) use refresh::{Refresh, RefreshState, decide};
 pub(crate) use relation::{
     Held, Holder, Precondition, Question, Relation, Standing, Tie, Update, limit as relation_limit, touched,
 };
 pub(crate) use revocation::{Revocation, RevocationKind};
+pub(crate) use scope::{OPENID, Scopes};
+pub(crate) use signing_key::{KeyState, KeyTimes, states, successor};
 pub(crate) use subject::Subject;

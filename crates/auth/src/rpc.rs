@@ -3,6 +3,9 @@
 mod audit;
 mod authorization;
 mod bootstrap;
+mod browser;
+mod client;
+mod consent;
 mod delegation;
 mod factor;
 mod group;
@@ -13,6 +16,7 @@ mod mail;
 mod oauth;
 mod organization;
 mod role;
+mod signing_key;
 mod token;
 mod user;
 
@@ -55,6 +59,10 @@ fn organization_id(field: &str, name: &str) -> Result<OrganizationId, Error> {
 
 fn user_id(field: &str, name: &str) -> Result<UserId, Error> {
     Ok(UserId::parse(name).map_err(|error| error.violation(field, "must have the form users/*"))?)
+}
+
+fn duration(time: time::Duration) -> prost_types::Duration {
+    prost_types::Duration { seconds: time.whole_seconds(), nanos: time.subsec_nanoseconds() }
 }
 
 /// A user named by himself.

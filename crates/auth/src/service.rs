@@ -4,18 +4,26 @@
 //! longer than its life: each exchange and each refresh reads the membership again.
 
 mod audit;
+mod authorize;
 mod bootstrap;
+mod browser;
 mod check;
+mod client;
+mod consent;
 mod custom_role;
 mod delegation;
+mod device;
+mod exchange;
 mod factor;
 mod group;
+mod introspection;
 mod invitation;
 mod key;
 mod life;
 mod listing;
 mod lockout;
 mod login;
+mod machine;
 mod mail;
 mod membership;
 mod oauth;
@@ -25,6 +33,7 @@ mod projection;
 mod relation;
 mod second_factor;
 mod session;
+mod signing_key;
 mod start;
 mod token;
 mod user;
@@ -32,14 +41,14 @@ mod user;
 use std::{
     ops::Deref,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use api::{CallContext, Caller, Clock, Id, Ids, OrganizationId, Page, Sealer};
 use db::{Db, Replay, Tx};
 use serde::{Serialize, de::DeserializeOwned};
 use time::{Duration, OffsetDateTime};
-use tokio::sync::{Notify, SetOnce};
+use tokio::sync::{Notify, watch};
 
 use crate::{
     config::Config,
@@ -52,17 +61,23 @@ use crate::{
 
 pub use audit::Verified;
 pub(crate) use audit::verify as verify_audit;
+pub(crate) use authorize::{Outcome, PUSHED_LIFE, Shown};
 pub(crate) use bootstrap::{FirstOwner, new_link};
+pub(crate) use browser::{Ended, SignOut, Visitor};
 pub(crate) use check::Explanation;
+pub(crate) use client::Presented;
 pub(crate) use custom_role::Directory;
+pub(crate) use device::DeviceAnswer;
+pub(crate) use introspection::{Introspected, UserInfo};
 pub(crate) use invitation::Lookup;
 pub(crate) use listing::Listing;
 pub(crate) use login::{FirstFactor, FlowStart, Step};
 pub(crate) use mail::{MailText, SignUp};
 pub(crate) use membership::NewRoles;
-pub(crate) use oauth::{Grant, Refusal, Tokens};
+pub(crate) use oauth::{Answer, Exchange, Grant};
 pub use operator::Operator;
 pub(crate) use relation::Filter;
+pub(crate) use signing_key::KeyShown;
 pub(crate) use start::Secrets;
 pub(crate) use user::NewUser;
 
@@ -79,7 +94,8 @@ pub(crate) struct Auth {
     sealer: Sealer,
     config: Config,
     hashes: HashPool,
-    keys: SetOnce<Keyring>,
+    /// The opened keys, and those that replaced them.
+    keys: watch::Sender<Option<Arc<Keyring>>>,
     /// Key of the counters of attempts, derived from the pepper.
     identifiers: [u8; 32],
     /// Whose turn it is to guess.
@@ -100,6 +116,8 @@ pub(crate) struct Auth {
     verifiers: authz::Revocations,
     /// What custom roles allow, as the verifiers of this process hold it.
     directory: authz::Directory,
+    /// The same of keys.
+    verify_keys: authz::Keys,
 }
 
 /// A request that may come twice.
@@ -172,8 +190,8 @@ pub(crate) struct PageRequest {
 
 impl Auth {
     /// The opened keys.
-    fn keys(&self) -> Result<&Keyring, Error> {
-        self.keys.get().ok_or(Error::KeysAwaited)
+    fn keys(&self) -> Result<Arc<Keyring>, Error> {
+        self.keys.borrow().clone().ok_or(Error::KeysAwaited)
     }
 
     /// The name's organization must be the caller's. The authorizer has seen to it; this is the second wall.

@@ -6,9 +6,13 @@
 pub(crate) mod api_key;
 pub(crate) mod attempt;
 pub(crate) mod audit;
+pub(crate) mod authorize;
 pub(crate) mod bootstrap;
+pub(crate) mod client;
+pub(crate) mod consent;
 pub(crate) mod custom_role;
 pub(crate) mod delegation;
+pub(crate) mod device;
 pub(crate) mod factor;
 pub(crate) mod graph;
 pub(crate) mod group;

@@ -371,6 +371,7 @@ impl Source for Injected {
             key_id: key.key_id,
             public_key: key.public_key,
             kid: String::new(),
+            activate_time: None,
         };
         Box::pin(async move { Ok(vec![key]) })
     }

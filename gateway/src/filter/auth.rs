@@ -1,6 +1,7 @@
 //! Who calls: a bearer token, checked offline, exchanged once for an internal token, and kept for as long as that lives.
 //!
-//! Exactly one credential in exactly one place. Tokens in the query are refused, so that they never reach a log. The
+//! Exactly one credential in exactly one place: the bearer token, or the cookie of a browser's session, which counts for what changes
+//! something only with a page of the same origin behind it. Tokens in the query are refused, so that they never reach a log. The
 //! internal token never leaves the platform. An API key is told from garbage by its checksum, and exchanged like a token.
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -14,7 +15,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use mesh::client::Mesh;
 use moka::future::Cache;
 use proto::{
-    Method, Rule,
+    Idempotency, Method, Rule,
     auth::v1::{
         ExchangeCredentialRequest, ListVerifyKeysRequest,
         list_verify_keys_response::{VerifyKey, verify_key::Use},
@@ -24,7 +25,11 @@ use proto::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{edge::Edge, refusal::Refusal};
+use crate::{
+    edge::Edge,
+    identity::session::{self, Jar},
+    refusal::Refusal,
+};
 
 /// Longest access token that is looked at.
 const TOKEN_BYTES: usize = 4096;
@@ -50,7 +55,10 @@ pub(crate) struct Credentials {
     mesh: Mesh,
     issuer: String,
     clock: Clock,
+    /// Those of access tokens.
     keys: RwLock<Vec<(VerifyKey, DecodingKey)>>,
+    /// All that is published.
+    published: RwLock<Vec<VerifyKey>>,
     exchanges: Cache<[u8; 32], Principal>,
 }
 
@@ -67,30 +75,51 @@ impl Credentials {
     /// Knows no key yet.
     pub(crate) fn new(mesh: Mesh, issuer: String, clock: Clock) -> Self {
         let exchanges = Cache::builder().max_capacity(EXCHANGES).time_to_live(Duration::from_secs(300)).build();
-        Self { mesh, issuer, clock, keys: RwLock::default(), exchanges }
+        Self { mesh, issuer, clock, keys: RwLock::default(), published: RwLock::default(), exchanges }
     }
 
     /// Reads the issuer's public keys.
     pub(crate) async fn load_keys(&self, context: &CallContext) -> Result<(), Error> {
         let mut client = TokenServiceClient::new(self.mesh.as_workload("auth", context));
         let keys = client.list_verify_keys(ListVerifyKeysRequest {}).await?.into_inner().keys;
-        let edge = keys.into_iter().filter(|key| key.r#use() == Use::Edge);
-        let keys: Vec<_> = edge.filter_map(|key| Some((key.clone(), decoding_key(&key)?))).collect();
+        let published: Vec<_> = keys.into_iter().filter(|key| key.r#use() != Use::Internal).collect();
+        let edge = published.iter().filter(|key| key.r#use() == Use::Edge);
+        let keys: Vec<_> = edge.filter_map(|key| Some((key.clone(), decoding_key(key)?))).collect();
         if keys.is_empty() {
             return Err(Error::unavailable("the token issuer's public key"));
         }
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = published;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
 
     /// The public keys, for `/.well-known/jwks.json`.
     pub(crate) fn public_keys(&self) -> Vec<VerifyKey> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).iter().map(|(key, _)| key.clone()).collect()
+        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Forgets an exchange: its internal token was refused.
     pub(crate) async fn forget(&self, principal: &Principal) {
         self.exchanges.invalidate(&principal.credential).await;
+    }
+
+    /// The caller behind a browser's session.
+    async fn visitor(&self, secret: &str, context: &CallContext) -> Result<Principal, Error> {
+        let credential: [u8; 32] = Sha256::digest(format!("session {secret}").as_bytes()).into();
+        if let Some(known) = self.exchanges.get(&credential).await.filter(|known| known.ends > Instant::now()) {
+            return Ok(known);
+        }
+        self.exchanges.invalidate(&credential).await;
+        let exchange = async {
+            let mut client = TokenServiceClient::new(self.mesh.as_workload("auth", context));
+            let request = ExchangeCredentialRequest { session: secret.to_owned(), ..Default::default() };
+            let answer = client.exchange_credential(request).await?.into_inner();
+            let now = self.clock.now().unix_timestamp();
+            let life = u64::try_from(answer.expire_time.map_or(now, |time| time.seconds) - now).unwrap_or_default();
+            let key = answer.principal.into();
+            Ok(Principal { token: answer.token, key, credential, ends: Instant::now() + Duration::from_secs(life) })
+        };
+        self.exchanges.try_get_with(credential, exchange).await.map_err(|error: Arc<Error>| Error::clone(&error))
     }
 
     /// The caller of an access token.
@@ -122,7 +151,7 @@ impl Credentials {
     ) -> Result<Principal, Error> {
         let mut client = TokenServiceClient::new(self.mesh.as_workload("auth", context));
         let answer = client
-            .exchange_credential(ExchangeCredentialRequest { access_token: token.to_owned() })
+            .exchange_credential(ExchangeCredentialRequest { access_token: token.to_owned(), ..Default::default() })
             .await?
             .into_inner();
         let now = self.clock.now().unix_timestamp();
@@ -149,7 +178,11 @@ impl Credentials {
         if keys.is_empty() {
             return Err(Error::unavailable("the token issuer"));
         }
-        let (_, key) = keys.iter().find(|(key, _)| key.kid == kid).ok_or_else(Error::credential_invalid)?;
+        // What an announced key signs is refused: it does not sign yet.
+        let soon = self.clock.now().unix_timestamp() + i64::try_from(LEEWAY).unwrap_or_default();
+        let signs = |key: &VerifyKey| key.activate_time.as_ref().is_none_or(|time| time.seconds <= soon);
+        let known = keys.iter().find(|(key, _)| key.kid == kid && signs(key));
+        let (_, key) = known.ok_or_else(Error::credential_invalid)?;
         let mut rules = Validation::new(Algorithm::ES256);
         rules.leeway = LEEWAY;
         rules.validate_nbf = true;
@@ -196,6 +229,13 @@ pub(crate) async fn authenticate(
 ) -> Result<Option<Principal>, Refusal> {
     let token = bearer(headers)?;
     let public = method.access.as_ref().is_some_and(|access| access.rule == Rule::Public);
+    // Browsers send cookies unasked: on a public method one is no claim to be somebody.
+    if session::is_shown(headers) && !public {
+        if token.is_some() {
+            return Err(Error::credential_invalid().into());
+        }
+        return Ok(Some(edge.credentials.visitor(cookie(edge, headers, method)?, context).await?));
+    }
     match token {
         // A bad credential is refused on public methods too: the caller believes to be somebody.
         Some(token) => Ok(Some(edge.credentials.principal(token, context).await?)),
@@ -204,8 +244,28 @@ pub(crate) async fn authenticate(
     }
 }
 
+/// The secret in the cookie of a browser's session, if a page of ours stands behind the request. What only reads needs none, because
+/// no other page may read the answer; a WebSocket does, because every page may read what it says.
+fn cookie<'h>(edge: &Edge, headers: &'h HeaderMap, method: &Method) -> Result<&'h str, Error> {
+    let jar = Jar::of(&edge.public_url).ok_or_else(Error::credential_invalid)?;
+    let secret = jar.session(headers).ok_or_else(Error::credential_invalid)?;
+    let upgrades = headers.contains_key(header::SEC_WEBSOCKET_VERSION) || headers.contains_key(header::UPGRADE);
+    let reads = method.idempotency == Idempotency::NoSideEffects;
+    let ours = session::is_same_origin(&edge.public_url, headers);
+    let beyond_forms = !headers.contains_key(header::CONTENT_TYPE) || session::is_beyond_forms(headers);
+    let counts = if upgrades { ours } else { reads || (ours && beyond_forms) };
+    if counts {
+        Ok(secret)
+    } else {
+        Err(Error::new(api::Code::PermissionDenied, api::CommonReason::AccessDenied, FOREIGN))
+    }
+}
+
+const FOREIGN: &str = "a cookie counts for requests of pages of the same origin, with a content type that no form sends; send an \
+     Authorization header instead";
+
 /// The bearer token of the one `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

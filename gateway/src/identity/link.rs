@@ -13,7 +13,7 @@ use proto::auth::v1::{
 };
 use tonic::{Status, body::Body};
 
-use super::oauth::read;
+use super::parameters::Parameters;
 use crate::{edge::Edge, filter::Passage, form, refusal::Refusal};
 
 /// What a link is for.
@@ -67,9 +67,11 @@ pub(crate) async fn act(
     incoming: Incoming,
     link: Link,
 ) -> Result<Response<Body>, Refusal> {
-    let Ok(mut form) = read(edge, &passage, incoming).await? else { return Ok(over(StatusCode::BAD_REQUEST)) };
+    let Ok(mut form) = Parameters::read(edge, &passage, incoming).await? else {
+        return Ok(over(StatusCode::BAD_REQUEST));
+    };
     let mut client = MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
-    let mut take = |name: &str| form.remove(name).unwrap_or_default();
+    let mut take = |name: &str| form.take(name);
     let (token, password, display_name) = (take("token"), take("password"), take("display_name"));
     let (done, told) = match link {
         Link::Verify => {

@@ -1,125 +1,234 @@
-//! Token and revocation endpoint (RFC 6749, RFC 7009): form in, JSON out, never cached.
-use std::collections::BTreeMap;
-
+//! Endpoints that applications call: form in, JSON out, never cached (RFC 6749, 7009, 7662, 8628, 8693, 9126, OpenID Connect Core).
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use proto::auth::v1::{RevokeRequest, TokenRequest, o_auth_service_client::OAuthServiceClient};
-use serde_json::{Value, json};
+use proto::auth::v1::{
+    AuthorizeDeviceRequest, ClientAuthentication, GetUserInfoRequest, IntrospectRequest, OAuthError,
+    PushAuthorizationRequest, RevokeRequest, TokenRequest, o_auth_service_client::OAuthServiceClient,
+};
+use serde_json::{Map, Value, json};
 use tonic::body::Body;
 
-use crate::{call::body, edge::Edge, filter::Passage, form, refusal::Refusal};
+use crate::{
+    edge::Edge,
+    filter::{Passage, auth::bearer},
+    identity::{Endpoint, parameters::Parameters},
+    refusal::Refusal,
+};
 
-/// Parameters of a form, each at most once.
-pub(super) type Form = BTreeMap<String, String>;
+/// Form and client of a request, or the answer that there is to it.
+async fn read(
+    edge: &Edge,
+    passage: &Passage,
+    incoming: Incoming,
+) -> Result<Result<(Parameters, ClientAuthentication), Response<Body>>, Refusal> {
+    let read = Parameters::read(edge, passage, incoming).await?;
+    let read = read.and_then(|mut form| form.client(&passage.head.headers).map(|client| (form, client)));
+    Ok(read.map_err(|problem| failed("invalid_request", problem, false)))
+}
 
 /// `POST /oauth2/token`.
 pub(crate) async fn token(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let mut form = match read(edge, &passage, incoming).await? {
-        Ok(form) => form,
-        Err(problem) => return Ok(failed("invalid_request", problem)),
+    let (mut form, client) = match read(edge, &passage, incoming).await? {
+        Ok(read) => read,
+        Err(answer) => return Ok(answer),
     };
-    let mut take = |name: &str| form.remove(name).unwrap_or_default();
+    let basic = client.basic;
     let request = TokenRequest {
-        grant_type: take("grant_type"),
-        client_id: take("client_id"),
-        code: take("code"),
-        redirect_uri: take("redirect_uri"),
-        code_verifier: take("code_verifier"),
-        refresh_token: take("refresh_token"),
+        grant_type: form.take("grant_type"),
+        client: Some(client),
+        code: form.take("code"),
+        redirect_uri: form.take("redirect_uri"),
+        code_verifier: form.take("code_verifier"),
+        refresh_token: form.take("refresh_token"),
+        scope: form.take("scope"),
+        device_code: form.take("device_code"),
+        subject_token: form.take("subject_token"),
+        subject_token_type: form.take("subject_token_type"),
+        requested_token_type: form.take("requested_token_type"),
+        actor_token: form.take("actor_token"),
+        audience: form.take_all("audience"),
+        resource: form.take_all("resource"),
     };
-    let mut client = OAuthServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
-    let answer = client.token(request).await?.into_inner();
+    let answer = service(edge, &passage).token(request).await?.into_inner();
     if !answer.error.is_empty() {
-        return Ok(failed(&answer.error, &answer.error_description));
+        return Ok(failed(&answer.error, &answer.error_description, basic));
     }
-    Ok(reply(
-        StatusCode::OK,
-        &json!({
-            "access_token": answer.access_token,
-            "token_type": "Bearer",
-            "expires_in": answer.expires_in_seconds,
-            "refresh_token": answer.refresh_token,
-            "scope": answer.scope,
-        }),
-    ))
+    let mut body = json!({
+        "access_token": answer.access_token,
+        "token_type": "Bearer",
+        "expires_in": answer.expires_in_seconds,
+        "scope": answer.scope,
+    });
+    let rest = [
+        ("refresh_token", answer.refresh_token),
+        ("id_token", answer.id_token),
+        ("issued_token_type", answer.issued_token_type),
+    ];
+    for (name, value) in rest.into_iter().filter(|(_, value)| !value.is_empty()) {
+        body[name] = value.into();
+    }
+    Ok(reply(StatusCode::OK, &body))
 }
 
 /// `POST /oauth2/revoke`: 200 for unknown tokens too (RFC 7009 section 2.2).
 pub(crate) async fn revoke(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let mut form = match read(edge, &passage, incoming).await? {
-        Ok(form) => form,
-        Err(problem) => return Ok(failed("invalid_request", problem)),
+    let (mut form, client) = match read(edge, &passage, incoming).await? {
+        Ok(read) => read,
+        Err(answer) => return Ok(answer),
     };
-    let Some(token) = form.remove("token") else {
-        return Ok(failed("invalid_request", "the parameter token is missing"));
-    };
-    let client_id = form.remove("client_id").unwrap_or_default();
-    let mut client = OAuthServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
-    client.revoke(RevokeRequest { token, client_id }).await?;
-    Ok(reply(StatusCode::OK, &json!({})))
-}
-
-pub(super) async fn read(
-    edge: &Edge,
-    passage: &Passage,
-    incoming: Incoming,
-) -> Result<Result<Form, &'static str>, Refusal> {
-    let headers = &passage.head.headers;
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let body = body::whole(edge, passage, headers, incoming).await?;
-    if !kind.starts_with(b"application/x-www-form-urlencoded") {
-        return Ok(Err("send the parameters as application/x-www-form-urlencoded"));
+    if !form.has("token") {
+        return Ok(failed("invalid_request", "the parameter token is missing", false));
     }
-    Ok(parse(&body.bytes))
+    let basic = client.basic;
+    let request = RevokeRequest { token: form.take("token"), client: Some(client) };
+    let answer = service(edge, &passage).revoke(request).await?.into_inner();
+    Ok(answer.error.map_or_else(|| reply(StatusCode::OK, &json!({})), |error| told(&error, basic)))
 }
 
-fn parse(body: &[u8]) -> Result<Form, &'static str> {
-    let text = std::str::from_utf8(body).map_err(|_| "the form is not UTF-8")?;
-    let mut form = Form::new();
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (name, value) = (decoded(name)?, decoded(value)?);
-        if form.insert(name, value).is_some() {
-            // RFC 6749 section 3.2: parameters must not be repeated.
-            return Err("a parameter is repeated");
+/// `POST /oauth2/introspect`.
+pub(crate) async fn introspect(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
+    let (mut form, client) = match read(edge, &passage, incoming).await? {
+        Ok(read) => read,
+        Err(answer) => return Ok(answer),
+    };
+    if !form.has("token") {
+        return Ok(failed("invalid_request", "the parameter token is missing", false));
+    }
+    let basic = client.basic;
+    let request = IntrospectRequest { token: form.take("token"), client: Some(client) };
+    let answer = service(edge, &passage).introspect(request).await?.into_inner();
+    if let Some(error) = answer.error {
+        return Ok(told(&error, basic));
+    }
+    if !answer.active {
+        return Ok(reply(StatusCode::OK, &json!({"active": false})));
+    }
+    let mut body = json!({
+        "active": true,
+        "iss": edge.public_url,
+        "aud": edge.public_url,
+        "scope": answer.scope,
+        "client_id": answer.client_id,
+        "token_type": if answer.token_type == "access_token" { "Bearer" } else { "refresh_token" },
+        "exp": answer.exp,
+        "sub": answer.sub,
+        "sid": answer.sid,
+    });
+    if answer.iat > 0 {
+        body["iat"] = answer.iat.into();
+    }
+    if !answer.org.is_empty() {
+        body["org"] = answer.org.into();
+    }
+    Ok(reply(StatusCode::OK, &body))
+}
+
+/// `POST /oauth2/par`.
+pub(crate) async fn push(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
+    let (mut form, client) = match read(edge, &passage, incoming).await? {
+        Ok(read) => read,
+        Err(answer) => return Ok(answer),
+    };
+    let basic = client.basic;
+    let request = PushAuthorizationRequest { client: Some(client), parameters: Some(form.authorization()) };
+    let answer = service(edge, &passage).push_authorization(request).await?.into_inner();
+    if let Some(error) = answer.error {
+        return Ok(told(&error, basic));
+    }
+    let expires_in = answer.expire_after.map_or(0, |life| life.seconds);
+    Ok(reply(StatusCode::CREATED, &json!({"request_uri": answer.request_uri, "expires_in": expires_in})))
+}
+
+/// `POST /oauth2/device_authorization`.
+pub(crate) async fn device(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
+    let (mut form, client) = match read(edge, &passage, incoming).await? {
+        Ok(read) => read,
+        Err(answer) => return Ok(answer),
+    };
+    let basic = client.basic;
+    let request = AuthorizeDeviceRequest { client: Some(client), scope: form.take("scope") };
+    let answer = service(edge, &passage).authorize_device(request).await?.into_inner();
+    if let Some(error) = answer.error {
+        return Ok(told(&error, basic));
+    }
+    let page = format!("{}{}", edge.public_url, Endpoint::Device.path());
+    let seconds = |time: Option<prost_types::Duration>| time.map_or(0, |time| time.seconds);
+    Ok(reply(
+        StatusCode::OK,
+        &json!({
+            "device_code": answer.device_code,
+            "verification_uri_complete": format!("{page}?user_code={}", answer.user_code),
+            "user_code": answer.user_code,
+            "verification_uri": page,
+            "expires_in": seconds(answer.expire_after),
+            "interval": seconds(answer.interval),
+        }),
+    ))
+}
+
+/// `GET` and `POST /oauth2/userinfo`: the token in the header, or in the form of a POST (RFC 6750 section 2.2), never in both.
+pub(crate) async fn user_info(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
+    let mut token = bearer(&passage.head.headers)?.map(str::to_owned);
+    if passage.head.method == Method::POST && passage.head.headers.contains_key(header::CONTENT_TYPE) {
+        let form = Parameters::read(edge, &passage, incoming).await?.map(|mut form| form.take("access_token"));
+        match (form, &token) {
+            (Ok(sent), None) if !sent.is_empty() => token = Some(sent),
+            (Ok(sent), _) if sent.is_empty() => {}
+            _ => return Err(api::Error::credential_invalid().into()),
         }
     }
-    Ok(form)
+    let access_token = token.ok_or_else(api::Error::credential_missing)?;
+    let info = match service(edge, &passage).get_user_info(GetUserInfoRequest { access_token }).await {
+        Ok(info) => info.into_inner(),
+        Err(status) if status.code() == tonic::Code::PermissionDenied => {
+            let challenge = "Bearer error=\"insufficient_scope\", scope=\"openid\"";
+            return Err(Refusal::from(status).header(header::WWW_AUTHENTICATE, challenge));
+        }
+        Err(status) => return Err(status.into()),
+    };
+    let mut body = Map::new();
+    body.insert("sub".to_owned(), info.sub.into());
+    for (name, value) in [("name", info.name), ("email", info.email), ("org", info.org)] {
+        if !value.is_empty() {
+            body.insert(name.to_owned(), value.into());
+        }
+    }
+    if body.contains_key("email") {
+        body.insert("email_verified".to_owned(), info.email_verified.into());
+    }
+    if info.updated_at > 0 {
+        body.insert("updated_at".to_owned(), info.updated_at.into());
+    }
+    Ok(reply(StatusCode::OK, &Value::Object(body)))
 }
 
-fn decoded(text: &str) -> Result<String, &'static str> {
-    let bytes = form::decoded(text).ok_or("an escape is malformed")?;
-    String::from_utf8(bytes).map_err(|_| "the form is not UTF-8")
+fn service(edge: &Edge, passage: &Passage) -> OAuthServiceClient<mesh::client::Channel> {
+    OAuthServiceClient::new(edge.mesh.as_workload("auth", &passage.context))
 }
 
-/// An error of RFC 6749 section 5.2.
-fn failed(error: &str, description: &str) -> Response<Body> {
+fn told(error: &OAuthError, basic: bool) -> Response<Body> {
+    failed(&error.error, &error.error_description, basic)
+}
+
+/// An error of RFC 6749 section 5.2. Whoever tried the header is told that it is understood.
+fn failed(error: &str, description: &str, basic: bool) -> Response<Body> {
     let status = if error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
-    reply(status, &json!({"error": error, "error_description": description}))
+    let mut response = reply(status, &json!({"error": error, "error_description": description}));
+    if status == StatusCode::UNAUTHORIZED && basic {
+        let challenge = HeaderValue::from_static("Basic realm=\"oauth2\", charset=\"UTF-8\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::new(Full::new(Bytes::from(body.to_string()))));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
+    let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_is_read_strictly() {
-        let form = parse(b"grant_type=authorization_code&code=a%2Bb+c").expect("valid");
-        assert_eq!(form["code"], "a+b c");
-        for bad in [&b"a=1&a=2"[..], b"a=%4", b"a=%zz", b"a=%ff", b"a=%+1"] {
-            assert!(parse(bad).is_err(), "{}", String::from_utf8_lossy(bad));
-        }
-    }
 }

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use crate::error::Error;
+use super::keyring::active;
+use crate::{error::Error, model::KeyTimes};
 
 const TYPE: &str = "at+jwt";
 const MOST_BYTES: usize = 4096;
@@ -29,13 +30,13 @@ pub(crate) struct Claims {
     pub(crate) iat: i64,
     /// Id of this token.
     pub(crate) jti: String,
-    /// Id of the user.
+    /// Id of the user; of a machine that acts by itself, its `client_id`.
     pub(crate) sub: String,
     /// Client it was given to.
     pub(crate) client_id: String,
     /// Scopes.
     pub(crate) scope: String,
-    /// Session.
+    /// Session; of a machine that acts by itself, this token alone.
     pub(crate) sid: String,
     /// Id of the organization; absent for a user without a membership.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,28 +52,81 @@ pub(crate) struct Claims {
     /// Counter of the refresh token given out with it.
     #[serde(rename = "gen")]
     pub(crate) generation: i64,
+    /// Who acts for the user, after a token exchange (RFC 8693 section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<Actor>,
+}
+
+/// An actor of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Actor {
+    /// Its `client_id`.
+    pub(crate) sub: String,
+    /// For whom it acts in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<Box<Actor>>,
+}
+
+impl Claims {
+    /// A machine acts by itself: there is no session, and nobody signed in.
+    pub(crate) fn is_machine(&self) -> bool {
+        self.sid == self.jti
+    }
+}
+
+/// A key for the edge.
+pub(crate) struct EdgeKey {
+    kid: String,
+    times: KeyTimes,
+    signing: EncodingKey,
+    reading: DecodingKey,
+}
+
+impl EdgeKey {
+    /// A private key (PKCS #8) with its public half (SEC1 point).
+    pub(crate) fn new(kid: &str, times: KeyTimes, private: &[u8], public: &[u8]) -> Self {
+        let (signing, reading) = (EncodingKey::from_ec_der(private), DecodingKey::from_ec_der(public));
+        Self { kid: kid.to_owned(), times, signing, reading }
+    }
 }
 
 /// Signs and reads access tokens.
 pub(crate) struct Edge {
-    kid: String,
-    signing: EncodingKey,
-    reading: HashMap<String, DecodingKey>,
+    signing: Vec<(KeyTimes, (String, EncodingKey))>,
+    reading: HashMap<String, (KeyTimes, DecodingKey)>,
 }
 
 impl Edge {
-    /// Signs with the private key (PKCS #8) under its `kid`; `public` are the keys that may still verify, as SEC1 points.
-    pub(crate) fn new(kid: &str, private: &[u8], public: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let reading = public.into_iter().map(|(kid, point)| (kid, DecodingKey::from_ec_der(&point))).collect();
-        Self { kid: kid.to_owned(), signing: EncodingKey::from_ec_der(private), reading }
+    /// With these keys: the active one signs, it and those before it read.
+    pub(crate) fn new(keys: Vec<EdgeKey>) -> Self {
+        let (mut signing, mut reading) = (Vec::with_capacity(keys.len()), HashMap::with_capacity(keys.len()));
+        for key in keys {
+            reading.insert(key.kid.clone(), (key.times, key.reading));
+            signing.push((key.times, (key.kid, key.signing)));
+        }
+        Self { signing, reading }
     }
 
     /// Writes a token.
     pub(crate) fn sign(&self, claims: &Claims) -> Result<String, Error> {
+        self.sign_as(TYPE, claims, claims.iat)
+    }
+
+    /// Writes a token of another type, issued then.
+    pub(super) fn sign_as(&self, kind: &str, claims: &impl Serialize, issued: i64) -> Result<String, Error> {
+        let issued = OffsetDateTime::from_unix_timestamp(issued).map_err(Error::fault)?;
+        // Whole seconds: a key may have begun to sign within this one.
+        let (kid, key) = active(&self.signing, issued + Duration::SECOND).ok_or(Error::KeysAwaited)?;
         let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(TYPE.to_owned());
-        header.kid = Some(self.kid.clone());
-        encode(&header, claims, &self.signing).map_err(Error::fault)
+        header.typ = Some(kind.to_owned());
+        header.kid = Some(kid.clone());
+        encode(&header, claims, key).map_err(Error::fault)
+    }
+
+    /// The key with this id.
+    pub(super) fn key(&self, kid: &str) -> Option<&DecodingKey> {
+        self.reading.get(kid).map(|(_, key)| key)
     }
 
     /// Reads a token of ours that has not expired; `None` for anything else.
@@ -89,7 +143,9 @@ impl Edge {
         if header.alg != Algorithm::ES256 || header.typ.as_deref() != Some(TYPE) || points_elsewhere {
             return None;
         }
-        let key = self.reading.get(header.kid.as_deref()?)?;
+        // An announced key signs nothing yet, a gone one nothing any more.
+        let known = self.reading.get(header.kid.as_deref()?);
+        let (_, key) = known.filter(|(times, _)| times.verifies(now + Duration::seconds(LEEWAY)))?;
         let claims = decode::<Claims>(token, key, &validation(issuer)).ok()?.claims;
         let now = now.unix_timestamp();
         (claims.aud == issuer && claims.iss == issuer && claims.exp > now - LEEWAY && claims.iat <= now + LEEWAY)

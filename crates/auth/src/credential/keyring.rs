@@ -1,19 +1,23 @@
-//! The platform's signing keys: made at the first start, kept sealed in the database, opened at each start.
+//! The platform's signing keys: made at the first start, replaced in time, kept sealed in the database, opened at each start.
 //!
-//! The newest key of each kind signs, all of a kind verify. A kid is part of what a key is sealed for.
+//! Which key of a kind signs, and which verify, is a matter of their times (`model::signing_key`). A kid is part of what a key is
+//! sealed for.
 use api::Clock;
 use aws_lc_rs::{
+    encoding::AsDer,
     rand::SystemRandom,
+    rsa,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::Rng;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
-use super::{Edge, RefreshKey, Vault, VaultError};
-use crate::error::Error;
+use super::{Edge, IdTokens, RefreshKey, Vault, VaultError, jwt::EdgeKey};
+use crate::{error::Error, model::KeyTimes};
 
-/// What a key is for; the numbers are those of the database, and of the contract for the first two.
+/// What a key is for; the numbers are those of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyUse {
     /// Internal tokens: Ed25519.
@@ -22,11 +26,15 @@ pub(crate) enum KeyUse {
     Edge = 2,
     /// Refresh tokens: HMAC.
     Refresh = 3,
+    /// ID tokens of clients that want RS256.
+    IdToken = 4,
 }
 
 impl KeyUse {
     /// All kinds.
-    pub(crate) const ALL: [Self; 3] = [Self::Internal, Self::Edge, Self::Refresh];
+    pub(crate) const ALL: [Self; 4] = [Self::Internal, Self::Edge, Self::Refresh, Self::IdToken];
+    /// Those that are replaced in time. The refresh key is the master of all refresh tokens, which live as long as sessions.
+    pub(crate) const TURNED: [Self; 3] = [Self::Internal, Self::Edge, Self::IdToken];
 
     /// The kind with this number.
     pub(crate) fn of_number(number: i16) -> Option<Self> {
@@ -46,6 +54,8 @@ pub(crate) struct StoredKey {
     pub(crate) public_key: Vec<u8>,
     /// Private part under the wrapping key.
     pub(crate) sealed_key: Vec<u8>,
+    /// From when to when it is used.
+    pub(crate) times: KeyTimes,
 }
 
 /// A key to be stored.
@@ -60,26 +70,30 @@ pub(crate) struct NewKey {
     pub(crate) public_key: Vec<u8>,
     /// Private part under the wrapping key.
     pub(crate) sealed_key: Vec<u8>,
+    /// From when on it signs.
+    pub(crate) activate: OffsetDateTime,
 }
 
 impl NewKey {
-    /// Makes a key.
-    pub(crate) fn make(vault: &Vault, kind: KeyUse, key_id: i32) -> Result<Self, Error> {
+    /// Makes a key that signs from then on.
+    pub(crate) fn make(vault: &Vault, kind: KeyUse, key_id: i32, activate: OffsetDateTime) -> Result<Self, Error> {
         let (private, public_key) = match kind {
             KeyUse::Internal => generate_internal(),
             KeyUse::Edge => generate_edge()?,
             KeyUse::Refresh => (random(), Vec::new()),
+            KeyUse::IdToken => generate_id_token()?,
         };
         let named = if public_key.is_empty() { random() } else { public_key.clone() };
         let kid = URL_SAFE_NO_PAD.encode(&Sha256::digest(named)[..16]);
         let sealed_key = vault.seal(&purpose(kind, &kid), &private);
-        Ok(Self { key_id, kind, kid, public_key, sealed_key })
+        Ok(Self { key_id, kind, kid, public_key, sealed_key, activate })
     }
 
     /// The key as it will be read.
     pub(crate) fn stored(self) -> StoredKey {
-        let Self { key_id, kind, kid, public_key, sealed_key } = self;
-        StoredKey { key_id: key_id.unsigned_abs(), kind, kid, public_key, sealed_key }
+        let Self { key_id, kind, kid, public_key, sealed_key, activate } = self;
+        let times = KeyTimes { activate, expire: None };
+        StoredKey { key_id: key_id.unsigned_abs(), kind, kid, public_key, sealed_key, times }
     }
 }
 
@@ -92,16 +106,20 @@ pub(crate) struct PublicKey {
     pub(crate) key_id: u32,
     /// Text id.
     pub(crate) kid: String,
-    /// 32 raw bytes, or an uncompressed SEC1 point.
+    /// 32 raw bytes, an uncompressed SEC1 point, or a big-endian modulus.
     pub(crate) bytes: Vec<u8>,
+    /// From when to when it is used.
+    pub(crate) times: KeyTimes,
 }
 
 /// The opened keys.
 pub(crate) struct Keyring {
-    /// Makes internal tokens.
-    pub(crate) mint: authz::Mint,
+    /// Each makes internal tokens while it is active.
+    mints: Vec<(KeyTimes, authz::Mint)>,
     /// Signs and reads access tokens.
     pub(crate) edge: Edge,
+    /// Signs and reads ID tokens.
+    pub(crate) id_tokens: IdTokens,
     /// Writes and reads refresh tokens.
     pub(crate) refresh: RefreshKey,
     /// What verifiers get.
@@ -109,30 +127,53 @@ pub(crate) struct Keyring {
 }
 
 impl Keyring {
-    /// Opens the stored keys, oldest first, of which each kind has at least one.
+    /// Opens the stored keys, of which each kind has at least one.
     ///
     /// # Errors
     /// The wrapping key is another one than that which sealed them.
     pub(crate) fn open(vault: &Vault, keys: &[StoredKey], clock: &Clock) -> Result<Self, VaultError> {
-        let newest = |kind| keys.iter().rev().find(|key| key.kind == kind).ok_or(VaultError);
         let private = |key: &StoredKey| vault.open(&purpose(key.kind, &key.kid), &key.sealed_key);
-        let (internal, edge, refresh) = (newest(KeyUse::Internal)?, newest(KeyUse::Edge)?, newest(KeyUse::Refresh)?);
-        let points =
-            keys.iter().filter(|key| key.kind == KeyUse::Edge).map(|key| (key.kid.clone(), key.public_key.clone()));
+        let (mut mints, mut edge, mut id_tokens, mut refresh) = (Vec::new(), Vec::new(), Vec::new(), None);
+        for key in keys {
+            let secret = private(key)?;
+            match key.kind {
+                KeyUse::Internal => {
+                    let mint = authz::Mint::new(&secret, key.key_id, clock.clone()).map_err(|_| VaultError)?;
+                    mints.push((key.times, mint));
+                }
+                KeyUse::Edge => edge.push(EdgeKey::new(&key.kid, key.times, &secret, &key.public_key)),
+                KeyUse::IdToken => id_tokens.push((key.kid.clone(), key.times, secret, key.public_key.clone())),
+                KeyUse::Refresh => refresh = Some(RefreshKey::new(secret.try_into().map_err(|_| VaultError)?)),
+            }
+        }
         let public = keys.iter().filter(|key| key.kind != KeyUse::Refresh);
         let public = public.map(|key| PublicKey {
             kind: key.kind,
             key_id: key.key_id,
             kid: key.kid.clone(),
             bytes: key.public_key.clone(),
+            times: key.times,
         });
+        let id_tokens = IdTokens::open(id_tokens).ok_or(VaultError)?;
         Ok(Self {
-            mint: authz::Mint::new(&private(internal)?, internal.key_id, clock.clone()).map_err(|_| VaultError)?,
-            edge: Edge::new(&edge.kid, &private(edge)?, points),
-            refresh: RefreshKey::new(private(refresh)?.try_into().map_err(|_| VaultError)?),
+            mints,
+            edge: Edge::new(edge),
+            id_tokens,
+            refresh: refresh.ok_or(VaultError)?,
             public: public.collect(),
         })
     }
+
+    /// The mint that is active now.
+    pub(crate) fn mint(&self, now: OffsetDateTime) -> Result<&authz::Mint, Error> {
+        active(&self.mints, now).ok_or(Error::KeysAwaited)
+    }
+}
+
+/// The youngest of these keys that may sign now.
+pub(super) fn active<T>(keys: &[(KeyTimes, T)], now: OffsetDateTime) -> Option<&T> {
+    let signing = keys.iter().filter(|(times, _)| times.verifies(now));
+    signing.max_by_key(|(times, _)| times.activate).map(|(_, key)| key)
 }
 
 fn purpose(kind: KeyUse, kid: &str) -> String {
@@ -156,4 +197,15 @@ pub(super) fn generate_edge() -> Result<(Vec<u8>, Vec<u8>), Error> {
         EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).map_err(Error::fault)?;
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).map_err(Error::fault)?;
     Ok((document.as_ref().to_vec(), pair.public_key().as_ref().to_vec()))
+}
+
+/// A new RSA key of 2,048 bits: PKCS #8 and the big-endian modulus. Its exponent is 65,537.
+pub(super) fn generate_id_token() -> Result<(Vec<u8>, Vec<u8>), Error> {
+    let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).map_err(Error::fault)?;
+    let private = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'static>>::as_der(&pair).map_err(Error::fault)?;
+    // RSAPublicKey (RFC 8017 appendix A.1.1) of this size and exponent: two integers in a sequence, with fixed lengths.
+    let public = pair.public_key().as_ref().strip_prefix(&[0x30, 0x82, 1, 10, 2, 0x82, 1, 1, 0]);
+    let modulus =
+        public.and_then(|rest| rest.strip_suffix(&[2, 3, 1, 0, 1])).ok_or_else(|| Error::fault("no RSA-2048 key"))?;
+    Ok((private.as_ref().to_vec(), modulus.to_vec()))
 }

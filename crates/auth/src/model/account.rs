@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{OrganizationState, UserState};
+use super::{OrganizationState, Scopes, UserState};
 use crate::error::Error;
 
 api::resource_name!(
@@ -223,6 +223,10 @@ pub(crate) struct Session {
     pub(crate) last_use_time: OffsetDateTime,
     /// Absolute end.
     pub(crate) expire_time: OffsetDateTime,
+    /// Scopes granted.
+    pub(crate) scopes: Scopes,
+    /// The browser session that it was begun from.
+    pub(crate) parent: Option<Id>,
 }
 
 /// A right to act for a user.

@@ -60,7 +60,7 @@ pub(crate) struct NewApiKey {
     /// Name shown to people.
     pub(crate) display_name: DisplayName,
     /// Permissions.
-    pub(crate) scopes: Scopes,
+    pub(crate) scopes: KeyScopes,
     /// When it ends.
     pub(crate) expire_time: OffsetDateTime,
 }
@@ -77,9 +77,9 @@ impl NewApiKey {
 
 /// Permissions of the contract, each once.
 #[derive(Clone, Debug)]
-pub(crate) struct Scopes(pub(crate) Vec<String>);
+pub(crate) struct KeyScopes(pub(crate) Vec<String>);
 
-impl Scopes {
+impl KeyScopes {
     /// Reads them out of a request; `known` tells permissions of the contract.
     pub(crate) fn parse(mut scopes: Vec<String>, known: impl Fn(&str) -> bool) -> Result<Self, Error> {
         scopes.sort_unstable();
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn scopes_are_permissions_of_the_contract() {
         let known = |scope: &str| scope == "document:read";
-        let parse = |scopes: &[&str]| Scopes::parse(scopes.iter().map(|scope| (*scope).to_owned()).collect(), known);
+        let parse = |scopes: &[&str]| KeyScopes::parse(scopes.iter().map(|scope| (*scope).to_owned()).collect(), known);
         assert_eq!(parse(&["document:read", "document:read"]).expect("known").0, ["document:read"]);
         for unknown in [&["document:fly"][..], &["*"], &[], &["document:read", ""]] {
             assert!(parse(unknown).is_err(), "{unknown:?}");

@@ -1,170 +1,288 @@
-//! Clients and the rules of the authorization code: registered redirect URIs, PKCE, state.
+//! Clients of the OAuth endpoints: those that come with the platform, and those that organizations register.
 //!
-//! A redirect URI is compared byte for byte; the one exception is the port of a native client on the loopback addresses
-//! (RFC 8252 section 7.3). `localhost` is a name that others may answer for, hence it is not among them.
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+//! A client belongs to one organization, and people sign in with it to that organization only; a client of the operators'
+//! organization is good for all. The platform's own clients act with all rights of their person and need no consent.
+use std::sync::LazyLock;
 
+use api::{Id, OrganizationId};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
+
+use super::{Role, Scopes, redirect};
 use crate::error::Error;
 
-/// A registered client.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Client {
-    /// Its id.
-    pub(crate) id: &'static str,
-    /// Scopes it is given: first-party clients act with all rights of their user.
-    pub(crate) scope: &'static str,
-    /// Path of its loopback redirect URI.
-    callback: &'static str,
+api::resource_name!(
+    /// Name of a client.
+    pub(crate) struct ClientName { organization: OrganizationId, client: Id } = "organizations/*/oauthClients/*"
+);
+
+/// The client that browsers' sessions belong to: the gateway itself.
+pub(crate) const BROWSER: &str = "workos-browser";
+/// Most URIs, and most actors, of a client.
+const LIST_MAX: usize = 20;
+
+/// What kind of application a client is. The numbers are those of the contract and of the database, as in all enums here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ClientKind {
+    /// On a device of the person.
+    Native = 1,
+    /// On a server, or in a browser.
+    Web = 2,
+    /// By itself.
+    Machine = 3,
 }
 
-/// Clients that come with the platform.
-const BUILT_IN: [Client; 1] = [Client { id: "workos-cli", scope: "*", callback: "/callback" }];
+/// How a client proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ClientProof {
+    /// Not at all.
+    None = 1,
+    /// By its secret in the header.
+    Basic = 2,
+    /// By its secret in the form.
+    Post = 3,
+}
+
+/// Signature of a client's ID tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum IdTokenAlgorithm {
+    /// ECDSA on P-256.
+    Es256 = 1,
+    /// RSA.
+    Rs256 = 2,
+}
+
+/// What happens with a refresh token when it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RefreshMode {
+    /// Replaced, with a window for lost answers.
+    Window = 1,
+    /// Replaced; any reuse ends the session.
+    Strict = 2,
+    /// Stays.
+    Keep = 3,
+}
+
+impl ClientKind {
+    /// The kind with this number.
+    pub(crate) fn of_number(number: i16) -> Option<Self> {
+        [Self::Native, Self::Web, Self::Machine].into_iter().find(|kind| *kind as i16 == number)
+    }
+}
+
+impl ClientProof {
+    /// The way with this number.
+    pub(crate) fn of_number(number: i16) -> Option<Self> {
+        [Self::None, Self::Basic, Self::Post].into_iter().find(|proof| *proof as i16 == number)
+    }
+}
+
+impl IdTokenAlgorithm {
+    /// The algorithm with this number.
+    pub(crate) fn of_number(number: i16) -> Option<Self> {
+        [Self::Es256, Self::Rs256].into_iter().find(|algorithm| *algorithm as i16 == number)
+    }
+}
+
+impl RefreshMode {
+    /// The mode with this number.
+    pub(crate) fn of_number(number: i16) -> Option<Self> {
+        [Self::Window, Self::Strict, Self::Keep].into_iter().find(|mode| *mode as i16 == number)
+    }
+}
+
+/// Digests of a client's secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClientSecrets {
+    /// Of the present one; none for public clients.
+    pub(crate) present: Option<Vec<u8>>,
+    /// Of the one before, and when that ends.
+    pub(crate) previous: Option<(Vec<u8>, OffsetDateTime)>,
+}
+
+impl ClientSecrets {
+    /// The digest is that of a secret that is good now; compared in constant time.
+    pub(crate) fn has(&self, digest: &[u8], now: OffsetDateTime) -> bool {
+        let previous = self.previous.as_ref().filter(|(_, expire_time)| now < *expire_time).map(|(digest, _)| digest);
+        let known = self.present.iter().chain(previous);
+        known.fold(false, |found, known| found | bool::from(known.as_slice().ct_eq(digest)))
+    }
+}
+
+/// A client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Client {
+    /// The `client_id`.
+    pub(crate) id: String,
+    /// Owner; none for a client that comes with the platform.
+    pub(crate) organization: Option<OrganizationId>,
+    /// Name shown to people; empty for a client that comes with the platform.
+    pub(crate) display_name: String,
+    /// Kind.
+    pub(crate) kind: ClientKind,
+    /// Where codes may be sent.
+    pub(crate) redirect_uris: Vec<String>,
+    /// Where people may be sent after signing out.
+    pub(crate) post_logout_redirect_uris: Vec<String>,
+    /// What it may ask for.
+    pub(crate) scopes: Scopes,
+    /// How it proves who it is.
+    pub(crate) proof: ClientProof,
+    /// Signature of its ID tokens.
+    pub(crate) algorithm: IdTokenAlgorithm,
+    /// What happens with its refresh tokens.
+    pub(crate) refresh: RefreshMode,
+    /// Role of a machine.
+    pub(crate) role: Option<Role>,
+    /// Clients that may exchange its tokens.
+    pub(crate) actors: Vec<String>,
+    /// Counts changes from 1; gives the etag.
+    pub(crate) version: i64,
+    /// When it was registered.
+    #[serde(with = "super::account::micros")]
+    pub(crate) create_time: OffsetDateTime,
+    /// When it was last changed.
+    #[serde(with = "super::account::micros")]
+    pub(crate) update_time: OffsetDateTime,
+}
+
+/// Clients that come with the platform. Port 0 stands for any port.
+static BUILT_IN: LazyLock<[Client; 2]> = LazyLock::new(|| {
+    let client = |id: &str, kind, redirect_uris: &[&str]| Client {
+        id: id.to_owned(),
+        organization: None,
+        display_name: String::new(),
+        kind,
+        redirect_uris: redirect_uris.iter().map(|uri| (*uri).to_owned()).collect(),
+        post_logout_redirect_uris: Vec::new(),
+        scopes: Scopes(vec!["*".to_owned()]),
+        proof: ClientProof::None,
+        algorithm: IdTokenAlgorithm::Es256,
+        refresh: RefreshMode::Window,
+        role: None,
+        actors: Vec::new(),
+        version: 1,
+        create_time: OffsetDateTime::UNIX_EPOCH,
+        update_time: OffsetDateTime::UNIX_EPOCH,
+    };
+    let cli = ["http://127.0.0.1:0/callback", "http://[::1]:0/callback"];
+    [client("workos-cli", ClientKind::Native, &cli), client(BROWSER, ClientKind::Web, &["workos:browser"])]
+});
 
 impl Client {
-    /// The client with this id.
+    /// The client that comes with the platform under this id.
     pub(crate) fn find(id: &str) -> Option<&'static Self> {
         BUILT_IN.iter().find(|client| client.id == id)
     }
 
+    /// It comes with the platform: all rights of the person, no consent.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.organization.is_none()
+    }
+
+    /// It has no secret.
+    pub(crate) fn is_public(&self) -> bool {
+        self.proof == ClientProof::None
+    }
+
+    /// People of every organization may sign in with it.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.organization.is_none_or(|organization| organization == OrganizationId::SYSTEM)
+    }
+
     /// The redirect URI is registered for this client.
     pub(crate) fn allows(&self, redirect_uri: &str) -> bool {
-        let after_host = ["http://127.0.0.1:", "http://[::1]:"].iter().find_map(|host| redirect_uri.strip_prefix(host));
-        let port = after_host.and_then(|rest| rest.strip_suffix(self.callback));
-        port.is_some_and(|port| {
-            port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0') && port.parse::<u16>().is_ok()
-        })
+        let native = self.kind == ClientKind::Native;
+        self.redirect_uris.iter().any(|registered| redirect::matches(registered, native, redirect_uri))
     }
-}
 
-/// A PKCE challenge, method S256.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Challenge(pub(crate) String);
-
-impl Challenge {
-    /// Reads challenge and method; no other method is taken by any route.
-    pub(crate) fn parse(challenge: &str, method: &str) -> Result<Self, Error> {
-        let digest = URL_SAFE_NO_PAD.decode(challenge).ok().filter(|digest| digest.len() == 32);
-        if method == "S256" && challenge.len() == 43 && digest.is_some() {
-            Ok(Self(challenge.to_owned()))
-        } else {
-            Err(Error::ChallengeInvalid)
+    /// The scopes that a request for these gets; none given means all that the client may have.
+    ///
+    /// # Errors
+    /// `invalid_scope` as `None`: malformed, or more than the client may have.
+    pub(crate) fn grants(&self, asked: &str) -> Option<Scopes> {
+        let asked = Scopes::parse(asked)?;
+        match asked.is_empty() {
+            true => Some(self.scopes.clone()),
+            // The platform's own clients may say what every client says, and have all rights beside it.
+            false if self.is_built_in() => {
+                let mut all = self.scopes.clone();
+                all.0.extend(asked.0.into_iter().filter(|scope| scope != "*"));
+                all.0[1..].iter().all(|scope| super::scope::OPENID.contains(&scope.as_str())).then_some(all)
+            }
+            false => asked.within(&self.scopes).then_some(asked),
         }
     }
 
-    /// The verifier belongs to the challenge (RFC 7636 sections 4.1 and 4.6).
-    pub(crate) fn is_met_by(&self, verifier: &str) -> bool {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(allowed) {
-            return false;
+    /// The rules that hold whatever is registered or changed. `known` tells permissions of the contract.
+    ///
+    /// # Errors
+    /// OAUTH_CLIENT_INVALID with the field.
+    pub(crate) fn check(&self, known: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let wrong = |field: &'static str, problem: &str| Err(Error::OAuthClientInvalid(field, problem.to_owned()));
+        let (native, machine) = (self.kind == ClientKind::Native, self.kind == ClientKind::Machine);
+        for (field, uris) in [
+            ("oauth_client.redirect_uris", &self.redirect_uris),
+            ("oauth_client.post_logout_redirect_uris", &self.post_logout_redirect_uris),
+        ] {
+            if uris.len() > LIST_MAX {
+                return wrong(field, "must be at most 20");
+            }
+            if machine && !uris.is_empty() {
+                return wrong(field, "must be empty for a MACHINE client, which signs nobody in");
+            }
+            if let Some(problem) = uris.iter().find_map(|uri| redirect::check(uri, native).err()) {
+                return wrong(field, problem);
+            }
         }
-        let computed = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
-        computed.as_bytes().ct_eq(self.0.as_bytes()).into()
-    }
-}
-
-/// The client's `state`: at most 512 printable ASCII characters (RFC 6749 appendix A.5), returned unchanged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct State(pub(crate) String);
-
-impl State {
-    /// Reads it; empty means that the client sent none.
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        if text.len() > 512 || !text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-            return Err(api::Error::invalid_field("state", "must be at most 512 printable ASCII characters").into());
+        if !machine && self.redirect_uris.is_empty() {
+            return wrong("oauth_client.redirect_uris", "must have at least one for a client that signs people in");
         }
-        Ok(Self(text.to_owned()))
+        self.check_scopes(known)?;
+        self.check_secrecy()
     }
-}
 
-/// The redirect URI with code, state and issuer (RFC 6749 section 4.1.2, RFC 9207).
-pub(crate) fn redirect_with(redirect_uri: &str, code: &str, state: &str, issuer: &str) -> String {
-    let mut uri = format!("{redirect_uri}?code={}", escaped(code));
-    if !state.is_empty() {
-        uri += &format!("&state={}", escaped(state));
-    }
-    uri + &format!("&iss={}", escaped(issuer))
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out += &format!("%{byte:02X}");
+    fn check_scopes(&self, known: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let wrong = |problem: String| Err(Error::OAuthClientInvalid("oauth_client.scopes", problem));
+        if self.scopes.0.len() > super::scope::MOST {
+            return wrong("must be at most 32".to_owned());
+        }
+        let is_openid = |scope: &String| super::scope::OPENID.contains(&scope.as_str());
+        match self.scopes.0.iter().find(|scope| !known(scope) && !is_openid(scope)) {
+            Some(scope) => wrong(format!("`{scope}` is no permission of the contract and no scope of OpenID Connect")),
+            None if self.kind == ClientKind::Machine && self.scopes.0.iter().any(is_openid) => {
+                wrong("must be permissions alone for a MACHINE client, which signs nobody in".to_owned())
+            }
+            None => Ok(()),
         }
     }
-    out
+
+    fn check_secrecy(&self) -> Result<(), Error> {
+        let wrong = |field: &'static str, problem: &str| Err(Error::OAuthClientInvalid(field, problem.to_owned()));
+        let proof = "oauth_client.authentication_method";
+        match self.kind {
+            ClientKind::Native if !self.is_public() => {
+                return wrong(proof, "must be NONE: an application on people's devices keeps no secret");
+            }
+            ClientKind::Machine if self.is_public() => {
+                return wrong(proof, "must be CLIENT_SECRET_BASIC or CLIENT_SECRET_POST for a MACHINE client");
+            }
+            _ => {}
+        }
+        if self.refresh == RefreshMode::Keep && self.is_public() {
+            return wrong("oauth_client.refresh_mode", "must be WINDOW or STRICT for a client without a secret");
+        }
+        if self.role.is_some() && self.kind != ClientKind::Machine {
+            return wrong("oauth_client.role", "must be empty: only a MACHINE client acts by itself");
+        }
+        let ids = self.actors.iter().all(|actor| actor.parse::<Id>().is_ok_and(|id| id.to_string() == *actor));
+        if self.actors.len() > LIST_MAX || !ids {
+            return wrong("oauth_client.actors", "must be at most 20 ids of clients");
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn auth_o06_o07_only_loopback_redirects_with_any_port_are_allowed() {
-        let client = Client::find("workos-cli").expect("it is built in");
-        for uri in ["http://127.0.0.1:1/callback", "http://127.0.0.1:65535/callback", "http://[::1]:8080/callback"] {
-            assert!(client.allows(uri), "{uri}");
-        }
-        for uri in [
-            "",
-            "http://127.0.0.1/callback",
-            "http://127.0.0.1:/callback",
-            "http://127.0.0.1:0/callback",
-            "http://127.0.0.1:080/callback",
-            "http://127.0.0.1:65536/callback",
-            "http://127.0.0.1:+80/callback",
-            "http://127.0.0.1:80/callback/x",
-            "http://127.0.0.1:80/../callback",
-            "http://127.0.0.1:80/Callback",
-            "http://127.0.0.1:80/callback?x=1",
-            "http://127.0.0.1:80/callback#x",
-            "http://127.0.0.1:80@evil.example/callback",
-            "https://127.0.0.1:80/callback",
-            "http://localhost:80/callback",
-            "http://127.0.0.1.evil.example:80/callback",
-            "javascript:alert(1)//http://127.0.0.1:80/callback",
-        ] {
-            assert!(!client.allows(uri), "{uri}");
-        }
-        assert!(Client::find("workos-cli2").is_none());
-    }
-
-    #[test]
-    fn auth_o02_o03_only_s256_and_the_verifier_itself_are_taken() {
-        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let text = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-        let challenge = Challenge::parse(text, "S256").expect("the example of RFC 7636");
-        assert!(challenge.is_met_by(verifier));
-        for wrong in [
-            "",
-            text,
-            &verifier[1..],
-            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK",
-            &"a".repeat(129),
-            &format!("{verifier}\0"),
-        ] {
-            assert!(!challenge.is_met_by(wrong), "{wrong}");
-        }
-        for (challenge, method) in [
-            (text, "plain"),
-            (text, ""),
-            (text, "s256"),
-            ("", "S256"),
-            (&text[1..], "S256"),
-            (&format!("{text}A"), "S256"),
-        ] {
-            assert!(Challenge::parse(challenge, method).is_err(), "{challenge} {method}");
-        }
-    }
-
-    #[test]
-    fn auth_o09_state_and_issuer_return_in_the_redirect() {
-        let uri = redirect_with("http://127.0.0.1:1/callback", "c0de", "a b&c", "http://x:1");
-        assert_eq!(uri, "http://127.0.0.1:1/callback?code=c0de&state=a%20b%26c&iss=http%3A%2F%2Fx%3A1");
-        assert!(State::parse("é").is_err() && State::parse(&"a".repeat(513)).is_err() && State::parse("a\n").is_err());
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 //! the same successor. The window belongs to the rotation, not to the last question, so that asking does not prolong it.
 use time::{Duration, OffsetDateTime};
 
+use super::RefreshMode;
+
 /// What the session row knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RefreshState {
@@ -29,11 +31,19 @@ pub(crate) enum Refresh {
     Ahead,
 }
 
-/// Decides about a presented counter.
-pub(crate) fn decide(state: &RefreshState, presented: i64, now: OffsetDateTime, window: Duration) -> Refresh {
+/// Decides about a presented counter. A strict client has no window; one that keeps its token gets the same again.
+pub(crate) fn decide(
+    state: &RefreshState,
+    presented: i64,
+    now: OffsetDateTime,
+    window: Duration,
+    mode: RefreshMode,
+) -> Refresh {
+    let lost = || mode != RefreshMode::Strict && (!state.confirmed || now - state.rotated_time <= window);
     match state.counter - presented {
+        0 if mode == RefreshMode::Keep => Refresh::Repeat(state.counter),
         0 => Refresh::Rotate(state.counter + 1),
-        1 if !state.confirmed || now - state.rotated_time <= window => Refresh::Repeat(state.counter),
+        1 if lost() => Refresh::Repeat(state.counter),
         behind if behind < 0 => Refresh::Ahead,
         _ => Refresh::Reuse,
     }
@@ -51,6 +61,10 @@ mod tests {
         RefreshState { counter: 7, rotated_time: OffsetDateTime::UNIX_EPOCH, confirmed }
     }
 
+    fn decide(state: &RefreshState, presented: i64, now: OffsetDateTime, window: Duration) -> Refresh {
+        super::decide(state, presented, now, window, RefreshMode::Window)
+    }
+
     fn after(seconds: i64) -> OffsetDateTime {
         OffsetDateTime::UNIX_EPOCH + Duration::seconds(seconds)
     }
@@ -63,6 +77,15 @@ mod tests {
         assert_eq!(decide(&state(false), 6, after(300), WINDOW), Refresh::Repeat(7));
         assert_eq!(decide(&state(false), 5, after(1), WINDOW), Refresh::Reuse);
         assert_eq!(decide(&state(false), 8, after(1), WINDOW), Refresh::Ahead);
+    }
+
+    #[test]
+    fn auth_s05_a_strict_client_has_no_window_and_one_that_keeps_its_token_never_changes_it() {
+        let decide = |presented, mode| super::decide(&state(false), presented, after(1), WINDOW, mode);
+        assert_eq!(decide(7, RefreshMode::Strict), Refresh::Rotate(8));
+        assert_eq!(decide(6, RefreshMode::Strict), Refresh::Reuse);
+        assert_eq!(decide(7, RefreshMode::Keep), Refresh::Repeat(7));
+        assert_eq!(decide(5, RefreshMode::Keep), Refresh::Reuse);
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use tonic::Request;
 use super::{Rpc, organization_id, page, render_role, role};
 use crate::{
     error::Error,
-    model::{ApiKey, ApiKeyName, DisplayName, NewApiKey, Scopes, ServiceAccount, ServiceAccountName},
+    model::{ApiKey, ApiKeyName, DisplayName, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName},
     service::Once,
 };
 
@@ -98,7 +98,7 @@ impl Rpc {
         let new = NewApiKey {
             owner: owner(caller, &sent.owner)?,
             display_name: DisplayName::parse("api_key.display_name", &sent.display_name)?,
-            scopes: Scopes::parse(sent.scopes, is_permission)?,
+            scopes: KeyScopes::parse(sent.scopes, is_permission)?,
             expire_time: end
                 .ok_or_else(|| api::Error::invalid_field("api_key.expire_time", "is missing or no time"))?,
         };

@@ -11,6 +11,7 @@ use tonic::Request;
 use super::Rpc;
 use crate::{
     credential::{KeyUse, PublicKey},
+    error::Error,
     model::{CustomRole, DelegationName, Revocation, catalog},
     service::{Directory, MailText},
 };
@@ -22,7 +23,11 @@ impl TokenService for Rpc {
         request: Request<wire::ExchangeCredentialRequest>,
     ) -> Reply<wire::ExchangeCredentialResponse> {
         let (caller, request) = caller(request)?;
-        let token = self.auth.exchange_credential(caller.context(), &request.access_token).await;
+        let token = match (request.access_token.is_empty(), request.session.is_empty()) {
+            (false, true) => self.auth.exchange_credential(caller.context(), &request.access_token).await,
+            (true, false) => self.auth.exchange_session(caller.context(), &request.session).await,
+            _ => Err(Error::CredentialInvalid),
+        };
         reply(token.map(|token| wire::ExchangeCredentialResponse {
             token: token.token,
             expire_time: Some(timestamp(token.expire_time)),
@@ -119,12 +124,23 @@ fn render_mail(mail: MailText) -> wire::TakeEmailSecretResponse {
 
 /// A public key as verifiers read it.
 pub(crate) fn render_key(key: PublicKey) -> VerifyKey {
-    let kind = match key.kind {
+    VerifyKey {
+        r#use: use_of(key.kind).into(),
+        key_id: key.key_id,
+        public_key: key.bytes.into(),
+        kid: key.kid,
+        activate_time: Some(timestamp(key.times.activate)),
+    }
+}
+
+/// What a key verifies, as the contract says it.
+pub(super) fn use_of(kind: KeyUse) -> Use {
+    match kind {
         KeyUse::Internal => Use::Internal,
         KeyUse::Edge => Use::Edge,
+        KeyUse::IdToken => Use::IdToken,
         KeyUse::Refresh => Use::Unspecified,
-    };
-    VerifyKey { r#use: kind.into(), key_id: key.key_id, public_key: key.bytes.into(), kid: key.kid }
+    }
 }
 
 /// A revocation as verifiers read it.

@@ -212,9 +212,21 @@ impl Auth {
         let target = redirect_with(&redirect_uri, &code.text, &state, &self.issuer);
         let Proof { user, time: auth_time, amr } = proof;
         let replaces = step_up.map(|step_up| step_up.session);
-        let expire_time = now + CODE_LIFE;
-        let stored =
-            Code { client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time };
+        let scopes = Client::find(&client).map(|client| client.scopes.clone()).unwrap_or_default();
+        let stored = Code {
+            client,
+            redirect_uri,
+            code_challenge,
+            user,
+            organization,
+            auth_time,
+            amr,
+            replaces,
+            expire_time: now + CODE_LIFE,
+            scopes,
+            nonce: String::new(),
+            parent: None,
+        };
         let tx = self.db.system("an authorization code", context).await?;
         let known = store::user::get(&tx, user).await?.ok_or(Error::SignInRefused)?;
         self.reset_counters(&tx, user, &known.email, device).await?;

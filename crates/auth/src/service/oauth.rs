@@ -1,6 +1,6 @@
-//! The token endpoint: codes and refresh tokens become access tokens.
+//! The token endpoint: codes, refresh tokens and a machine's own credentials become access tokens.
 //!
-//! What RFC 6749 calls an error is an answer here ([`Refusal`]), since it belongs into the body that the gateway writes. A code works
+//! What RFC 6749 calls an error is an answer here ([`Problem`]), since it belongs into the body that the gateway writes. A code works
 //! once: a second use ends the session that the first began, and a wrong verifier burns the code.
 use api::{CallContext, Id, UserId};
 use db::Tx;
@@ -11,10 +11,10 @@ use super::{
     session::{owner, told, told_refused},
 };
 use crate::{
-    credential::{Claims, RefreshToken, digest},
+    credential::{Claims, IdClaims, RefreshToken, access_hash, digest},
     error::Error,
     metrics,
-    model::{Challenge, Client, Purpose, Refresh, RevocationKind, Role, Session, User, acr, decide},
+    model::{Challenge, Client, Problem, Purpose, Refresh, RevocationKind, Role, Scopes, Session, User, acr, decide},
     store::{self, login::Code},
 };
 
@@ -30,54 +30,62 @@ pub(crate) enum Grant {
         verifier: String,
     },
     /// A refresh token.
-    Refresh(String),
+    Refresh {
+        /// The token.
+        token: String,
+        /// Scopes, to get fewer than before.
+        scope: String,
+    },
+    /// Nothing: the client acts by itself.
+    Credentials {
+        /// Scopes; none means all that it may have.
+        scope: String,
+    },
+    /// A device code.
+    Device(String),
+    /// Another token.
+    Exchange(Exchange),
 }
 
-/// Why a grant is refused, as RFC 6749 section 5.2 names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// `invalid_client`.
-    Client,
-    /// `invalid_grant`.
-    Grant,
+/// Parameters of a token exchange (RFC 8693).
+pub(crate) struct Exchange {
+    /// The token.
+    pub(crate) subject: String,
+    /// Scopes; none means those of the token.
+    pub(crate) scope: String,
+    /// Where the new token shall be good.
+    pub(crate) audiences: Vec<String>,
 }
 
 /// What the client gets.
 pub(crate) struct Tokens {
     /// JWT.
     pub(crate) access: String,
-    /// Opaque.
-    pub(crate) refresh: String,
+    /// Opaque; none when the grant does not reach beyond this token.
+    pub(crate) refresh: Option<String>,
+    /// ID token, when `openid` was granted.
+    pub(crate) id: Option<String>,
     /// Life of the access token.
     pub(crate) life: Duration,
     /// Scopes given.
-    pub(crate) scope: &'static str,
+    pub(crate) scope: String,
 }
 
-type Answer = Result<Tokens, Refusal>;
+/// Tokens, or the error for the body.
+pub(crate) type Answer = Result<Tokens, Problem>;
 
 impl Auth {
-    /// Answers the token endpoint.
-    pub(crate) async fn token(&self, context: &CallContext, client: &str, grant: Grant) -> Result<Answer, Error> {
-        let Some(client) = Client::find(client) else { return Ok(Err(Refusal::Client)) };
+    /// Answers the token endpoint for a client that has authenticated.
+    pub(crate) async fn token(&self, context: &CallContext, client: &Client, grant: Grant) -> Result<Answer, Error> {
         match grant {
             Grant::Code { code, redirect_uri, verifier } => {
                 self.redeem(context, client, (&code, &redirect_uri, &verifier)).await
             }
-            Grant::Refresh(token) => self.refresh(context, client, &token).await,
+            Grant::Refresh { token, scope } => self.refresh(context, client, (&token, &scope)).await,
+            Grant::Credentials { scope } => self.machine(context, client, &scope).await,
+            Grant::Device(code) => self.poll(context, client, &code).await,
+            Grant::Exchange(exchange) => self.exchange(context, client, exchange).await,
         }
-    }
-
-    /// Ends the session of a refresh token. Anything else is nobody's token, which is no error (RFC 7009 section 2.2).
-    pub(crate) async fn revoke_token(&self, context: &CallContext, client: &str, token: &str) -> Result<(), Error> {
-        let Some(token) = self.keys()?.refresh.read(token) else { return Ok(()) };
-        let tx = self.change(self.db.system("end the session of a refresh token", context).await?);
-        let found = store::session::get(&tx, token.session, true).await?;
-        if let Some((session, _)) = found.filter(|(session, _)| session.client == client) {
-            self.end_session(&tx, &session).await?;
-            tx.audit(told("session.ended", &session));
-        }
-        tx.commit().await
     }
 
     async fn redeem(
@@ -99,8 +107,10 @@ impl Auth {
         let Some(role) = self.standing(&tx, &code).await?.filter(|_| good) else {
             return refuse(tx, "code").await;
         };
-        let session = self.begin_session(&tx, &code, &digest).await?;
-        let tokens = self.issue(&tx, client, &session, role, 0).await?;
+        let session = self.begin_session(&tx, &code).await?;
+        store::login::save_code_session(&tx, &digest, session.id).await?;
+        let mut tokens = self.issue(&tx, client, &session, (role, 0), &session.scopes).await?;
+        tokens.id = self.id_token(client, &session, &code.nonce, &tokens.access)?;
         tx.commit().await?;
         Ok(Ok(tokens))
     }
@@ -118,7 +128,7 @@ impl Auth {
     }
 
     /// Present role of the code's user: `None` when he is no active member any more.
-    async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
+    pub(super) async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
         let Some(organization) = code.organization else { return self.of_nobody(tx, code.user).await };
         Ok(store::membership::active(tx, code.user, organization).await?.map(|membership| membership.role))
     }
@@ -128,7 +138,8 @@ impl Auth {
         Ok(store::user::get(tx, user).await?.filter(User::is_active).map(|_| None))
     }
 
-    async fn begin_session(&self, tx: &Change, code: &Code, digest: &[u8]) -> Result<Session, Error> {
+    /// The session that a code stands for; the oldest ones of its user end when there are too many.
+    pub(super) async fn begin_session(&self, tx: &Change, code: &Code) -> Result<Session, Error> {
         let now = self.clock.now();
         let session = Session {
             id: self.ids.next(),
@@ -140,6 +151,8 @@ impl Auth {
             create_time: now,
             last_use_time: now,
             expire_time: now + self.config.session_life,
+            scopes: code.scopes.clone(),
+            parent: code.parent,
         };
         if let Some(replaced) = code.replaces {
             // A step-up: the session goes on under a new id, and the old one is dead.
@@ -151,17 +164,21 @@ impl Auth {
         }
         store::session::insert(tx, &session).await?;
         tx.audit(told("session.started", &session));
-        store::login::save_code_session(tx, digest, session.id).await?;
         for old in store::session::delete_oldest(tx, session.user, i64::from(self.config.sessions_per_user)).await? {
             self.revoke(tx, RevocationKind::Session(old), owner(session.user, None), false).await?;
         }
         Ok(session)
     }
 
-    async fn refresh(&self, context: &CallContext, client: &Client, token: &str) -> Result<Answer, Error> {
+    async fn refresh(
+        &self,
+        context: &CallContext,
+        client: &Client,
+        (token, scope): (&str, &str),
+    ) -> Result<Answer, Error> {
         let Some(token) = self.keys()?.refresh.read(token) else {
             metrics::grant_refused("refresh");
-            return Ok(Err(Refusal::Grant));
+            return Ok(Err(GRANT));
         };
         let now = self.clock.now();
         let tx = self.change(self.db.system("refresh an access token", context).await?);
@@ -174,8 +191,9 @@ impl Auth {
             tx.audit(told("session.ended", &session));
             return refuse(tx, "session_over").await;
         };
-        let window = Duration::try_from(self.config.refresh_window).unwrap_or(Duration::ZERO);
-        let counter = match decide(&state, token.counter, now, window) {
+        let Some(scopes) = narrowed(&session.scopes, scope) else { return Ok(Err(SCOPE)) };
+        let window = self.refresh_window();
+        let counter = match decide(&state, token.counter, now, window, client.refresh) {
             Refresh::Rotate(counter) => {
                 store::session::rotate(&tx, session.id, counter, now).await?;
                 counter
@@ -187,13 +205,18 @@ impl Auth {
                 return refuse(tx, "refresh_ahead").await;
             }
         };
-        let tokens = self.issue(&tx, client, &session, role, counter).await?;
+        let tokens = self.issue(&tx, client, &session, (role, counter), &scopes).await?;
         tx.commit().await?;
         Ok(Ok(tokens))
     }
 
     /// Present role of the session's user; `None` when the session is over: too old, idle for too long, no member any more.
-    async fn still_good(&self, tx: &Tx, session: &Session, now: OffsetDateTime) -> Result<Option<Option<Role>>, Error> {
+    pub(super) async fn still_good(
+        &self,
+        tx: &Tx,
+        session: &Session,
+        now: OffsetDateTime,
+    ) -> Result<Option<Option<Role>>, Error> {
         if now >= session.expire_time || now - session.last_use_time >= self.config.session_idle {
             return Ok(None);
         }
@@ -211,26 +234,27 @@ impl Auth {
         refuse(tx, "refresh_reused").await
     }
 
-    async fn issue(
+    /// An access token, and a refresh token where the grant reaches beyond it. The client's registration may have shrunk meanwhile.
+    pub(super) async fn issue(
         &self,
         tx: &Tx,
         client: &Client,
         session: &Session,
-        role: Option<Role>,
-        counter: i64,
+        (role, counter): (Option<Role>, i64),
+        scopes: &Scopes,
     ) -> Result<Tokens, Error> {
         let live = store::revocation::of(tx, &hits(session), self.clock.now()).await?;
         let issued = issue_time(self.clock.now(), &live);
-        let life = Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE);
+        let scope = scopes.both(&client.scopes).text();
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.issuer.clone(),
-            exp: (issued + life).min(session.expire_time).unix_timestamp(),
+            exp: (issued + self.access_life()).min(session.expire_time).unix_timestamp(),
             iat: issued.unix_timestamp(),
             jti: self.ids.next().to_string(),
             sub: session.user.to_string(),
-            client_id: client.id.to_owned(),
-            scope: client.scope.to_owned(),
+            client_id: client.id.clone(),
+            scope: scope.clone(),
             sid: session.id.to_string(),
             org: session.organization.map(|organization| organization.to_string()),
             roles: role.map(|role| role.text().to_owned()).into_iter().collect(),
@@ -238,12 +262,72 @@ impl Auth {
             acr: acr(&session.amr).to_string(),
             amr: session.amr.clone(),
             generation: counter,
+            act: None,
         };
         let keys = self.keys()?;
-        let refresh = keys.refresh.write(RefreshToken { session: session.id, counter });
+        let offline = client.is_built_in() || session.scopes.has("offline_access");
+        let refresh = offline.then(|| keys.refresh.write(RefreshToken { session: session.id, counter }));
         metrics::token_issued("access");
-        let left = Duration::seconds(claims.exp - claims.iat);
-        Ok(Tokens { access: keys.edge.sign(&claims)?, refresh, life: left, scope: client.scope })
+        let life = Duration::seconds(claims.exp - claims.iat);
+        Ok(Tokens { access: keys.edge.sign(&claims)?, refresh, id: None, life, scope })
+    }
+
+    /// The ID token that comes with an access token, when `openid` was granted.
+    pub(super) fn id_token(
+        &self,
+        client: &Client,
+        session: &Session,
+        nonce: &str,
+        access_token: &str,
+    ) -> Result<Option<String>, Error> {
+        if !session.scopes.has("openid") {
+            return Ok(None);
+        }
+        let issued = self.clock.now();
+        let claims = IdClaims {
+            iss: self.issuer.clone(),
+            sub: session.user.to_string(),
+            aud: client.id.clone(),
+            exp: (issued + self.access_life()).unix_timestamp(),
+            iat: issued.unix_timestamp(),
+            auth_time: session.auth_time.unix_timestamp(),
+            nonce: nonce.to_owned(),
+            acr: acr(&session.amr).to_string(),
+            amr: session.amr.clone(),
+            sid: session.id.to_string(),
+            at_hash: access_hash(access_token),
+        };
+        let keys = self.keys()?;
+        metrics::token_issued("id");
+        keys.id_tokens.sign(&keys.edge, client.algorithm, &claims).map(Some)
+    }
+
+    /// How long a replaced refresh token gives the same successor.
+    pub(super) fn refresh_window(&self) -> Duration {
+        Duration::try_from(self.config.refresh_window).unwrap_or(Duration::ZERO)
+    }
+
+    /// Life of an access token.
+    pub(super) fn access_life(&self) -> Duration {
+        Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE)
+    }
+}
+
+/// What a grant that cannot be used is answered with, whatever is wrong with it.
+pub(super) const GRANT: Problem = Problem {
+    error: "invalid_grant",
+    description: "the code or token is unknown, used, expired or not for this client; sign in again",
+};
+/// More was asked for than there is.
+pub(super) const SCOPE: Problem =
+    Problem { error: "invalid_scope", description: "a scope is unknown, not the client's, or more than was granted" };
+
+/// The scopes asked for among those granted; none asked for means all.
+pub(super) fn narrowed(granted: &Scopes, asked: &str) -> Option<Scopes> {
+    let asked = Scopes::parse(asked)?;
+    match asked.is_empty() {
+        true => Some(granted.clone()),
+        false => asked.within(granted).then_some(asked),
     }
 }
 
@@ -255,10 +339,10 @@ pub(super) fn hits(session: &Session) -> Vec<RevocationKind> {
 }
 
 /// Refuses, and keeps what the transaction has written: a burnt code, an ended session.
-async fn refuse(tx: Change, reason: &'static str) -> Result<Answer, Error> {
+pub(super) async fn refuse(tx: Change, reason: &'static str) -> Result<Answer, Error> {
     tx.commit().await?;
     metrics::grant_refused(reason);
-    Ok(Err(Refusal::Grant))
+    Ok(Err(GRANT))
 }
 
 /// Reads an id out of a claim.

@@ -1,4 +1,4 @@
-//! What must be there before the first call: wrapping key, pepper, signing keys.
+//! What must be there before the first call: wrapping key, pepper.
 //!
 //! In profile `dev` the two secrets are made at the first start and kept as files of mode 0600; elsewhere a missing one is a configuration
 //! error, never made. Signing keys are made under an advisory lock, so that of several instances one makes them.
@@ -8,16 +8,13 @@ use std::{
 };
 
 use anyhow::Context;
-use api::CallContext;
 use chassis::{BootError, ConfigError, Kit, Profile, Secret};
-use tokio::sync::{Notify, SetOnce};
+use tokio::sync::{Notify, watch};
 
 use super::Auth;
 use crate::{
     config::Config,
-    credential::{DeviceKey, HashPool, KeyUse, Keyring, MailKey, NewKey, Vault, VaultError, hmac, new_key, read_key},
-    error::Error,
-    store,
+    credential::{DeviceKey, HashPool, MailKey, Vault, hmac, new_key, read_key},
 };
 
 /// The two secrets that are not in the database.
@@ -101,7 +98,7 @@ impl Auth {
             sealer: kit.sealer(),
             config,
             hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
-            keys: SetOnce::new(),
+            keys: watch::Sender::new(None),
             mail_key: secrets.mail_key(),
             mails: Notify::new(),
             identifiers: hmac(&secrets.pepper, &[b"workos sign-in identifiers v1"]),
@@ -112,42 +109,10 @@ impl Auth {
             data_dir: kit.data_dir(),
             verifiers: kit.revocations(),
             directory: kit.directory(),
+            verify_keys: kit.verify_keys(),
         })
     }
-
-    /// Opens the signing keys, and makes those that are missing.
-    ///
-    /// # Errors
-    /// The database is away, or the wrapping key is not the one that sealed the keys.
-    pub(crate) async fn load_keys(&self, secrets: &Secrets) -> Result<(), Error> {
-        if self.keys.get().is_some() {
-            return Ok(());
-        }
-        let vault = Vault::new(&secrets.wrapping_key);
-        let context = CallContext::background("auth-keys", &self.ids);
-        let tx = self.db.system("open the signing keys", &context).await?;
-        store::key::lock(&tx).await?;
-        let mut keys = store::key::list(&tx).await?;
-        for kind in KeyUse::ALL {
-            if keys.iter().any(|key| key.kind == kind) {
-                continue;
-            }
-            let number = keys.iter().map(|key| key.key_id).max().unwrap_or_default() + 1;
-            let key = NewKey::make(&vault, kind, i32::try_from(number).map_err(Error::fault)?)?;
-            store::key::insert(&tx, &key, self.clock.now()).await?;
-            tracing::info!(kind = ?kind, key = key.kid, "signing key made");
-            keys.push(key.stored());
-        }
-        let keyring = Keyring::open(&vault, &keys, &self.clock).map_err(|VaultError| Error::fault(WRONG_KEY))?;
-        tx.commit().await?;
-        // Another task of this process may have been first; its keys are the same.
-        let _ = self.keys.set(keyring);
-        Ok(())
-    }
 }
-
-const WRONG_KEY: &str = "the signing keys in the database do not open with this wrapping key: restore the file `wrapping-key` of the data folder \
-                         or the configured wrapping_key that made them";
 
 #[cfg(test)]
 mod tests {

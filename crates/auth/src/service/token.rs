@@ -13,7 +13,10 @@ use crate::{
     credential::{Claims, PublicKey},
     error::Error,
     metrics,
-    model::{Delegation, DelegationName, Membership, RefreshState, Revocation, RevocationKind, Session, User, acr},
+    model::{
+        ClientKind, Delegation, DelegationName, Membership, OPENID, RefreshState, Revocation, RevocationKind, Role,
+        Scopes, Session, User, acr,
+    },
     store,
 };
 
@@ -42,49 +45,99 @@ impl Auth {
         }
         let now = self.clock.now();
         let claims = self.keys()?.edge.read(access_token, &self.issuer, now).ok_or(Error::CredentialInvalid)?;
+        if claims.is_machine() {
+            return self.exchange_machine(context, claims).await;
+        }
         let user = UserId(id(&claims.sub)?);
+        // First, since it is another transaction.
+        let client = self.client(context, &claims.client_id).await?.ok_or(Error::CredentialInvalid)?;
         let tx = self.db.subject(user, context).await?;
         let (session, state) = self.session_of(&tx, &claims, user, now).await?;
-        let member = match session.organization {
-            None => {
-                let found = store::user::get(&tx, user).await?;
-                found.filter(User::is_active).ok_or(Error::CredentialInvalid)?;
-                None
-            }
-            Some(organization) => {
-                let member = store::membership::active(&tx, user, organization).await?;
-                Some(member.ok_or(Error::CredentialInvalid)?)
-            }
-        };
-        let live = store::revocation::of(&tx, &hits(&session), now).await?;
-        if live.iter().any(|entry| !entry.renew && claims.iat < entry.not_before.unix_timestamp()) {
-            return Err(Error::CredentialInvalid);
-        }
+        let standing = self.standing_of(&tx, &session).await?;
+        let live = self.live(&tx, &hits(&session), claims.iat).await?;
         if claims.generation == state.counter && !state.confirmed {
             store::session::confirm(&tx, session.id, state.counter).await?;
             tx.commit().await?;
         } else {
             drop(tx);
         }
+        let scopes = Scopes::parse(&claims.scope).unwrap_or_default().both(&session.scopes).both(&client.scopes);
         let expire_time = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(Error::fault)?;
+        let subject = of_session(&session, standing, claims.client_id, scopes);
+        self.mint_for(&subject, expire_time, &live).await
+    }
+
+    /// Exchanges the secret of a browser's session, which acts with all rights of its user.
+    pub(crate) async fn exchange_session(&self, context: &CallContext, secret: &str) -> Result<InternalToken, Error> {
+        let now = self.clock.now();
+        let session = self.browser_session(context, secret).await?.ok_or(Error::CredentialInvalid)?;
+        let tx = self.db.subject(session.user, context).await?;
+        let standing = self.standing_of(&tx, &session).await?;
+        // The present second counts as the time of issue: whoever holds the secret holds it now.
+        let live = self.live(&tx, &hits(&session), now.unix_timestamp() + 1).await?;
+        drop(tx);
+        let expire_time = session.expire_time.min(now + self.access_life());
+        let subject = of_session(&session, standing, session.client.clone(), session.scopes.clone());
+        self.mint_for(&subject, expire_time, &live).await
+    }
+
+    /// Exchanges the token of a machine that acts by itself, with the rights that it has now.
+    async fn exchange_machine(&self, context: &CallContext, claims: Claims) -> Result<InternalToken, Error> {
+        let client = self.client(context, &claims.sub).await?.ok_or(Error::CredentialInvalid)?;
+        let own = client.organization.filter(|own| Some(own.to_string()) == claims.org);
+        let organization = own.filter(|_| client.kind == ClientKind::Machine).ok_or(Error::CredentialInvalid)?;
+        let user = UserId(id(&claims.sub)?);
+        let what = of_machine(&claims, organization)?;
+        let tx = self.db.tenant_as(organization, context).await?;
+        let live = self.live(&tx, &what, claims.iat).await?;
+        drop(tx);
         let subject = Subject {
             user,
-            organization: session.organization,
-            // Tokens count roles from member, the model from viewer.
-            role: member.as_ref().and_then(|member| member.role).and_then(|role| (role as i32 + 1).try_into().ok()),
-            custom_roles: member.map(|member| member.custom_roles).unwrap_or_default(),
-            credential: Credential::Session(session.id.to_string()),
+            organization: Some(organization),
+            role: numbered(client.role),
+            custom_roles: Vec::new(),
+            // No session: what takes one, as making API keys does, is not for machines.
+            credential: Credential::Key(claims.sid),
             client: claims.client_id,
-            scopes: claims.scope.split(' ').map(str::to_owned).collect(),
+            scopes: Scopes::parse(&claims.scope).unwrap_or_default().both(&client.scopes).0,
             acting: None,
-            acr: acr(&claims.amr),
-            amr: claims.amr,
-            auth_time: Some(session.auth_time),
+            amr: Vec::new(),
+            acr: 0,
+            auth_time: None,
             methods: Vec::new(),
         };
+        let expire_time = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(Error::fault)?;
+        self.mint_for(&subject, expire_time, &live).await
+    }
+
+    /// Present membership of a session's user; `None` for a session of no organization.
+    async fn standing_of(&self, tx: &Tx, session: &Session) -> Result<Option<Membership>, Error> {
+        let Some(organization) = session.organization else {
+            let found = store::user::get(tx, session.user).await?;
+            return found.filter(User::is_active).map(|_| None).ok_or(Error::CredentialInvalid);
+        };
+        let member = store::membership::active(tx, session.user, organization).await?;
+        Ok(Some(member.ok_or(Error::CredentialInvalid)?))
+    }
+
+    /// Revocations that are in force; one that ends a credential issued then refuses it.
+    async fn live(&self, tx: &Tx, what: &[RevocationKind], issued: i64) -> Result<Vec<Revocation>, Error> {
+        let live = store::revocation::of(tx, what, self.clock.now()).await?;
+        if live.iter().any(|entry| !entry.renew && issued < entry.not_before.unix_timestamp()) {
+            return Err(Error::CredentialInvalid);
+        }
+        Ok(live)
+    }
+
+    async fn mint_for(
+        &self,
+        subject: &Subject,
+        expire_time: OffsetDateTime,
+        live: &[Revocation],
+    ) -> Result<InternalToken, Error> {
         metrics::token_issued("internal");
-        self.wait_for(issue_time(now, &live)).await;
-        self.mint(&subject, expire_time, expire_time + HOPS - self.clock.now())
+        self.wait_for(issue_time(self.clock.now(), live)).await;
+        self.mint(subject, expire_time, expire_time + HOPS - self.clock.now())
     }
 
     /// Exchanges a delegation, for the workload that it was given to.
@@ -117,12 +170,15 @@ impl Auth {
 
     /// Public keys for the verifier of this process, as soon as they are open.
     pub(crate) async fn own_verify_keys(&self) -> Vec<PublicKey> {
-        self.keys.wait().await.public.clone()
+        let mut keys = self.keys.subscribe();
+        let opened = keys.wait_for(Option::is_some).await;
+        opened.ok().and_then(|keys| keys.as_ref().map(|keys| keys.public.clone())).unwrap_or_default()
     }
 
     /// Public keys for verifiers.
     pub(crate) fn verify_keys(&self) -> Result<Vec<PublicKey>, Error> {
-        Ok(self.keys()?.public.clone())
+        let (keys, now) = (self.keys()?, self.clock.now());
+        Ok(keys.public.iter().filter(|key| !key.times.is_gone(now)).cloned().collect())
     }
 
     /// All revocations still needed.
@@ -141,7 +197,11 @@ impl Auth {
         let organization = claims.org.as_deref().map(id).transpose()?.map(OrganizationId);
         let found = store::session::get(tx, id(&claims.sid)?, false).await?;
         let matches = |session: &Session| {
-            session.user == user && session.organization == organization && now < session.expire_time
+            // A token out of an exchange carries its own client, and the session of the one before.
+            session.user == user
+                && session.organization == organization
+                && now < session.expire_time
+                && (claims.act.is_some() || session.client == claims.client_id)
         };
         found.filter(|(session, _)| matches(session)).ok_or(Error::CredentialInvalid)
     }
@@ -160,10 +220,44 @@ impl Auth {
         life: Duration,
     ) -> Result<InternalToken, Error> {
         let life = std::time::Duration::try_from(life).map_err(|_| Error::CredentialInvalid)?;
-        let token = self.keys()?.mint.mint(subject, life)?;
+        let token = self.keys()?.mint(self.clock.now())?.mint(subject, life)?;
         let organization = subject.organization.map(|id| id.to_string()).unwrap_or_default();
         Ok(InternalToken { token, expire_time, principal: format!("{organization}/{}", subject.user) })
     }
+}
+
+/// The subject of a session, with present rights. Scopes of OpenID Connect are no permissions.
+fn of_session(session: &Session, standing: Option<Membership>, client: String, scopes: Scopes) -> Subject {
+    let (role, custom_roles) = standing.map(|member| (member.role, member.custom_roles)).unwrap_or_default();
+    Subject {
+        user: session.user,
+        organization: session.organization,
+        role: numbered(role),
+        custom_roles,
+        credential: Credential::Session(session.id.to_string()),
+        client,
+        scopes: scopes.0.into_iter().filter(|scope| !OPENID.contains(&scope.as_str())).collect(),
+        acting: None,
+        acr: acr(&session.amr),
+        amr: session.amr.clone(),
+        auth_time: Some(session.auth_time),
+        methods: Vec::new(),
+    }
+}
+
+/// What may be revoked of a machine's token.
+pub(super) fn of_machine(claims: &Claims, organization: OrganizationId) -> Result<Vec<RevocationKind>, Error> {
+    let machine = UserId(id(&claims.sub)?);
+    Ok(vec![
+        RevocationKind::Key(id(&claims.sid)?),
+        RevocationKind::Member(machine, organization),
+        RevocationKind::Tenant(organization),
+    ])
+}
+
+/// Tokens count roles from member, the model from viewer.
+fn numbered(role: Option<Role>) -> Option<api::Role> {
+    role.and_then(|role| (role as i32 + 1).try_into().ok())
 }
 
 /// The subject of a delegation, with present rights. The token does not carry the RPCs that the delegation lists: `authz` has no word for
@@ -172,7 +266,7 @@ fn delegated(delegation: Delegation, member: Membership) -> Subject {
     Subject {
         user: delegation.user,
         organization: Some(delegation.organization),
-        role: member.role.and_then(|role| (role as i32 + 1).try_into().ok()),
+        role: numbered(member.role),
         custom_roles: member.custom_roles,
         credential: Credential::Delegation(delegation.id.to_string()),
         client: delegation.actor.clone(),

@@ -3,8 +3,8 @@ use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
 
-use super::{id, id_opt};
-use crate::model::{DeviceClass, Proof};
+use super::{id, id_opt, session::scopes};
+use crate::model::{DeviceClass, Proof, Scopes};
 
 /// What a flow waits for; the numbers are those of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,12 @@ pub(crate) struct Code {
     pub(crate) replaces: Option<Id>,
     /// When it ends.
     pub(crate) expire_time: OffsetDateTime,
+    /// Scopes granted.
+    pub(crate) scopes: Scopes,
+    /// Nonce for the ID token.
+    pub(crate) nonce: String,
+    /// The browser session in which it was granted.
+    pub(crate) parent: Option<Id>,
 }
 
 const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
@@ -155,18 +161,19 @@ fn read_flow(row: &Row) -> Result<Flow, db::Error> {
     })
 }
 
-const CODE: &str =
-    "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id";
+const CODE: &str = "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id, scope, nonce, parent_id";
 
 /// A new code.
 pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     );
-    let Code { client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time } = code;
+    let Code {
+        client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time, ..
+    } = code;
     let organization = organization.map(OrganizationId::uuid);
-    let replaces = replaces.map(Id::uuid);
-    let params: [&(dyn db::ToSql + Sync); 10] = [
+    let (replaces, parent) = (replaces.map(Id::uuid), code.parent.map(Id::uuid));
+    let params: [&(dyn db::ToSql + Sync); 13] = [
         &digest,
         client,
         redirect_uri,
@@ -177,6 +184,9 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
         expire_time,
         amr,
         &replaces,
+        &code.scopes.text(),
+        &code.nonce,
+        &parent,
     ];
     tx.execute(&sql, &params).await.map(drop)
 }
@@ -200,6 +210,9 @@ fn read_code(row: &Row) -> Result<Code, db::Error> {
         amr: row.try_get("amr")?,
         replaces: id_opt(row, "replaces_session_id")?,
         expire_time: row.try_get("expire_time")?,
+        scopes: scopes(row)?,
+        nonce: row.try_get("nonce")?,
+        parent: id_opt(row, "parent_id")?,
     })
 }
 

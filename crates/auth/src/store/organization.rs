@@ -79,6 +79,8 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Organizati
         "relation_parents",
         "relation_objects",
         "relation_heads",
+        "oauth_clients",
+        "consents",
     ] {
         tx.execute(&format!("delete from {table} where organization_id = any($1)"), &[&uuids]).await?;
     }

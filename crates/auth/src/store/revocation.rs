@@ -64,6 +64,9 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error
         // An app that was never confirmed.
         "delete from mfa_factors where not confirmed and create_time < $1::timestamptz - interval '1 day'",
         "delete from bootstrap_codes where expire_time < $1",
+        "delete from authorization_requests where expire_time < $1",
+        "delete from device_codes where expire_time < $1::timestamptz - interval '1 day'",
+        "delete from device_attempts where expire_time < $1",
     ] {
         rows += tx.execute(sql, &[&now]).await?;
     }

@@ -4,10 +4,9 @@ use db::{Row, Tx};
 use time::OffsetDateTime;
 
 use super::{id, id_opt};
-use crate::model::{RefreshState, Session};
+use crate::model::{RefreshState, Scopes, Session};
 
-const COLUMNS: &str =
-    "session_id, user_id, organization_id, client, auth_time, amr, create_time, last_use_time, expire_time";
+const COLUMNS: &str = "session_id, user_id, organization_id, client, auth_time, amr, create_time, last_use_time, expire_time, scope, parent_id";
 
 fn read(row: &Row) -> Result<Session, db::Error> {
     Ok(Session {
@@ -20,7 +19,14 @@ fn read(row: &Row) -> Result<Session, db::Error> {
         create_time: row.try_get("create_time")?,
         last_use_time: row.try_get("last_use_time")?,
         expire_time: row.try_get("expire_time")?,
+        scopes: scopes(row)?,
+        parent: id_opt(row, "parent_id")?,
     })
+}
+
+/// The column `scope`, which our own code has written.
+pub(super) fn scopes(row: &Row) -> Result<Scopes, db::Error> {
+    Ok(Scopes::parse(row.try_get("scope")?).unwrap_or_default())
 }
 
 /// A session with the state of its refresh tokens; `locked` until the transaction ends.
@@ -52,13 +58,63 @@ pub(crate) async fn list(
 
 /// A new session.
 pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> {
-    let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr) \
-         values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8)";
-    let Session { id, user, organization, client, auth_time, amr, create_time, expire_time, .. } = session;
-    let organization = organization.map(OrganizationId::uuid);
-    tx.execute(sql, &[&id.uuid(), &user.uuid(), &organization, client, auth_time, create_time, expire_time, amr])
-        .await
-        .map(drop)
+    let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr, scope, parent_id) \
+         values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8, $9, $10)";
+    let Session { id, user, organization, client, auth_time, amr, create_time, expire_time, scopes, parent, .. } =
+        session;
+    let (organization, parent) = (organization.map(OrganizationId::uuid), parent.map(Id::uuid));
+    let scope = scopes.text();
+    tx.execute(
+        sql,
+        &[&id.uuid(), &user.uuid(), &organization, client, auth_time, create_time, expire_time, amr, &scope, &parent],
+    )
+    .await
+    .map(drop)
+}
+
+/// The secret of a browser's session.
+pub(crate) async fn save_cookie(tx: &Tx, session: Id, digest: &[u8]) -> Result<(), db::Error> {
+    let sql = "update sessions set cookie_digest = $2 where session_id = $1";
+    tx.execute(sql, &[&session.uuid(), &digest]).await.map(drop)
+}
+
+/// The session behind a browser's secret, whether it has ended or not; locked until the transaction ends.
+pub(crate) async fn by_cookie(tx: &Tx, digest: &[u8]) -> Result<Option<Session>, db::Error> {
+    let sql = format!("select {COLUMNS} from sessions where cookie_digest = $1 for update");
+    tx.query_opt(&sql, &[&digest]).await?.as_ref().map(read).transpose()
+}
+
+/// It was used.
+pub(crate) async fn touch(tx: &Tx, session: Id, now: OffsetDateTime) -> Result<(), db::Error> {
+    tx.execute("update sessions set last_use_time = $2 where session_id = $1", &[&session.uuid(), &now]).await.map(drop)
+}
+
+/// What was begun from one browser's session belongs to another from now on.
+pub(crate) async fn adopt(tx: &Tx, from: Id, to: Id) -> Result<(), db::Error> {
+    let sql = "update sessions set parent_id = $2 where parent_id = $1";
+    tx.execute(sql, &[&from.uuid(), &to.uuid()]).await.map(drop)
+}
+
+/// Ends what was begun from a browser's session and was not meant to outlive it; gives ids and tenants.
+pub(crate) async fn delete_children(tx: &Tx, parent: Id) -> Result<Vec<Session>, db::Error> {
+    let sql = format!(
+        "delete from sessions where parent_id = $1 and not string_to_array(scope, ' ') && array['offline_access', '*'] returning {COLUMNS}"
+    );
+    tx.query(&sql, &[&parent.uuid()]).await?.iter().map(read).collect()
+}
+
+/// Ends the sessions of a client, of one user or of all, in one tenant or in all.
+pub(crate) async fn delete_of_client(
+    tx: &Tx,
+    client: &str,
+    of: Option<(UserId, Option<OrganizationId>)>,
+) -> Result<Vec<Session>, db::Error> {
+    let sql = format!(
+        "delete from sessions where client = $1 and ($2::uuid is null or (user_id = $2 and organization_id is not distinct from $3)) returning {COLUMNS}"
+    );
+    let (user, organization) = of.unzip();
+    let (user, organization) = (user.map(UserId::uuid), organization.flatten().map(OrganizationId::uuid));
+    tx.query(&sql, &[&client, &user, &organization]).await?.iter().map(read).collect()
 }
 
 /// A new refresh token was given out; the row is locked.
@@ -105,5 +161,7 @@ pub(crate) async fn delete_oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Ve
 /// Ends outstanding codes and flows of a user, whose password has changed.
 pub(crate) async fn delete_pending(tx: &Tx, user: UserId) -> Result<(), db::Error> {
     tx.execute("delete from authorization_codes where user_id = $1", &[&user.uuid()]).await?;
+    tx.execute("delete from authorization_requests where user_id = $1", &[&user.uuid()]).await?;
+    tx.execute("delete from device_codes where user_id = $1", &[&user.uuid()]).await?;
     tx.execute("delete from login_flows where user_id = $1", &[&user.uuid()]).await.map(drop)
 }

@@ -4,13 +4,19 @@
 
 mod account;
 mod audit;
+mod authorize;
 mod bootstrap;
+mod browser;
 mod canary;
+mod client;
 mod consistency;
 mod delegation;
+mod device;
+mod exchange;
 mod factor;
 mod group;
 mod key;
+mod keys;
 mod life;
 mod listing;
 mod lockout;
@@ -169,32 +175,49 @@ async fn code(system: &System, email: &str, password: &str, organization: &str) 
     }
 }
 
+fn cli() -> Option<wire::ClientAuthentication> {
+    public("workos-cli")
+}
+
+/// A client that shows no secret.
+fn public(id: &str) -> Option<wire::ClientAuthentication> {
+    Some(wire::ClientAuthentication { client_id: id.to_owned(), ..wire::ClientAuthentication::default() })
+}
+
 fn code_grant(code: &str) -> wire::TokenRequest {
     wire::TokenRequest {
         grant_type: "authorization_code".to_owned(),
-        client_id: "workos-cli".to_owned(),
+        client: cli(),
         code: code.to_owned(),
         redirect_uri: REDIRECT.to_owned(),
         code_verifier: VERIFIER.to_owned(),
-        refresh_token: String::new(),
+        ..wire::TokenRequest::default()
     }
 }
 
 fn refresh_grant(refresh_token: &str) -> wire::TokenRequest {
     wire::TokenRequest {
         grant_type: "refresh_token".to_owned(),
-        client_id: "workos-cli".to_owned(),
+        client: cli(),
         refresh_token: refresh_token.to_owned(),
         ..wire::TokenRequest::default()
     }
 }
 
+fn oauth(system: &System) -> OAuthServiceClient<Channel> {
+    OAuthServiceClient::new(system.as_workload("gateway").channel("auth"))
+}
+
 /// The token endpoint: tokens, or the OAuth error.
 async fn token(system: &System, request: wire::TokenRequest) -> Result<Signed, String> {
-    let mut client = OAuthServiceClient::new(system.as_workload("gateway").channel("auth"));
-    let answer = client.token(request).await.expect("the endpoint answers").into_inner();
+    tokens(system, request).await.map(|answer| Signed { access: answer.access_token, refresh: answer.refresh_token })
+}
+
+/// The same with all that the endpoint says.
+async fn tokens(system: &System, request: wire::TokenRequest) -> Result<wire::TokenResponse, String> {
+    let answer = oauth(system).token(request).await.expect("the endpoint answers").into_inner();
     if answer.error.is_empty() {
-        Ok(Signed { access: answer.access_token, refresh: answer.refresh_token })
+        Ok(answer)
     } else {
         assert!(
             answer.access_token.is_empty() && answer.refresh_token.is_empty() && !answer.error_description.is_empty()
@@ -210,7 +233,7 @@ async fn sign_in(system: &System, email: &str, password: &str, organization: &st
 
 async fn exchange(system: &System, access_token: &str) -> Result<Bytes, Status> {
     let mut client = TokenServiceClient::new(system.as_workload("gateway").channel("auth"));
-    let request = wire::ExchangeCredentialRequest { access_token: access_token.to_owned() };
+    let request = wire::ExchangeCredentialRequest { access_token: access_token.to_owned(), ..Default::default() };
     client.exchange_credential(request).await.map(|answer| answer.into_inner().token)
 }
 

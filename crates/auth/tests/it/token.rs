@@ -10,8 +10,8 @@ use serde_json::Value;
 use tonic::Code;
 
 use crate::{
-    OWNER, OWNER_PASSWORD, Platform, VERIFIER, assert_refused, code, code_grant, exchange, platform, refresh_grant,
-    token, users,
+    OWNER, OWNER_PASSWORD, Platform, VERIFIER, assert_refused, cli, code, code_grant, exchange, platform, public,
+    refresh_grant, token, users,
 };
 
 async fn owner_code(platform: &Platform) -> String {
@@ -107,8 +107,8 @@ async fn auth_o05_o08_other_redirects_clients_grants_and_late_codes_are_refused(
     let platform = platform().await;
     let code = owner_code(&platform).await;
     for (request, error) in [
-        (wire::TokenRequest { client_id: "other".to_owned(), ..code_grant(&code) }, "invalid_client"),
-        (wire::TokenRequest { client_id: String::new(), ..code_grant(&code) }, "invalid_request"),
+        (wire::TokenRequest { client: public("other"), ..code_grant(&code) }, "invalid_client"),
+        (wire::TokenRequest { client: None, ..code_grant(&code) }, "invalid_client"),
         (wire::TokenRequest { grant_type: "password".to_owned(), ..code_grant(&code) }, "unsupported_grant_type"),
         (wire::TokenRequest { grant_type: String::new(), ..code_grant(&code) }, "invalid_request"),
         (wire::TokenRequest { code_verifier: String::new(), ..code_grant(&code) }, "invalid_request"),
@@ -150,7 +150,7 @@ async fn only_the_gateway_reaches_the_token_endpoint_and_the_exchange() {
     let signed = platform.owner().await;
     for workload in ["document", "workflow", "notification"] {
         let channel = || platform.system.as_workload(workload).channel("auth");
-        let request = wire::ExchangeCredentialRequest { access_token: signed.access.clone() };
+        let request = wire::ExchangeCredentialRequest { access_token: signed.access.clone(), ..Default::default() };
         let refused = TokenServiceClient::new(channel()).exchange_credential(request).await;
         assert_eq!(refused.expect_err("not its business").code(), Code::PermissionDenied);
         let refused = OAuthServiceClient::new(channel()).token(refresh_grant(&signed.refresh)).await;
@@ -174,11 +174,11 @@ async fn revoking_a_refresh_token_ends_its_session_and_nothing_else() {
     let (phone, laptop) = (platform.owner().await, platform.owner().await);
     let mut client = OAuthServiceClient::new(platform.system.as_workload("gateway").channel("auth"));
     for (given, client_id) in [("garbage", "workos-cli"), (phone.refresh.as_str(), "other")] {
-        let request = wire::RevokeRequest { token: given.to_owned(), client_id: client_id.to_owned() };
+        let request = wire::RevokeRequest { token: given.to_owned(), client: public(client_id) };
         client.revoke(request).await.expect("nobody's token is no error");
     }
     exchange(&platform.system, &phone.access).await.expect("still good");
-    let request = wire::RevokeRequest { token: phone.refresh.clone(), client_id: "workos-cli".to_owned() };
+    let request = wire::RevokeRequest { token: phone.refresh.clone(), client: cli() };
     client.revoke(request.clone()).await.expect("revoked");
     client.revoke(request).await.expect("again");
     assert_refused(exchange(&platform.system, &phone.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");

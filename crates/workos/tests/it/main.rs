@@ -7,6 +7,7 @@ mod engine_loss;
 mod kill;
 mod mailbox;
 mod manifests;
+mod oauth;
 mod person;
 mod platform;
 mod process;

@@ -73,6 +73,11 @@ impl Person {
         Person { email, password, user, organization: self.organization.clone() }
     }
 
+    /// What he types.
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
     /// The client as this person.
     pub(crate) async fn sign_in(&self, client: &Client) -> Client {
         client.with_token(&self.tokens(client, &self.organization).await.access)

@@ -315,7 +315,7 @@ async fn refusals_by_grpc_have_code_reason_and_request_id() {
     let garbage = UserServiceClient::new(garbage).get_user(request).await.expect_err("no token of ours");
     assert_eq!(reason(&garbage), (Code::Unauthenticated, "CREDENTIAL_INVALID".to_owned()));
     // Methods between workloads do not exist for callers from outside.
-    let request = proto::auth::v1::ExchangeCredentialRequest { access_token: "x".to_owned() };
+    let request = proto::auth::v1::ExchangeCredentialRequest { access_token: "x".to_owned(), ..Default::default() };
     let mut inner = proto::auth::v1::token_service_client::TokenServiceClient::new(nobody.clone());
     let inner = inner.exchange_credential(request).await.expect_err("between workloads");
     assert_eq!(reason(&inner), (Code::Unimplemented, "METHOD_UNKNOWN".to_owned()));

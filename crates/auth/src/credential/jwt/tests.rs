@@ -15,7 +15,8 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let (private, public) = generate_edge().expect("aws-lc makes keys");
-    let edge = Edge::new("k1", &private, [("k1".to_owned(), public.clone())]);
+    let times = KeyTimes { activate: now(), expire: Some(now() + Duration::HOUR) };
+    let edge = Edge::new(vec![EdgeKey::new("k1", times, &private, &public)]);
     Fixture { edge, private, public }
 }
 
@@ -41,6 +42,7 @@ fn claims() -> Claims {
         amr: vec!["pwd".to_owned()],
         acr: "1".to_owned(),
         generation: 0,
+        act: None,
     }
 }
 
@@ -136,4 +138,42 @@ fn auth_h03_garbage_is_refused_without_panic() {
     for token in ["", ".", "..", "a.b.c", "\0", &"a".repeat(1 << 20), "eyJhbGciOiJFUzI1NiJ9..", "é.é.é"] {
         assert_eq!(fixture.edge.read(token, ISSUER, now()), None);
     }
+}
+
+#[test]
+fn auth_j09_an_announced_key_is_refused_a_retiring_one_taken_and_a_gone_one_refused() {
+    let fixture = fixture();
+    let at = |moment: OffsetDateTime| {
+        let issued = moment.unix_timestamp();
+        let token = forge(&fixture, &header(), &json!(Claims { iat: issued, exp: issued + 300, ..claims() }));
+        fixture.edge.read(&token, ISSUER, moment).is_some()
+    };
+    assert!(!at(now() - Duration::seconds(6)), "announced");
+    assert!(at(now()) && at(now() + Duration::minutes(59)), "active or retiring");
+    assert!(!at(now() + Duration::HOUR), "gone");
+}
+
+#[test]
+fn auth_j10_the_youngest_key_that_may_sign_signs_and_its_predecessor_still_reads() {
+    let (first, second) = (generate_edge().expect("made"), generate_edge().expect("made"));
+    let turn = now() + Duration::minutes(10);
+    let before = KeyTimes { activate: now() - Duration::DAY, expire: Some(turn + Duration::HOUR) };
+    let edge = Edge::new(vec![
+        EdgeKey::new("old", before, &first.0, &first.1),
+        EdgeKey::new("new", KeyTimes { activate: turn, expire: None }, &second.0, &second.1),
+    ]);
+    let signed = |moment: OffsetDateTime| {
+        let issued = moment.unix_timestamp();
+        let token = edge.sign(&Claims { iat: issued, exp: issued + 300, ..claims() }).expect("signed");
+        let kid = decode_header(&token).expect("a header").kid.expect("a kid");
+        assert!(
+            edge.read(&token, ISSUER, moment).is_some()
+                && edge.read(&token, ISSUER, moment + Duration::minutes(5)).is_some()
+        );
+        kid
+    };
+    assert_eq!(
+        (signed(now()), signed(turn - Duration::minutes(1)), signed(turn)),
+        ("old".into(), "old".into(), "new".into())
+    );
 }

@@ -1,0 +1,97 @@
+//! The life of signing keys: announced, active, retiring, gone.
+//!
+//! A key is published before it signs, so that no verifier meets a signature by a key that it cannot know; and it is published
+//! until the last of what it signed has expired, so that nothing good is refused. Both are a matter of times that are fixed when
+//! the successor is announced, hence every replica sees the same states without talking to another.
+use time::{Duration, OffsetDateTime};
+
+/// Time between the announcement of a key and its first signature: verifiers and caches look every 5 minutes at most.
+pub(crate) const ANNOUNCED_FOR: Duration = Duration::minutes(10);
+
+/// State of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyState {
+    /// Published; signs nothing yet, and what it signs is refused.
+    Announced,
+    /// Signs.
+    Active,
+    /// Verifies alone.
+    Retiring,
+    /// Does not exist any more.
+    Gone,
+}
+
+/// The times of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyTimes {
+    /// From when on it signs.
+    pub(crate) activate: OffsetDateTime,
+    /// From when on it is gone; none while it has no successor.
+    pub(crate) expire: Option<OffsetDateTime>,
+}
+
+impl KeyTimes {
+    /// What it is published for now.
+    pub(crate) fn verifies(&self, now: OffsetDateTime) -> bool {
+        self.activate <= now && !self.is_gone(now)
+    }
+
+    /// It is gone.
+    pub(crate) fn is_gone(&self, now: OffsetDateTime) -> bool {
+        self.expire.is_some_and(|expire| expire <= now)
+    }
+}
+
+/// States of the keys of one kind, in the order given: the youngest that may sign is the active one.
+pub(crate) fn states(keys: &[KeyTimes], now: OffsetDateTime) -> Vec<KeyState> {
+    let active = keys.iter().filter(|key| key.verifies(now)).map(|key| key.activate).max();
+    let state = |key: &KeyTimes| match () {
+        () if key.is_gone(now) => KeyState::Gone,
+        () if key.activate > now => KeyState::Announced,
+        () if Some(key.activate) == active => KeyState::Active,
+        () => KeyState::Retiring,
+    };
+    keys.iter().map(state).collect()
+}
+
+/// When the next key of this kind shall begin to sign, if it is to be announced now. `early`: whatever the age of the present one.
+pub(crate) fn successor(keys: &[KeyTimes], age: Duration, early: bool, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let youngest = keys.iter().map(|key| key.activate).max()?;
+    let due = youngest <= now && (early || now - youngest >= age - ANNOUNCED_FOR);
+    due.then_some(now + ANNOUNCED_FOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + Duration::minutes(minutes)
+    }
+
+    #[test]
+    fn auth_j09_a_key_goes_through_its_states_by_time_alone() {
+        let keys = [KeyTimes { activate: at(0), expire: Some(at(130)) }, KeyTimes { activate: at(110), expire: None }];
+        for (minute, first, second) in [
+            (100, KeyState::Active, KeyState::Announced),
+            (109, KeyState::Active, KeyState::Announced),
+            (110, KeyState::Retiring, KeyState::Active),
+            (129, KeyState::Retiring, KeyState::Active),
+            (130, KeyState::Gone, KeyState::Active),
+        ] {
+            assert_eq!(states(&keys, at(minute)), [first, second], "{minute}");
+        }
+    }
+
+    #[test]
+    fn a_successor_is_announced_once_and_in_time() {
+        let age = Duration::minutes(100);
+        let keys = [KeyTimes { activate: at(0), expire: None }];
+        assert_eq!(successor(&keys, age, false, at(89)), None);
+        assert_eq!(successor(&keys, age, false, at(90)), Some(at(100)));
+        assert_eq!(successor(&keys, age, true, at(1)), Some(at(11)));
+        let announced = [keys[0], KeyTimes { activate: at(100), expire: None }];
+        assert_eq!(successor(&announced, age, true, at(91)), None, "one is on its way");
+        assert_eq!(successor(&[], age, true, at(0)), None);
+    }
+}

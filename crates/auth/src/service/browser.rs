@@ -1,0 +1,201 @@
+//! Sessions of browsers: begun with the code of a sign-in, ended by signing out.
+//!
+//! A browser's session is a session like any other, so lists, revocations and limits hold for it; its credential is a random secret,
+//! of which the row has the digest. A new sign-in is a new session, and the one before ends: a secret from before is worth nothing after.
+use api::{CallContext, OrganizationId, UserId};
+use time::Duration;
+
+use super::{Auth, Change, lockout::quiet, oauth::id, session::told};
+use crate::{
+    credential::{Handle, IdClaims, digest},
+    error::Error,
+    model::{BROWSER, Challenge, Client, Problem, Session, answer, is_opaque, problem},
+    store,
+};
+
+/// How old the last use may be before it is written again.
+const TOUCH: Duration = Duration::minutes(1);
+
+/// Who is signed in in a browser.
+pub(crate) struct Visitor {
+    /// Secret of the session; only when it began.
+    pub(crate) secret: String,
+    /// Time left at most.
+    pub(crate) life: Duration,
+    /// E-mail address.
+    pub(crate) email: String,
+    /// Name of the tenant, or empty.
+    pub(crate) organization: String,
+}
+
+/// A request to sign out (OpenID Connect RP-Initiated Logout 1.0).
+pub(crate) struct SignOut {
+    /// Secret of the browser's session, or empty.
+    pub(crate) session: String,
+    /// ID token of the client that asks, or empty.
+    pub(crate) hint: String,
+    /// The client that asks, or empty.
+    pub(crate) client: String,
+    /// Where to go afterwards, or empty.
+    pub(crate) redirect_uri: String,
+    /// The client's own.
+    pub(crate) state: String,
+    /// The person has confirmed.
+    pub(crate) confirmed: bool,
+}
+
+/// What became of it.
+pub(crate) enum Ended {
+    /// Nobody is signed in any more; go there, if anywhere.
+    Done(String),
+    /// The person must confirm.
+    Asks,
+    /// The request cannot be followed.
+    Refused(Problem),
+}
+
+impl Auth {
+    /// Turns the code of a sign-in into a session. The browser's secret is the PKCE verifier of the sign-in, so no other browser can.
+    pub(crate) async fn begin_browser_session(
+        &self,
+        context: &CallContext,
+        code: &str,
+        browser: &str,
+        replaced: &str,
+    ) -> Result<Visitor, Error> {
+        let now = self.clock.now();
+        let tx = self.change(self.db.system("begin a session of a browser", context).await?);
+        let code = store::login::use_code(&tx, &digest(code), now).await?.ok_or(Error::FlowInvalid)?;
+        let good = code.client == BROWSER
+            && now < code.expire_time
+            && Challenge(code.code_challenge.clone()).is_met_by(browser)
+            && self.standing(&tx, &code).await?.is_some();
+        if !good {
+            tx.commit().await?;
+            return Err(Error::FlowInvalid);
+        }
+        let before = store::session::by_cookie(&tx, &digest(replaced)).await?;
+        let session = self.begin_session(&tx, &code).await?;
+        match before {
+            // The same person has signed in again: applications go on.
+            Some(before) if before.user == session.user => {
+                store::session::adopt(&tx, before.id, session.id).await?;
+                self.end_session(&tx, &before).await?;
+            }
+            Some(before) => self.end_family(&tx, &before).await?,
+            None => {}
+        }
+        let secret = Handle::new();
+        store::session::save_cookie(&tx, session.id, &secret.digest).await?;
+        tx.commit().await?;
+        let (email, organization) = self.shown(context, session.user, session.organization).await?;
+        Ok(Visitor { secret: secret.text, life: session.expire_time - now, email, organization })
+    }
+
+    /// Who is signed in.
+    pub(crate) async fn visitor(&self, context: &CallContext, secret: &str) -> Result<Visitor, Error> {
+        let session = self.browser_session(context, secret).await?.ok_or(Error::CredentialInvalid)?;
+        let (email, organization) = self.shown(context, session.user, session.organization).await?;
+        let life = session.expire_time - self.clock.now();
+        Ok(Visitor { secret: String::new(), life, email, organization })
+    }
+
+    /// The session behind a browser's secret that has not ended; it counts as used.
+    pub(super) async fn browser_session(&self, context: &CallContext, secret: &str) -> Result<Option<Session>, Error> {
+        if secret.len() != 43 {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let tx = self.db.system("the session of a browser", &quiet(context)).await?;
+        let found = store::session::by_cookie(&tx, &digest(secret)).await?;
+        let Some(session) = found else { return Ok(None) };
+        if self.still_good(&tx, &session, now).await?.is_none() {
+            return Ok(None);
+        }
+        if now - session.last_use_time >= TOUCH {
+            store::session::touch(&tx, session.id, now).await?;
+            tx.commit().await?;
+        }
+        Ok(Some(session))
+    }
+
+    /// E-mail address of a user and name of a tenant, for a page.
+    pub(super) async fn shown(
+        &self,
+        context: &CallContext,
+        user: UserId,
+        organization: Option<OrganizationId>,
+    ) -> Result<(String, String), Error> {
+        let tx = self.db.system("what a page shows of who is signed in", &quiet(context)).await?;
+        let user = store::user::get(&tx, user).await?.ok_or(Error::CredentialInvalid)?;
+        let name = match organization {
+            Some(organization) => store::organization::get(&tx, organization).await?.map(|found| found.display_name),
+            None => None,
+        };
+        Ok((user.email, name.unwrap_or_default()))
+    }
+
+    /// Signs out: the browser's session, what was begun from it, and the session that a client's ID token names.
+    pub(crate) async fn sign_out(&self, context: &CallContext, request: SignOut) -> Result<Ended, Error> {
+        let keys = self.keys()?;
+        let hint = keys.id_tokens.read(&keys.edge, &request.hint, &self.issuer);
+        let target = match self.after_sign_out(context, &request, hint.as_ref()).await? {
+            Ok(target) => target,
+            Err(problem) => return Ok(Ended::Refused(problem)),
+        };
+        let Some(session) = self.browser_session(context, &request.session).await? else {
+            return Ok(Ended::Done(target));
+        };
+        let named = hint.filter(|hint| hint.sub == session.user.to_string());
+        if !request.confirmed && named.is_none() {
+            return Ok(Ended::Asks);
+        }
+        let tx = self.change(self.db.system("sign out of a browser", context).await?);
+        self.end_family(&tx, &session).await?;
+        let other = named.and_then(|hint| id(&hint.sid).ok());
+        if let Some(other) = other
+            && let Some((other, _)) = store::session::get(&tx, other, true).await?
+            && other.user == session.user
+        {
+            self.end_session(&tx, &other).await?;
+        }
+        tx.commit().await?;
+        Ok(Ended::Done(target))
+    }
+
+    /// Where a client may send the person afterwards.
+    async fn after_sign_out(
+        &self,
+        context: &CallContext,
+        request: &SignOut,
+        hint: Option<&IdClaims>,
+    ) -> Result<Result<String, Problem>, Error> {
+        let refused = |description| Ok(Err(problem("invalid_request", description)));
+        let named = hint.map_or(request.client.as_str(), |hint| hint.aud.as_str());
+        if !request.client.is_empty() && request.client != named {
+            return refused("the ID token was given to another application than the one that is named");
+        }
+        if request.redirect_uri.is_empty() {
+            return Ok(Ok(String::new()));
+        }
+        let client = self.client(context, named).await?;
+        let registered = |client: &Client| client.post_logout_redirect_uris.contains(&request.redirect_uri);
+        if !client.as_ref().is_some_and(registered) {
+            return refused("the address to go to afterwards is not registered for the application that asks");
+        }
+        if !is_opaque(&request.state) {
+            return refused("state must be at most 512 printable ASCII characters");
+        }
+        Ok(Ok(answer(&request.redirect_uri, &[], &request.state, None)))
+    }
+
+    /// Ends a browser's session and what was begun from it without `offline_access`.
+    async fn end_family(&self, tx: &Change, session: &Session) -> Result<(), Error> {
+        self.end_session(tx, session).await?;
+        tx.audit(told("session.ended", session));
+        for child in store::session::delete_children(tx, session.id).await? {
+            self.revoke_session(tx, &child).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! Clients: who they are at an endpoint, and how organizations keep theirs.
+//!
+//! A secret is made here, told once and kept as SHA-256: 256 random bits leave nothing to guess. Whether a client exists, has a secret,
+//! or showed it in another way than registered is one answer, after equal work.
+use api::{CallContext, Caller, Etag, Id, OrganizationId};
+use db::Record;
+use time::{Duration, OffsetDateTime};
+
+use super::{Auth, Once, PageRequest, limit, lockout::quiet};
+use crate::{
+    credential::{Handle, digest},
+    error::Error,
+    metrics,
+    model::{BROWSER, Client, ClientName, ClientProof, ClientSecrets, Problem, RevocationKind, Role},
+    store::{self, revocation::Owner},
+};
+
+/// Most clients of an organization.
+const CLIENTS_MAX: i64 = 1000;
+/// Longest life of a replaced secret.
+const PREVIOUS_MAX: Duration = Duration::days(1);
+/// Marks a secret, so that scanners find one that has leaked.
+const SECRET_PREFIX: &str = "wos_cs_";
+
+/// How a client says who it is.
+#[derive(Clone)]
+pub(crate) struct Presented {
+    /// Its `client_id`.
+    pub(crate) id: String,
+    /// Its secret, or empty.
+    pub(crate) secret: String,
+    /// The secret came in the header.
+    pub(crate) basic: bool,
+}
+
+/// Tells the permissions of the contract.
+pub(crate) type Permissions = fn(&str) -> bool;
+
+/// What every client hears that is not who it says to be.
+pub(crate) const INVALID_CLIENT: Problem = Problem {
+    error: "invalid_client",
+    description: "the client is unknown, or did not authenticate as it is registered",
+};
+
+impl Auth {
+    /// The client with this id.
+    pub(super) async fn client(&self, context: &CallContext, id: &str) -> Result<Option<Client>, Error> {
+        Ok(self.client_with_secrets(context, id).await?.map(|(client, _)| client))
+    }
+
+    async fn client_with_secrets(
+        &self,
+        context: &CallContext,
+        id: &str,
+    ) -> Result<Option<(Client, ClientSecrets)>, Error> {
+        if let Some(client) = Client::find(id) {
+            return Ok(Some((client.clone(), ClientSecrets::default())));
+        }
+        // One spelling of an id alone is the client's.
+        let Some(known) = id.parse::<Id>().ok().filter(|known| known.to_string() == id) else { return Ok(None) };
+        let tx = self.db.system("a client by its id", &quiet(context)).await?;
+        Ok(store::client::find(&tx, known).await?)
+    }
+
+    /// Tests who a client is (RFC 6749 section 2.3): by the registered method, and by no other.
+    pub(crate) async fn authenticate(
+        &self,
+        context: &CallContext,
+        presented: &Presented,
+    ) -> Result<Result<Client, Problem>, Error> {
+        let found = self.client_with_secrets(context, &presented.id).await?.filter(|(client, _)| client.id != BROWSER);
+        let digest = digest(&presented.secret);
+        let now = self.clock.now();
+        let good = found.filter(|(client, secrets)| {
+            let known = secrets.has(&digest, now);
+            match client.proof {
+                ClientProof::None => presented.secret.is_empty() && !presented.basic,
+                ClientProof::Basic => presented.basic && known,
+                ClientProof::Post => !presented.basic && known,
+            }
+        });
+        if good.is_none() {
+            metrics::grant_refused("client");
+        }
+        Ok(good.map(|(client, _)| client).ok_or(INVALID_CLIENT))
+    }
+
+    /// Registers a client; gives it with its secret.
+    pub(crate) async fn create_client(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        mut client: Client,
+        known: Permissions,
+    ) -> Result<(Client, Option<String>), Error> {
+        Self::own(caller, organization)?;
+        Role::at_most(client.role, Self::role(caller))?;
+        client.check(known)?;
+        let (name, now) = (ClientName { organization, client: self.ids.next() }, self.now_micros());
+        (client.id, client.organization, client.version) = (name.client.to_string(), Some(organization), 1);
+        (client.create_time, client.update_time) = (now, now);
+        let secret = (!client.is_public()).then(new_secret);
+        let tx = self.db.tenant(caller).await?;
+        store::organization::lock(&tx, organization).await?;
+        if store::client::count(&tx, organization).await? >= CLIENTS_MAX {
+            return Err(Error::OAuthClientLimit);
+        }
+        let digest = secret.as_ref().map(|secret| digest(secret));
+        store::client::insert(&tx, name, &client, digest.as_deref()).await?;
+        tx.audit(Record::done("oauth_client.created").about(name).with("scopes", client.scopes.text()));
+        tx.commit().await?;
+        Ok((client, secret))
+    }
+
+    /// A client.
+    pub(crate) async fn get_client(&self, caller: &Caller, name: ClientName) -> Result<Client, Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.db.tenant(caller).await?;
+        let found = store::client::get(&tx, name, false).await?;
+        Ok(caller.permit(found, |_| None, name)?)
+    }
+
+    /// A page of the clients.
+    pub(crate) async fn clients(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        request: &PageRequest,
+    ) -> Result<(Vec<Client>, String), Error> {
+        Self::own(caller, organization)?;
+        let binding = format!("{}/oauthClients", organization.name());
+        let (after, size) = self.page(caller.context(), &binding, request)?;
+        let tx = self.db.tenant(caller).await?;
+        let rows = store::client::list(&tx, organization, after, limit(size)).await?;
+        Ok(self.cut(caller.context(), &binding, rows, size, |client| client.id.parse().unwrap_or(Id::ZERO)))
+    }
+
+    /// Changes a client; what it has been given already lives on, within what it may have now.
+    pub(crate) async fn update_client(
+        &self,
+        caller: &Caller,
+        name: ClientName,
+        etag: &str,
+        (change, known): (impl FnOnce(&mut Client) + Send, Permissions),
+        once: &Once,
+    ) -> Result<Client, Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.change(self.db.tenant(caller).await?);
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(first);
+        }
+        let found = store::client::get(&tx, name, true).await?;
+        let before = caller.permit(found, |_| None, name)?;
+        Etag::check(etag, before.version)?;
+        // Nor does anybody touch a machine that has a role above his own.
+        Role::at_most(before.role, Self::role(caller))?;
+        let mut client = before.clone();
+        change(&mut client);
+        if client != before {
+            Role::at_most(client.role, Self::role(caller))?;
+            client.check(known)?;
+            if client.is_public() != before.is_public() {
+                let text = "cannot change between NONE and a secret; register another client".to_owned();
+                return Err(Error::OAuthClientInvalid("oauth_client.authentication_method", text));
+            }
+            (client.version, client.update_time) = (before.version + 1, self.now_micros());
+            store::client::save(&tx, name, &client).await?;
+            tx.audit(Record::done("oauth_client.updated").about(name).with("scopes", client.scopes.text()));
+            self.revoke_machine(&tx, name, true).await?;
+        }
+        once.remember(&tx, &client)?;
+        tx.commit().await?;
+        Ok(client)
+    }
+
+    /// Gives a client a new secret; the one before lives on for so long.
+    pub(crate) async fn rotate_secret(
+        &self,
+        caller: &Caller,
+        name: ClientName,
+        keep: Duration,
+    ) -> Result<(Client, String), Error> {
+        Self::own(caller, name.organization)?;
+        if keep.is_negative() || keep > PREVIOUS_MAX {
+            return Err(api::Error::invalid_field("keep_previous", "must be at most 24 hours").into());
+        }
+        let tx = self.db.tenant(caller).await?;
+        let found = store::client::get(&tx, name, true).await?;
+        let mut client = caller.permit(found, |_| None, name)?;
+        Role::at_most(client.role, Self::role(caller))?;
+        if client.is_public() {
+            let text = "is that of a client without a secret".to_owned();
+            return Err(Error::OAuthClientInvalid("name", text));
+        }
+        let (secret, now) = (new_secret(), self.now_micros());
+        (client.version, client.update_time) = (client.version + 1, now);
+        store::client::save_secret(&tx, name, &digest(&secret), keep.is_positive().then(|| now + keep)).await?;
+        store::client::save(&tx, name, &client).await?;
+        tx.audit(Record::done("oauth_client.secret_rotated").about(name));
+        tx.commit().await?;
+        Ok((client, secret))
+    }
+
+    /// Deletes a client with everything that it was given. Two transactions: people's sessions belong to them, not to the tenant. The client goes
+    /// first, so that nothing new is given meanwhile; what is left behind by a crash between them cannot be used, and ends by itself.
+    pub(crate) async fn delete_client(
+        &self,
+        caller: &Caller,
+        name: ClientName,
+        etag: &str,
+        once: &Once,
+    ) -> Result<(), Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.change(self.db.tenant(caller).await?);
+        if once.replay::<()>(&tx).await?.is_some() {
+            return Ok(());
+        }
+        let found = store::client::get(&tx, name, true).await?;
+        let client = caller.permit(found, |_| None, name)?;
+        Etag::check(etag, client.version)?;
+        Role::at_most(client.role, Self::role(caller))?;
+        store::client::delete(&tx, name).await?;
+        tx.audit(Record::done("oauth_client.deleted").about(name));
+        self.revoke_machine(&tx, name, false).await?;
+        once.remember(&tx, &())?;
+        tx.commit().await?;
+        let tx = self.change(self.db.system("end what a deleted client was given", &quiet(caller.context())).await?);
+        store::client::delete_traces(&tx, &client.id).await?;
+        for session in store::session::delete_of_client(&tx, &client.id, None).await? {
+            self.revoke_session(&tx, &session).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Tokens of a machine for itself are void, or (`renew`) must be exchanged again for its present rights.
+    async fn revoke_machine(&self, tx: &super::Change, name: ClientName, renew: bool) -> Result<(), Error> {
+        let owner = Owner { organization: Some(name.organization), user: None };
+        self.revoke(tx, RevocationKind::Member(api::UserId(name.client), name.organization), owner, renew).await
+    }
+
+    /// As PostgreSQL keeps times.
+    fn now_micros(&self) -> OffsetDateTime {
+        let now = self.clock.now();
+        now.replace_nanosecond(now.nanosecond() / 1000 * 1000).unwrap_or(now)
+    }
+}
+
+fn new_secret() -> String {
+    format!("{SECRET_PREFIX}{}", Handle::new().text)
+}

@@ -1,0 +1,112 @@
+//! Token exchange (RFC 8693): a client gets a token of its own for one that it was given.
+//!
+//! Nothing is ever widened: scope, tenant, audience and end are at most those of the token presented, and the new token lives and falls
+//! with the same session. A client may exchange its own tokens, to pass on less; those of another client only where that one
+//! is registered with it as an actor. A machine's own tokens are not exchanged: whoever holds one can get a smaller one.
+use api::CallContext;
+use time::OffsetDateTime;
+
+use super::{
+    Auth,
+    oauth::{Answer, Exchange, GRANT, SCOPE, Tokens, hits, id, narrowed},
+};
+use crate::{
+    credential::{Actor, Claims},
+    error::Error,
+    metrics,
+    model::{Client, Scopes, problem},
+    store,
+};
+
+/// How many clients may stand behind each other in a token: each makes it longer.
+const ACTORS_MAX: usize = 4;
+
+impl Auth {
+    /// Gives a client a token of its own for another.
+    pub(super) async fn exchange(
+        &self,
+        context: &CallContext,
+        client: &Client,
+        request: Exchange,
+    ) -> Result<Answer, Error> {
+        if client.is_public() {
+            return Ok(Err(problem("unauthorized_client", "only a client with a secret exchanges tokens")));
+        }
+        if request.audiences.iter().any(|audience| *audience != self.issuer) {
+            return Ok(Err(problem(
+                "invalid_target",
+                "tokens are good at the issuer alone; leave audience and resource out",
+            )));
+        }
+        let now = self.clock.now();
+        let claims = self.keys()?.edge.read(&request.subject, &self.issuer, now);
+        let Some(claims) = claims.filter(|claims| !claims.is_machine()) else { return Ok(Err(GRANT)) };
+        if claims.client_id != client.id {
+            let given_to = self.client(context, &claims.client_id).await?;
+            if !given_to.is_some_and(|given_to| given_to.actors.contains(&client.id)) {
+                metrics::grant_refused("exchange");
+                return Ok(Err(GRANT));
+            }
+        }
+        let granted = Scopes::parse(&claims.scope).unwrap_or_default();
+        let Some(scopes) = narrowed(&granted, &request.scope) else { return Ok(Err(SCOPE)) };
+        let scopes = Scopes(scopes.both(&client.scopes).0.into_iter().filter(|scope| scope != "*").collect());
+        let Some(act) = actors(&claims, client) else { return Ok(Err(GRANT)) };
+        self.exchanged(context, client, (claims, act), &scopes).await
+    }
+
+    async fn exchanged(
+        &self,
+        context: &CallContext,
+        client: &Client,
+        (claims, act): (Claims, Option<Actor>),
+        scopes: &Scopes,
+    ) -> Result<Answer, Error> {
+        let now = self.clock.now();
+        let tx = self.db.system("exchange an access token", context).await?;
+        let found = store::session::get(&tx, id(&claims.sid)?, false).await?;
+        let Some((session, _)) = found.filter(|(session, _)| session.user.to_string() == claims.sub) else {
+            return Ok(Err(GRANT));
+        };
+        let live = store::revocation::of(&tx, &hits(&session), now).await?;
+        let void = live.iter().any(|entry| !entry.renew && claims.iat < entry.not_before.unix_timestamp());
+        // A client of one organization sees that one alone.
+        let foreign = !client.is_for_all() && client.organization != session.organization;
+        let role = self.still_good(&tx, &session, now).await?;
+        let Some(role) = role.filter(|_| !void && !foreign) else { return Ok(Err(GRANT)) };
+        let issued = super::issue_time(now, &live).unix_timestamp();
+        let longest = OffsetDateTime::from_unix_timestamp(issued).map_err(Error::fault)? + self.access_life();
+        let next = Claims {
+            exp: claims.exp.min(longest.unix_timestamp()),
+            iat: issued,
+            jti: self.ids.next().to_string(),
+            client_id: client.id.clone(),
+            scope: scopes.text(),
+            roles: role.map(|role| role.text().to_owned()).into_iter().collect(),
+            act,
+            ..claims
+        };
+        if next.exp <= next.iat {
+            return Ok(Err(GRANT));
+        }
+        metrics::token_issued("exchanged");
+        let life = time::Duration::seconds(next.exp - next.iat);
+        let access = self.keys()?.edge.sign(&next)?;
+        Ok(Ok(Tokens { access, refresh: None, id: None, life, scope: next.scope }))
+    }
+}
+
+/// Who acts after an exchange by this client; the outer `None` when too many stand behind each other.
+fn actors(claims: &Claims, client: &Client) -> Option<Option<Actor>> {
+    if claims.client_id == client.id {
+        return Some(claims.act.clone());
+    }
+    let mut depth = 1;
+    let mut before = claims.act.as_ref();
+    while let Some(actor) = before {
+        depth += 1;
+        before = actor.act.as_deref();
+    }
+    let act = claims.act.clone().map(Box::new);
+    (depth <= ACTORS_MAX).then(|| Some(Actor { sub: client.id.clone(), act }))
+}

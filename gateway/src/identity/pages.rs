@@ -1,0 +1,288 @@
+//! The pages: sign-in, consent, devices, signing out, errors. Rendered here, without script, with one stylesheet.
+//!
+//! Every text from outside is escaped at the one place where it enters a page. A step of a sign-in is rendered from what the contract
+//! says of it, so that a further kind of step needs a form here and nothing else. Headers forbid framing, script, and forms that
+//! lead anywhere but here and to the client that a page was made for.
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use proto::auth::v1::{
+    ClientShown, DeviceShown,
+    authorize_response::Consent,
+    login_step::{OrganizationStep, PasswordStep, SecondFactorStep, Step, second_factor_step::Method},
+};
+use tonic::body::Body;
+
+use crate::identity::Endpoint;
+
+const STYLE: &str = include_str!("pages/style.css");
+
+/// What a form carries from page to page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hidden {
+    /// Handle of the authorization request, if the person was sent here by an application.
+    pub(crate) request: String,
+    /// Handle of the sign-in.
+    pub(crate) flow: String,
+    /// Path to go to afterwards, if he came by himself.
+    pub(crate) return_to: String,
+    /// Where the application's redirect leads; the policy of the page must admit it.
+    pub(crate) origin: String,
+}
+
+impl Hidden {
+    fn fields(&self) -> String {
+        let fields = [
+            ("request", &self.request),
+            ("flow", &self.flow),
+            ("return_to", &self.return_to),
+            ("origin", &self.origin),
+        ];
+        let sent = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        sent.map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
+            .collect()
+    }
+}
+
+/// A step of a sign-in. `client` is the application that sent the person here.
+pub(crate) fn step(
+    step: &Step,
+    hidden: &Hidden,
+    client: Option<&ClientShown>,
+    hint: &str,
+    note: Option<&str>,
+) -> Response<Body> {
+    let (title, fields) = match step {
+        Step::Password(asked) => ("Sign in", password(asked, hint)),
+        Step::SecondFactor(asked) => ("Confirm that it is you", second_factor(asked)),
+        Step::ChooseOrganization(asked) => ("Choose an organization", organizations(asked)),
+        Step::Done(_) => {
+            return message(StatusCode::BAD_REQUEST, "The sign-in is complete", "Go back to the application.");
+        }
+    };
+    let to = client.filter(|client| !client.display_name.is_empty());
+    let to = to.map_or_else(String::new, |client| {
+        format!("<p class=\"quiet\">to go on to {}</p>", escaped(&client.display_name))
+    });
+    let alert = note.map_or_else(String::new, |note| format!("<p role=\"alert\">{}</p>", escaped(note)));
+    let body = format!(
+        "<h1>{title}</h1>{to}{alert}<form method=\"post\" action=\"{}\">{}{fields}</form>",
+        Endpoint::SignIn.path(),
+        hidden.fields()
+    );
+    let status = if note.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    page(status, title, &body, &hidden.origin)
+}
+
+fn password(asked: &PasswordStep, hint: &str) -> String {
+    let email = if asked.email.is_empty() { hint } else { &asked.email };
+    format!(
+        "<label for=\"email\">E-mail address</label>\
+         <input id=\"email\" name=\"email\" type=\"email\" autocomplete=\"username\" required maxlength=\"254\" value=\"{}\">\
+         <label for=\"password\">Password</label>\
+         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required maxlength=\"1024\">\
+         <button>Sign in</button>",
+        escaped(email)
+    )
+}
+
+/// Each way to answer is a form field of its own; the one that is filled in counts.
+fn second_factor(asked: &SecondFactorStep) -> String {
+    let mut fields = String::new();
+    for method in asked.methods() {
+        fields += match method {
+            Method::Totp => {
+                "<label for=\"totp\">Code of your authenticator app</label>\
+                 <input id=\"totp\" name=\"totp\" type=\"text\" inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"16\">"
+            }
+            Method::RecoveryCode => {
+                "<label for=\"recovery_code\">Or one of your recovery codes</label>\
+                 <input id=\"recovery_code\" name=\"recovery_code\" type=\"text\" autocomplete=\"off\" maxlength=\"64\">"
+            }
+            Method::Unspecified => "",
+        };
+    }
+    fields + "<button>Go on</button>"
+}
+
+fn organizations(asked: &OrganizationStep) -> String {
+    let choices = asked.choices.iter().enumerate().map(|(index, choice)| {
+        let checked = if index == 0 { " checked" } else { "" };
+        format!(
+            "<label><input type=\"radio\" name=\"organization\" value=\"{}\"{checked}>{}</label>",
+            escaped(&choice.organization),
+            escaped(&choice.display_name)
+        )
+    });
+    let choices: String = choices.collect();
+    format!("<fieldset><legend>Sign in to</legend>{choices}</fieldset><button>Go on</button>")
+}
+
+/// What an application asks for.
+pub(crate) fn consent(asked: &Consent) -> Response<Body> {
+    let client = asked.client.clone().unwrap_or_default();
+    let name = named(&client);
+    let hidden = Hidden { request: asked.request.clone(), ..Hidden::default() };
+    let body = format!(
+        "<h1>Let {name} in?</h1><p>{name} asks for:</p><ul>{}</ul>{}\
+         <form method=\"post\" action=\"{}\">{}\
+         <button name=\"decision\" value=\"approve\">Allow</button>\
+         <button class=\"second\" name=\"decision\" value=\"deny\">Do not allow</button></form>",
+        scopes(&asked.scopes),
+        who(&asked.email, &asked.organization),
+        Endpoint::Consent.path(),
+        hidden.fields()
+    );
+    page(StatusCode::OK, "Let an application in?", &body, &client.redirect_origin)
+}
+
+/// Asks for the code that a device shows.
+pub(crate) fn device_entry(note: Option<&str>) -> Response<Body> {
+    let alert = note.map_or_else(String::new, |note| format!("<p role=\"alert\">{}</p>", escaped(note)));
+    let body = format!(
+        "<h1>Connect a device</h1>{alert}<form method=\"post\" action=\"{}\">\
+         <label for=\"user_code\">Code on the device's screen</label>\
+         <input id=\"user_code\" name=\"user_code\" type=\"text\" autocomplete=\"off\" autocapitalize=\"characters\" required maxlength=\"16\">\
+         <button>Go on</button></form>",
+        Endpoint::Device.path()
+    );
+    let status = if note.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    page(status, "Connect a device", &body, "")
+}
+
+/// Asks whether a device shall be let in.
+pub(crate) fn device_confirm(device: &DeviceShown) -> Response<Body> {
+    let client = device.client.clone().unwrap_or_default();
+    let name = named(&client);
+    let body = format!(
+        "<h1>Let {name} in on a device?</h1><p>The device shows <code>{code}</code>. If yours does not, somebody else wants in: do not allow it.</p>\
+         <p>{name} asks for:</p><ul>{}</ul>{}<form method=\"post\" action=\"{}\">\
+         <input type=\"hidden\" name=\"user_code\" value=\"{code}\">\
+         <button name=\"decision\" value=\"approve\">Allow</button>\
+         <button class=\"second\" name=\"decision\" value=\"deny\">Do not allow</button></form>",
+        scopes(&device.scopes),
+        who(&device.email, &device.organization),
+        Endpoint::Device.path(),
+        code = escaped(&device.user_code),
+    );
+    page(StatusCode::OK, "Let a device in?", &body, "")
+}
+
+/// Asks whether to sign out.
+pub(crate) fn sign_out(fields: &[(&str, &str)], origin: &str) -> Response<Body> {
+    let sent = fields.iter().filter(|(_, value)| !value.is_empty());
+    let fields: String = sent
+        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
+        .collect();
+    let body = format!(
+        "<h1>Sign out?</h1><form method=\"post\" action=\"{}\">{fields}<button name=\"confirmed\" value=\"yes\">Sign out</button></form>",
+        Endpoint::Logout.path()
+    );
+    page(StatusCode::OK, "Sign out?", &body, origin)
+}
+
+/// A page that only says something.
+pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response<Body> {
+    page(status, title, &format!("<h1>{}</h1><p>{}</p>", escaped(title), escaped(text)), "")
+}
+
+/// Sends the browser elsewhere, by GET whatever it came with (RFC 9700 section 4.12).
+pub(crate) fn see_other(location: &str) -> Response<Body> {
+    let Ok(location) = HeaderValue::from_str(location) else {
+        return message(StatusCode::BAD_REQUEST, "This leads nowhere", "Begin again at the application.");
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::LOCATION, location);
+    sealed(response, "")
+}
+
+/// The stylesheet.
+pub(crate) fn style() -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::new(Bytes::from_static(STYLE.as_bytes()))));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
+}
+
+fn named(client: &ClientShown) -> String {
+    if client.display_name.is_empty() { "The platform's own tool".to_owned() } else { escaped(&client.display_name) }
+}
+
+fn who(email: &str, organization: &str) -> String {
+    let place = if organization.is_empty() { String::new() } else { format!(" in {}", escaped(organization)) };
+    format!("<p class=\"quiet\">You are signed in as {}{place}.</p>", escaped(email))
+}
+
+/// Scopes in words; a permission of the contract is `resource:verb`.
+fn scopes(scopes: &[String]) -> String {
+    let words = |scope: &String| match scope.as_str() {
+        "*" => "everything that you may do".to_owned(),
+        "openid" => "who you are".to_owned(),
+        "profile" => "your name and organization".to_owned(),
+        "email" => "your e-mail address".to_owned(),
+        "offline_access" => "access while you are away, until you take it back".to_owned(),
+        other => match other.split_once(':') {
+            Some((resource, verb)) => format!("{}: {}", escaped(&resource.replace('_', " ")), escaped(verb)),
+            None => escaped(other),
+        },
+    };
+    scopes.iter().map(|scope| format!("<li>{}</li>", words(scope))).collect()
+}
+
+fn page(status: StatusCode, title: &str, body: &str, origin: &str) -> Response<Body> {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\
+         <link rel=\"stylesheet\" href=\"{}\"></head><body><main>{body}</main></body></html>",
+        escaped(title),
+        Endpoint::Style.path()
+    );
+    let mut response = Response::new(Body::new(Full::new(Bytes::from(html))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    sealed(response, origin)
+}
+
+/// Headers of every page. Browsers apply `form-action` to the redirect behind a form too, hence the client's origin.
+fn sealed(mut response: Response<Body>, origin: &str) -> Response<Body> {
+    let origin = if is_source(origin) { format!(" {origin}") } else { String::new() };
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; form-action 'self'{origin}; frame-ancestors 'none'; base-uri 'none'"
+    );
+    let headers = response.headers_mut();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// A source of Content Security Policy: an origin, or a scheme with its colon. Nothing that could end the directive.
+fn is_source(origin: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:/[]".contains(&byte);
+    !origin.is_empty() && origin.len() <= 1024 && origin.bytes().all(allowed) && origin.contains(':')
+}
+
+/// Text as HTML shows it, in elements and in quoted attributes.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! What pages say, and that nothing from outside leaves its place in them.
+use http_body_util::BodyExt;
+use proto::auth::v1::login_step::organization_step::Choice;
+
+use super::*;
+
+async fn html(response: Response<Body>) -> (http::response::Parts, String) {
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a page").to_bytes();
+    (parts, String::from_utf8(bytes.to_vec()).expect("UTF-8"))
+}
+
+#[tokio::test]
+async fn auth_o13_no_page_is_framed_runs_script_or_leads_elsewhere() {
+    let client = ClientShown { display_name: "App".to_owned(), redirect_origin: "https://app.example:8443".to_owned() };
+    let asked = Consent {
+        request: "r".to_owned(),
+        client: Some(client),
+        scopes: vec!["openid".to_owned()],
+        ..Consent::default()
+    };
+    let (parts, _) = html(consent(&asked)).await;
+    let policy = parts.headers["content-security-policy"].to_str().expect("ASCII");
+    assert_eq!(
+        policy,
+        "default-src 'none'; style-src 'self'; form-action 'self' https://app.example:8443; frame-ancestors 'none'; base-uri 'none'"
+    );
+    assert_eq!(
+        (&parts.headers["x-frame-options"], &parts.headers["cache-control"]),
+        (&"DENY".parse().expect("a value"), &"no-store".parse().expect("a value"))
+    );
+    for origin in ["https://a.example; script-src *", "https://a.example 'unsafe-inline'", "x", "https://a.example,*"] {
+        let (parts, _) = html(page(StatusCode::OK, "x", "", origin)).await;
+        let policy = parts.headers["content-security-policy"].to_str().expect("ASCII");
+        assert!(policy.contains("form-action 'self';"), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_from_outside_is_text() {
+    let evil = "\"><script>alert('x')</script>&";
+    let client = ClientShown { display_name: evil.to_owned(), redirect_origin: evil.to_owned() };
+    let hidden =
+        Hidden { request: evil.to_owned(), flow: evil.to_owned(), return_to: evil.to_owned(), origin: evil.to_owned() };
+    let choice = Choice { organization: evil.to_owned(), display_name: evil.to_owned() };
+    let pages = [
+        step(&Step::Password(PasswordStep::default()), &hidden, Some(&client), evil, Some(evil)),
+        step(&Step::ChooseOrganization(OrganizationStep { choices: vec![choice] }), &hidden, None, "", None),
+        consent(&Consent {
+            request: evil.to_owned(),
+            client: Some(client.clone()),
+            scopes: vec![evil.to_owned()],
+            email: evil.to_owned(),
+            organization: evil.to_owned(),
+        }),
+        device_confirm(&DeviceShown {
+            client: Some(client),
+            scopes: vec![evil.to_owned()],
+            user_code: evil.to_owned(),
+            email: evil.to_owned(),
+            organization: evil.to_owned(),
+        }),
+        device_entry(Some(evil)),
+        sign_out(&[("state", evil)], evil),
+        message(StatusCode::OK, evil, evil),
+    ];
+    for page in pages {
+        let (_, html) = html(page).await;
+        assert!(!html.contains("<script") && !html.contains("\"><s"), "{html}");
+        assert!(html.contains("&lt;script&gt;"), "{html}");
+    }
+    assert_eq!(see_other("https://a.example/\r\nx: y").status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn every_field_has_a_label_and_every_page_a_title_and_a_heading() {
+    let methods = vec![Method::Totp.into(), Method::RecoveryCode.into()];
+    let pages = [
+        step(&Step::Password(PasswordStep::default()), &Hidden::default(), None, "", None),
+        step(&Step::SecondFactor(SecondFactorStep { methods }), &Hidden::default(), None, "", None),
+        device_entry(None),
+    ];
+    for page in pages {
+        let (_, html) = html(page).await;
+        let fields = html.matches("<input id=\"").count();
+        assert!(fields > 0 && html.matches("<label for=\"").count() == fields, "{html}");
+        assert!(html.contains("<title>") && html.matches("<h1>").count() == 1 && html.contains("lang=\"en\""));
+    }
+}
