@@ -144,3 +144,26 @@ pub(crate) fn too_many(what: &str, wait: Duration) -> Refusal {
     let error = api::Error::new(api::Code::ResourceExhausted, api::CommonReason::RateLimited, message);
     error.retry_after(wait.max(Duration::from_secs(1))).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_p16_a_step_up_is_asked_for_as_rfc_9470_says() {
+        let contract =
+            transcode::compile(proto::CONTRACT, &transcode::Options::default()).expect("the contract compiles");
+        let challenge = |error: api::Error| {
+            let response = Refusal::from(error).to_json(&contract, None, "r");
+            let value = response.headers()[header::WWW_AUTHENTICATE].to_str().expect("ASCII").to_owned();
+            (response.status().as_u16(), value)
+        };
+        let asked = "Bearer error=\"insufficient_user_authentication\", acr_values=\"1\", max_age=\"900\"";
+        assert_eq!(challenge(api::Error::step_up_required(1, Some(900))), (401, asked.to_owned()));
+        let stronger = "Bearer error=\"insufficient_user_authentication\", acr_values=\"2\"";
+        assert_eq!(challenge(api::Error::step_up_required(2, None)), (401, stronger.to_owned()));
+        let invalid = "Bearer error=\"invalid_token\"";
+        assert_eq!(challenge(api::Error::credential_invalid()), (401, invalid.to_owned()));
+        assert_eq!(challenge(api::Error::credential_missing()), (401, "Bearer".to_owned()));
+    }
+}

@@ -39,6 +39,9 @@ pub struct Config {
     /// The same for internal tokens.
     #[serde(with = "chassis::duration")]
     pub internal_key_age: Duration,
+    /// Hosts of identity providers, each as `host:port`, that may have private addresses and be asked without TLS, for example those of
+    /// a company network. All others need public addresses and https.
+    pub private_hosts: Vec<String>,
 }
 
 impl Default for Config {
@@ -56,6 +59,7 @@ impl Default for Config {
             audit_retention: 400 * DAY,
             edge_key_age: 90 * DAY,
             internal_key_age: 30 * DAY,
+            private_hosts: Vec::new(),
         }
     }
 }
@@ -85,6 +89,13 @@ impl chassis::Section for Config {
         }
         if self.audit_retention < Duration::from_secs(30 * 24 * 60 * 60) {
             return Err("audit_retention must be at least 30d".to_owned());
+        }
+        if !self
+            .private_hosts
+            .iter()
+            .all(|host| host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()))
+        {
+            return Err("private_hosts must be host:port each, for example idp.internal:8443".to_owned());
         }
         Ok(())
     }

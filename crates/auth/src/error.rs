@@ -143,6 +143,16 @@ pub(crate) enum Error {
     ScopeMissing,
     /// The user code of a device is unknown or expired, or too many were wrong.
     UserCodeInvalid,
+    /// The authenticator's answer does not fit; which mismatch it was is not said.
+    PasskeyRefused,
+    /// The public URL has no domain name.
+    PasskeysUnavailable,
+    /// The identity provider refused, is away or its answer does not fit.
+    SocialRefused,
+    /// No account belongs to the upstream account.
+    SocialNotLinked,
+    /// The organization has as many providers as it may.
+    ProviderLimit,
 }
 
 impl Error {
@@ -231,6 +241,15 @@ impl From<Error> for api::Error {
             Error::FactorRefused => Self::new(Code::Unauthenticated, ErrorReason::FactorRefused, FACTOR_REFUSED),
             Error::FactorLimit => Self::new(Code::FailedPrecondition, ErrorReason::FactorLimit, FACTOR_LIMIT),
             Error::FactorMissing => Self::new(Code::FailedPrecondition, ErrorReason::FactorMissing, FACTOR_MISSING),
+            Error::PasskeyRefused => Self::new(Code::Unauthenticated, ErrorReason::PasskeyRefused, PASSKEY_REFUSED),
+            Error::PasskeysUnavailable => {
+                Self::new(Code::FailedPrecondition, ErrorReason::PasskeysUnavailable, PASSKEYS_UNAVAILABLE)
+            }
+            Error::SocialRefused => Self::new(Code::Unauthenticated, ErrorReason::SocialRefused, SOCIAL_REFUSED),
+            Error::SocialNotLinked => Self::new(Code::Unauthenticated, ErrorReason::SocialNotLinked, SOCIAL_NOT_LINKED),
+            Error::ProviderLimit => {
+                Self::new(Code::FailedPrecondition, ErrorReason::IdentityProviderLimit, PROVIDER_LIMIT)
+            }
             Error::PasswordTooShortAlone => {
                 Self::new(Code::FailedPrecondition, ErrorReason::PasswordTooShortAlone, PASSWORD_TOO_SHORT_ALONE)
             }
@@ -311,6 +330,15 @@ const SIGN_IN_REFUSED: &str = "wrong e-mail address or password, or too many att
 const FACTOR_REFUSED: &str = "the second factor's answer is wrong or was used before, or there were too many attempts; wait for the next code, then try again";
 const FACTOR_LIMIT: &str = "you have as many of these factors as one person may; delete one that you no longer use";
 const FACTOR_MISSING: &str = "there is no confirmed second factor; enrol an authenticator app first";
+const PASSKEY_REFUSED: &str =
+    "the passkey's answer does not fit this question, or the passkey counts no more; begin again";
+const PASSKEYS_UNAVAILABLE: &str =
+    "passkeys need a domain name, which the platform's public URL does not have; sign in otherwise";
+const SOCIAL_REFUSED: &str =
+    "the identity provider refused, is away, or its answer does not fit; begin again, or sign in otherwise";
+const SOCIAL_NOT_LINKED: &str =
+    "no account is linked to this upstream account; sign in otherwise, or ask an administrator for an account";
+const PROVIDER_LIMIT: &str = "the organization has 20 identity providers already; delete one that is not used";
 const PASSWORD_TOO_SHORT_ALONE: &str = "your password is too short to be the only factor; choose one of at least 15 characters, then delete the last second factor";
 const NO_MEMBERSHIP: &str = "you are not an active member of this organization; choose another one";
 const HASH_QUEUE_FULL: &str = "too many sign-ins at once; try again after the time in RetryInfo";

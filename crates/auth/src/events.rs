@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     model::{
         AuditEvent, CustomRole, FactorName, Group, Holder, InvitationName, MailDelivery, Membership, MfaFactor, Object,
-        Organization, Purpose, Revocation, Subject, User,
+        Organization, Passkey, Purpose, Revocation, Subject, User,
     },
     service::Auth,
 };
@@ -95,6 +95,21 @@ pub(crate) fn factor_confirmed(tx: &Tx, factor: &MfaFactor) -> Result<(), db::Er
 pub(crate) fn factor_deleted(tx: &Tx, factor: &MfaFactor) -> Result<(), db::Error> {
     let event = wire::MfaFactorDeleted { name: factor_name(factor) };
     tx.publish(&event, factor.id, 3)
+}
+
+/// A passkey was registered.
+pub(crate) fn passkey_registered(tx: &Tx, passkey: &Passkey) -> Result<(), db::Error> {
+    tx.publish(&wire::PasskeyRegistered { name: passkey.name().to_string() }, passkey.id, passkey.version)
+}
+
+/// A passkey counts no more: one version more than it was found with.
+pub(crate) fn passkey_disabled(tx: &Tx, passkey: &Passkey) -> Result<(), db::Error> {
+    tx.publish(&wire::PasskeyDisabled { name: passkey.name().to_string() }, passkey.id, passkey.version + 1)
+}
+
+/// A passkey is gone: one version more than it was found with.
+pub(crate) fn passkey_deleted(tx: &Tx, passkey: &Passkey) -> Result<(), db::Error> {
+    tx.publish(&wire::PasskeyDeleted { name: passkey.name().to_string() }, passkey.id, passkey.version + 1)
 }
 
 fn factor_name(factor: &MfaFactor) -> String {

@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod metrics;
 mod model;
+mod oidc;
 mod rpc;
 mod service;
 mod store;
@@ -23,13 +24,14 @@ use proto::auth::v1::{
     authorization_service_server::AuthorizationServiceServer, bootstrap_service_server::BootstrapServiceServer,
     browser_service_server::BrowserServiceServer, consent_service_server::ConsentServiceServer,
     delegation_service_server::DelegationServiceServer, factor_service_server::FactorServiceServer,
-    group_service_server::GroupServiceServer, invitation_service_server::InvitationServiceServer,
+    group_service_server::GroupServiceServer, identity_provider_service_server::IdentityProviderServiceServer,
+    identity_service_server::IdentityServiceServer, invitation_service_server::InvitationServiceServer,
     key_service_server::KeyServiceServer, list_verify_keys_response::VerifyKey,
     login_service_server::LoginServiceServer, mail_service_server::MailServiceServer,
     o_auth_client_service_server::OAuthClientServiceServer, o_auth_service_server::OAuthServiceServer,
-    organization_service_server::OrganizationServiceServer, role_service_server::RoleServiceServer,
-    signing_key_service_server::SigningKeyServiceServer, token_service_server::TokenServiceServer,
-    user_service_server::UserServiceServer,
+    organization_service_server::OrganizationServiceServer, passkey_service_server::PasskeyServiceServer,
+    role_service_server::RoleServiceServer, signing_key_service_server::SigningKeyServiceServer,
+    token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
 };
 use rpc::Rpc;
 use service::{Auth, Secrets};
@@ -46,6 +48,8 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0022_signing_key_states.sql",
     "0023_devices.sql",
     "0030_sign_in_factors.sql",
+    "0031_passkeys.sql",
+    "0032_identity_providers.sql",
     "0040_audit.sql",
     "0041_mail.sql",
     "0042_life_and_keys.sql"
@@ -91,7 +95,10 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.rpc(mesh::rpc!(ConsentServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(SigningKeyServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(DelegationServiceServer::new(rpc.clone())));
-        mount.rpc(mesh::rpc!(FactorServiceServer::new(rpc)));
+        mount.rpc(mesh::rpc!(FactorServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(PasskeyServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(IdentityProviderServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(IdentityServiceServer::new(rpc)));
         open_keys(mount, Arc::clone(&auth));
         seal_audit(mount, Arc::clone(&auth));
         serve_mails(mount, Arc::clone(&auth));

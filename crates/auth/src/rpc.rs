@@ -15,6 +15,8 @@ mod login;
 mod mail;
 mod oauth;
 mod organization;
+mod passkey;
+mod provider;
 mod role;
 mod signing_key;
 mod token;

@@ -29,11 +29,15 @@ mod membership;
 mod oauth;
 mod operator;
 mod organization;
+mod passkey;
+mod passkey_login;
 mod projection;
+mod provider;
 mod relation;
 mod second_factor;
 mod session;
 mod signing_key;
+mod social;
 mod start;
 mod token;
 mod user;
@@ -52,10 +56,11 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     config::Config,
-    credential::{DeviceKey, HashPool, Keyring, MailKey, Vault, hmac},
+    credential::{DeviceKey, HashPool, Keyring, MailKey, Passkeys, Vault, hmac},
     error::Error,
     events, metrics,
     model::{Revocation, RevocationKind, Role},
+    oidc::Upstreams,
     store::{self, revocation::Owner},
 };
 
@@ -76,8 +81,11 @@ pub(crate) use mail::{MailText, SignUp};
 pub(crate) use membership::NewRoles;
 pub(crate) use oauth::{Answer, Exchange, Grant};
 pub use operator::Operator;
+pub(crate) use passkey::NewPasskey;
+pub(crate) use provider::ProviderChange;
 pub(crate) use relation::Filter;
 pub(crate) use signing_key::KeyShown;
+pub(crate) use social::Returned;
 pub(crate) use start::Secrets;
 pub(crate) use user::NewUser;
 
@@ -102,6 +110,10 @@ pub(crate) struct Auth {
     turns: lockout::Turns,
     /// Marks of devices that have signed somebody in.
     devices: DeviceKey,
+    /// The relying party of passkeys.
+    passkeys: Passkeys,
+    /// The way to identity providers.
+    upstreams: Upstreams,
     /// Seals secrets for the database.
     vault: Vault,
     /// Makes what mails carry.

@@ -22,6 +22,8 @@ pub(crate) mod login;
 pub(crate) mod mail;
 pub(crate) mod membership;
 pub(crate) mod organization;
+pub(crate) mod passkey;
+pub(crate) mod provider;
 pub(crate) mod relation;
 pub(crate) mod revocation;
 pub(crate) mod session;

@@ -23,6 +23,11 @@ impl Handle {
     }
 }
 
+/// The PKCE challenge of a verifier, method S256 (RFC 7636 section 4.2).
+pub(crate) fn challenge_of(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
+}
+
 /// The stored form of a handle that a client sends. Any text has one; only that of a real handle is found.
 pub(crate) fn digest(text: &str) -> Vec<u8> {
     Sha256::digest(text.as_bytes()).to_vec()

@@ -67,7 +67,8 @@ pub(crate) fn answer(uri: &str, parameters: &[(&str, &str)], state: &str, issuer
     uri
 }
 
-fn escaped(text: &str) -> String {
+/// Text as a part of a query or a form.
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

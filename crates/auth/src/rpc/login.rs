@@ -6,8 +6,8 @@ use proto::auth::v1::{
     continue_login_request::Answer,
     login_service_server::LoginService,
     login_step::{
-        self, DoneStep, OrganizationStep, PasswordStep, SecondFactorStep, organization_step::Choice,
-        second_factor_step::Method,
+        self, DoneStep, OrganizationStep, PasswordStep, Provider, SecondFactorStep, SocialStep,
+        organization_step::Choice, second_factor_step::Method,
     },
 };
 use tonic::Request;
@@ -15,8 +15,8 @@ use tonic::Request;
 use super::{Rpc, organization_id};
 use crate::{
     error::Error,
-    model::SecondFactor,
-    service::{FirstFactor, FlowStart, Step},
+    model::{ProviderName, SecondFactor},
+    service::{FirstFactor, FlowStart, Returned, Step},
 };
 
 #[tonic::async_trait]
@@ -31,6 +31,22 @@ impl LoginService for Rpc {
             state: request.state,
         };
         reply(self.auth.start_login(caller.context(), start).await.map(render))
+    }
+
+    async fn start_social_login(&self, request: Request<wire::StartSocialLoginRequest>) -> Reply<wire::LoginStep> {
+        let (caller, request) = caller(request)?;
+        let started = async {
+            let provider = ProviderName::parse_field("provider", &request.provider)?;
+            self.auth.start_social(caller.context(), &request.flow, provider).await
+        };
+        reply(Box::pin(started).await.map(render))
+    }
+
+    async fn finish_social_login(&self, request: Request<wire::FinishSocialLoginRequest>) -> Reply<wire::LoginStep> {
+        let (caller, request) = caller(request)?;
+        let wire::FinishSocialLoginRequest { flow, state, code, issuer, device } = request;
+        let back = Returned { state, code, issuer, device };
+        reply(Box::pin(self.auth.finish_social(caller.context(), &flow, back)).await.map(render))
     }
 
     async fn start_step_up(&self, request: Request<wire::StartStepUpRequest>) -> Reply<wire::LoginStep> {
@@ -73,6 +89,9 @@ impl Rpc {
             Some(Answer::Organization(name)) => {
                 self.auth.choose_organization(context, &request.flow, organization_id("organization", &name)?).await
             }
+            Some(Answer::Passkey(answer)) => {
+                self.auth.prove_passkey(context, &request.flow, &answer, &request.device).await
+            }
             None => Err(api::Error::invalid_field("answer", "is missing; send what the step asks for").into()),
         }
     }
@@ -82,10 +101,16 @@ fn render(step: Step) -> wire::LoginStep {
     let life = step.life();
     let expire_after = Some(prost_types::Duration { seconds: life.whole_seconds(), nanos: 0 });
     let (flow, step) = match step {
-        Step::Password { flow, email } => (flow, login_step::Step::Password(PasswordStep { email })),
-        Step::SecondFactor { flow, methods } => {
+        Step::Password { flow, email, passkey, providers } => {
+            let providers =
+                providers.into_iter().map(|(name, display_name)| Provider { provider: name.to_string(), display_name });
+            let providers = providers.collect();
+            (flow, login_step::Step::Password(PasswordStep { email, passkey_options: passkey, providers }))
+        }
+        Step::Social { flow, uri } => (flow, login_step::Step::Social(SocialStep { authorization_uri: uri })),
+        Step::SecondFactor { flow, methods, passkey } => {
             let methods = methods.into_iter().map(|method| i32::from(render_method(method))).collect();
-            (flow, login_step::Step::SecondFactor(SecondFactorStep { methods }))
+            (flow, login_step::Step::SecondFactor(SecondFactorStep { methods, passkey_options: passkey }))
         }
         Step::Organization { flow, choices } => {
             let choices =
@@ -104,5 +129,6 @@ fn render_method(method: SecondFactor) -> Method {
     match method {
         SecondFactor::Totp => Method::Totp,
         SecondFactor::Recovery => Method::RecoveryCode,
+        SecondFactor::Passkey => Method::Passkey,
     }
 }

@@ -7,17 +7,50 @@ use db::Tx;
 
 use super::{Auth, PageRequest, limit, user::oneself};
 use crate::{
-    credential::{TotpSecret, new_recovery_code, plain_recovery_code},
+    credential::{Credential, TotpSecret, new_recovery_code, plain_recovery_code},
     error::Error,
     events,
     model::{
-        DisplayName, FactorKind, FactorName, MfaFactor, RECOVERY_CODES, RevocationKind, TOTP_MAX, acr, second_factors,
+        DisplayName, FactorKind, FactorName, MfaFactor, Passkey, RECOVERY_CODES, RevocationKind, SecondFactor,
+        TOTP_MAX, acr, second_factors,
     },
     store::{self, revocation::Owner},
 };
 
 /// More factors than anybody has.
 const ALL: i64 = 1000;
+
+/// All that a user can answer with beside the password.
+pub(super) struct Ways {
+    /// Apps and recovery codes.
+    pub(super) factors: Vec<MfaFactor>,
+    /// Passkeys, disabled ones among them.
+    pub(super) passkeys: Vec<(Passkey, Credential)>,
+}
+
+impl Ways {
+    /// What a sign-in asks for; empty when the password is enough.
+    pub(super) fn methods(&self) -> Vec<SecondFactor> {
+        let passkeys: Vec<bool> = self.passkeys.iter().map(|(passkey, _)| !passkey.disabled).collect();
+        second_factors(&self.factors, &passkeys)
+    }
+
+    /// Something here signs in alone.
+    pub(super) fn signs_in(&self) -> bool {
+        self.passkeys.iter().any(|(passkey, _)| !passkey.disabled)
+    }
+
+    /// There is a set of recovery codes, used up or not.
+    pub(super) fn has_recovery(&self) -> bool {
+        self.factors.iter().any(|factor| factor.kind == FactorKind::Recovery)
+    }
+
+    /// Credentials of the passkeys in force.
+    pub(super) fn credentials(&self) -> Vec<Credential> {
+        let good = self.passkeys.iter().filter(|(passkey, _)| !passkey.disabled);
+        good.map(|(_, credential)| credential.clone()).collect()
+    }
+}
 
 /// A new app, with what is shown once.
 pub(crate) struct NewFactor {
@@ -39,8 +72,8 @@ impl Auth {
     ) -> Result<NewFactor, Error> {
         let email = self.user(caller, user).await?.email;
         let tx = self.db.subject(user, caller.context()).await?;
-        let factors = self.changeable(&tx, caller, user).await?;
-        if factors.iter().filter(|factor| factor.kind == FactorKind::Totp).count() >= TOTP_MAX {
+        let ways = self.changeable(&tx, caller, user).await?;
+        if ways.factors.iter().filter(|factor| factor.kind == FactorKind::Totp).count() >= TOTP_MAX {
             return Err(Error::FactorLimit);
         }
         let secret = TotpSecret::new();
@@ -63,7 +96,7 @@ impl Auth {
         let (user, now) = (name.user, self.clock.now());
         oneself(caller, user)?;
         let tx = self.change(self.db.subject(user, caller.context()).await?);
-        let factors = self.changeable(&tx, caller, user).await?;
+        let ways = self.changeable(&tx, caller, user).await?;
         let secrets = store::factor::secrets(&tx, user, false).await?;
         let found = secrets.into_iter().find(|(factor, _)| *factor == name.factor);
         let (_, sealed) = found.ok_or_else(|| api::Error::not_found(name))?;
@@ -71,8 +104,7 @@ impl Auth {
         if !store::factor::take_step(&tx, name, false, step, now).await? {
             return Err(Error::FactorRefused);
         }
-        let first = !factors.iter().any(|factor| factor.kind == FactorKind::Recovery);
-        let codes = if first { self.new_codes(&tx, user).await? } else { Vec::new() };
+        let codes = if ways.has_recovery() { Vec::new() } else { self.new_codes(&tx, user).await? };
         let factor = store::factor::get(&tx, name).await?.ok_or_else(|| api::Error::not_found(name))?;
         self.end_other_sessions(&tx, caller, user).await?;
         events::factor_confirmed(&tx, &factor)?;
@@ -108,15 +140,15 @@ impl Auth {
         let user = name.user;
         oneself(caller, user)?;
         let tx = self.change(self.db.subject(user, caller.context()).await?);
-        let mut factors = self.changeable(&tx, caller, user).await?;
-        let Some(index) = factors.iter().position(|factor| factor.id == name.factor) else { return Ok(()) };
-        let gone = factors.swap_remove(index);
+        let mut ways = self.changeable(&tx, caller, user).await?;
+        let Some(index) = ways.factors.iter().position(|factor| factor.id == name.factor) else { return Ok(()) };
+        let gone = ways.factors.swap_remove(index);
         match gone.kind {
             FactorKind::Recovery => store::factor::delete_recovery(&tx, user).await?,
             FactorKind::Totp => drop(store::factor::delete(&tx, name).await?),
         }
         if gone.confirmed {
-            self.after_delete(&tx, user, &factors).await?;
+            self.after_delete(&tx, user, &ways).await?;
             self.end_other_sessions(&tx, caller, user).await?;
             events::factor_deleted(&tx, &gone)?;
         }
@@ -127,7 +159,7 @@ impl Auth {
     pub(crate) async fn regenerate_codes(&self, caller: &Caller, user: UserId) -> Result<Vec<String>, Error> {
         oneself(caller, user)?;
         let tx = self.db.subject(user, caller.context()).await?;
-        if second_factors(&self.changeable(&tx, caller, user).await?).is_empty() {
+        if self.changeable(&tx, caller, user).await?.methods().is_empty() {
             return Err(Error::FactorMissing);
         }
         let codes = self.new_codes(&tx, user).await?;
@@ -137,22 +169,28 @@ impl Auth {
 
     /// All factors, which nobody else changes until the transaction ends. Who has a second factor must have used one to be here:
     /// otherwise a stolen password would be enough to take them away.
-    async fn changeable(&self, tx: &Tx, caller: &Caller, user: UserId) -> Result<Vec<MfaFactor>, Error> {
+    pub(super) async fn changeable(&self, tx: &Tx, caller: &Caller, user: UserId) -> Result<Ways, Error> {
         store::factor::lock(tx, user).await?;
-        let factors = store::factor::list(tx, user, Id::ZERO, ALL).await?;
-        if !second_factors(&factors).is_empty() {
+        let ways = self.ways(tx, user).await?;
+        if !ways.methods().is_empty() {
             let session = caller.session().and_then(|session| session.parse().ok()).ok_or_else(api::Error::denied)?;
             let found = store::session::get(tx, session, false).await?;
             if found.is_none_or(|(session, _)| acr(&session.amr) < 2) {
                 return Err(api::Error::step_up_required(2, None).into());
             }
         }
-        Ok(factors)
+        Ok(ways)
+    }
+
+    /// All second factors and passkeys of a user.
+    pub(super) async fn ways(&self, tx: &Tx, user: UserId) -> Result<Ways, Error> {
+        let factors = store::factor::list(tx, user, Id::ZERO, ALL).await?;
+        Ok(Ways { factors, passkeys: store::passkey::list(tx, user, Id::ZERO, ALL).await? })
     }
 
     /// Recovery codes stand in for factors: without any they mean nothing, and the password stands alone.
-    async fn after_delete(&self, tx: &Tx, user: UserId, left: &[MfaFactor]) -> Result<(), Error> {
-        if !second_factors(left).is_empty() {
+    pub(super) async fn after_delete(&self, tx: &Tx, user: UserId, left: &Ways) -> Result<(), Error> {
+        if !left.methods().is_empty() {
             return Ok(());
         }
         if !store::user::password_fits_alone(tx, user).await? {
@@ -161,7 +199,7 @@ impl Auth {
         Ok(store::factor::delete_recovery(tx, user).await?)
     }
 
-    async fn new_codes(&self, tx: &Tx, user: UserId) -> Result<Vec<String>, Error> {
+    pub(super) async fn new_codes(&self, tx: &Tx, user: UserId) -> Result<Vec<String>, Error> {
         store::factor::delete_recovery(tx, user).await?;
         let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| new_recovery_code()).collect();
         let digests: Vec<_> = codes

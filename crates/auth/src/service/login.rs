@@ -13,7 +13,8 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Challenge, Client, DeviceClass, Email, Membership, Proof, SecondFactor, State, redirect_with, second_factors,
+        Challenge, Client, DeviceClass, Email, Membership, Proof, ProviderName, SecondFactor, State, UserState,
+        redirect_with,
     },
     store::{
         self,
@@ -60,6 +61,17 @@ pub(crate) enum Step {
         flow: String,
         /// In a step-up, who must answer.
         email: String,
+        /// What a passkey is asked; empty where there are none.
+        passkey: String,
+        /// Identity providers to choose from.
+        providers: Vec<(ProviderName, String)>,
+    },
+    /// The answer of an identity provider.
+    Social {
+        /// Handle of the flow.
+        flow: String,
+        /// Where the browser goes.
+        uri: String,
     },
     /// A second factor.
     SecondFactor {
@@ -67,6 +79,8 @@ pub(crate) enum Step {
         flow: String,
         /// What the user has.
         methods: Vec<SecondFactor>,
+        /// What a passkey is asked; empty without one.
+        passkey: String,
     },
     /// One of several organizations.
     Organization {
@@ -98,9 +112,7 @@ impl Step {
 impl Auth {
     /// Begins a sign-in. Client and redirect URI are tested before everything else.
     pub(crate) async fn start_login(&self, context: &CallContext, start: FlowStart) -> Result<Step, Error> {
-        let flow = new_flow(start, None)?;
-        let flow = self.save_flow(context, &flow).await?;
-        Ok(Step::Password { flow, email: String::new() })
+        self.first_step(context, new_flow(start, None)?, String::new()).await
     }
 
     /// Begins to prove again who the caller is; ends in a session that replaces his own.
@@ -115,8 +127,20 @@ impl Auth {
         drop(tx);
         let (session, _) = found.filter(|(session, _)| session.user == user).ok_or(Error::CredentialInvalid)?;
         let step_up = StepUp { session: session.id, user, organization: session.organization };
-        let flow = self.save_flow(context, &new_flow(start, Some(step_up))?).await?;
-        Ok(Step::Password { flow, email })
+        self.first_step(context, new_flow(start, Some(step_up))?, email).await
+    }
+
+    /// Whom a passkey could belong to is not asked before it answers.
+    async fn first_step(&self, context: &CallContext, mut flow: Flow, email: String) -> Result<Step, Error> {
+        let mut passkey = String::new();
+        if self.passkeys.available() {
+            let ceremony = self.passkeys.start_any()?;
+            passkey = ceremony.options;
+            flow.ceremony = Some(ceremony.state);
+        }
+        let flow = self.save_flow(context, &flow).await?;
+        let providers = self.offered(context).await?;
+        Ok(Step::Password { flow, email, passkey, providers })
     }
 
     /// Tests name and password.
@@ -162,14 +186,21 @@ impl Auth {
     /// Whoever has a second factor is asked for it, unless the first was two in one.
     pub(super) async fn after_first(&self, context: &CallContext, flow: Flow, proof: Proof) -> Result<Step, Error> {
         let tx = self.db.subject(proof.user, &quiet(context)).await?;
-        let methods = second_factors(&store::factor::list(&tx, proof.user, Id::ZERO, CHOICES).await?);
+        let ways = self.ways(&tx, proof.user).await?;
         drop(tx);
+        let methods = ways.methods();
         if methods.is_empty() || proof.amr.iter().any(|method| method == "mfa") {
             return self.after_proof(context, flow, proof).await;
         }
-        let flow = Flow { stage: Stage::Second, proven: Some(proof), ..flow };
+        let mut flow = Flow { stage: Stage::Second, proven: Some(proof), ceremony: None, ..flow };
+        let mut passkey = String::new();
+        if methods.contains(&SecondFactor::Passkey) {
+            let ceremony = self.passkeys.start_one(&ways.credentials())?;
+            passkey = ceremony.options;
+            flow.ceremony = Some(ceremony.state);
+        }
         let flow = self.save_flow(context, &flow).await?;
-        Ok(Step::SecondFactor { flow, methods })
+        Ok(Step::SecondFactor { flow, methods, passkey })
     }
 
     /// One organization, or none, needs no choice; a step-up stays where it was.
@@ -190,7 +221,7 @@ impl Auth {
             choices.extend(found.map(|organization| (organization.id, organization.display_name)));
         }
         drop(tx);
-        let flow = Flow { stage: Stage::Organization, proven: Some(proof), ..flow };
+        let flow = Flow { stage: Stage::Organization, proven: Some(proof), ceremony: None, ..flow };
         let flow = self.save_flow(context, &flow).await?;
         Ok(Step::Organization { flow, choices })
     }
@@ -228,7 +259,8 @@ impl Auth {
             parent: None,
         };
         let tx = self.db.system("an authorization code", context).await?;
-        let known = store::user::get(&tx, user).await?.ok_or(Error::SignInRefused)?;
+        let known = store::user::get(&tx, user).await?.filter(|known| known.state == UserState::Active);
+        let known = known.ok_or(Error::SignInRefused)?;
         self.reset_counters(&tx, user, &known.email, device).await?;
         store::login::insert_code(&tx, &code.digest, &stored).await?;
         tx.commit().await?;
@@ -259,7 +291,7 @@ impl Auth {
         Ok(store::user::by_email(&tx, &key).await?)
     }
 
-    fn device_class(&self, user: Option<UserId>, mark: &str) -> DeviceClass {
+    pub(super) fn device_class(&self, user: Option<UserId>, mark: &str) -> DeviceClass {
         match user {
             Some(user) if self.devices.is_of(mark, user, self.clock.now()) => DeviceClass::Known,
             _ => DeviceClass::Unknown,
@@ -284,5 +316,6 @@ fn new_flow(start: FlowStart, step_up: Option<StepUp>) -> Result<Flow, Error> {
         device: DeviceClass::Unknown,
         step_up,
         recovery_left: None,
+        ceremony: None,
     })
 }

@@ -14,7 +14,8 @@ use tokio::sync::{Notify, watch};
 use super::Auth;
 use crate::{
     config::Config,
-    credential::{DeviceKey, HashPool, MailKey, Vault, hmac, new_key, read_key},
+    credential::{DeviceKey, HashPool, MailKey, Passkeys, Vault, hmac, new_key, read_key},
+    oidc::{Fetcher, Upstreams},
 };
 
 /// The two secrets that are not in the database.
@@ -91,11 +92,14 @@ pub(super) fn write_private(path: &Path, text: &str, replace: bool) -> std::io::
 impl Auth {
     /// The service, without its keys: those need the database, which may come later.
     pub(crate) fn new(kit: &Kit, config: Config, secrets: &Secrets) -> Result<Self, BootError> {
+        let listed = config.private_hosts.clone();
+        let fetcher = Fetcher::new(listed).context("read the certificates of this machine's authorities")?;
         Ok(Self {
             db: kit.db(),
             clock: kit.clock(),
             ids: kit.ids(),
             sealer: kit.sealer(),
+            upstreams: Upstreams::new(fetcher),
             config,
             hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
             keys: watch::Sender::new(None),
@@ -104,6 +108,7 @@ impl Auth {
             identifiers: hmac(&secrets.pepper, &[b"workos sign-in identifiers v1"]),
             turns: super::lockout::Turns::new(),
             devices: DeviceKey::new(hmac(&secrets.pepper, &[b"workos device marks v1"])),
+            passkeys: Passkeys::new(kit.public_url()),
             vault: Vault::new(&secrets.wrapping_key),
             issuer: kit.public_url().to_owned(),
             data_dir: kit.data_dir(),

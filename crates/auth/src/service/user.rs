@@ -1,7 +1,7 @@
 //! Users: made by administrators, read by themselves and by workloads; passwords.
 use std::collections::HashMap;
 
-use api::{Caller, Id, OrganizationId, UserId};
+use api::{Caller, OrganizationId, UserId};
 use db::Record;
 
 use db::Tx;
@@ -11,7 +11,7 @@ use crate::{
     credential::Password,
     error::{Error, Unfit},
     events,
-    model::{DeviceClass, DisplayName, Email, Membership, Purpose, Role, User, UserState, second_factors},
+    model::{DeviceClass, DisplayName, Email, Membership, Purpose, Role, User, UserState},
     store,
 };
 
@@ -138,7 +138,7 @@ impl Auth {
     }
 
     async fn has_second_factor(&self, tx: &Tx, user: UserId) -> Result<bool, Error> {
-        Ok(!second_factors(&store::factor::list(tx, user, Id::ZERO, 1000).await?).is_empty())
+        Ok(!self.ways(tx, user).await?.methods().is_empty())
     }
 
     /// Active members of an organization among these users, in the order asked.

@@ -15,6 +15,8 @@ pub(crate) enum Stage {
     Second = 2,
     /// The choice of an organization.
     Organization = 3,
+    /// The answer of an identity provider.
+    Upstream = 4,
 }
 
 /// A sign-in that replaces a session.
@@ -49,6 +51,8 @@ pub(crate) struct Flow {
     pub(crate) step_up: Option<StepUp>,
     /// Recovery codes left after one was used.
     pub(crate) recovery_left: Option<i16>,
+    /// State of the WebAuthn ceremony that it waits for, beside its other answers, or of the way to an identity provider.
+    pub(crate) ceremony: Option<String>,
 }
 
 /// A code as it was stored.
@@ -81,7 +85,7 @@ pub(crate) struct Code {
 }
 
 const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
-     organization_id, recovery_left";
+     organization_id, recovery_left, ceremony";
 
 /// A new flow.
 pub(crate) async fn insert_flow(
@@ -91,9 +95,10 @@ pub(crate) async fn insert_flow(
     expire_time: OffsetDateTime,
 ) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
     );
-    let Flow { client, redirect_uri, code_challenge, state, stage, proven, device, step_up, recovery_left } = flow;
+    let Flow { client, redirect_uri, code_challenge, state, stage, proven, device, step_up, recovery_left, ceremony } =
+        flow;
     let proven = proven.as_ref();
     let user = proven.map(|proof| proof.user).or(step_up.as_ref().map(|step_up| step_up.user)).map(|user| user.uuid());
     let auth_time = proven.map(|proof| proof.time);
@@ -101,7 +106,7 @@ pub(crate) async fn insert_flow(
     let known = *device == DeviceClass::Known;
     let replaces = step_up.as_ref().map(|step_up| step_up.session.uuid());
     let organization = step_up.as_ref().and_then(|step_up| step_up.organization).map(OrganizationId::uuid);
-    let params: [&(dyn db::ToSql + Sync); 14] = [
+    let params: [&(dyn db::ToSql + Sync); 15] = [
         &digest,
         &expire_time,
         client,
@@ -116,6 +121,7 @@ pub(crate) async fn insert_flow(
         &replaces,
         &organization,
         recovery_left,
+        ceremony,
     ];
     tx.execute(&sql, &params).await.map(drop)
 }
@@ -130,6 +136,14 @@ pub(crate) async fn take_flow(
     let sql =
         format!("delete from login_flows where flow_digest = $1 and stage = $2 and expire_time > $3 returning {FLOW}");
     tx.query_opt(&sql, &[&digest, &(stage as i16), &now]).await?.as_ref().map(read_flow).transpose()
+}
+
+/// Takes a flow that waits for a passkey, among others.
+pub(crate) async fn take_ceremony(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
+    let sql = format!(
+        "delete from login_flows where flow_digest = $1 and ceremony is not null and stage < 3 and expire_time > $2 returning {FLOW}"
+    );
+    tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_flow).transpose()
 }
 
 /// A flow that waits for this, left where it is.
@@ -152,12 +166,14 @@ fn read_flow(row: &Row) -> Result<Flow, db::Error> {
         stage: match row.try_get::<_, i16>("stage")? {
             2 => Stage::Second,
             3 => Stage::Organization,
+            4 => Stage::Upstream,
             _ => Stage::First,
         },
         proven: proven.map(|(user, time)| Proof { user, time, amr }),
         device: if row.try_get("known_device")? { DeviceClass::Known } else { DeviceClass::Unknown },
         step_up: replaced.map(|(user, session)| StepUp { session, user, organization }),
         recovery_left: row.try_get("recovery_left")?,
+        ceremony: row.try_get("ceremony")?,
     })
 }
 

@@ -81,6 +81,7 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Organizati
         "relation_heads",
         "oauth_clients",
         "consents",
+        "identity_providers",
     ] {
         tx.execute(&format!("delete from {table} where organization_id = any($1)"), &[&uuids]).await?;
     }

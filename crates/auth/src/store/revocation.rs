@@ -54,6 +54,7 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error
     let mut rows = 0;
     for sql in [
         "delete from login_flows where expire_time < $1",
+        "delete from passkey_registrations where expire_time < $1",
         "delete from authorization_codes where expire_time < $1::timestamptz - interval '1 day'",
         "delete from sessions where expire_time < $1",
         "delete from delegations where expire_time < $1",

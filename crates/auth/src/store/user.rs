@@ -161,7 +161,18 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<UserId>, d
     let rows = tx.query(sql, &[&now]).await?;
     let ids = rows.iter().map(|row| id(row, "user_id").map(UserId)).collect::<Result<Vec<_>, _>>()?;
     let uuids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
-    for table in ["passwords", "mail_deliveries", "api_keys", "mfa_factors", "recovery_codes", "consents"] {
+    for table in [
+        "passwords",
+        "mail_deliveries",
+        "api_keys",
+        "mfa_factors",
+        "recovery_codes",
+        "passkeys",
+        "passkey_handles",
+        "passkey_registrations",
+        "identities",
+        "consents",
+    ] {
         tx.execute(&format!("delete from {table} where user_id = any($1)"), &[&uuids]).await?;
     }
     Ok(ids)

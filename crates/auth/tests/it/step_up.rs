@@ -120,7 +120,7 @@ async fn a_step_up_of_who_has_an_app_asks_for_both_factors_and_lifts_the_class()
     factors(system, &strong).await.delete_mfa_factor(delete).await.expect("class 2 may");
 }
 
-fn claims(access: &str) -> serde_json::Value {
+pub(crate) fn claims(access: &str) -> serde_json::Value {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let payload = access.split('.').nth(1).expect("a JWT has three parts");
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64url")).expect("JSON")

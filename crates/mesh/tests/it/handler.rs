@@ -10,8 +10,8 @@ use futures::{StreamExt, stream};
 use mesh::{Items, Reply, caller, reply, reply_stream};
 use proto::{
     auth::v1::{
-        ContinueLoginRequest, LoginStep, RequestEmailCodeRequest, RequestEmailCodeResponse, StartLoginRequest,
-        StartStepUpRequest, login_service_server::LoginService,
+        ContinueLoginRequest, FinishSocialLoginRequest, LoginStep, RequestEmailCodeRequest, RequestEmailCodeResponse,
+        StartLoginRequest, StartSocialLoginRequest, StartStepUpRequest, login_service_server::LoginService,
     },
     file::v1::{
         AppendUploadRequest, BatchReadFilesRequest, BatchReadFilesResponse, CreateUploadRequest, DeleteFileRequest,
@@ -108,6 +108,16 @@ impl Handler {
 #[tonic::async_trait]
 impl LoginService for Handler {
     async fn start_login(&self, request: Request<StartLoginRequest>) -> Reply<LoginStep> {
+        self.handle(request, |_| String::new()).await?;
+        reply(Ok::<_, Error>(LoginStep::default()))
+    }
+
+    async fn start_social_login(&self, request: Request<StartSocialLoginRequest>) -> Reply<LoginStep> {
+        self.handle(request, |_| String::new()).await?;
+        reply(Ok::<_, Error>(LoginStep::default()))
+    }
+
+    async fn finish_social_login(&self, request: Request<FinishSocialLoginRequest>) -> Reply<LoginStep> {
         self.handle(request, |_| String::new()).await?;
         reply(Ok::<_, Error>(LoginStep::default()))
     }

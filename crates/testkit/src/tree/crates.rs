@@ -22,7 +22,7 @@ const SERVICE: [&str; 8] = ["proto", "api", "mesh", "authz", "db", "cache", "eve
 const MORE: [(&str, &str); 2] = [("workflow", "transcode"), ("gateway", "transcode")];
 
 /// Drivers and their only users (architecture.md section 3).
-const FENCES: [(&str, &[&str]); 33] = [
+const FENCES: [(&str, &[&str]); 36] = [
     ("protox", &["proto", "transcode", "gateway"]),
     ("tonic-prost-build", &["proto"]),
     ("prost-reflect", &["proto", "transcode", "gateway", "testkit"]),
@@ -50,6 +50,9 @@ const FENCES: [(&str, &[&str]); 33] = [
     ("tracing-subscriber", &["chassis", "engines"]),
     ("tonic-health", &["chassis", "engines"]),
     ("argon2", &["auth"]),
+    ("totp-rs", &["auth"]),
+    ("webauthn-rs", &["auth"]),
+    ("hyper-rustls", &["auth"]),
     ("jsonwebtoken", &["auth", "gateway"]),
     ("tantivy", &["search"]),
     ("lettre", &["notification"]),
