@@ -53,7 +53,7 @@ impl Auth {
         let client = self.client(context, &claims.client_id).await?.ok_or(Error::CredentialInvalid)?;
         let tx = self.db.subject(user, context).await?;
         let (session, state) = self.session_of(&tx, &claims, user, now).await?;
-        let standing = self.standing_of(&tx, &session).await?;
+        let standing = self.membership_of(&tx, &session).await?;
         let live = self.live(&tx, &hits(&session), claims.iat).await?;
         if claims.generation == state.counter && !state.confirmed {
             store::session::confirm(&tx, session.id, state.counter).await?;
@@ -72,7 +72,7 @@ impl Auth {
         let now = self.clock.now();
         let session = self.browser_session(context, secret).await?.ok_or(Error::CredentialInvalid)?;
         let tx = self.db.subject(session.user, context).await?;
-        let standing = self.standing_of(&tx, &session).await?;
+        let standing = self.membership_of(&tx, &session).await?;
         // The present second counts as the time of issue: whoever holds the secret holds it now.
         let live = self.live(&tx, &hits(&session), now.unix_timestamp() + 1).await?;
         drop(tx);
@@ -111,7 +111,7 @@ impl Auth {
     }
 
     /// Present membership of a session's user; `None` for a session of no organization.
-    async fn standing_of(&self, tx: &Tx, session: &Session) -> Result<Option<Membership>, Error> {
+    async fn membership_of(&self, tx: &Tx, session: &Session) -> Result<Option<Membership>, Error> {
         let Some(organization) = session.organization else {
             let found = store::user::get(tx, session.user).await?;
             return found.filter(User::is_active).map(|_| None).ok_or(Error::CredentialInvalid);
