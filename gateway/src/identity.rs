@@ -2,7 +2,8 @@
 //! the other. No state is kept here.
 //!
 //! What must hold: what is mounted is what discovery advertises, and nothing else; until client and redirect URI are proven good nobody
-//! is redirected; a cookie counts only with the same origin behind it; no page can be framed, and none needs script.
+//! is redirected; a cookie counts only with the same origin behind it; no page can be framed, and none needs script but for a passkey.
+mod account;
 mod authorize;
 mod device;
 mod link;
@@ -11,6 +12,7 @@ mod pages;
 mod parameters;
 pub(crate) mod session;
 mod signin;
+mod social;
 mod wellknown;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -46,10 +48,18 @@ pub(crate) enum Endpoint {
     Logout,
     /// The page to sign in.
     SignIn,
+    /// The page for who forgot his password.
+    Forgotten,
+    /// The page to make an account.
+    SignUp,
+    /// Where identity providers send browsers back to.
+    Callback,
     /// The decision about an authorization request.
     Consent,
     /// The pages' stylesheet.
     Style,
+    /// The script that asks for a passkey.
+    Script,
     /// RFC 7517.
     Keys,
     /// RFC 8414.
@@ -67,8 +77,11 @@ const GET: &[Method] = &[Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST];
 const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
 
+/// Prefix of the paths that identity providers send browsers back to; their ids follow.
+const CALLBACK: &str = "/auth/callback/";
+
 /// The one table: what is mounted here is what the metadata document advertises.
-static ENDPOINTS: [(&str, &[Method], Endpoint); 21] = [
+static ENDPOINTS: [(&str, &[Method], Endpoint); 25] = [
     ("/oauth2/authorize", BOTH, Endpoint::Authorize),
     ("/oauth2/par", POST, Endpoint::PushedAuthorization),
     ("/oauth2/token", POST, Endpoint::Token),
@@ -81,6 +94,10 @@ static ENDPOINTS: [(&str, &[Method], Endpoint); 21] = [
     ("/signin", BOTH, Endpoint::SignIn),
     ("/consent", POST, Endpoint::Consent),
     ("/signin/style.css", GET, Endpoint::Style),
+    ("/signin/passkey.js", GET, Endpoint::Script),
+    ("/signin/forgot", BOTH, Endpoint::Forgotten),
+    ("/signup", BOTH, Endpoint::SignUp),
+    (CALLBACK, GET, Endpoint::Callback),
     ("/.well-known/jwks.json", GET, Endpoint::Keys),
     ("/.well-known/oauth-authorization-server", GET, Endpoint::Metadata),
     ("/.well-known/openid-configuration", GET, Endpoint::Configuration),
@@ -95,8 +112,8 @@ static ENDPOINTS: [(&str, &[Method], Endpoint); 21] = [
 impl Endpoint {
     /// The endpoint at a path with its methods, where the schema has the service behind it.
     pub(crate) fn at(schema: &Schema, path: &str) -> Option<(Self, &'static [Method])> {
-        let (_, methods, endpoint) = ENDPOINTS.iter().find(|(known, ..)| *known == path)?;
-        schema.serves(SERVICE).then_some((*endpoint, *methods))
+        let (methods, endpoint) = find(path)?;
+        schema.serves(SERVICE).then_some((endpoint, methods))
     }
 
     fn path(self) -> &'static str {
@@ -108,6 +125,16 @@ impl Endpoint {
     fn is_open(self) -> bool {
         matches!(self, Self::Token | Self::Revoke | Self::UserInfo | Self::Keys | Self::Metadata | Self::Configuration)
     }
+}
+
+/// The endpoint at a path. A path is the endpoint's own, or of one segment more where that ends with a slash.
+fn find(path: &str) -> Option<(&'static [Method], Endpoint)> {
+    let is = |known: &str| match path.strip_prefix(known) {
+        Some("") => !known.ends_with('/'),
+        Some(rest) => known.ends_with('/') && !rest.contains('/'),
+        None => false,
+    };
+    ENDPOINTS.iter().find(|(known, ..)| is(known)).map(|(_, methods, endpoint)| (*methods, *endpoint))
 }
 
 /// Answers a preflight of an endpoint; `None` for other paths.
@@ -134,7 +161,7 @@ pub(crate) fn preflight<B>(request: &Request<B>, schema: &Schema) -> Option<Resp
 
 /// Adds what browsers need to read the answer of an endpoint from elsewhere, or nothing where they may not; false for other paths.
 pub(crate) fn decorate(path: &str, headers: &mut HeaderMap) -> bool {
-    let Some((.., endpoint)) = ENDPOINTS.iter().find(|(known, ..)| *known == path) else { return false };
+    let Some((_, endpoint)) = find(path) else { return false };
     if endpoint.is_open() {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         let exposed = HeaderValue::from_static("www-authenticate, x-request-id, retry-after, etag");
@@ -162,7 +189,11 @@ pub(crate) async fn drive(
         Endpoint::Logout => signin::sign_out(edge, passage, incoming).await,
         Endpoint::SignIn => signin::page(edge, passage, incoming).await,
         Endpoint::Consent => authorize::consent(edge, passage, incoming).await,
+        Endpoint::Forgotten => account::forgotten(edge, passage, incoming).await,
+        Endpoint::SignUp => account::sign_up(edge, passage, incoming).await,
+        Endpoint::Callback => social::back(edge, passage, incoming).await,
         Endpoint::Style => Ok(pages::style()),
+        Endpoint::Script => Ok(pages::passkey_script()),
         Endpoint::Keys => Ok(wellknown::keys(edge, &passage.head.headers)),
         Endpoint::Metadata | Endpoint::Configuration => Ok(wellknown::metadata(edge)),
         Endpoint::Show(link) => link::show(edge, &passage, link).await,

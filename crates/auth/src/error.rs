@@ -238,24 +238,33 @@ impl From<Error> for api::Error {
                 Self::new(Code::PermissionDenied, ErrorReason::DelegationInvalid, DELEGATION_INVALID)
             }
             Error::CredentialInvalid => Self::credential_invalid(),
-            Error::FactorRefused => Self::new(Code::Unauthenticated, ErrorReason::FactorRefused, FACTOR_REFUSED),
-            Error::FactorLimit => Self::new(Code::FailedPrecondition, ErrorReason::FactorLimit, FACTOR_LIMIT),
-            Error::FactorMissing => Self::new(Code::FailedPrecondition, ErrorReason::FactorMissing, FACTOR_MISSING),
-            Error::PasskeyRefused => Self::new(Code::Unauthenticated, ErrorReason::PasskeyRefused, PASSKEY_REFUSED),
-            Error::PasskeysUnavailable => {
-                Self::new(Code::FailedPrecondition, ErrorReason::PasskeysUnavailable, PASSKEYS_UNAVAILABLE)
-            }
-            Error::SocialRefused => Self::new(Code::Unauthenticated, ErrorReason::SocialRefused, SOCIAL_REFUSED),
-            Error::SocialNotLinked => Self::new(Code::Unauthenticated, ErrorReason::SocialNotLinked, SOCIAL_NOT_LINKED),
-            Error::ProviderLimit => {
-                Self::new(Code::FailedPrecondition, ErrorReason::IdentityProviderLimit, PROVIDER_LIMIT)
-            }
-            Error::PasswordTooShortAlone => {
-                Self::new(Code::FailedPrecondition, ErrorReason::PasswordTooShortAlone, PASSWORD_TOO_SHORT_ALONE)
-            }
             Error::Authorization(error) => error.into(),
-            other => people(other),
+            other => factors(other),
         }
+    }
+}
+
+/// What concerns ways to sign in beside a password.
+fn factors(error: Error) -> api::Error {
+    match error {
+        Error::FactorRefused => api::Error::new(Code::Unauthenticated, ErrorReason::FactorRefused, FACTOR_REFUSED),
+        Error::FactorLimit => api::Error::new(Code::FailedPrecondition, ErrorReason::FactorLimit, FACTOR_LIMIT),
+        Error::FactorMissing => api::Error::new(Code::FailedPrecondition, ErrorReason::FactorMissing, FACTOR_MISSING),
+        Error::PasskeyRefused => api::Error::new(Code::Unauthenticated, ErrorReason::PasskeyRefused, PASSKEY_REFUSED),
+        Error::PasskeysUnavailable => {
+            api::Error::new(Code::FailedPrecondition, ErrorReason::PasskeysUnavailable, PASSKEYS_UNAVAILABLE)
+        }
+        Error::SocialRefused => api::Error::new(Code::Unauthenticated, ErrorReason::SocialRefused, SOCIAL_REFUSED),
+        Error::SocialNotLinked => {
+            api::Error::new(Code::Unauthenticated, ErrorReason::SocialNotLinked, SOCIAL_NOT_LINKED)
+        }
+        Error::ProviderLimit => {
+            api::Error::new(Code::FailedPrecondition, ErrorReason::IdentityProviderLimit, PROVIDER_LIMIT)
+        }
+        Error::PasswordTooShortAlone => {
+            api::Error::new(Code::FailedPrecondition, ErrorReason::PasswordTooShortAlone, PASSWORD_TOO_SHORT_ALONE)
+        }
+        other => people(other),
     }
 }
 
@@ -311,7 +320,8 @@ const INVITATION_CLOSED: &str = "the invitation is not open any more; make anoth
 const INVITATION_FOREIGN: &str =
     "the invitation was sent to another address than that of your account; sign in with the account it was sent to";
 const TOO_MANY_KEYS: &str = "the owner has 50 keys already; delete one first";
-const SIGN_IN_NEEDED: &str = "a key or a delegation cannot do this; sign in and try again";
+const SIGN_IN_NEEDED: &str =
+    "keys, delegations and applications that act for you cannot do this; sign in yourself and try again";
 const TOO_MANY_ORGANIZATIONS: &str = "you own 100 organizations already; delete one first";
 const ORGANIZATION_DELETED: &str = "the organization is deleted; its owner can take that back for thirty days";
 const EMAIL_TAKEN: &str = "a user with this e-mail address exists; make that user a member instead";

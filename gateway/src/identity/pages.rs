@@ -1,24 +1,25 @@
-//! The pages: sign-in, consent, devices, signing out, errors. Rendered here, without script, with one stylesheet.
+//! The pages: sign-in (`pages::steps`), consent, devices, links of mails, signing out, errors. Rendered here, with one stylesheet.
 //!
-//! Every text from outside is escaped at the one place where it enters a page. A step of a sign-in is rendered from what the contract
-//! says of it, so that a further kind of step needs a form here and nothing else. Headers forbid framing, script, and forms that
-//! lead anywhere but here and to the client that a page was made for.
+//! Every text from outside is escaped at the one place where it enters a page. Headers forbid framing, and forms that lead anywhere but
+//! here and to the client that a page was made for. No page needs script, and none runs any but the one that asks for a passkey, which
+//! browsers offer to scripts alone.
+mod steps;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use proto::auth::v1::{
-    ClientShown, DeviceShown,
-    authorize_response::Consent,
-    login_step::{OrganizationStep, PasswordStep, SecondFactorStep, Step, second_factor_step::Method},
-};
+use proto::auth::v1::{ClientShown, DeviceShown, authorize_response::Consent};
+use serde::{Deserialize, Serialize};
+pub(crate) use steps::{NAME, NEW_PASSWORD, email_code, forgotten, offered, sign_up, step};
 use tonic::body::Body;
 
 use crate::identity::Endpoint;
 
 const STYLE: &str = include_str!("pages/style.css");
+const PASSKEY: &str = include_str!("pages/passkey.js");
 
-/// What a form carries from page to page.
-#[derive(Clone, Debug, Default)]
+/// What a form carries from page to page, and a cookie over the way to an identity provider.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hidden {
     /// Handle of the authorization request, if the person was sent here by an application.
     pub(crate) request: String,
@@ -42,80 +43,6 @@ impl Hidden {
         sent.map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
             .collect()
     }
-}
-
-/// A step of a sign-in. `client` is the application that sent the person here.
-pub(crate) fn step(
-    step: &Step,
-    hidden: &Hidden,
-    client: Option<&ClientShown>,
-    hint: &str,
-    note: Option<&str>,
-) -> Response<Body> {
-    let (title, fields) = match step {
-        Step::Password(asked) => ("Sign in", password(asked, hint)),
-        Step::SecondFactor(asked) => ("Confirm that it is you", second_factor(asked)),
-        Step::ChooseOrganization(asked) => ("Choose an organization", organizations(asked)),
-        Step::Done(_) => {
-            return message(StatusCode::BAD_REQUEST, "The sign-in is complete", "Go back to the application.");
-        }
-    };
-    let to = client.filter(|client| !client.display_name.is_empty());
-    let to = to.map_or_else(String::new, |client| {
-        format!("<p class=\"quiet\">to go on to {}</p>", escaped(&client.display_name))
-    });
-    let alert = note.map_or_else(String::new, |note| format!("<p role=\"alert\">{}</p>", escaped(note)));
-    let body = format!(
-        "<h1>{title}</h1>{to}{alert}<form method=\"post\" action=\"{}\">{}{fields}</form>",
-        Endpoint::SignIn.path(),
-        hidden.fields()
-    );
-    let status = if note.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    page(status, title, &body, &hidden.origin)
-}
-
-fn password(asked: &PasswordStep, hint: &str) -> String {
-    let email = if asked.email.is_empty() { hint } else { &asked.email };
-    format!(
-        "<label for=\"email\">E-mail address</label>\
-         <input id=\"email\" name=\"email\" type=\"email\" autocomplete=\"username\" required maxlength=\"254\" value=\"{}\">\
-         <label for=\"password\">Password</label>\
-         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required maxlength=\"1024\">\
-         <button>Sign in</button>",
-        escaped(email)
-    )
-}
-
-/// Each way to answer is a form field of its own; the one that is filled in counts.
-fn second_factor(asked: &SecondFactorStep) -> String {
-    let mut fields = String::new();
-    for method in asked.methods() {
-        fields += match method {
-            Method::Totp => {
-                "<label for=\"totp\">Code of your authenticator app</label>\
-                 <input id=\"totp\" name=\"totp\" type=\"text\" inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"16\">"
-            }
-            Method::RecoveryCode => {
-                "<label for=\"recovery_code\">Or one of your recovery codes</label>\
-                 <input id=\"recovery_code\" name=\"recovery_code\" type=\"text\" autocomplete=\"off\" maxlength=\"64\">"
-            }
-            Method::Unspecified => "",
-        };
-    }
-    fields + "<button>Go on</button>"
-}
-
-fn organizations(asked: &OrganizationStep) -> String {
-    let choices = asked.choices.iter().enumerate().map(|(index, choice)| {
-        let checked = if index == 0 { " checked" } else { "" };
-        format!(
-            "<label><input type=\"radio\" name=\"organization\" value=\"{}\"{checked}>{}</label>",
-            escaped(&choice.organization),
-            escaped(&choice.display_name)
-        )
-    });
-    let choices: String = choices.collect();
-    format!("<fieldset><legend>Sign in to</legend>{choices}</fieldset><button>Go on</button>")
 }
 
 /// What an application asks for.
@@ -181,6 +108,12 @@ pub(crate) fn sign_out(fields: &[(&str, &str)], origin: &str) -> Response<Body> 
     page(StatusCode::OK, "Sign out?", &body, origin)
 }
 
+/// The address of a page holds a secret: it is told to nobody.
+pub(crate) fn unreferred(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
 /// A page that only says something.
 pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response<Body> {
     page(status, title, &format!("<h1>{}</h1><p>{}</p>", escaped(title), escaped(text)), "")
@@ -194,14 +127,48 @@ pub(crate) fn see_other(location: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     response.headers_mut().insert(header::LOCATION, location);
-    sealed(response, "")
+    sealed(response, "", false)
+}
+
+/// Leads to an identity provider. A page and not a redirect: it follows a form, and the policy lets forms lead nowhere else.
+pub(crate) fn away(uri: &str) -> Response<Body> {
+    let uri = escaped(uri);
+    let body = format!(
+        "<h1>On to your provider</h1><p>If nothing happens, <a href=\"{uri}\">go on by this link</a>.</p>\
+         <meta http-equiv=\"refresh\" content=\"0;url={uri}\">"
+    );
+    page(StatusCode::OK, "On to your provider", &body, "")
+}
+
+/// The page behind a link of a mail: a form that acts, with the token of the link.
+pub(crate) fn link(
+    title: &str,
+    action: &str,
+    token: &str,
+    (intro, inputs, button): (&str, &str, &str),
+) -> Response<Body> {
+    let form = format!(
+        "<h1>{title}</h1>{intro}<form method=\"post\" action=\"{action}\">\
+         <input type=\"hidden\" name=\"token\" value=\"{}\">{inputs}<button>{button}</button></form>",
+        escaped(token)
+    );
+    unreferred(page(StatusCode::OK, title, &form, ""))
 }
 
 /// The stylesheet.
 pub(crate) fn style() -> Response<Body> {
-    let mut response = Response::new(Body::new(Full::new(Bytes::from_static(STYLE.as_bytes()))));
+    asset(STYLE, "text/css; charset=utf-8")
+}
+
+/// The script that asks for a passkey.
+pub(crate) fn passkey_script() -> Response<Body> {
+    asset(PASSKEY, "text/javascript; charset=utf-8")
+}
+
+fn asset(text: &'static str, kind: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::new(Bytes::from_static(text.as_bytes()))));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     response
 }
@@ -242,19 +209,24 @@ fn page(status: StatusCode, title: &str, body: &str, origin: &str) -> Response<B
     let mut response = Response::new(Body::new(Full::new(Bytes::from(html))));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    sealed(response, origin)
+    sealed(response, origin, body.contains(SCRIPT))
 }
 
+/// Where a page asks for the script; nothing from outside is ever written like this, since its quotes are escaped.
+const SCRIPT: &str = "<script src=\"/signin/passkey.js\" defer></script>";
+
 /// Headers of every page. Browsers apply `form-action` to the redirect behind a form too, hence the client's origin.
-fn sealed(mut response: Response<Body>, origin: &str) -> Response<Body> {
+fn sealed(mut response: Response<Body>, origin: &str, script: bool) -> Response<Body> {
     let origin = if is_source(origin) { format!(" {origin}") } else { String::new() };
+    let script = if script { "script-src 'self'; " } else { "" };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; form-action 'self'{origin}; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'self'; {script}form-action 'self'{origin}; frame-ancestors 'none'; base-uri 'none'"
     );
     let headers = response.headers_mut();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -269,7 +241,7 @@ fn is_source(origin: &str) -> bool {
 }
 
 /// Text as HTML shows it, in elements and in quoted attributes.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -13,6 +13,10 @@ const FLOW_SECONDS: i64 = 60 * 60;
 /// How long it keeps the mark of an earlier sign-in.
 const DEVICE_SECONDS: i64 = 180 * 24 * 60 * 60;
 const DEVICE_BYTES: usize = 1024;
+/// How long a person may be at an identity provider.
+const AWAY_SECONDS: i64 = 10 * 60;
+/// Most of a cookie that browsers must keep (RFC 6265 section 6.1), less its name and attributes.
+const AWAY_BYTES: usize = 3900;
 
 /// What a cookie is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,7 @@ enum Kind {
     Session,
     Flow,
     Device,
+    Away,
 }
 
 impl Kind {
@@ -31,6 +36,8 @@ impl Kind {
             (Self::Flow, false) => "workos_flow",
             (Self::Device, true) => "__Host-workos_device",
             (Self::Device, false) => "workos_device",
+            (Self::Away, true) => "__Host-workos_away",
+            (Self::Away, false) => "workos_away",
         }
     }
 }
@@ -67,6 +74,21 @@ impl Jar {
     /// The mark of an earlier sign-in.
     pub(crate) fn device<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         self.read(headers, Kind::Device).filter(|value| value.len() <= DEVICE_BYTES)
+    }
+
+    /// What was kept of a sign-in whose person went to an identity provider.
+    pub(crate) fn away<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        self.read(headers, Kind::Away).filter(|value| value.len() <= AWAY_BYTES)
+    }
+
+    /// A cookie that keeps a sign-in meanwhile; `None` for one that is too large.
+    pub(crate) fn set_away(&self, kept: &str) -> Option<HeaderValue> {
+        (kept.len() <= AWAY_BYTES).then(|| self.write(Kind::Away, kept, AWAY_SECONDS))?
+    }
+
+    /// Takes it away.
+    pub(crate) fn end_away(&self) -> Option<HeaderValue> {
+        self.write(Kind::Away, "", 0)
     }
 
     /// A cookie for a session of this length.

@@ -5,11 +5,11 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use proto::auth::v1::{
     BeginBrowserSessionRequest, ClientShown, ContinueLoginRequest, EndBrowserSessionRequest, GetBrowserSessionRequest,
-    LoginStep, StartLoginRequest,
+    LoginStep, RequestEmailCodeRequest, StartLoginRequest,
     browser_service_client::BrowserServiceClient,
     continue_login_request::{Answer, Password},
     login_service_client::LoginServiceClient,
-    login_step::{DoneStep, SecondFactorStep, Step, second_factor_step::Method as Factor},
+    login_step::{DoneStep, SecondFactorStep, Step},
 };
 use sha2::{Digest, Sha256};
 use tonic::{Status, body::Body};
@@ -22,6 +22,7 @@ use crate::{
         pages::{self, Hidden},
         parameters::Parameters,
         session::{self, Jar, is_same_origin, origin},
+        social,
     },
     refusal::Refusal,
 };
@@ -56,7 +57,6 @@ pub(super) fn with_cookie(mut response: Response<Body>, cookie: Option<HeaderVal
 
 /// Begins a sign-in for the browser with this secret.
 async fn begin(edge: &Edge, passage: &Passage, browser: &str) -> Result<LoginStep, Status> {
-    let mut logins = LoginServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
     let request = StartLoginRequest {
         client_id: "workos-browser".to_owned(),
         redirect_uri: "workos:browser".to_owned(),
@@ -64,7 +64,11 @@ async fn begin(edge: &Edge, passage: &Passage, browser: &str) -> Result<LoginSte
         code_challenge_method: "S256".to_owned(),
         state: String::new(),
     };
-    Ok(logins.start_login(request).await?.into_inner())
+    Ok(logins(edge, passage).start_login(request).await?.into_inner())
+}
+
+pub(super) fn logins(edge: &Edge, passage: &Passage) -> LoginServiceClient<mesh::client::Channel> {
+    LoginServiceClient::new(edge.mesh.as_workload("auth", &passage.context))
 }
 
 /// The first page of a sign-in.
@@ -92,7 +96,9 @@ pub(crate) async fn page(edge: &Edge, passage: Passage, incoming: Incoming) -> R
         Err(problem) => return Ok(unreadable(problem)),
     };
     let return_to = local(query.take("return_to"));
-    if let Some(session) = jar.session(&passage.head.headers) {
+    // Who must prove himself again, for a method that asks for a recent sign-in, signs in beside the session that he has.
+    let anew = query.take("prompt") == "login";
+    if let Some(session) = jar.session(&passage.head.headers).filter(|_| !anew) {
         let known = GetBrowserSessionRequest { session: session.to_owned() };
         if browsers(edge, &passage).get_browser_session(known).await.is_ok() {
             return Ok(pages::see_other(if return_to.is_empty() { "/" } else { &return_to }));
@@ -108,7 +114,7 @@ pub(super) fn flow_secret(jar: Jar, headers: &HeaderMap) -> String {
 }
 
 /// A path on this host, and nothing that a browser would take for another one.
-fn local(path: String) -> String {
+pub(super) fn local(path: String) -> String {
     let good = path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= 1024
@@ -131,39 +137,61 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         return_to: local(form.take("return_to")),
         origin: form.take("origin"),
     };
-    let email = form.take("email");
-    let request = ContinueLoginRequest {
-        flow: hidden.flow.clone(),
-        answer: answer_of(&mut form, &email),
-        device: jar.device(&passage.head.headers).unwrap_or_default().to_owned(),
-    };
-    let mut logins = LoginServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
-    match logins.continue_login(request).await.map(tonic::Response::into_inner) {
-        Ok(LoginStep { step: Some(Step::Done(done)), .. }) => {
-            complete(edge, &passage, (jar, &browser), &hidden, done).await
+    let (email, provider) = (form.take("email"), form.take("provider"));
+    let second = pages::offered(&form.take("methods"), form.take("passkey_options"));
+    let answer = if !provider.is_empty() {
+        match social::leave(edge, &passage, jar, &hidden, provider).await {
+            Ok(page) => return Ok(page),
+            Err(status) => Err(status),
         }
+    } else if form.has("send_code") {
+        let request = RequestEmailCodeRequest { flow: hidden.flow.clone(), email: email.clone() };
+        match logins(edge, &passage).request_email_code(request).await {
+            Ok(_) => return Ok(pages::email_code(&hidden, &email)),
+            Err(status) => Err(status),
+        }
+    } else {
+        let request = ContinueLoginRequest {
+            flow: hidden.flow.clone(),
+            answer: answer_of(&mut form, &email),
+            device: jar.device(&passage.head.headers).unwrap_or_default().to_owned(),
+        };
+        logins(edge, &passage).continue_login(request).await.map(tonic::Response::into_inner)
+    };
+    go_on(edge, &passage, (jar, &browser), (hidden, &email, Some(second)), answer).await
+}
+
+/// What follows on an answer: the next step, the end, or the same page with what went wrong. `second` is what was offered if the answer
+/// was to a second factor.
+pub(super) async fn go_on(
+    edge: &Edge,
+    passage: &Passage,
+    browser: (Jar, &str),
+    (hidden, email, second): (Hidden, &str, Option<SecondFactorStep>),
+    answer: Result<LoginStep, Status>,
+) -> Result<Response<Body>, Refusal> {
+    match answer {
+        Ok(LoginStep { step: Some(Step::Done(done)), .. }) => complete(edge, passage, browser, &hidden, done).await,
         Ok(LoginStep { step: Some(step), flow, .. }) => {
             Ok(pages::step(&step, &Hidden { flow, ..hidden }, None, "", None))
         }
         Ok(LoginStep { step: None, .. }) => Err(api::Error::fault("a sign-in without a step").into()),
-        Err(status) => again(edge, &passage, (jar, &browser), (hidden, &email), status).await,
+        Err(status) => again(edge, passage, browser, (hidden, email, second), status).await,
     }
 }
 
 /// The one answer that the form holds.
 fn answer_of(form: &mut Parameters, email: &str) -> Option<Answer> {
-    let (totp, recovery_code, organization) =
-        (form.take("totp"), form.take("recovery_code"), form.take("organization"));
-    if form.has("password") {
-        let password = form.take("password");
-        return Some(Answer::Password(Password { email: email.to_owned(), password }));
-    }
-    match (totp.is_empty(), recovery_code.is_empty(), organization.is_empty()) {
-        (false, ..) => Some(Answer::Totp(totp.trim().to_owned())),
-        (true, false, _) => Some(Answer::RecoveryCode(recovery_code.trim().to_owned())),
-        (true, true, false) => Some(Answer::Organization(organization)),
-        (true, true, true) => None,
-    }
+    let mut filled = |name: &str| Some(form.take(name).trim().to_owned()).filter(|value| !value.is_empty());
+    let answer = filled("passkey")
+        .map(Answer::Passkey)
+        .or_else(|| filled("totp").map(Answer::Totp))
+        .or_else(|| filled("recovery_code").map(Answer::RecoveryCode))
+        .or_else(|| filled("email_code").map(Answer::EmailCode))
+        .or_else(|| filled("organization").map(Answer::Organization));
+    let email = email.to_owned();
+    answer
+        .or_else(|| form.has("password").then(|| Answer::Password(Password { email, password: form.take("password") })))
 }
 
 /// The same page once more, with what went wrong; or the first one, when the sign-in is over.
@@ -171,16 +199,24 @@ async fn again(
     edge: &Edge,
     passage: &Passage,
     (jar, browser): (Jar, &str),
-    (hidden, email): (Hidden, &str),
+    (hidden, email, second): (Hidden, &str, Option<SecondFactorStep>),
     status: Status,
 ) -> Result<Response<Body>, Refusal> {
+    const OVER: [&str; 8] = [
+        "SIGN_IN_REFUSED",
+        "FLOW_INVALID",
+        "FIELD_INVALID",
+        "EMAIL_INVALID",
+        "NO_MEMBERSHIP",
+        "PASSKEY_REFUSED",
+        "SOCIAL_REFUSED",
+        "SOCIAL_NOT_LINKED",
+    ];
     let error = api::Error::from_status(&status);
-    if error.reason() == "FACTOR_REFUSED" {
-        let methods = vec![Factor::Totp.into(), Factor::RecoveryCode.into()];
-        let step = Step::SecondFactor(SecondFactorStep { methods });
-        return Ok(pages::step(&step, &hidden, None, "", Some(error.message())));
+    if let ("FACTOR_REFUSED", Some(second)) = (error.reason(), second) {
+        return Ok(pages::step(&Step::SecondFactor(second), &hidden, None, "", Some(error.message())));
     }
-    if !["SIGN_IN_REFUSED", "FLOW_INVALID", "FIELD_INVALID", "NO_MEMBERSHIP"].contains(&error.reason()) {
+    if !OVER.contains(&error.reason()) {
         return Err(status.into());
     }
     start(edge, passage, (jar, browser), hidden, (None, email, Some(error.message()))).await

@@ -42,7 +42,7 @@ def browse(cookies, url, email, password, organization, decision="approve"):
         form = re.search(r'<form method="post" action="([^"]*)">(.*?)</form>', page, re.S)
         if answer.status != 200 or not form:
             return None if answer.status == 200 else f"!{answer.status} {page}"
-        fields = {name: html.unescape(value) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', form[2]) if name not in ("decision", "organization")}
+        fields = {name: html.unescape(value) for name, value in re.findall(r'<input[^>]* name="(\w+)" value="([^"]*)"', form[2]) if name not in ("decision", "organization")}
         if 'name="password"' in form[2]:
             fields |= {"email": email, "password": password}
         if 'name="organization"' in form[2]:

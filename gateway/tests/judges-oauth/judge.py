@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ JUDGES = {
     "openid-client": ["node", "openid_client.mjs"],
     "authlib": ["python", "authlib_judge.py"],
     "signin": ["node", "signin.mjs"],
+    "pages": ["python", "pages.py"],
 }
 RATES = ("address", "read", "write", "heavy", "credential")
 EMAIL, PASSWORD = "ada@example.com", "four lighthouses by the sea"
@@ -37,7 +39,7 @@ def free_port():
 def platform(workos, folder):
     """Its public address, while it runs."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://localhost:{port}"
     settings = [f"gateway.listen=127.0.0.1:{port}", f"public_url={url}", "admin.listen=127.0.0.1:0", *(f"gateway.rate_{rate}=1000000" for rate in RATES)]
     words = [workos, *(word for setting in settings for word in ("--set", setting)), "up"]
     with open(folder / "up.log", "wb") as log:
@@ -115,6 +117,11 @@ def main(root, bin_, judges, names):
         }
         failed = []
         for judge in names or JUDGES:
+            if judge == "pages" and not shutil.which("chromedriver"):
+                # Named it is a must; otherwise its absence is told, as CI tells that of npm.
+                print("FAILED " if names else "absent ", judge, "Chromium is missing (Debian: apt-get install chromium chromium-driver)")
+                failed += [judge] if names else []
+                continue
             program, script = JUDGES[judge]
             # Node looks for packages from where a script lies upwards.
             copy = pathlib.Path(judges) / f"run-{os.getpid()}-{script}"

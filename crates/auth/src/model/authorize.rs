@@ -234,8 +234,7 @@ pub(crate) fn next(client: &Client, asked: &Asked, standing: Option<&SignedIn>, 
         return Next::Refuse(problem("access_denied", "the person signed in is no member where the client belongs"));
     };
     let remembered = standing.consented.as_ref().is_some_and(|given| asked.scopes.within(given));
-    let skips = client.is_built_in() || (remembered && !client.is_public() && !prompt.consent);
-    if skips {
+    if remembered && !client.is_public() && !prompt.consent {
         return Next::Grant(organization);
     }
     ask(Next::Consent, "consent_required", "the person must be asked for consent")

@@ -23,13 +23,8 @@ use crate::{
 impl LoginService for Rpc {
     async fn start_login(&self, request: Request<wire::StartLoginRequest>) -> Reply<wire::LoginStep> {
         let (caller, request) = caller(request)?;
-        let start = FlowStart {
-            client: request.client_id,
-            redirect_uri: request.redirect_uri,
-            challenge: request.code_challenge,
-            method: request.code_challenge_method,
-            state: request.state,
-        };
+        let wire::StartLoginRequest { client_id, redirect_uri, code_challenge, code_challenge_method, state } = request;
+        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state]);
         reply(self.auth.start_login(caller.context(), start).await.map(render))
     }
 
@@ -44,20 +39,17 @@ impl LoginService for Rpc {
 
     async fn finish_social_login(&self, request: Request<wire::FinishSocialLoginRequest>) -> Reply<wire::LoginStep> {
         let (caller, request) = caller(request)?;
-        let wire::FinishSocialLoginRequest { flow, state, code, issuer, device } = request;
-        let back = Returned { state, code, issuer, device };
+        let wire::FinishSocialLoginRequest { flow, state, code, issuer, device, identity_provider_id: provider } =
+            request;
+        let back = Returned { state, provider, code, issuer, device };
         reply(Box::pin(self.auth.finish_social(caller.context(), &flow, back)).await.map(render))
     }
 
     async fn start_step_up(&self, request: Request<wire::StartStepUpRequest>) -> Reply<wire::LoginStep> {
         let (caller, request) = caller(request)?;
-        let start = FlowStart {
-            client: request.client_id,
-            redirect_uri: request.redirect_uri,
-            challenge: request.code_challenge,
-            method: request.code_challenge_method,
-            state: request.state,
-        };
+        let wire::StartStepUpRequest { client_id, redirect_uri, code_challenge, code_challenge_method, state } =
+            request;
+        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state]);
         reply(self.auth.start_step_up(&caller, start).await.map(render))
     }
 
@@ -95,6 +87,11 @@ impl Rpc {
             None => Err(api::Error::invalid_field("answer", "is missing; send what the step asks for").into()),
         }
     }
+}
+
+/// Parameters of the two requests that begin a flow, in the order of their fields.
+fn beginning([client, redirect_uri, challenge, method, state]: [String; 5]) -> FlowStart {
+    FlowStart { client, redirect_uri, challenge, method, state }
 }
 
 fn render(step: Step) -> wire::LoginStep {

@@ -6,7 +6,7 @@ use api::{CallContext, Caller, Etag, Id, OrganizationId};
 use db::Record;
 use time::{Duration, OffsetDateTime};
 
-use super::{Auth, Once, PageRequest, limit, lockout::quiet};
+use super::{Auth, Once, PageRequest, key::in_person, limit, lockout::quiet};
 use crate::{
     credential::{Handle, digest},
     error::Error,
@@ -101,6 +101,7 @@ impl Auth {
         (client.create_time, client.update_time) = (now, now);
         let secret = (!client.is_public()).then(new_secret);
         let tx = self.db.tenant(caller).await?;
+        in_person(&tx, caller).await?;
         store::organization::lock(&tx, organization).await?;
         if store::client::count(&tx, organization).await? >= CLIENTS_MAX {
             return Err(Error::OAuthClientLimit);
@@ -146,6 +147,7 @@ impl Auth {
     ) -> Result<Client, Error> {
         Self::own(caller, name.organization)?;
         let tx = self.change(self.db.tenant(caller).await?);
+        in_person(&tx, caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
@@ -185,6 +187,7 @@ impl Auth {
             return Err(api::Error::invalid_field("keep_previous", "must be at most 24 hours").into());
         }
         let tx = self.db.tenant(caller).await?;
+        in_person(&tx, caller).await?;
         let found = store::client::get(&tx, name, true).await?;
         let mut client = caller.permit(found, |_| None, name)?;
         Role::at_most(client.role, Self::role(caller))?;

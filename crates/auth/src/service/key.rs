@@ -32,12 +32,12 @@ impl Auth {
         new: NewApiKey,
     ) -> Result<(ApiKey, String), Error> {
         Self::own(caller, organization)?;
-        by_session(caller)?;
         let now = self.clock.now();
         new.check_end(now)?;
         let oneself = caller.user_required()?;
         let owner = new.owner.unwrap_or(oneself);
         let tx = self.db.tenant(caller).await?;
+        in_person(&tx, caller).await?;
         let of_service = owner != oneself;
         if of_service {
             self.manageable(caller, &tx, organization, owner).await?;
@@ -116,9 +116,9 @@ impl Auth {
 
     /// Gives a key another secret; what rests on the one before is void.
     pub(crate) async fn rotate_api_key(&self, caller: &Caller, name: ApiKeyName) -> Result<(ApiKey, String), Error> {
-        by_session(caller)?;
         let key = self.api_key(caller, name).await?;
         let tx = self.change(self.db.tenant(caller).await?);
+        in_person(&tx, caller).await?;
         if Some(key.owner) != caller.user() {
             self.manageable(caller, &tx, name.organization, key.owner).await?;
         }
@@ -180,9 +180,9 @@ impl Auth {
         once: &Once,
     ) -> Result<ServiceAccount, Error> {
         Self::own(caller, organization)?;
-        by_session(caller)?;
         Role::at_most(role, Self::role(caller))?;
         let tx = self.db.tenant(caller).await?;
+        in_person(&tx, caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
@@ -240,9 +240,13 @@ impl Auth {
     }
 }
 
-/// Keys are made, changed and given by people who have signed in.
-fn by_session(caller: &Caller) -> Result<(), Error> {
-    if caller.session().is_some() && caller.acting().is_none() { Ok(()) } else { Err(Error::SignInNeeded) }
+/// Credentials are made, changed and given by people who have signed in themselves. An application that acts for somebody within
+/// scopes would otherwise make a credential that goes beyond them and outlives its consent.
+pub(super) async fn in_person(tx: &db::Tx, caller: &Caller) -> Result<(), Error> {
+    let session = caller.session().and_then(|session| session.parse().ok()).ok_or(Error::SignInNeeded)?;
+    let found = store::session::get(tx, session, false).await?;
+    let all = found.is_some_and(|(session, _)| session.scopes.has("*"));
+    if all && caller.acting().is_none() { Ok(()) } else { Err(Error::SignInNeeded) }
 }
 
 fn new_secret() -> String {

@@ -4,7 +4,7 @@
 //! elsewhere finds no flow. The identity is issuer and subject, never the address. An account with the same address is linked only
 //! when the provider vouches for the address; and if its owner never showed that the address is his, the password that somebody chose
 //! for it goes first, with every session. A second factor is asked for as after a password.
-use api::{CallContext, Id, UserId};
+use api::{CallContext, Id, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -34,6 +34,8 @@ struct Away {
 pub(crate) struct Returned {
     /// State of the answer.
     pub(crate) state: String,
+    /// The provider that the path names, as an id.
+    pub(crate) provider: String,
     /// The code; empty when the provider refused.
     pub(crate) code: String,
     /// Issuer that the answer names.
@@ -67,13 +69,14 @@ impl Auth {
         let mut flow = self.take_flow(context, flow, Stage::Upstream).await?;
         let kept = flow.ceremony.take().ok_or(Error::FlowInvalid)?;
         let kept: Away = serde_json::from_str(&kept).map_err(Error::fault)?;
-        if !bool::from(kept.state.as_bytes().ct_eq(back.state.as_bytes())) {
+        let name = ProviderName::parse_field("provider", &kept.provider)?;
+        let same = bool::from(kept.state.as_bytes().ct_eq(back.state.as_bytes()));
+        if !same || back.provider != name.provider.to_string() {
             return Err(Error::FlowInvalid);
         }
         if back.code.is_empty() {
             return Err(Error::SocialRefused);
         }
-        let name = ProviderName::parse_field("provider", &kept.provider)?;
         let provider = self.known_provider(context, name).await?;
         let tx = self.db.system("the secret for an identity provider", &quiet(context)).await?;
         let secret = self.provider_secret(&tx, name).await?;
@@ -99,11 +102,15 @@ impl Auth {
     /// Providers that everybody is offered.
     pub(super) async fn offered(&self, context: &CallContext) -> Result<Vec<(ProviderName, String)>, Error> {
         let tx = self.db.system("identity providers to choose from", &quiet(context)).await?;
-        let found = store::provider::list(&tx, api::OrganizationId::SYSTEM, Id::ZERO, 1000).await?;
+        let found = store::provider::list(&tx, OrganizationId::SYSTEM, Id::ZERO, 1000).await?;
         Ok(found.into_iter().map(|provider| (provider.name, provider.display_name)).collect())
     }
 
+    /// A provider that signs people in: the platform's. Another organization's would sign in whom its administrators like.
     async fn known_provider(&self, context: &CallContext, name: ProviderName) -> Result<Provider, Error> {
+        if name.organization != OrganizationId::SYSTEM {
+            return Err(Error::SocialRefused);
+        }
         let tx = self.db.system("an identity provider", &quiet(context)).await?;
         store::provider::get(&tx, name, false).await?.ok_or(Error::SocialRefused)
     }

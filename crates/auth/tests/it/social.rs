@@ -23,7 +23,7 @@ use proto::auth::v1::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::System;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{Code, Status};
 
 use crate::{
@@ -48,6 +48,8 @@ struct Says {
 struct Issuer {
     url: String,
     says: Arc<Mutex<Says>>,
+    /// It serves as long as this lives.
+    _tasks: JoinSet<()>,
 }
 
 impl Issuer {
@@ -58,17 +60,18 @@ impl Issuer {
         let says = Arc::new(Mutex::new(says));
         let pair = Arc::new(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"));
         let (own_url, own_says) = (url.clone(), Arc::clone(&says));
-        tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (url, says, pair) = (own_url.clone(), Arc::clone(&own_says), Arc::clone(&pair));
                 let service =
                     service_fn(move |request| answer(request, url.clone(), Arc::clone(&says), Arc::clone(&pair)));
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-                );
+                connections
+                    .spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self { url, says }
+        Self { url, says, _tasks: tasks }
     }
 
     /// `host:port`.
@@ -175,7 +178,7 @@ fn tokens(
         Some(basic) => assert_eq!(basic, &format!("Basic {}", STANDARD.encode("workos:s3cret"))),
         None => assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), ("workos", "s3cret")),
     }
-    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let now = api::Clock::default().now().unix_timestamp();
     let mut claims = json!({"iss": url, "aud": "workos", "iat": now, "exp": now + 300, "nonce": code["nonce"]});
     for (name, value) in says.claims.as_object().expect("an object") {
         claims[name] = value.clone();
@@ -246,6 +249,7 @@ impl Social {
             code: code.to_owned(),
             issuer: self.issuer.url.clone(),
             device: String::new(),
+            identity_provider_id: self.provider.rsplit('/').next().expect("an id").to_owned(),
         };
         logins(&self.platform.system).finish_social_login(request).await.map(tonic::Response::into_inner)
     }
@@ -347,7 +351,7 @@ async fn an_answer_that_does_not_fit_the_flow_is_refused() {
     let social = social().await;
     let owner = social.platform.owner().await;
     let bob = social.platform.user(&owner, "bob", Role::Editor).await;
-    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let now = api::Clock::default().now().unix_timestamp();
     for twist in [
         json!({"iss": "http://127.0.0.1:1"}),
         json!({"aud": "somebody"}),
@@ -379,7 +383,13 @@ async fn an_answer_that_does_not_fit_the_flow_is_refused() {
     let (flow, state, _) = social.out().await;
     assert_refused(social.back(&flow, &state, "").await.map(drop), Code::Unauthenticated, "SOCIAL_REFUSED");
     let (flow, state, code) = social.out().await;
-    let mixed = wire::FinishSocialLoginRequest { flow, state, code, issuer: String::new(), device: String::new() };
+    let mixed = wire::FinishSocialLoginRequest {
+        flow,
+        state,
+        code,
+        identity_provider_id: social.provider.rsplit('/').next().expect("an id").to_owned(),
+        ..Default::default()
+    };
     let answer = logins(&social.platform.system).finish_social_login(mixed).await;
     assert_refused(answer.map(drop), Code::Unauthenticated, "SOCIAL_REFUSED");
 }
@@ -468,4 +478,41 @@ async fn a_provider_is_managed_by_its_administrators_and_private_addresses_are_n
     assert_eq!((step.providers.len(), step.providers[0].display_name.as_str()), (1, "Example"));
     let stored = system.sql("select encode(sealed_secret, 'escape') from auth.identity_providers").await;
     assert!(!stored[0][0].as_deref().expect("set").contains("s3cret"), "a dump holds no usable secret");
+}
+
+#[tokio::test]
+async fn auth_o19_no_organization_has_providers_of_its_own() {
+    let mut social = social().await;
+    let system = &social.platform.system;
+    let owner = social.platform.owner().await;
+    let own =
+        wire::CreateIdentityProviderRequest { parent: social.platform.organization.clone(), ..oidc(&social.issuer) };
+    let refused = providers(system, &owner).await.create_identity_provider(own).await;
+    assert_refused(refused.map(drop), Code::PermissionDenied, "ACCESS_DENIED");
+    // Nor would one sign anybody in, if it were there.
+    let moved = "update auth.identity_providers set organization_id = \
+                 (select organization_id from auth.organizations where display_name = 'Analytical Engines')";
+    system.sql(moved).await;
+    let id = social.provider.rsplit('/').next().expect("an id").to_owned();
+    social.provider = format!("{}/identityProviders/{id}", social.platform.organization);
+    let request = wire::StartSocialLoginRequest { flow: begin(system).await, provider: social.provider.clone() };
+    let refused = logins(system).start_social_login(request).await;
+    assert_refused(refused.map(drop), Code::Unauthenticated, "SOCIAL_REFUSED");
+}
+
+#[tokio::test]
+async fn auth_o21_an_answer_that_came_to_another_providers_path_is_refused() {
+    let mut social = social().await;
+    let owner = social.platform.owner().await;
+    let bob = social.platform.user(&owner, "bob", Role::Editor).await;
+    social.issuer.person("1", &bob.email, Some(true));
+    let other =
+        providers(&social.platform.system, &social.operator).await.create_identity_provider(oidc(&social.issuer)).await;
+    let other = other.expect("the operator may").into_inner().name;
+    let (flow, state, code) = social.out().await;
+    let first = std::mem::replace(&mut social.provider, other);
+    let mixed = social.back(&flow, &state, &code).await;
+    assert_refused(mixed.map(drop), Code::FailedPrecondition, "FLOW_INVALID");
+    social.provider = first;
+    social.signed().await;
 }

@@ -48,22 +48,34 @@ fn snake(name: &str, path: &mut String) -> Option<()> {
     Some(())
 }
 
-/// Appends a path in JSON spelling; `None` if it would not come back the same.
+/// Appends a path in JSON spelling; `None` if it would not come back the same: what [`path`] never gives has none.
 pub(crate) fn camel_into(path: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    for (index, name) in path.split(|byte| *byte == b'.').enumerate() {
+        if index > 0 {
+            out.push(b'.');
+        }
+        if name == b"*" {
+            out.push(b'*');
+        } else {
+            camel(name, out)?;
+        }
+    }
+    Some(())
+}
+
+fn camel(name: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let mut raise = false;
-    for letter in path {
+    for letter in name {
         match letter {
             b'_' if !raise => {
                 raise = true;
                 continue;
             }
             b'a'..=b'z' if raise => out.push(letter.to_ascii_uppercase()),
-            // A quote, a control character or a backslash has no place in a field's name either.
-            b'_' | b'A'..=b'Z' | b'"' | b'\\' | 0..0x20 => return None,
-            _ if raise => return None,
-            _ => out.push(*letter),
+            b'a'..=b'z' | b'0'..=b'9' if !raise => out.push(*letter),
+            _ => return None,
         }
         raise = false;
     }
-    (!raise).then_some(())
+    (!raise && !name.is_empty()).then_some(())
 }

@@ -169,6 +169,31 @@ fn what_is_overwritten_needs_no_json_form() {
 }
 
 #[test]
+fn gw_j19_a_mask_that_would_not_come_back_is_not_printed() {
+    let mask = |paths: &[&str]| {
+        let paths: Vec<u8> = paths.iter().flat_map(|path| field(1, path.as_bytes())).collect();
+        field(36, &paths)
+    };
+    assert_eq!(print(&mask(&["foo", "bar_baz.qux2", "*", "a.*"])).unwrap(), r#"{"mask":"foo,barBaz.qux2,*,a.*"}"#);
+    for bad in [
+        &["", ""][..],
+        &[""],
+        &["a,b"],
+        &["a..b"],
+        &["a."],
+        &["foo_"],
+        &["a__b"],
+        &["fooBar"],
+        &["a_3"],
+        &["é"],
+        &["a*"],
+        &["a b"],
+    ] {
+        assert_eq!(print(&mask(bad)).unwrap_err().reason, "UNRENDERABLE_RESPONSE", "{bad:?}");
+    }
+}
+
+#[test]
 fn gw_w08_fields_come_in_wire_order_or_by_number() {
     let wire = [field(19, b"a"), varint(3, 5), field(1, b"n")].concat();
     assert_eq!(print(&wire).unwrap(), r#"{"rs":["a"],"i":5,"name":"n"}"#);

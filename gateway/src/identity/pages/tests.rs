@@ -1,6 +1,9 @@
 //! What pages say, and that nothing from outside leaves its place in them.
 use http_body_util::BodyExt;
-use proto::auth::v1::login_step::organization_step::Choice;
+use proto::auth::v1::login_step::{
+    OrganizationStep, PasswordStep, Provider, SecondFactorStep, SocialStep, Step, organization_step::Choice,
+    second_factor_step::Method,
+};
 
 use super::*;
 
@@ -43,8 +46,16 @@ async fn what_comes_from_outside_is_text() {
     let hidden =
         Hidden { request: evil.to_owned(), flow: evil.to_owned(), return_to: evil.to_owned(), origin: evil.to_owned() };
     let choice = Choice { organization: evil.to_owned(), display_name: evil.to_owned() };
+    let provider = Provider { provider: evil.to_owned(), display_name: evil.to_owned() };
+    let first = PasswordStep { passkey_options: evil.to_owned(), providers: vec![provider], ..PasswordStep::default() };
     let pages = [
         step(&Step::Password(PasswordStep::default()), &hidden, Some(&client), evil, Some(evil)),
+        step(&Step::Password(first), &hidden, None, "", None),
+        step(&Step::Social(SocialStep { authorization_uri: evil.to_owned() }), &hidden, None, "", None),
+        email_code(&hidden, evil),
+        forgotten(Some(evil), evil),
+        sign_up(Some(evil), (evil, evil)),
+        link("Title", "/auth/link/reset/done", evil, ("", NEW_PASSWORD, "Go")),
         step(&Step::ChooseOrganization(OrganizationStep { choices: vec![choice] }), &hidden, None, "", None),
         consent(&Consent {
             request: evil.to_owned(),
@@ -66,6 +77,7 @@ async fn what_comes_from_outside_is_text() {
     ];
     for page in pages {
         let (_, html) = html(page).await;
+        let html = html.replace(SCRIPT, "");
         assert!(!html.contains("<script") && !html.contains("\"><s"), "{html}");
         assert!(html.contains("&lt;script&gt;"), "{html}");
     }
@@ -73,12 +85,38 @@ async fn what_comes_from_outside_is_text() {
 }
 
 #[tokio::test]
+async fn auth_p13_only_a_page_that_asks_for_a_passkey_runs_our_script() {
+    let asks = PasswordStep { passkey_options: "{\"publicKey\":{}}".to_owned(), ..PasswordStep::default() };
+    let (parts, text) = html(step(&Step::Password(asks), &Hidden::default(), None, "", None)).await;
+    let policy = parts.headers["content-security-policy"].to_str().expect("ASCII");
+    assert!(policy.contains("script-src 'self';") && text.contains(SCRIPT), "{policy}");
+    let (parts, text) =
+        html(step(&Step::Password(PasswordStep::default()), &Hidden::default(), None, SCRIPT, None)).await;
+    let policy = parts.headers["content-security-policy"].to_str().expect("ASCII");
+    assert!(!policy.contains("script-src") && !text.contains("<script"), "{policy}");
+    // A wrong code leaves every way that the step offered.
+    let second = offered("TOTP PASSKEY nonsense", "{}".to_owned());
+    assert_eq!(second.methods, [i32::from(Method::Totp), i32::from(Method::Passkey)]);
+    let (_, text) = html(step(&Step::SecondFactor(second), &Hidden::default(), None, "", Some("wrong"))).await;
+    assert!(text.contains("name=\"methods\" value=\"TOTP PASSKEY\"") && text.contains("use_passkey"), "{text}");
+}
+
+#[tokio::test]
 async fn every_field_has_a_label_and_every_page_a_title_and_a_heading() {
     let methods = vec![Method::Totp.into(), Method::RecoveryCode.into()];
     let pages = [
         step(&Step::Password(PasswordStep::default()), &Hidden::default(), None, "", None),
-        step(&Step::SecondFactor(SecondFactorStep { methods }), &Hidden::default(), None, "", None),
+        step(
+            &Step::SecondFactor(SecondFactorStep { methods, ..Default::default() }),
+            &Hidden::default(),
+            None,
+            "",
+            None,
+        ),
         device_entry(None),
+        email_code(&Hidden::default(), ""),
+        forgotten(None, ""),
+        sign_up(None, ("", "")),
     ];
     for page in pages {
         let (_, html) = html(page).await;

@@ -128,6 +128,18 @@ fn auth_o10_o12_a_person_is_asked_as_often_as_needed() {
 }
 
 #[test]
+fn auth_o12_the_platforms_own_tools_ask_too() {
+    // Whoever listens on a port of the loopback address could be the tool (RFC 8252 section 8.6).
+    let cli = Client::find("workos-cli").expect("it is built in");
+    let redirect_uri = "http://127.0.0.1:8400/callback".to_owned();
+    let asked =
+        Asked::read(Some(cli), Parameters { redirect_uri, scope: String::new(), ..sent() }).expect("it is good");
+    let consented = Some(cli.scopes.clone());
+    let standing = SignedIn { auth_time: OffsetDateTime::UNIX_EPOCH, organization: Some(None), consented };
+    assert_eq!(next(cli, &asked, Some(&standing), OffsetDateTime::UNIX_EPOCH), Next::Consent);
+}
+
+#[test]
 fn who_is_no_member_where_the_client_belongs_is_refused() {
     let client = client(ClientProof::Basic);
     let asked = Asked::read(Some(&client), sent()).expect("it is good");

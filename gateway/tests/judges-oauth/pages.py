@@ -1,0 +1,219 @@
+"""A real browser (Chromium over WebDriver) at the pages: signs in with a password, registers a passkey with a virtual authenticator and signs in with it,
+decides about an application, signs out. Every page is looked at in the widths of a phone and of a desktop: nothing is wider than the window, every
+field has a name for assistive technology, and nothing is refused by the page's own policy. SCREENSHOTS names a folder for pictures of them all."""
+import base64
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+WORLD = json.loads(os.environ["WORLD"])
+EMAIL, PASSWORD, ORGANIZATION = WORLD["person"]
+SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
+PICTURES = os.environ.get("SCREENSHOTS")
+checks = 0
+
+
+def check(good, told):
+    global checks
+    assert good, told
+    checks += 1
+
+
+class Browser:
+    """The few commands of W3C WebDriver that are needed."""
+
+    def __init__(self, driver):
+        self.root = driver
+        options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]}
+        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        made = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+        self.root += f"/session/{made['sessionId']}"
+
+    def ask(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.root + path, data, {"content-type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()[:500]) from None
+
+    def go(self, url):
+        self.ask("POST", "/url", {"url": url})
+
+    @property
+    def url(self):
+        return self.ask("GET", "/url")
+
+    def run(self, script, *arguments):
+        return self.ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def wait_for(self, script, *arguments):
+        """The body of an async function; what it returns."""
+        wrapped = f"const done = arguments[arguments.length - 1]; (async (...args) => {{ {script} }})(...arguments).then(done, (e) => done('!' + e))"
+        found = self.ask("POST", "/execute/async", {"script": wrapped, "args": list(arguments)})
+        assert not (isinstance(found, str) and found.startswith("!")), found
+        return found
+
+    def find(self, css):
+        end = time.monotonic() + 20
+        while True:
+            found = self.ask("POST", "/elements", {"using": "css selector", "value": css})
+            if found:
+                return next(iter(found[0].values()))
+            if time.monotonic() > end:
+                raise AssertionError(f"{css} is not on {self.url}: {self.run('return document.body.innerText')}")
+            time.sleep(0.05)
+
+    def write(self, css, text):
+        element = self.find(css)
+        self.ask("POST", f"/element/{element}/clear", {})
+        self.ask("POST", f"/element/{element}/value", {"text": text})
+
+    def press(self, css):
+        self.ask("POST", f"/element/{self.find(css)}/click", {})
+
+    def look(self, name):
+        """The page as a phone and a desktop show it."""
+        for size, (width, height) in SIZES.items():
+            self.ask("POST", "/window/rect", {"width": width, "height": height})
+            wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            check(wide <= 0, f"{name} is {wide} px wider than a {size}")
+            if PICTURES:
+                pathlib.Path(PICTURES, f"{name}-{size}.png").write_bytes(base64.b64decode(self.ask("GET", "/screenshot")))
+        bare = self.run("return [...document.querySelectorAll('input:not([type=hidden])')].filter((field) => !field.labels.length).map((field) => field.name)")
+        check(not bare, f"{name}: fields without a label: {bare}")
+        check(self.run("return document.querySelectorAll('h1').length") == 1, f"{name} has not one heading")
+        refused = [entry["message"] for entry in self.ask("POST", "/se/log", {"type": "browser"}) if "Content Security Policy" in entry["message"]]
+        check(not refused, f"{name}: {refused}")
+
+
+@contextlib.contextmanager
+def browser():
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    process = subprocess.Popen(["chromedriver", f"--port={port}", "--silent"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    opened = None
+    try:
+        end = time.monotonic() + 20
+        while opened is None:
+            try:
+                opened = Browser(f"http://127.0.0.1:{port}")
+            except (urllib.error.URLError, ConnectionError):
+                assert time.monotonic() < end and process.poll() is None, "chromedriver does not start"
+                time.sleep(0.05)
+        yield opened
+    finally:
+        if opened:
+            opened.ask("DELETE", "")
+        process.terminate()
+        process.wait(20)
+
+
+def sign_in(page, first=False):
+    page.write("#email", EMAIL)
+    page.write("#password", "wrong lighthouses everywhere")
+    if first:
+        page.press("form button:not([class])")
+        page.find("[role=alert]:not([hidden])")
+        page.look("sign-in-refused")
+        page.write("#email", EMAIL)
+    page.write("#password", PASSWORD)
+    page.press("form button:not([class])")
+    page.find("input[name=organization]")
+    if first:
+        page.look("organization")
+    page.press(f"input[value='{ORGANIZATION}']")
+    page.press("form button")
+
+
+def walk(page):
+    home = WORLD["issuer"]
+    page.go(f"{home}/signin?return_to=/device")
+    page.look("sign-in")
+    sign_in(page, first=True)
+    page.find("#user_code")
+    page.look("device")
+    check(page.url == f"{home}/device", page.url)
+
+    # A passkey, by the calls that an application of the same origin would make.
+    page.ask("POST", "/webauthn/authenticator", {
+        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True})
+    codes = page.wait_for("""
+        const call = async (path, body) => {
+          const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+          const told = await answer.json();
+          if (!answer.ok) throw new Error(JSON.stringify(told));
+          return told;
+        };
+        const begun = await call("/v1/users/me/passkeys:startRegistration", {});
+        const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(JSON.parse(begun.options).publicKey);
+        const made = await navigator.credentials.create({ publicKey });
+        const done = await call("/v1/users/me/passkeys:finishRegistration",
+          { registration: begun.registration, credential: JSON.stringify(made), displayName: "Laptop" });
+        return done.recoveryCodes;""")
+    check(len(codes) == 10, codes)
+
+    page.go(f"{home}/oauth2/logout")
+    page.look("sign-out")
+    page.press("button[name=confirmed]")
+    page.find("h1")
+    page.look("signed-out")
+
+    # The passkey alone, and the application that sent the person here.
+    web = WORLD["web"]
+    asked = {
+        "client_id": web["id"], "redirect_uri": "https://app.example/cb", "response_type": "code", "scope": "openid email organization:read",
+        "state": "s", "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method": "S256"}
+    authorize = f"{home}/oauth2/authorize?{urllib.parse.urlencode(asked)}"
+    page.go(authorize)
+    page.find("#use_passkey:not([hidden])")
+    page.look("sign-in-passkey")
+    page.press("#use_passkey")
+    page.find("input[name=organization], button[name=decision]")
+    if page.run("return document.querySelector('input[name=organization]') !== null"):
+        page.press(f"input[value='{ORGANIZATION}']")
+        page.press("form button")
+    page.find("button[name=decision]")
+    page.look("consent")
+    page.press("button[value=deny]")
+    end = time.monotonic() + 20
+    while not page.run("return location.href").startswith(("https://app.example/cb", "chrome-error:")):
+        assert time.monotonic() < end, page.url
+        time.sleep(0.05)
+    check(page.url.startswith("https://app.example/cb?error=access_denied"), page.url)
+
+    # The password is no longer enough.
+    page.go(f"{home}/signin?prompt=login&return_to=/device")
+    page.write("#email", EMAIL)
+    page.write("#password", PASSWORD)
+    page.press("form button:not([class])")
+    page.find("#recovery_code")
+    page.look("second-factor")
+    page.write("#recovery_code", "aaaa-aaaa-aaaa-aaaa")
+    page.press("form button:not([class])")
+    page.find("[role=alert]:not([hidden])")
+    page.press("#use_passkey")
+    page.find("input[name=organization], #user_code")
+
+    for name, path in (("forgot", "/signin/forgot"), ("sign-up", "/signup"), ("reset", "/auth/link/reset?token=x"), ("error", "/oauth2/authorize")):
+        page.go(home + path)
+        page.look(name)
+    page.go(f"{home}/signin/forgot")
+    page.write("#email", EMAIL)
+    page.press("form button")
+    page.find("h1")
+    page.look("forgot-sent")
+
+
+with browser() as opened:
+    walk(opened)
+print(f"{checks} checks")
