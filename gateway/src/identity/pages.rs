@@ -65,7 +65,7 @@ pub(crate) fn consent(asked: &Consent) -> Response<Body> {
 
 /// Asks for the code that a device shows.
 pub(crate) fn device_entry(note: Option<&str>) -> Response<Body> {
-    let alert = note.map_or_else(String::new, |note| format!("<p role=\"alert\">{}</p>", escaped(note)));
+    let alert = note.map_or_else(String::new, alert);
     let body = format!(
         "<h1>Connect a device</h1>{alert}<form method=\"post\" action=\"{}\">\
          <label for=\"user_code\">Code on the device's screen</label>\
@@ -116,7 +116,7 @@ pub(crate) fn unreferred(mut response: Response<Body>) -> Response<Body> {
 
 /// A page that only says something.
 pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response<Body> {
-    page(status, title, &format!("<h1>{}</h1><p>{}</p>", escaped(title), escaped(text)), "")
+    page(status, title, &format!("<h1>{}</h1><p>{}</p>", escaped(title), escaped(&sentence(text))), "")
 }
 
 /// Sends the browser elsewhere, by GET whatever it came with (RFC 9700 section 4.12).
@@ -138,6 +138,19 @@ pub(crate) fn away(uri: &str) -> Response<Body> {
          <meta http-equiv=\"refresh\" content=\"0;url={uri}\">"
     );
     page(StatusCode::OK, "On to your provider", &body, "")
+}
+
+/// What did not work.
+fn alert(note: &str) -> String {
+    format!("<p role=\"alert\">{}</p>", escaped(&sentence(note)))
+}
+
+/// A message of the API begins small and ends without a period.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let sentence: String = first.chain(letters).collect();
+    format!("{}.", sentence.trim_end_matches('.'))
 }
 
 /// The page behind a link of a mail: a form that acts, with the token of the link.

@@ -44,7 +44,7 @@ async function signIn(client, auth, push) {
   } else url.search = parameters;
   const answer = oauth.validateAuthResponse(as, client, new URL(browse(url)), state);
   const response = await oauth.authorizationCodeGrantRequest(as, client, auth, answer, back, verifier, insecure);
-  const tokens = await oauth.processAuthorizationCodeResponse(as, client, response.clone(), { expectedNonce: nonce, requireIdToken: true });
+  const tokens = await oauth.processAuthorizationCodeResponse(as, client, response, { expectedNonce: nonce, requireIdToken: true });
   await oauth.validateApplicationLevelSignature(as, response, insecure);
   return tokens;
 }

@@ -144,7 +144,8 @@ def walk(page):
     page.look("device")
     check(page.url == f"{home}/device", page.url)
 
-    # A passkey, by the calls that an application of the same origin would make.
+    # A passkey, by the calls that an application of the same origin would make. The pages' own policy lets no script call anything.
+    page.go(f"{home}/.well-known/openid-configuration")
     page.ask("POST", "/webauthn/authenticator", {
         "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True})
     codes = page.wait_for("""
@@ -172,7 +173,7 @@ def walk(page):
     web = WORLD["web"]
     asked = {
         "client_id": web["id"], "redirect_uri": "https://app.example/cb", "response_type": "code", "scope": "openid email organization:read",
-        "state": "s", "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method": "S256"}
+        "state": "s", "prompt": "consent", "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method": "S256"}
     authorize = f"{home}/oauth2/authorize?{urllib.parse.urlencode(asked)}"
     page.go(authorize)
     page.find("#use_passkey:not([hidden])")

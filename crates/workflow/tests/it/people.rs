@@ -4,8 +4,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use mesh::client::Channel;
 use proto::auth::v1::{
-    CompleteBootstrapRequest, ContinueLoginRequest, CreateUserRequest, ExchangeCredentialRequest, LoginStep,
-    StartLoginRequest, TokenRequest, User,
+    ClientAuthentication, CompleteBootstrapRequest, ContinueLoginRequest, CreateUserRequest, ExchangeCredentialRequest,
+    LoginStep, StartLoginRequest, TokenRequest, User,
     bootstrap_service_client::BootstrapServiceClient,
     continue_login_request::{Answer, Password},
     login_service_client::LoginServiceClient,
@@ -107,7 +107,7 @@ async fn sign_in(system: &System, email: &str, password: &str, organization: &st
     let Some(Step::Done(done)) = step.step else { panic!("the sign-in waits for another answer") };
     let request = TokenRequest {
         grant_type: "authorization_code".to_owned(),
-        client_id: "workos-cli".to_owned(),
+        client: Some(ClientAuthentication { client_id: "workos-cli".to_owned(), ..ClientAuthentication::default() }),
         code: done.code,
         redirect_uri: REDIRECT.to_owned(),
         code_verifier: VERIFIER.to_owned(),
@@ -116,7 +116,7 @@ async fn sign_in(system: &System, email: &str, password: &str, organization: &st
     let gateway = system.as_workload("gateway");
     let answer = OAuthServiceClient::new(gateway.channel("auth")).token(request).await;
     let access_token = answer.expect("the endpoint answers").into_inner().access_token;
-    let request = ExchangeCredentialRequest { access_token };
+    let request = ExchangeCredentialRequest { access_token, ..ExchangeCredentialRequest::default() };
     let answer = TokenServiceClient::new(gateway.channel("auth")).exchange_credential(request).await;
     answer.expect("the access token is good").into_inner().token
 }

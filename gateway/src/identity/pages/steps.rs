@@ -8,7 +8,7 @@ use proto::auth::v1::{
 };
 use tonic::body::Body;
 
-use super::{Hidden, SCRIPT, away, escaped, message, page};
+use super::{Hidden, SCRIPT, alert, away, escaped, message, page};
 use crate::identity::Endpoint;
 
 /// Fields of a new password; the length is what auth demands of people with one factor.
@@ -50,7 +50,7 @@ fn form(
     hidden: &Hidden,
     fields: &str,
 ) -> Response<Body> {
-    let alert = note.map_or_else(String::new, |note| format!("<p role=\"alert\">{}</p>", escaped(note)));
+    let alert = note.map_or_else(String::new, alert);
     let body = format!(
         "<h1>{title}</h1>{intro}{alert}<form method=\"post\" action=\"{}\">{}{fields}</form>",
         to.path(),
