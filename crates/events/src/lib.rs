@@ -22,6 +22,7 @@ mod desk;
 mod envelope;
 mod error;
 mod guard;
+mod hear;
 mod letters;
 #[expect(clippy::disallowed_macros, reason = "the crate's one home of metrics")]
 mod metrics;

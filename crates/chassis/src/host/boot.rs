@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use db::Db;
-use events::{Broker, Consumer, Delivery, Outcome};
+use events::{Broker, Consumer};
 use mesh::{
     client::Transport,
     server::{self, Listener, Offer},
@@ -151,8 +151,8 @@ fn run(
     Ok(())
 }
 
-/// Loads revocations and directory at once when an event says that there are new ones. Instances of one service share the consumer, so the
-/// others hear of it with their next load; within one process the owner of the set writes into it directly.
+/// Loads revocations and directory at once when an event says that there are new ones: in every instance, since each keeps its own. Within
+/// one process the owner of the set writes into it directly.
 fn hear_revocations(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker) {
     let consumer = Consumer::new("identity")
         .on::<CredentialsRevoked>()
@@ -162,11 +162,7 @@ fn hear_revocations(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker) {
     let (broker, identity) = (broker.clone(), shared.identity.clone());
     tasks.keep_in(Stage::Consume, "consumer identity", move |shutdown| {
         let (broker, consumer, identity) = (broker.clone(), consumer.clone(), identity.clone());
-        let handler = move |_: Delivery| {
-            identity.nudge();
-            std::future::ready(Outcome::Done)
-        };
-        async move { broker.consume(consumer, handler, shutdown).await }
+        async move { broker.hear(consumer, move || identity.nudge(), shutdown).await }
     });
 }
 

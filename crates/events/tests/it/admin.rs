@@ -30,6 +30,7 @@ fn asked<T>(message: T) -> Request<T> {
         subject: Subject::User(UserId(new_id())),
         organization: Some(OrganizationId::SYSTEM),
         role: Some(Role::Admin),
+        scopes: std::sync::Arc::default(),
         decision: Decision::Granted,
         peer: "gateway".to_owned(),
         session: None,

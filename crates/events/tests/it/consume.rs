@@ -334,3 +334,29 @@ async fn shutdown_lets_handlers_finish_and_gives_the_rest_back() {
     // Far within the ack wait of 30 s: nothing was left behind unanswered.
     tokio::time::timeout(Duration::from_secs(10), world.effects_are("index", 30)).await.expect("given back at once");
 }
+
+#[tokio::test]
+async fn every_instance_hears_and_hears_once_more_after_it_subscribed() {
+    let world = World::start().await;
+    let _relay = world.relay().await;
+    let heard: Vec<_> = (0..2).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+    let mut tasks = Vec::new();
+    for count in &heard {
+        let (broker, count) = (world.broker("search").await, Arc::clone(count));
+        let hears = move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        };
+        tasks.push(Task::until(|shutdown| broker.hear(index(), hears, shutdown)));
+    }
+    let all_heard = async |least: usize| {
+        eventually("both instances heard", || async {
+            heard.iter().all(|count| count.load(Ordering::SeqCst) >= least).then_some(())
+        })
+        .await;
+    };
+    all_heard(1).await;
+    let before: Vec<_> = heard.iter().map(|count| count.load(Ordering::SeqCst)).collect();
+    world.write(new_id(), 1).await;
+    let most = before.iter().max().copied().unwrap_or_default();
+    all_heard(most + 1).await;
+}
