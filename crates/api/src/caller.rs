@@ -36,6 +36,8 @@ pub struct Parts {
     pub organization: Option<OrganizationId>,
     /// Role in the organization; `None` for a member without one.
     pub role: Option<Role>,
+    /// What the credential may be used for: permissions, or `*` for all that the subject may. Empty where there is no credential.
+    pub scopes: Arc<[String]>,
     /// Decision about the method.
     pub decision: Decision,
     /// Workload at the other end of the channel.
@@ -120,6 +122,12 @@ impl Caller {
     #[must_use]
     pub fn role(&self) -> Option<Role> {
         self.0.parts.role
+    }
+
+    /// The credential may be used for what this permission stands for: who checks another permission than that of the method asks.
+    #[must_use]
+    pub fn in_scope(&self, permission: &str) -> bool {
+        self.0.parts.scopes.iter().any(|scope| scope == "*" || scope == permission)
     }
 
     /// The method's permission holds by role.
@@ -224,6 +232,7 @@ mod tests {
             subject,
             organization,
             role,
+            scopes: Arc::from(["document:read".to_owned()]),
             decision,
             peer: String::new(),
             session: None,
@@ -242,6 +251,12 @@ mod tests {
         let absent = member.permit(None::<()>, |()| None, "x").expect_err("absent");
         assert_eq!((hidden.code(), hidden.to_string()), (absent.code(), absent.to_string()));
         assert!(member.permit(Some(()), |()| Some(Share::Writer), "x").is_ok());
+    }
+
+    #[test]
+    fn a_credential_is_good_for_its_scopes_alone() {
+        let caller = caller(Decision::Granted, Some(Role::Owner));
+        assert!(caller.in_scope("document:read") && !caller.in_scope("document:write") && !caller.in_scope("*"));
     }
 
     #[test]

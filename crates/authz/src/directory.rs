@@ -2,7 +2,7 @@
 //!
 //! A token names the custom roles of its subject; what they allow is looked up here when a call is decided, so a changed role acts
 //! without a new token. A role that the directory does not have allows nothing, and a role allows something only in the organization
-//! that made it.
+//! that made it: ids are chosen by clients, so two organizations may have roles of one id, which have nothing to do with each other.
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -27,6 +27,10 @@ pub struct CustomRole {
 }
 
 impl CustomRole {
+    fn key(&self) -> (OrganizationId, Id) {
+        (self.organization, self.id)
+    }
+
     /// Reads the roles of a directory as `auth` answers it; what is not understood allows nothing.
     #[must_use]
     pub fn parse_all(directory: &proto::auth::v1::Directory) -> Vec<Self> {
@@ -45,8 +49,7 @@ impl CustomRole {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// By the text of the role's id, as tokens have it.
-    roles: RwLock<HashMap<String, CustomRole>>,
+    roles: RwLock<HashMap<(OrganizationId, Id), CustomRole>>,
     changes: AtomicU64,
 }
 
@@ -64,7 +67,7 @@ impl Directory {
     /// Puts these roles in the place of all others, unless something changed since `seen` was read by [`Directory::changes`]: then
     /// what was loaded may be older than what is held, and must be loaded again. Gives whether they were taken.
     pub fn replace(&self, seen: u64, roles: Vec<CustomRole>) -> bool {
-        let next = roles.into_iter().map(|role| (role.id.to_string(), role)).collect();
+        let next = roles.into_iter().map(|role| (role.key(), role)).collect();
         let mut held = self.0.roles.write().unwrap_or_else(PoisonError::into_inner);
         if self.changes() != seen {
             return false;
@@ -77,26 +80,25 @@ impl Directory {
     /// Takes a role that was made or changed, unless a later version of it came first.
     pub fn put(&self, role: CustomRole) {
         let mut held = self.0.roles.write().unwrap_or_else(PoisonError::into_inner);
-        let name = role.id.to_string();
-        if held.get(&name).is_some_and(|held| held.version > role.version) {
+        if held.get(&role.key()).is_some_and(|held| held.version > role.version) {
             return;
         }
-        held.insert(name, role);
+        held.insert(role.key(), role);
         self.0.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Forgets a role that ended.
-    pub fn remove(&self, role: Id) {
+    /// Forgets a role of an organization that ended.
+    pub fn remove(&self, organization: OrganizationId, role: Id) {
         let mut held = self.0.roles.write().unwrap_or_else(PoisonError::into_inner);
-        held.remove(&role.to_string());
+        held.remove(&(organization, role));
         self.0.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The role, as a token names it, allows this in the organization.
     pub(crate) fn allows(&self, role: &str, organization: Option<OrganizationId>, permission: &str) -> bool {
+        let (Some(organization), Ok(role)) = (organization, role.parse::<Id>()) else { return false };
         let held = self.0.roles.read().unwrap_or_else(PoisonError::into_inner);
-        held.get(role)
-            .is_some_and(|role| Some(role.organization) == organization && role.permissions.contains(permission))
+        held.get(&(organization, role)).is_some_and(|role| role.permissions.contains(permission))
     }
 }
 

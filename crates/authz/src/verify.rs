@@ -231,11 +231,13 @@ impl Inner {
         context.acting = verified.as_deref().and_then(|verified| verified.claims.acting.clone()).unwrap_or_default();
         let (role, acting) =
             verified.as_deref().map_or((None, None), |verified| (verified.claims.role, verified.claims.acting.clone()));
+        let scopes = verified.as_deref().map(|verified| Arc::clone(&verified.claims.scopes)).unwrap_or_default();
         let (organization, token) = (named.or(of_token), token.filter(|_| verified.is_some()));
         Ok(Caller::seal(Parts {
             subject,
             organization,
             role,
+            scopes,
             decision: Decision::Granted,
             peer,
             session,
@@ -332,10 +334,12 @@ fn seal(
     let Some(verified) = found else {
         let subject = Subject::Anonymous;
         let (organization, role, session, acting, token) = (None, None, None, None, None);
+        let scopes = Arc::default();
         return Ok(Caller::seal(Parts {
             subject,
             organization,
             role,
+            scopes,
             decision,
             peer,
             session,
@@ -349,7 +353,8 @@ fn seal(
     context.actor = actor(&subject);
     let (role, acting) = (verified.claims.role, verified.claims.acting.clone());
     context.acting = acting.clone().unwrap_or_default();
-    Ok(Caller::seal(Parts { subject, organization, role, decision, peer, session, acting, token, context }))
+    let scopes = Arc::clone(&verified.claims.scopes);
+    Ok(Caller::seal(Parts { subject, organization, role, scopes, decision, peer, session, acting, token, context }))
 }
 
 fn actor(subject: &Subject) -> String {

@@ -9,7 +9,7 @@
 //! appended:   check if rpc($r), {method and what it calls}.contains($r); check if time($t), $t < end; check if resource(name);
 //! decision:   time, service, rpc, peer, resource, resource_tenant | resource_user, need_scope, grant_role, shareable
 //! ```
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use biscuit_auth::{
     Biscuit,
@@ -43,6 +43,8 @@ pub(crate) struct Claims {
     pub(crate) role: Option<Role>,
     /// Ids of roles of the organization's own making.
     pub(crate) custom_roles: Vec<String>,
+    /// Scopes of the client or key; `*` for all rights of the person.
+    pub(crate) scopes: Arc<[String]>,
     /// Authentication context class; 0 for none.
     pub(crate) acr: u32,
     /// When the user signed in, in seconds; `None` where nobody did.
@@ -166,6 +168,7 @@ struct Questions {
     key: Rule,
     delegation: Rule,
     role: Rule,
+    scope: Rule,
     act: Rule,
     iat: Rule,
     acr: Rule,
@@ -182,6 +185,7 @@ static QUESTIONS: LazyLock<Questions> = LazyLock::new(|| {
         key: rule("data($id) <- key($id)"),
         delegation: rule("data($id) <- delegation($id)"),
         role: rule("data($role) <- role($role)"),
+        scope: rule("data($scope) <- scope($scope)"),
         act: rule(r#"data($name) <- act("service", $name)"#),
         iat: rule("data($time) <- iat($time)"),
         acr: rule("data($class) <- acr($class)"),
@@ -208,6 +212,7 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
     let roles = texts(&questions.role)?;
     let role = ROLES.iter().rev().find(|(role, name)| *role != Role::Member && roles.iter().any(|held| held == name));
     let custom_roles = roles.iter().filter(|held| ROLES.iter().all(|(_, name)| name != held)).cloned().collect();
+    let scopes = texts(&questions.scope)?.into();
     let acting = only(texts(&questions.act)?)?;
     let mut term = |rule: &Rule| -> Option<Option<Term>> {
         let found: Vec<Fact> = reader.query(rule.clone()).ok()?;
@@ -226,7 +231,20 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
     };
     let member = tenant.as_ref().map(|tenant| format!("{subject}/{tenant}")).unwrap_or_default();
     let (role, issued, key_id) = (role.map(|(role, _)| *role), i64::try_from(issued).ok()?, key_id.to_string());
-    Some(Claims { subject, tenant, member, credential, role, custom_roles, acr, auth_time, acting, issued, key_id })
+    Some(Claims {
+        subject,
+        tenant,
+        member,
+        credential,
+        role,
+        custom_roles,
+        scopes,
+        acr,
+        auth_time,
+        acting,
+        issued,
+        key_id,
+    })
 }
 
 /// At most one: `None` for several.

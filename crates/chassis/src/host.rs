@@ -260,6 +260,11 @@ impl Shared {
         self.tasks.keep_in(Stage::Platform, "identity", move |shutdown| {
             identity.clone().keep(Arc::clone(&awaited), shutdown)
         });
+        let awaited = Arc::new(self.readiness.awaiting("directory of roles"));
+        let identity = self.identity.clone();
+        self.tasks.keep_in(Stage::Platform, "directory of roles", move |shutdown| {
+            identity.clone().keep_directory(Arc::clone(&awaited), shutdown)
+        });
         let telemetry = self.telemetry.clone();
         self.tasks.keep_in(Stage::Platform, "upkeep", move |shutdown| watch::upkeep(telemetry.clone(), shutdown));
     }

@@ -1,8 +1,11 @@
 //! Keeps verify keys, revocations and the directory of roles fresh, for every verifier of the process.
 //!
-//! Ready only after the first load: without keys nobody can be told from anybody. Later failures leave what is held in force:
-//! tokens end by themselves, and `authz` refuses sensitive methods once the set is stale. Loaded every ten seconds, sooner when
+//! Ready only after the first load of keys and revocations: without keys nobody can be told from anybody. Later failures leave what is held
+//! in force: tokens end by themselves, and `authz` refuses sensitive methods once the set is stale. Loaded every ten seconds, sooner when
 //! something was revoked (an event, or the owner itself).
+//!
+//! The directory is loaded beside them and holds up neither: it grows with what customers make, and a custom role that is not in it
+//! allows nothing. The start waits for it as long as one call may take, no longer, so that a new process refuses nobody needlessly.
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -37,9 +40,10 @@ pub trait Source: Send + Sync + 'static {
     /// Everything revoked that could still be presented.
     fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>>;
 
-    /// What custom roles allow, unless this revision is the current one. A source without custom roles has no revision.
-    fn directory<'a>(&'a self, known_revision: &'a str) -> BoxFuture<'a, Result<wire::Directory, Error>> {
-        let _ = known_revision;
+    /// A page of what custom roles allow, unless the revision in the request is the current one. A source without custom roles has no
+    /// revision.
+    fn directory(&self, request: GetDirectoryRequest) -> BoxFuture<'_, Result<wire::Directory, Error>> {
+        let _ = request;
         Box::pin(std::future::ready(Ok(wire::Directory::default())))
     }
 }
@@ -75,11 +79,9 @@ impl Source for OverMesh {
         })
     }
 
-    fn directory<'a>(&'a self, known_revision: &'a str) -> BoxFuture<'a, Result<wire::Directory, Error>> {
-        Box::pin(async {
-            let request = GetDirectoryRequest { known_revision: known_revision.to_owned() };
-            let mut client = self.client().max_decoding_message_size(mesh::MESSAGE_BYTES_MAX);
-            let reply = client.get_directory(request).await;
+    fn directory(&self, request: GetDirectoryRequest) -> BoxFuture<'_, Result<wire::Directory, Error>> {
+        Box::pin(async move {
+            let reply = self.client().get_directory(request).await;
             reply.map(tonic::Response::into_inner).map_err(|status| Error::from_status(&status))
         })
     }
@@ -97,6 +99,7 @@ struct Inner {
     loaded: Mutex<(String, u64)>,
     source: Mutex<Arc<dyn Source>>,
     nudge: Notify,
+    nudge_directory: Notify,
 }
 
 impl Identity {
@@ -104,8 +107,9 @@ impl Identity {
     pub(crate) fn new(clock: Clock, source: impl FnOnce(&Keys, &Revocations) -> Arc<dyn Source>) -> Identity {
         let (keys, revocations) = (Keys::default(), Revocations::new(clock));
         let source = Mutex::new(source(&keys, &revocations));
-        let (directory, loaded, nudge) = (Directory::default(), Mutex::default(), Notify::new());
-        Identity(Arc::new(Inner { keys, revocations, directory, loaded, source, nudge }))
+        let (directory, loaded) = (Directory::default(), Mutex::default());
+        let (nudge, nudge_directory) = (Notify::new(), Notify::new());
+        Identity(Arc::new(Inner { keys, revocations, directory, loaded, source, nudge, nudge_directory }))
     }
 
     pub(crate) fn keys(&self) -> Keys {
@@ -126,9 +130,10 @@ impl Identity {
         self.nudge();
     }
 
-    /// Loads now: something was revoked.
+    /// Loads now: something was revoked, or a custom role changed.
     pub(crate) fn nudge(&self) {
         self.0.nudge.notify_one();
+        self.0.nudge_directory.notify_one();
     }
 
     /// Keeps the data fresh until the stop.
@@ -169,32 +174,92 @@ impl Identity {
         }
     }
 
+    /// Keeps the directory fresh until the stop.
+    pub(crate) async fn keep_directory(self, awaited: Arc<Awaited>, shutdown: CancellationToken) {
+        let (mut retry, patience) = (RETRY, Instant::now() + TIMEOUT);
+        loop {
+            let load = self.load_directory();
+            tokio::pin!(load);
+            let loaded = tokio::select! {
+                loaded = &mut load => loaded,
+                () = tokio::time::sleep_until(patience) => {
+                    awaited.done();
+                    tokio::select! {
+                        loaded = load => loaded,
+                        () = shutdown.cancelled() => return,
+                    }
+                }
+                () = shutdown.cancelled() => return,
+            };
+            let wait = match loaded {
+                Ok(()) => {
+                    retry = RETRY;
+                    awaited.done();
+                    awaited.clear_note();
+                    EVERY
+                }
+                Err(error) => {
+                    let text = format!("the directory of roles cannot be loaded: {}", error.message());
+                    tracing::warn!(error.message = text, "deciding by the custom roles that are held");
+                    awaited.note(&text);
+                    retry = (retry * 2).min(RETRY_MAX);
+                    retry
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.0.nudge_directory.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::clone(&self.0.source.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     async fn load(&self) -> Result<(), Error> {
-        let source = Arc::clone(&self.0.source.lock().unwrap_or_else(PoisonError::into_inner));
+        let source = self.source();
         let late = |_| Error::unavailable("the source of verify keys and revocations");
         let keys = tokio::time::timeout(TIMEOUT, source.keys()).await.map_err(late)??;
         let revocations = tokio::time::timeout(TIMEOUT, source.revocations()).await.map_err(late)??;
         self.0.keys.replace(keys.iter().filter_map(authz::VerifyKey::parse).collect());
         self.0.revocations.replace(revocations.iter().filter_map(authz::Revocation::parse).collect());
-        self.load_directory(&*source).await
+        Ok(())
     }
 
-    /// Loads the directory when it is not the one that is held. A change of this process that came meanwhile is newer than what was
-    /// loaded: then it is loaded again.
-    async fn load_directory(&self, source: &dyn Source) -> Result<(), Error> {
+    /// Loads the directory, page by page, when it is not the one that is held. The revision is that of the first page: what changes while
+    /// pages are read makes the next load one more. A change of this process that came meanwhile is newer than what was loaded: then it is
+    /// loaded again.
+    async fn load_directory(&self) -> Result<(), Error> {
+        let source = self.source();
         let changes = self.0.directory.changes();
         let (revision, held) = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let known = if held == changes { revision.as_str() } else { "" };
-        let late = |_| Error::unavailable("the source of the directory");
-        let found = tokio::time::timeout(TIMEOUT, source.directory(known)).await.map_err(late)??;
-        if found.unchanged {
-            return Ok(());
+        let known_revision = if held == changes { revision } else { String::new() };
+        let mut request = GetDirectoryRequest { known_revision, ..GetDirectoryRequest::default() };
+        let (mut roles, mut revision) = (Vec::new(), None);
+        loop {
+            let late = |_| Error::unavailable("the source of the directory");
+            let page = tokio::time::timeout(TIMEOUT, source.directory(request)).await.map_err(late)??;
+            if page.unchanged {
+                return Ok(());
+            }
+            roles.extend(CustomRole::parse_all(&page));
+            revision.get_or_insert(page.revision);
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request = GetDirectoryRequest { page_token: page.next_page_token, ..GetDirectoryRequest::default() };
         }
-        if self.0.directory.replace(changes, CustomRole::parse_all(&found)) {
-            *self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner) = (found.revision, changes + 1);
+        if self.0.directory.replace(changes, roles) {
+            let loaded = (revision.unwrap_or_default(), changes + 1);
+            *self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
         } else {
-            self.nudge();
+            self.0.nudge_directory.notify_one();
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,26 @@ impl Record {
         self
     }
 
+    /// Several things of one kind, parted by blanks, under `name`, `name_2` and so on: none of them is cut.
+    #[must_use]
+    pub fn with_all(mut self, name: &str, values: impl IntoIterator<Item = impl ToString>) -> Self {
+        let mut texts = vec![String::new()];
+        for value in values {
+            let value = value.to_string();
+            let fits = |text: &String| text.is_empty() || text.len() + 1 + value.len() <= TEXT_MAX;
+            match texts.last_mut().filter(|text| fits(text)) {
+                Some(text) if text.is_empty() => *text = value,
+                Some(text) => *text = format!("{text} {value}"),
+                None => texts.push(value),
+            }
+        }
+        for (number, text) in (1..).zip(texts) {
+            let name = if number == 1 { name.to_owned() } else { format!("{name}_{number}") };
+            self = self.with(&name, text);
+        }
+        self
+    }
+
     /// How many equal refusals it stands for, at least one.
     #[must_use]
     pub fn times(mut self, occurrences: u32) -> Self {
@@ -135,5 +155,20 @@ impl Db {
             tx.audit_as(&context, record);
         }
         tx.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_texts_go_under_several_names_and_none_is_cut() {
+        let record = Record::done("x").with_all("scopes", (0..100).map(|number| format!("permission:{number}")));
+        let texts: Vec<&str> = record.details.values().filter_map(Value::as_str).collect();
+        assert!(texts.len() > 1 && texts.iter().all(|text| text.len() <= TEXT_MAX));
+        assert_eq!(texts.iter().flat_map(|text| text.split(' ')).count(), 100);
+        assert!(record.details.contains_key("scopes") && record.details.contains_key("scopes_2"));
+        assert_eq!(Record::done("x").with_all("scopes", [""; 0]).details["scopes"], "");
     }
 }

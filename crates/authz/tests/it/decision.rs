@@ -224,11 +224,16 @@ fn a_custom_role_grants_what_the_directory_says_now_and_only_in_its_organization
     directory.put(role.clone());
     assert!(granted(), "the same token, a moment later");
     assert!(!world.call(GET, Some(&token), Some(&name)).expect("left to a share").granted(), "writing is not reading");
-    directory.put(CustomRole { organization: world.other, version: 2, ..role.clone() });
-    assert!(!granted(), "a role of another organization");
+    let nothing = std::collections::HashSet::new();
     directory.put(CustomRole { version: 3, ..role.clone() });
-    directory.put(CustomRole { permissions: std::collections::HashSet::new(), ..role.clone() });
+    directory.put(CustomRole { permissions: nothing.clone(), ..role.clone() });
     assert!(granted(), "an older version does not undo a newer one");
-    directory.remove(role.id);
-    assert!(!granted(), "the role ended");
+    // Clients choose ids: what another organization does with a role of the same id changes nothing here.
+    directory.put(CustomRole { organization: world.other, version: 9, permissions: nothing, ..role.clone() });
+    assert!(granted(), "another organization's role takes the place of none");
+    directory.remove(world.other, role.id);
+    assert!(granted(), "another organization ended its own role");
+    directory.put(CustomRole { organization: world.other, version: 9, ..role.clone() });
+    directory.remove(world.organization, role.id);
+    assert!(!granted(), "the role ended, and that of another organization allows nothing here");
 }

@@ -132,6 +132,7 @@ pub(crate) fn caller(organization: OrganizationId, user: UserId) -> Caller {
         subject: Subject::User(user),
         organization: Some(organization),
         role: None,
+        scopes: std::sync::Arc::default(),
         decision: Decision::Granted,
         peer: "gateway".to_owned(),
         session: None,
