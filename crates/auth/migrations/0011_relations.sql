@@ -16,6 +16,8 @@ create table relation_objects (
   -- Where its owner stood when it told; zero for customers' types. Kept after the end, so that what comes late changes nothing.
   epoch integer not null default 0,
   version bigint not null default 0,
+  -- Of customers' types: the longest chain of resources below it, or more; raised when something is hung there, never lowered.
+  height integer not null default 0,
   constraint relation_objects_pkey primary key (organization_id, object)
 );
 create policy tenant on relation_objects using (organization_id = workos.organization());
@@ -32,6 +34,7 @@ create table relations (
 create policy tenant on relations using (organization_id = workos.organization());
 -- Serves ListResources and ReadRelations of one subject; holds all columns, so that the table is not read.
 create index relations_by_subject on relations (organization_id, subject, object, relation) include (expire_time);
+create index relations_ended on relations (expire_time) where expire_time is not null;
 
 create table relation_parents (
   organization_id uuid not null,

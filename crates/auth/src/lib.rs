@@ -20,7 +20,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use chassis::{BootError, Kit, Mount, Profile, ServiceSpec, identity::Source};
 use futures::future::BoxFuture;
 use proto::auth::v1::{
-    Directory, Revocation, audit_service_server::AuditServiceServer,
+    Directory, GetDirectoryRequest, Revocation, audit_service_server::AuditServiceServer,
     authorization_service_server::AuthorizationServiceServer, bootstrap_service_server::BootstrapServiceServer,
     browser_service_server::BrowserServiceServer, consent_service_server::ConsentServiceServer,
     delegation_service_server::DelegationServiceServer, factor_service_server::FactorServiceServer,
@@ -237,10 +237,11 @@ impl Source for Own {
         })
     }
 
-    fn directory<'a>(&'a self, known_revision: &'a str) -> BoxFuture<'a, Result<Directory, api::Error>> {
-        Box::pin(async {
+    fn directory(&self, request: GetDirectoryRequest) -> BoxFuture<'_, Result<Directory, api::Error>> {
+        Box::pin(async move {
             let context = api::CallContext::background("auth-identity", &self.kit.ids());
-            Ok(rpc::render_directory(self.auth.directory(&context, known_revision).await?))
+            let page = rpc::page(request.page_size, request.page_token);
+            Ok(rpc::render_directory(self.auth.directory(&context, &request.known_revision, &page).await?))
         })
     }
 }

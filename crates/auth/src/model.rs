@@ -6,12 +6,14 @@ mod account;
 mod api_key;
 mod audit;
 mod authorize;
+mod chain;
 mod client;
 mod consent;
 mod consistency;
 mod custom_role;
 mod device;
 mod factor;
+mod facts;
 mod group;
 mod invitation;
 mod life;
@@ -39,6 +41,7 @@ pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
 pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, Link};
 pub(crate) use authorize::{Asked, Flaw, Next, Parameters, Problem, SignedIn, next, problem};
+pub(crate) use chain::Chains;
 pub(crate) use client::{
     BROWSER, Client, ClientKind, ClientName, ClientProof, ClientSecrets, IdTokenAlgorithm, RefreshMode,
 };
@@ -47,6 +50,7 @@ pub(crate) use consistency::AtLeast;
 pub(crate) use custom_role::{CustomRole, CustomRoleDraft, CustomRoleName, ROLES_MAX};
 pub(crate) use device::{DEVICE_LIFE, DeviceState, POLL_INTERVAL, Poll, UserCode, WRONG_CODES, WRONG_CODES_FOR, poll};
 pub(crate) use factor::{FactorKind, FactorName, MfaFactor, RECOVERY_CODES, SecondFactor, TOTP_MAX, second_factors};
+pub(crate) use facts::Facts;
 pub(crate) use group::{Group, GroupName, limit as group_limit};
 pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
 pub(crate) use life::{OrganizationState, UserState};
@@ -61,7 +65,7 @@ pub(crate) use provider::{Identity, IdentityName, PROVIDERS_MAX, Plain, Protocol
 pub(crate) use redirect::origin;
 pub(crate) use refresh::{Refresh, RefreshState, decide};
 pub(crate) use relation::{
-    Held, Holder, Precondition, Question, Relation, Standing, Tie, Update, limit as relation_limit, touched,
+    Held, Holder, Precondition, Question, Relation, Standing, Tie, Until, Update, limit as relation_limit, touched,
 };
 pub(crate) use revocation::{Revocation, RevocationKind};
 pub(crate) use scope::{OPENID, Scopes};

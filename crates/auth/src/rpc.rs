@@ -51,7 +51,7 @@ impl Rpc {
     }
 }
 
-fn page(size: i32, token: String) -> PageRequest {
+pub(crate) fn page(size: i32, token: String) -> PageRequest {
     PageRequest { size, token }
 }
 

@@ -293,15 +293,41 @@ impl Auth {
         (rows, token)
     }
 
+    /// A page of what an organization has, by id.
+    async fn listed<T>(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        request: &PageRequest,
+        fetch: impl AsyncFnOnce(&Tx, OrganizationId, Id, i64) -> Result<Vec<T>, db::Error>,
+        id: impl Fn(&T) -> Id,
+    ) -> Result<(Vec<T>, String), Error> {
+        Self::own(caller, organization)?;
+        let binding = organization.name();
+        let (after, size) = self.page(caller.context(), &binding, request)?;
+        let tx = self.db.tenant(caller).await?;
+        let rows = fetch(&tx, organization, after, limit(size)).await?;
+        Ok(self.cut(caller.context(), &binding, rows, size, id))
+    }
+
     /// Deletes what has ended.
     pub(crate) async fn purge(&self) -> Result<u64, Error> {
         let context = CallContext::background("auth-purge", &self.ids);
         let tx = self.db.system("delete expired sign-ins, sessions and revocations", &context).await?;
         let mut rows = store::revocation::purge(&tx, self.clock.now()).await?;
         rows += store::mail::purge(&tx, self.clock.now()).await?;
+        rows += store::relation::purge(&tx, self.clock.now()).await?;
         tx.commit().await?;
         Ok(rows)
     }
+}
+
+/// Whether a row was made; ALREADY_EXISTS when another has its place.
+fn inserted<T>(result: Result<T, db::Error>, constraint: &str, name: impl std::fmt::Display) -> Result<T, Error> {
+    result.map_err(|error| match error.is_unique(constraint) {
+        true => api::Error::already_exists(name).into(),
+        false => Error::from(error),
+    })
 }
 
 /// How many rows to read: one more than is shown.

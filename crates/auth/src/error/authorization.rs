@@ -88,7 +88,8 @@ impl From<Authorization> for api::Error {
 const ROLE_IN_USE: &str = "members hold the role; take it from them first";
 const GROUP_NESTING: &str =
     "groups would hold one another in a circle or in more than four levels; put the members in directly";
-const RELATION_TOO_STRONG: &str = "you hold less on the resource than you would give; ask its owner";
+const RELATION_TOO_STRONG: &str =
+    "you hold less on the resource than you would give, or for a shorter time; give an expire_time, or ask its owner";
 const RELATION_OF_PLATFORM: &str =
     "a service of the platform owns relations of this type; share there, or name a resource below objectTypes";
 const RELATION_PRECONDITION: &str = "a precondition does not hold; nothing was written, read the relations again";

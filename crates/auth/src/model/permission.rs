@@ -81,18 +81,25 @@ impl Permissions {
         self.0.iter().copied()
     }
 
+    /// Has this one.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.0.contains(text)
+    }
+
     /// Adds those of another set.
     pub(crate) fn extend(&mut self, other: &Self) {
         self.0.extend(&other.0);
     }
 }
 
-/// What a member may do by his roles, as the database has them now.
+/// What a member may do by his roles, as the database has them now, and with the credential that he used.
 #[derive(Clone, Debug)]
 pub(crate) struct Rights {
     organization: OrganizationId,
     role: Option<Role>,
     custom: Permissions,
+    /// Permissions that the credential is good for; `None` for all.
+    scope: Option<Permissions>,
 }
 
 impl Rights {
@@ -100,12 +107,18 @@ impl Rights {
     pub(crate) fn new(organization: OrganizationId, role: Option<Role>, custom: &[CustomRole]) -> Self {
         let mut permissions = Permissions::default();
         custom.iter().for_each(|role| permissions.extend(&role.permissions));
-        Self { organization, role, custom: permissions }
+        Self { organization, role, custom: permissions, scope: None }
     }
 
     /// The rights of a member with this role and what his custom roles allow together.
     pub(crate) fn of_permissions(organization: OrganizationId, role: Option<Role>, custom: Permissions) -> Self {
-        Self { organization, role, custom }
+        Self { organization, role, custom, scope: None }
+    }
+
+    /// The rights that are left with a credential that is good for what `in_scope` says.
+    pub(crate) fn within(self, in_scope: impl Fn(&str) -> bool) -> Self {
+        let scope = catalog().keys().copied().filter(|text| in_scope(text)).collect();
+        Self { scope: Some(Permissions(scope)), ..self }
     }
 
     /// The built-in role.
@@ -115,8 +128,9 @@ impl Rights {
 
     /// The permission holds for every resource of the organization.
     pub(crate) fn hold(&self, permission: &Permission) -> bool {
-        permission.held_by(self.role, self.organization)
-            || (permission.there(self.organization) && self.custom.0.contains(permission.text))
+        let by_role = permission.held_by(self.role, self.organization)
+            || (permission.there(self.organization) && self.custom.has(permission.text));
+        by_role && self.scope.as_ref().is_none_or(|scope| scope.has(permission.text))
     }
 
     /// Nobody gives, takes or touches what he lacks.
@@ -152,6 +166,9 @@ mod tests {
             editor.cover(&permissions(&["membership:write"])),
             Err(Error::Authorization(Authorization::PermissionLacked("membership:write")))
         ));
+        let narrowed = editor.within(|text| text == "document:read");
+        assert!(narrowed.cover(&permissions(&["document:read"])).is_ok());
+        assert!(narrowed.cover(&permissions(&["document:write"])).is_err(), "out of the credential's scope");
         let nobody = Rights::new(organization, None, &[]);
         assert!(nobody.cover(&permissions(&["document:read"])).is_err());
         assert!(matches!(

@@ -15,6 +15,12 @@ pub(crate) mod limit {
     pub(crate) const PARENTS: i64 = 100;
     /// Resources on a chain of parents.
     pub(crate) const CHAIN: i32 = 100;
+    /// Resources that one resource inherits from, over all chains, when it is hung below another.
+    pub(crate) const ABOVE: usize = 1000;
+    /// Resources, those above them included, that one request may ask about.
+    pub(crate) const ASKED: usize = 5000;
+    /// Links to parents among those.
+    pub(crate) const LINKS: usize = 50_000;
     /// Updates, preconditions and questions in one request.
     pub(crate) const PER_REQUEST: usize = 100;
 }
@@ -84,13 +90,29 @@ pub(crate) struct Standing {
     pub(crate) held: Option<Held>,
 }
 
+/// Until when something holds; what ends later is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Until {
+    /// A time.
+    Time(OffsetDateTime),
+    /// It has no end of its own.
+    Withdrawn,
+}
+
+impl Until {
+    /// The end of a relation.
+    pub(crate) fn of(end: Option<OffsetDateTime>) -> Self {
+        end.map_or(Self::Withdrawn, Self::Time)
+    }
+}
+
 /// A relation that reaches a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     /// How strong it is where it was asked for.
     pub(crate) share: Share,
-    /// Name below the organization of the resource that has it.
-    pub(crate) path: String,
+    /// Names below the organization, from the resource asked about up to the one that has it, both included.
+    pub(crate) way: Vec<String>,
     /// Who has it.
     pub(crate) subject: Subject,
     /// How strong it is where it stands.
@@ -120,18 +142,21 @@ impl Standing {
         self.by_role(wanted, organization) || self.by_relation(wanted)
     }
 
+    /// What his built-in role gives on any resource of a customer's own type.
+    pub(crate) fn share_of_role(&self) -> Option<Share> {
+        match self.role.filter(|_| self.member)? {
+            Role::Viewer => Some(Share::Reader),
+            Role::Editor | Role::Admin | Role::Owner => Some(Share::Keeper),
+        }
+    }
+
     /// What he holds on a resource of a customer's own type, by role or relation.
     pub(crate) fn strength(&self) -> Option<Share> {
         if !self.member {
             return None;
         }
-        let by_role = match self.role {
-            None => None,
-            Some(Role::Viewer) => Some(Share::Reader),
-            Some(Role::Editor | Role::Admin | Role::Owner) => Some(Share::Keeper),
-        };
         let by_relation = self.held.as_ref().map(|held| held.share);
-        [by_role, by_relation].into_iter().flatten().max_by_key(|share| *share as i32)
+        [self.share_of_role(), by_relation].into_iter().flatten().max_by_key(|share| *share as i32)
     }
 }
 
@@ -149,14 +174,22 @@ impl Update {
         }
     }
 
-    /// Who shares holds at least what he gives; who hangs a resource below another gives all of it away, so he owns it and writes the
-    /// other.
-    pub(crate) fn within(&self, own: Option<Share>, on_parent: Option<Share>) -> Result<(), Error> {
+    /// What he must hold on the resource who makes this change: at least what he gives, and to hang it below another everything.
+    pub(crate) fn needs(&self) -> Share {
+        match &self.relation.tie {
+            Tie::Held(_, given) => *given,
+            Tie::Parent(_) => Share::Keeper,
+        }
+    }
+
+    /// Who shares holds what he gives, and no shorter than he gives it; who hangs a resource below another gives all of it away until
+    /// that is taken back, and writes the other. `own` says until when he holds what is needed.
+    pub(crate) fn within(&self, own: Option<Until>, on_parent: Option<Share>) -> Result<(), Error> {
+        let long_enough = own.is_some_and(|own| !self.write || own >= Until::of(self.relation.expire_time));
         let fits = match &self.relation.tie {
-            Tie::Held(_, given) => own.map(|own| own as i32) >= Some(*given as i32),
+            Tie::Held(..) => long_enough,
             Tie::Parent(_) => {
-                own == Some(Share::Keeper)
-                    && (!self.write || on_parent.map(|on| on as i32) >= Some(Share::Writer as i32))
+                long_enough && (!self.write || on_parent.map(|on| on as i32) >= Some(Share::Writer as i32))
             }
         };
         if fits { Ok(()) } else { Err(Authorization::RelationTooStrong.into()) }
@@ -187,21 +220,32 @@ mod tests {
     }
 
     #[test]
-    fn nobody_shares_more_than_he_holds() {
+    fn nobody_shares_more_or_longer_than_he_holds() {
         let given = |share| update(Tie::Held(Subject::User(UserId(Id::ZERO)), share), true);
-        assert!(given(Share::Writer).within(Some(Share::Keeper), None).is_ok());
-        assert!(given(Share::Keeper).within(Some(Share::Writer), None).is_err());
-        assert!(given(Share::Reader).within(None, None).is_err());
+        let (now, hour) = (OffsetDateTime::UNIX_EPOCH, time::Duration::HOUR);
+        assert_eq!(given(Share::Writer).needs(), Share::Writer);
+        assert!(given(Share::Writer).within(Some(Until::Withdrawn), None).is_ok());
+        assert!(given(Share::Reader).within(None, None).is_err(), "he holds less");
+        assert!(given(Share::Reader).within(Some(Until::Time(now)), None).is_err(), "without an end");
+        let mut short = given(Share::Reader);
+        short.relation.expire_time = Some(now + hour);
+        assert!(short.within(Some(Until::Time(now)), None).is_err());
+        assert!(short.within(Some(Until::Time(now + hour)), None).is_ok());
+        short.write = false;
+        assert!(short.within(Some(Until::Time(now)), None).is_ok(), "what is taken has no end to outlive");
     }
 
     #[test]
     fn a_parent_is_given_by_who_owns_the_one_and_writes_the_other() {
         let below = |path: &str| Tie::Parent(Object::restore(OrganizationId(Id::ZERO), path.to_owned()));
         let hang = update(below("objectTypes/board/objects/b"), true);
-        assert!(hang.within(Some(Share::Keeper), Some(Share::Writer)).is_ok());
-        assert!(hang.within(Some(Share::Keeper), Some(Share::Reader)).is_err());
-        assert!(hang.within(Some(Share::Writer), Some(Share::Keeper)).is_err());
-        assert!(update(below("objectTypes/board/objects/b"), false).within(Some(Share::Keeper), None).is_ok());
+        assert_eq!(hang.needs(), Share::Keeper);
+        assert!(hang.within(Some(Until::Withdrawn), Some(Share::Writer)).is_ok());
+        assert!(hang.within(Some(Until::Withdrawn), Some(Share::Reader)).is_err());
+        assert!(hang.within(None, Some(Share::Keeper)).is_err());
+        let soon = Some(Until::Time(OffsetDateTime::UNIX_EPOCH));
+        assert!(hang.within(soon, Some(Share::Keeper)).is_err(), "a temporary owner would stay by the parent");
+        assert!(update(below("objectTypes/board/objects/b"), false).within(soon, None).is_ok());
         assert!(hang.writable().is_ok());
         assert!(update(below("documents/00000000000000000000000001"), true).writable().is_err());
     }

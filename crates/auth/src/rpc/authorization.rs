@@ -255,17 +255,18 @@ fn render_explanation(found: Explanation, question: &Question) -> wire::ExplainR
     };
     let held = standing.held.as_ref().filter(|_| standing.by_relation(wanted));
     let relation = held.map(|held| Relation {
-        object: Object::restore(organization, held.path.clone()),
+        object: Object::restore(organization, held.way.last().cloned().unwrap_or_default()),
         tie: Tie::Held(held.subject, held.given),
         expire_time: None,
     });
+    let way = held.map(|held| held.way.clone()).unwrap_or_default();
     let lacks = !allowed;
     wire::ExplainResponse {
         allowed,
         role: role.to_owned(),
-        custom_roles: found.custom_roles.iter().map(|role| role.name().to_string()).collect(),
+        custom_roles: found.custom_roles.iter().map(ToString::to_string).collect(),
         relation: relation.map(render_relation),
-        inherited_over: found.way.into_iter().map(|path| Object::restore(organization, path).name()).collect(),
+        inherited_over: way.into_iter().map(|path| Object::restore(organization, path).name()).collect(),
         groups: found.groups.into_iter().map(|group| GroupName { organization, group }.to_string()).collect(),
         no_member: lacks && !standing.member,
         missing_role: if lacks { wanted.least_role().into() } else { 0 },

@@ -8,7 +8,7 @@ use proto::auth::v1::{
 };
 use tonic::Request;
 
-use super::Rpc;
+use super::{Rpc, page};
 use crate::{
     credential::{KeyUse, PublicKey},
     error::Error,
@@ -86,7 +86,8 @@ impl TokenService for Rpc {
 
     async fn get_directory(&self, request: Request<wire::GetDirectoryRequest>) -> Reply<wire::Directory> {
         let (caller, request) = caller(request)?;
-        let found = self.auth.directory(caller.context(), &request.known_revision).await;
+        let page = page(request.page_size, request.page_token);
+        let found = self.auth.directory(caller.context(), &request.known_revision, &page).await;
         reply(found.map(render_directory))
     }
 }
@@ -106,7 +107,8 @@ pub(crate) fn render_directory(directory: Directory) -> wire::Directory {
     };
     let roles = roles.into_iter().map(render).collect();
     let permissions = permissions.iter().map(|text| (*text).to_owned()).collect();
-    wire::Directory { revision: directory.revision, unchanged: false, permissions, roles }
+    let (revision, next_page_token) = (directory.revision, directory.next_page_token);
+    wire::Directory { revision, unchanged: false, permissions, roles, next_page_token }
 }
 
 fn render_mail(mail: MailText) -> wire::TakeEmailSecretResponse {

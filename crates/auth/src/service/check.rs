@@ -1,8 +1,8 @@
 //! Questions about who may do what: one, many, and why.
 //!
 //! Everybody may ask about himself; about others only who may read relations, since the answers tell them. All answers of one request
-//! are from one state of roles, groups and relations, and the token they come with names it.
-use std::time::Duration;
+//! are from one state of roles, groups and relations, read by one statement, and the token they come with names it.
+use std::{collections::HashMap, time::Duration};
 
 use api::{Caller, OrganizationId, UserId};
 use db::Tx;
@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::Auth;
 use crate::{
     error::{Authorization, Error},
-    model::{AtLeast, CustomRole, Question, Standing, Subject, catalog},
+    model::{AtLeast, CustomRoleName, Facts, Question, Standing, Subject, Wanted, catalog},
     store,
 };
 
 /// How long an answer waits for what it must know of.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Wait between two looks.
+/// Wait between the first two looks; doubles from look to look.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Why somebody may, or what he lacks.
@@ -25,9 +25,7 @@ pub(crate) struct Explanation {
     /// How he stands.
     pub(crate) standing: Standing,
     /// Custom roles that allow it.
-    pub(crate) custom_roles: Vec<CustomRole>,
-    /// From the resource up to the one that has the relation.
-    pub(crate) way: Vec<String>,
+    pub(crate) custom_roles: Vec<CustomRoleName>,
     /// From the group that has the relation down to the one he is in.
     pub(crate) groups: Vec<api::Id>,
     /// State that this is from.
@@ -43,9 +41,14 @@ impl Auth {
         questions: &[Question],
         at_least: &AtLeast,
     ) -> Result<(Vec<bool>, String), Error> {
-        let (_, standings, token) = self.standings(caller, organization, questions, at_least).await?;
-        let answers = questions.iter().zip(&standings);
-        Ok((answers.map(|(question, standing)| standing.allows(question.wanted, organization)).collect(), token))
+        let facts = self.facts(caller, organization, questions, at_least).await?;
+        let mut subjects = HashMap::new();
+        let answer = |question: &Question| {
+            let everybody = Subject::Members(organization);
+            let subjects = subjects.entry(question.user).or_insert_with(|| facts.subjects(question.user, everybody));
+            facts.standing(question.user, &question.object.path, subjects).allows(question.wanted, organization)
+        };
+        Ok((questions.iter().map(answer).collect(), AtLeast::token(organization, facts.revision)))
     }
 
     /// Says why, or why not.
@@ -56,51 +59,47 @@ impl Auth {
         question: &Question,
         at_least: &AtLeast,
     ) -> Result<Explanation, Error> {
-        let (tx, standings, token) =
-            self.standings(caller, organization, std::slice::from_ref(question), at_least).await?;
-        let standing = standings.into_iter().next().unwrap_or_default();
-        let custom_roles = self.allowing_roles(&tx, organization, question, &standing).await?;
-        let (mut way, mut groups) = (Vec::new(), Vec::new());
-        if let Some(held) = standing.held.as_ref().filter(|_| standing.by_relation(question.wanted)) {
-            way = store::standing::way_up(&tx, organization, &question.object.path, &held.path).await?;
-            if let Subject::Group(group) = held.subject {
-                groups = store::standing::way_down(&tx, organization, group, question.user).await?;
+        let facts = self.facts(caller, organization, std::slice::from_ref(question), at_least).await?;
+        let subjects = facts.subjects(question.user, Subject::Members(organization));
+        let standing = facts.standing(question.user, &question.object.path, &subjects);
+        let roles = match question.wanted {
+            Wanted::Contract(permission) => facts.roles_allowing(question.user, permission),
+            Wanted::Own(..) => Vec::new(),
+        };
+        let custom_roles = roles.into_iter().map(|role| CustomRoleName { organization, role }).collect();
+        let groups = match standing.held.as_ref().map(|held| held.subject) {
+            Some(Subject::Group(group)) if standing.by_relation(question.wanted) => {
+                facts.groups_between(group, question.user)
             }
-        }
-        Ok(Explanation { standing, custom_roles, way, groups, token })
+            _ => Vec::new(),
+        };
+        Ok(Explanation { standing, custom_roles, groups, token: AtLeast::token(organization, facts.revision) })
     }
 
-    async fn allowing_roles(
-        &self,
-        tx: &Tx,
-        organization: OrganizationId,
-        question: &Question,
-        standing: &Standing,
-    ) -> Result<Vec<CustomRole>, Error> {
-        let crate::model::Wanted::Contract(permission) = question.wanted else { return Ok(Vec::new()) };
-        if !standing.permissions.iter().any(|held| held == permission.text) {
-            return Ok(Vec::new());
-        }
-        let member = store::membership::active(tx, question.user, organization).await?;
-        let roles = member.map(|member| member.custom_roles).unwrap_or_default();
-        let mut found = store::custom_role::many(tx, organization, &roles).await?;
-        found.retain(|role| role.permissions.iter().any(|held| held == permission.text));
-        Ok(found)
-    }
-
-    async fn standings(
+    async fn facts(
         &self,
         caller: &Caller,
         organization: OrganizationId,
         questions: &[Question],
         at_least: &AtLeast,
-    ) -> Result<(Tx, Vec<Standing>, String), Error> {
+    ) -> Result<Facts, Error> {
         let users: Vec<UserId> = questions.iter().map(|question| question.user).collect();
         let tx = self.asked_by(caller, organization, &users).await?;
         let tx = self.at_least(caller, tx, at_least).await?;
-        let items: Vec<_> = questions.iter().map(|question| (question.user, question.object.path.as_str())).collect();
-        let (standings, revision) = store::standing::of(&tx, organization, &items, self.clock.now()).await?;
-        Ok((tx, standings, AtLeast::token(organization, revision)))
+        let paths: Vec<&str> = questions.iter().map(|question| question.object.path.as_str()).collect();
+        store::standing::facts(&tx, organization, &users, &paths, self.clock.now()).await?.bounded()
+    }
+
+    /// How one user stands to resources.
+    pub(super) async fn standing_on(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+        user: UserId,
+        path: &str,
+    ) -> Result<Standing, Error> {
+        let facts = store::standing::facts(tx, organization, &[user], &[path], self.clock.now()).await?.bounded()?;
+        Ok(facts.standing(user, path, &facts.subjects(user, Subject::Members(organization))))
     }
 
     /// A transaction for questions about these users. About others than himself asks only who may read relations.
@@ -119,17 +118,21 @@ impl Auth {
         if self.rights(caller, &tx).await?.hold(reads) { Ok(tx) } else { Err(api::Error::denied().into()) }
     }
 
-    /// Waits until this must be known here, for half a second at most. Every look is a transaction of its own statement's state.
+    /// Waits until this must be known here, for half a second at most. What services tell may still be on its way; a change of relations
+    /// that is not in this database was never made. Every look is a transaction of its own statement's state.
     pub(super) async fn at_least(&self, caller: &Caller, tx: Tx, at_least: &AtLeast) -> Result<Tx, Error> {
         if *at_least == AtLeast::default() {
             return Ok(tx);
         }
         let end = Instant::now() + PATIENCE;
-        let mut tx = tx;
+        let (mut tx, mut wait) = (tx, LOOK);
         loop {
             let (revision, positions) =
                 store::standing::reached(&tx, caller.organization()?, &at_least.positions).await?;
-            if revision >= at_least.revision && positions == at_least.positions.len() {
+            if revision < at_least.revision {
+                return Err(Authorization::ConsistencyTokenInvalid.into());
+            }
+            if positions == at_least.positions.len() {
                 return Ok(tx);
             }
             // The connection goes back: who waits holds up nobody.
@@ -137,7 +140,8 @@ impl Auth {
             if Instant::now() >= end {
                 return Err(Authorization::ConsistencyAwaited.into());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(wait.min(end - Instant::now())).await;
+            wait *= 2;
             tx = self.db.tenant(caller).await?;
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! Nobody makes, changes or ends a role that allows what he lacks himself: else he would take by it what he may not. Verifiers of this
 //! process hold a changed role once it is committed; those of others hear the event and load the directory.
-use api::{Caller, Etag, Id, OrganizationId};
-use db::Tx;
+use api::{CallContext, Caller, Etag, Id, OrganizationId, Page};
+use db::{Record, Tx};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
-use super::{Auth, Once, PageRequest, limit};
+use super::{Auth, Once, PageRequest, inserted, limit};
 use crate::{
     error::{Authorization, Error},
     events,
@@ -13,16 +15,21 @@ use crate::{
     store,
 };
 
-/// What verifiers need of all custom roles.
+/// A page of what verifiers need of all custom roles.
 pub(crate) struct Directory {
     /// Changes with every change.
     pub(crate) revision: String,
     /// The roles; `None` when the revision is the one that was known.
     pub(crate) roles: Option<Vec<CustomRole>>,
+    /// Empty on the last page.
+    pub(crate) next_page_token: String,
 }
 
+/// Roles on a page of the directory: below the largest message, were all of them as large as they can be.
+const DIRECTORY_PAGE: usize = 1000;
+
 impl Auth {
-    /// What the caller may do by his roles now. The token may be older than a change; the rows are not.
+    /// What the caller may do by his roles now, with the credential that he used. The token may be older than a change; the rows are not.
     pub(super) async fn rights(&self, caller: &Caller, tx: &Tx) -> Result<Rights, Error> {
         let organization = caller.organization()?;
         let member = match caller.user() {
@@ -31,7 +38,7 @@ impl Auth {
         };
         let member = member.ok_or_else(api::Error::denied)?;
         let custom = store::custom_role::many(tx, organization, &member.custom_roles).await?;
-        Ok(Rights::new(organization, member.role, &custom))
+        Ok(Rights::new(organization, member.role, &custom).within(|permission| caller.in_scope(permission)))
     }
 
     /// What these custom roles of the organization allow together.
@@ -64,8 +71,8 @@ impl Auth {
         draft: CustomRoleDraft,
         once: &Once,
     ) -> Result<CustomRole, Error> {
-        let tx = self.locked(caller, organization).await?;
-        if let Some(first) = once.replay(&tx).await? {
+        let (tx, first) = self.opened(caller, organization, once).await?;
+        if let Some(first) = first {
             return Ok(first);
         }
         let permissions = draft.permissions.unwrap_or_default();
@@ -77,11 +84,9 @@ impl Auth {
         let display_name = draft.display_name.map(|name| name.0).unwrap_or_default();
         let new =
             CustomRole { id, organization, display_name, permissions, version: 1, create_time: now, update_time: now };
-        store::custom_role::insert(&tx, &new).await.map_err(|error| match error.is_unique("custom_roles_pkey") {
-            true => api::Error::already_exists(new.name()).into(),
-            false => Error::from(error),
-        })?;
+        inserted(store::custom_role::insert(&tx, &new).await, "custom_roles_pkey", new.name())?;
         events::custom_role_created(&tx, &new)?;
+        tx.audit(told("custom_role.created", &new));
         once.remember(&tx, &new)?;
         tx.commit().await?;
         self.directory.put(new.for_verifiers());
@@ -103,12 +108,7 @@ impl Auth {
         organization: OrganizationId,
         request: &PageRequest,
     ) -> Result<(Vec<CustomRole>, String), Error> {
-        Self::own(caller, organization)?;
-        let binding = organization.name();
-        let (after, size) = self.page(caller.context(), &binding, request)?;
-        let tx = self.db.tenant(caller).await?;
-        let rows = store::custom_role::list(&tx, organization, after, limit(size)).await?;
-        Ok(self.cut(caller.context(), &binding, rows, size, |role| role.id))
+        self.listed(caller, organization, request, store::custom_role::list, |role| role.id).await
     }
 
     /// Changes a role.
@@ -120,8 +120,8 @@ impl Auth {
         draft: CustomRoleDraft,
         once: &Once,
     ) -> Result<CustomRole, Error> {
-        let tx = self.locked(caller, name.organization).await?;
-        if let Some(first) = once.replay(&tx).await? {
+        let (tx, first) = self.opened(caller, name.organization, once).await?;
+        if let Some(first) = first {
             return Ok(first);
         }
         let found = self.touched_role(caller, &tx, name, etag).await?;
@@ -130,6 +130,7 @@ impl Auth {
         if next.version != found.version {
             store::custom_role::save(&tx, &next).await?;
             events::custom_role_updated(&tx, &next)?;
+            tx.audit(told("custom_role.updated", &next).with_all("before", found.permissions.iter()));
         }
         once.remember(&tx, &next)?;
         tx.commit().await?;
@@ -145,9 +146,9 @@ impl Auth {
         etag: &str,
         once: &Once,
     ) -> Result<(), Error> {
-        let tx = self.locked(caller, name.organization).await?;
-        if once.replay::<()>(&tx).await?.is_some() {
-            return Ok(());
+        let (tx, first) = self.opened(caller, name.organization, once).await?;
+        if let Some(first) = first {
+            return Ok(first);
         }
         let found = self.touched_role(caller, &tx, name, etag).await?;
         if store::custom_role::is_held(&tx, name).await? {
@@ -155,31 +156,50 @@ impl Auth {
         }
         store::custom_role::delete(&tx, name).await?;
         events::custom_role_deleted(&tx, &found)?;
+        tx.audit(told("custom_role.deleted", &found));
         once.remember(&tx, &())?;
         tx.commit().await?;
-        self.directory.remove(found.id);
+        self.directory.remove(found.organization, found.id);
         Ok(())
     }
 
-    /// What verifiers need of all custom roles, unless they have it.
-    pub(crate) async fn directory(&self, context: &api::CallContext, known: &str) -> Result<Directory, Error> {
+    /// A page of what verifiers need of all custom roles, unless they have it.
+    pub(crate) async fn directory(
+        &self,
+        context: &CallContext,
+        known: &str,
+        request: &PageRequest,
+    ) -> Result<Directory, Error> {
+        let size = Page::parse(request.size, DIRECTORY_PAGE, DIRECTORY_PAGE)?.size;
+        let position = self.position(context, "directory", &request.token)?;
         let tx = self.db.system("all custom roles, for the verifiers", context).await?;
         // The revision is read first: a change between the two makes the next answer one more.
         let revision = store::custom_role::revision(&tx).await?;
-        if revision == known {
-            return Ok(Directory { revision, roles: None });
+        if position.is_empty() && revision == known {
+            return Ok(Directory { revision, roles: None, next_page_token: String::new() });
         }
-        Ok(Directory { revision, roles: Some(store::custom_role::all(&tx).await?) })
+        let mut roles = store::custom_role::of_all(&tx, after(&position), limit(size)).await?;
+        let more = roles.len() > size;
+        roles.truncate(size);
+        let last = roles.last().filter(|_| more).map(|last| self.token_of(context, "directory", &place(last)));
+        Ok(Directory { revision, roles: Some(roles), next_page_token: last.unwrap_or_default() })
     }
 
-    /// A transaction in the caller's organization that holds the lock under which roles, groups and members change.
-    pub(super) async fn locked(&self, caller: &Caller, organization: OrganizationId) -> Result<Tx, Error> {
+    /// A transaction in the caller's organization that holds the lock under which roles, groups and members change; with the first answer
+    /// when the request came before.
+    pub(super) async fn opened<T: DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        once: &Once,
+    ) -> Result<(Tx, Option<T>), Error> {
         Self::own(caller, organization)?;
         let tx = self.db.tenant(caller).await?;
         if store::organization::lock(&tx, organization).await?.is_none() {
             return Err(api::Error::not_found(organization.name()).into());
         }
-        Ok(tx)
+        let first = once.replay(&tx).await?;
+        Ok((tx, first))
     }
 
     /// A role that the caller may touch: it allows nothing that he lacks.
@@ -196,4 +216,22 @@ impl Auth {
         self.rights(caller, tx).await?.cover(&found.permissions)?;
         Ok(found)
     }
+}
+
+/// What the audit log keeps of a role.
+fn told(action: &str, role: &CustomRole) -> Record {
+    let record = Record::done(action).about(role.name()).with("display_name", &role.display_name);
+    record.with_all("permissions", role.permissions.iter())
+}
+
+/// Where a role stands in the directory.
+fn place(role: &CustomRole) -> Vec<u8> {
+    [role.organization.uuid().into_bytes(), role.id.uuid().into_bytes()].concat()
+}
+
+/// The place to go on after; before all roles for anything else.
+fn after(place: &[u8]) -> CustomRoleName {
+    let id = |bytes: &[u8]| Id::from_uuid(Uuid::from_slice(bytes).unwrap_or_default());
+    let (organization, role) = place.split_at(place.len() / 2);
+    CustomRoleName { organization: OrganizationId(id(organization)), role: id(role) }
 }

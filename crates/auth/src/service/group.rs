@@ -3,9 +3,9 @@
 //! Who puts somebody into a group gives him what is shared with it. Editors and above hold everything in the organization; anybody else
 //! who may change groups must be in the group himself. Decisions read the rows, so a change acts with its commit.
 use api::{Caller, Etag, Id, OrganizationId};
-use db::Tx;
+use db::{Record, Tx};
 
-use super::{Auth, Once, PageRequest, limit};
+use super::{Auth, Once, PageRequest, inserted, limit};
 use crate::{
     error::{Authorization, Error},
     events,
@@ -23,8 +23,8 @@ impl Auth {
         display_name: DisplayName,
         once: &Once,
     ) -> Result<Group, Error> {
-        let tx = self.locked(caller, organization).await?;
-        if let Some(first) = once.replay(&tx).await? {
+        let (tx, first) = self.opened(caller, organization, once).await?;
+        if let Some(first) = first {
             return Ok(first);
         }
         if store::group::count(&tx, organization).await? >= group_limit::GROUPS {
@@ -33,11 +33,11 @@ impl Auth {
         let (id, now) = (id.unwrap_or_else(|| self.ids.next()), self.clock.now());
         let display_name = display_name.0;
         let new = Group { id, organization, display_name, version: 1, create_time: now, update_time: now };
-        store::group::insert(&tx, &new).await.map_err(|error| match error.is_unique("groups_pkey") {
-            true => api::Error::already_exists(new.name()).into(),
-            false => Error::from(error),
-        })?;
+        if !inserted(store::group::insert(&tx, &new).await, "groups_pkey", new.name())? {
+            return Err(api::Error::already_exists(new.name()).into());
+        }
         events::group_created(&tx, &new)?;
+        tx.audit(Record::done("group.created").about(new.name()).with("display_name", &new.display_name));
         once.remember(&tx, &new)?;
         tx.commit().await?;
         Ok(new)
@@ -58,12 +58,7 @@ impl Auth {
         organization: OrganizationId,
         request: &PageRequest,
     ) -> Result<(Vec<Group>, String), Error> {
-        Self::own(caller, organization)?;
-        let binding = organization.name();
-        let (after, size) = self.page(caller.context(), &binding, request)?;
-        let tx = self.db.tenant(caller).await?;
-        let rows = store::group::list(&tx, organization, after, limit(size)).await?;
-        Ok(self.cut(caller.context(), &binding, rows, size, |group| group.id))
+        self.listed(caller, organization, request, store::group::list, |group| group.id).await
     }
 
     /// Renames a group.
@@ -75,8 +70,8 @@ impl Auth {
         display_name: Option<DisplayName>,
         once: &Once,
     ) -> Result<Group, Error> {
-        let tx = self.locked(caller, name.organization).await?;
-        if let Some(first) = once.replay(&tx).await? {
+        let (tx, first) = self.opened(caller, name.organization, once).await?;
+        if let Some(first) = first {
             return Ok(first);
         }
         let found = self.found_group(caller, &tx, name).await?;
@@ -86,6 +81,8 @@ impl Auth {
         if next.version != found.version {
             store::group::save(&tx, &next).await?;
             events::group_updated(&tx, &next, &[], &[])?;
+            let record = Record::done("group.updated").about(name).with("display_name", &next.display_name);
+            tx.audit(record.with("before", &found.display_name));
         }
         once.remember(&tx, &next)?;
         tx.commit().await?;
@@ -100,14 +97,16 @@ impl Auth {
         etag: &str,
         once: &Once,
     ) -> Result<(), Error> {
-        let tx = self.locked(caller, name.organization).await?;
-        if once.replay::<()>(&tx).await?.is_some() {
-            return Ok(());
+        let (tx, first) = self.opened(caller, name.organization, once).await?;
+        if let Some(first) = first {
+            return Ok(first);
         }
         let found = self.found_group(caller, &tx, name).await?;
         Etag::check(etag, found.version)?;
+        end_relations(&tx, name.organization, Subject::Group(name.group)).await?;
         store::group::delete(&tx, name).await?;
         events::group_deleted(&tx, &found)?;
+        tx.audit(Record::done("group.deleted").about(name).with("display_name", &found.display_name));
         once.remember(&tx, &())?;
         tx.commit().await?;
         Ok(())
@@ -142,8 +141,8 @@ impl Auth {
         members: &[Subject],
         once: &Once,
     ) -> Result<Group, Error> {
-        let tx = self.locked(caller, name.organization).await?;
-        if let Some(first) = once.replay(&tx).await? {
+        let (tx, first) = self.opened(caller, name.organization, once).await?;
+        if let Some(first) = first {
             return Ok(first);
         }
         let found = self.found_group(caller, &tx, name).await?;
@@ -171,8 +170,8 @@ impl Auth {
         members: &[Subject],
         once: &Once,
     ) -> Result<Group, Error> {
-        let tx = self.locked(caller, name.organization).await?;
-        if let Some(first) = once.replay(&tx).await? {
+        let (tx, first) = self.opened(caller, name.organization, once).await?;
+        if let Some(first) = first {
             return Ok(first);
         }
         let found = self.found_group(caller, &tx, name).await?;
@@ -195,6 +194,11 @@ impl Auth {
         let next = found.next(None, self.clock.now());
         store::group::save(&tx, &next).await?;
         events::group_updated(&tx, &next, added, removed)?;
+        let names = |members: &[Subject]| -> Vec<String> {
+            members.iter().map(|member| Group::member_name(*member, next.organization)).collect()
+        };
+        let record = Record::done("group.members_changed").about(next.name());
+        tx.audit(record.with_all("added", names(added)).with_all("removed", names(removed)));
         once.remember(&tx, &next)?;
         tx.commit().await?;
         Ok(next)
@@ -204,6 +208,12 @@ impl Auth {
         let found = store::group::get(tx, name).await?;
         Ok(caller.permit(found, |_| None, name)?)
     }
+}
+
+/// What is held on customers' resources ends with who held it. Writers of relations take the same lock before they look who is there.
+pub(super) async fn end_relations(tx: &Tx, organization: OrganizationId, subject: Subject) -> Result<(), Error> {
+    store::relation::advance(tx, organization).await?;
+    Ok(store::relation::delete_of_subject(tx, organization, subject).await?)
 }
 
 /// What came stays within the limits.

@@ -75,7 +75,9 @@ impl Auth {
     ) -> Result<(), Error> {
         let account = store::api_key::account(tx, organization, owner).await?;
         let account = account.filter(|_| Self::role(caller) >= Some(Role::Admin)).ok_or_else(api::Error::denied)?;
-        Role::at_most(account.role, Self::role(caller))
+        Role::at_most(account.role, Self::role(caller))?;
+        let member = store::membership::of_user(tx, owner, organization).await?;
+        self.may_give(caller, tx, &member.map(|member| member.custom_roles).unwrap_or_default()).await
     }
 
     /// A key that the caller may see: his own, or any for administrators.
@@ -231,6 +233,7 @@ impl Auth {
         store::organization::lock(&tx, name.organization).await?;
         let member = store::membership::of_user(&tx, account.user, name.organization).await?;
         let member = member.ok_or_else(|| api::Error::not_found(name.to_string()))?;
+        self.may_give(caller, &tx, &member.custom_roles).await?;
         self.end_membership(&tx, &member).await?;
         store::user::mark_deleted(&tx, account.user, self.clock.now()).await?;
         store::membership::delete(&tx, MembershipName { organization: name.organization, membership: member.id })
@@ -260,5 +263,5 @@ fn owner(key: &ApiKey) -> Owner {
 
 /// What the audit log keeps of a key.
 fn told(action: &str, key: &ApiKey) -> Record {
-    Record::done(action).about(key.name()).with("owner", key.owner.name()).with("scopes", key.scopes.join(" "))
+    Record::done(action).about(key.name()).with("owner", key.owner.name()).with_all("scopes", &key.scopes)
 }

@@ -8,6 +8,7 @@ use time::Duration;
 
 use super::{
     Auth, Change, Once,
+    group::end_relations,
     membership::told as told_member,
     session::owner,
     user::{home, oneself},
@@ -150,6 +151,7 @@ impl Auth {
         store::delegation::delete_of_member(tx, user, organization).await?;
         store::api_key::delete_of_member(tx, user, organization).await?;
         store::group::forget(tx, organization, Subject::User(user)).await?;
+        end_relations(tx, organization, Subject::User(user)).await?;
         self.revoke_member(tx, member, false).await?;
         events::membership_deleted(tx, member)?;
         tx.audit(told_member("membership.deleted", member).of(organization));
@@ -187,6 +189,7 @@ impl Auth {
         if let Some(member) = store::membership::of_user(&tx, user, organization).await? {
             Role::at_most(member.role, Self::role(caller))?;
             store::organization::lock(&tx, organization).await?;
+            self.may_give(caller, &tx, &member.custom_roles).await?;
             if state == UserState::Disabled {
                 self.keep_an_owner(&tx, &member, None).await?;
             }

@@ -35,6 +35,8 @@ enum Position {
     All(String),
     /// The way from a resource with a relation down to the last one visited.
     Way(Vec<String>),
+    /// The way down to the last one that was read and passed over, since it is visited elsewhere.
+    Past(Vec<String>),
 }
 
 /// What a list of resources is of.
@@ -71,14 +73,14 @@ impl Auth {
         let tx = self.asked_by(caller, organization, &[*user]).await?;
         let tx = self.at_least(caller, tx, at_least).await?;
         let now = self.clock.now();
-        let (standings, _) = store::standing::of(&tx, organization, &[(*user, "")], now).await?;
-        let by_role = standings.first().is_some_and(|standing| standing.by_role(*wanted, organization));
-        let (paths, next) = if by_role {
+        let facts = store::standing::facts(&tx, organization, &[*user], &[], now).await?;
+        let subjects = facts.subjects(*user, Subject::Members(organization));
+        let (paths, next) = if facts.standing(*user, "", &subjects).by_role(*wanted, organization) {
             of_role(&tx, listing, position, size).await?
         } else {
-            let keys = store::standing::keys(&tx, organization, *user).await?;
-            let (Some(keys), Some(least)) = (keys, wanted.share()) else { return Ok((Vec::new(), String::new())) };
-            let reach = Reach { organization, keys: &keys, least: least as i16, now };
+            let Some(least) = wanted.share() else { return Ok((Vec::new(), String::new())) };
+            let keys: Vec<Vec<u8>> = subjects.into_iter().map(Subject::key).collect();
+            let reach = Reach { organization, keys: &keys, least, now };
             Walk::new(&tx, reach, collection, size).page(position).await?
         };
         let token = match next {
@@ -118,11 +120,8 @@ impl Auth {
         if caller.granted() {
             return Ok(());
         }
-        let user = caller.user_required()?;
-        let (standings, _) =
-            store::standing::of(tx, object.organization, &[(user, &object.path)], self.clock.now()).await?;
-        let held = standings.first().filter(|standing| standing.member).and_then(|standing| standing.held.as_ref());
-        Ok(caller.permit(held, |held| Some(held.share), object.name()).map(drop)?)
+        let standing = self.standing_on(tx, object.organization, caller.user_required()?, &object.path).await?;
+        Ok(caller.permit(standing.held, |held| Some(held.share), object.name()).map(drop)?)
     }
 
     /// Everybody of whom Check says yes: by built-in role, by custom role, by relation.
@@ -167,7 +166,7 @@ async fn of_role(
     let after = match position {
         None => String::new(),
         Some(Position::All(after)) => after,
-        Some(Position::Way(_)) => return Err(changed()),
+        Some(Position::Way(_) | Position::Past(_)) => return Err(changed()),
     };
     let mut found =
         store::graph::of_collection(tx, listing.organization, &listing.collection, &after, limit(size)).await?;
@@ -201,6 +200,16 @@ impl Level {
     }
 }
 
+/// What a walk does next.
+enum Step {
+    /// It visits a resource.
+    Visit(Child),
+    /// It has taken long, and goes on from here on the next page.
+    Pause(Position),
+    /// All was visited.
+    End,
+}
+
 /// A walk over what subjects reach.
 struct Walk<'a> {
     tx: &'a Tx,
@@ -225,24 +234,30 @@ impl<'a> Walk<'a> {
     async fn page(mut self, position: Option<Position>) -> Result<(Vec<String>, Option<Position>), Error> {
         match position {
             None => self.levels.push(Level::new(None, String::new())),
-            Some(Position::Way(way)) => self.resume(way).await?,
+            Some(Position::Way(way)) => self.resume(way.len(), way).await?,
+            Some(Position::Past(way)) => self.resume(way.len().saturating_sub(1), way).await?,
             Some(Position::All(_)) => return Err(changed()),
         }
         let end = Instant::now() + PATIENCE;
-        while let Some(next) = self.next().await? {
-            let full = self.found.len() == self.size && next.path.starts_with(&self.prefix);
-            if full || (self.moved && Instant::now() >= end) {
-                return Ok((self.found, Some(Position::Way(self.way))));
+        loop {
+            match self.next(end).await? {
+                Step::End => return Ok((self.found, None)),
+                Step::Pause(position) => return Ok((self.found, Some(position))),
+                Step::Visit(next) => {
+                    let full = self.found.len() == self.size && next.path.starts_with(&self.prefix);
+                    if full || (self.moved && Instant::now() >= end) {
+                        return Ok((self.found, Some(Position::Way(self.way))));
+                    }
+                    self.visit(next);
+                }
             }
-            self.visit(next);
         }
-        Ok((self.found, None))
     }
 
-    /// Takes up a walk. What is not reached any more on the way is left, with all below it.
-    async fn resume(&mut self, mut way: Vec<String>) -> Result<(), Error> {
-        let reached = store::graph::reached(self.tx, &self.reach, &way).await?;
-        let keep = way.iter().take_while(|path| reached.contains(*path)).count();
+    /// Takes up a walk, so many steps of the way of which were visited. What is not reached any more on the way is left, with all below it.
+    async fn resume(&mut self, visited: usize, mut way: Vec<String>) -> Result<(), Error> {
+        let reached = store::graph::reached(self.tx, &self.reach, &way[..visited]).await?;
+        let keep = way.iter().take(visited).take_while(|path| reached.contains(*path)).count();
         let mut parent = None;
         for path in way.iter().take(keep + 1) {
             self.levels.push(Level::new(parent.take(), path.clone()));
@@ -256,20 +271,36 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The resource to visit next; levels that are done are left.
-    async fn next(&mut self) -> Result<Option<Child>, Error> {
+    /// The resource to visit next; levels that are done are left. When that takes long, the page ends where reading stands.
+    async fn next(&mut self, end: Instant) -> Result<Step, Error> {
+        let mut read_some = false;
         loop {
-            let Some(level) = self.levels.last_mut() else { return Ok(None) };
+            let Some(level) = self.levels.last_mut() else { return Ok(Step::End) };
             if let Some(child) = level.waiting.pop_front() {
-                return Ok(Some(child));
+                return Ok(Step::Visit(child));
             }
             if level.complete {
                 self.levels.pop();
                 continue;
             }
+            if std::mem::replace(&mut read_some, true) && Instant::now() >= end {
+                return Ok(Step::Pause(self.stand()));
+            }
             let rows = (self.size - self.found.len() + 1).clamp(ROWS_MIN, ROWS_MAX);
             let read = Self::read(self.tx, &self.reach, level, rows).await?;
             level.complete = read < rows;
+        }
+    }
+
+    /// Where reading stands.
+    fn stand(&self) -> Position {
+        let mut way: Vec<String> = self.levels.iter().filter_map(|level| level.parent.clone()).collect();
+        match self.levels.last().map(|level| &level.after).filter(|after| !after.is_empty()) {
+            None => Position::Way(way),
+            Some(after) => {
+                way.push(after.clone());
+                Position::Past(way)
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 use api::{Caller, Etag, Id, OrganizationId, UserId};
 use db::{Record, Tx};
 
-use super::{Auth, Change, Once, PageRequest, limit};
+use super::{Auth, Change, Once, PageRequest};
 use crate::{
     error::Error,
     events,
@@ -42,23 +42,29 @@ impl Auth {
             return Err(api::Error::not_found(organization.name()).into());
         }
         self.may_give(caller, &tx, &roles.custom).await?;
-        let mut membership = self.add_member(&tx, organization, user, roles.role).await?;
-        if !roles.custom.is_empty() {
-            membership.custom_roles = roles.custom;
-            store::membership::save(&tx, &membership).await?;
-        }
+        let membership = self.add_member_with(&tx, organization, user, roles).await?;
         once.remember(&tx, &membership)?;
         tx.commit().await?;
         Ok(membership)
     }
 
-    /// Inserts an active membership and publishes it.
+    /// Inserts an active membership with a built-in role and publishes it.
     pub(super) async fn add_member(
         &self,
         tx: &Tx,
         organization: OrganizationId,
         user: UserId,
         role: Option<Role>,
+    ) -> Result<Membership, Error> {
+        self.add_member_with(tx, organization, user, NewRoles { role, custom: Vec::new() }).await
+    }
+
+    async fn add_member_with(
+        &self,
+        tx: &Tx,
+        organization: OrganizationId,
+        user: UserId,
+        NewRoles { role, custom: custom_roles }: NewRoles,
     ) -> Result<Membership, Error> {
         let now = self.clock.now();
         let (email, display_name) = (String::new(), String::new());
@@ -68,7 +74,7 @@ impl Auth {
             organization,
             user,
             role,
-            custom_roles: Vec::new(),
+            custom_roles,
             state: MembershipState::Active,
             version: 1,
             create_time: now,
@@ -98,12 +104,7 @@ impl Auth {
         organization: OrganizationId,
         request: &PageRequest,
     ) -> Result<(Vec<Membership>, String), Error> {
-        Self::own(caller, organization)?;
-        let binding = organization.name();
-        let (after, size) = self.page(caller.context(), &binding, request)?;
-        let tx = self.db.tenant(caller).await?;
-        let rows = store::membership::list(&tx, organization, after, limit(size)).await?;
-        Ok(self.cut(caller.context(), &binding, rows, size, |membership| membership.id))
+        self.listed(caller, organization, request, store::membership::list, |membership| membership.id).await
     }
 
     /// Changes role or state.
@@ -169,7 +170,7 @@ impl Auth {
     }
 
     /// These custom roles exist, and allow nothing that the caller lacks. The organization is locked.
-    async fn may_give(&self, caller: &Caller, tx: &Tx, roles: &[Id]) -> Result<(), Error> {
+    pub(super) async fn may_give(&self, caller: &Caller, tx: &Tx, roles: &[Id]) -> Result<(), Error> {
         if roles.is_empty() {
             return Ok(());
         }
@@ -206,6 +207,7 @@ pub(super) fn told(action: &str, membership: &Membership) -> Record {
         .about(membership.name())
         .with("user", membership.user.name())
         .with("role", membership.role.map_or("none", Role::text))
+        .with_all("custom_roles", &membership.custom_roles)
         .with("state", membership.state.text())
 }
 

@@ -2,15 +2,16 @@
 //!
 //! A write is all or nothing, under a lock of the organization's relations, so that limits, chains and what the writer holds are true
 //! when it is committed. Who writes holds at least what he gives, before any of it is written.
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashSet};
 
 use api::{Caller, OrganizationId, Page, Share};
-use db::Tx;
+use db::{Record, Tx};
+use time::OffsetDateTime;
 
 use super::{Auth, Once, PageRequest, limit};
 use crate::{
     error::{Authorization, Error},
-    model::{AtLeast, Object, Precondition, Relation, Subject, Tie, Update, relation_limit, touched},
+    model::{AtLeast, Chains, Object, Precondition, Relation, Subject, Tie, Until, Update, relation_limit, touched},
     store,
 };
 
@@ -47,13 +48,15 @@ impl Auth {
                 return Err(Authorization::RelationPrecondition.into());
             }
         }
-        for Update { write, relation } in updates {
-            match write {
-                true => store::relation::put(&tx, relation).await?,
-                false => store::relation::delete(&tx, relation).await?,
+        for update in updates {
+            match update.write {
+                true => store::relation::put(&tx, &update.relation).await?,
+                false => store::relation::delete(&tx, &update.relation).await?,
             }
+            tx.audit(told(update));
         }
-        within_limits(&tx, updates).await?;
+        within_limits(&tx, updates, now).await?;
+        hang(&tx, organization, updates, now).await?;
         let token = AtLeast::token(organization, revision);
         once.remember(&tx, &token)?;
         tx.commit().await?;
@@ -70,11 +73,11 @@ impl Auth {
     ) -> Result<(), Error> {
         let user = caller.user_required()?;
         let objects = touched(updates);
-        let items: Vec<_> = objects.iter().map(|object| (user, object.path.as_str())).collect();
-        let (standings, _) = store::standing::of(tx, organization, &items, self.clock.now()).await?;
-        let held: HashMap<&Object, Option<Share>> =
-            objects.iter().zip(standings.iter().map(crate::model::Standing::strength)).collect();
-        let on = |object: &Object| held.get(object).copied().flatten();
+        let paths: Vec<&str> = objects.iter().map(|object| object.path.as_str()).collect();
+        let facts = store::standing::facts(tx, organization, &[user], &paths, self.clock.now()).await?.bounded()?;
+        let subjects = facts.subjects(user, Subject::Members(organization));
+        let on = |object: &Object| facts.standing(user, &object.path, &subjects).strength();
+        let by_role = facts.standing(user, "", &subjects).share_of_role();
         for update in updates {
             let own = on(&update.relation.object);
             caller.permit(own, |share| Some(*share), update.relation.object.name()).or_else(|error| {
@@ -85,6 +88,11 @@ impl Auth {
             let on_parent = match &update.relation.tie {
                 Tie::Parent(parent) => on(parent),
                 Tie::Held(..) => None,
+            };
+            let needs = update.needs();
+            let own = match by_role.map(|held| held as i32) >= Some(needs as i32) {
+                true => Some(Until::Withdrawn),
+                false => facts.until(&update.relation.object.path, needs, &subjects),
             };
             update.within(own, on_parent)?;
         }
@@ -128,18 +136,16 @@ impl Auth {
             }
             Filter::Both(object, subject) => {
                 self.owned(caller, &tx, object).await?;
-                // At most four, one of each kind.
-                let all = store::relation::of_subject(&tx, organization, *subject, (&object.path, 0), 4).await?;
+                let after = if after.is_empty() { (object.path.as_str(), 0) } else { among_subjects(&after)? };
+                let all = store::relation::of_subject(&tx, organization, *subject, after, limit(size)).await?;
                 all.into_iter().filter(|relation| relation.object == *object).collect()
             }
             Filter::Subject(subject) => {
                 if !caller.granted() {
                     return Err(api::Error::denied().into());
                 }
-                let (share, path) =
-                    after.split_first().map_or((0, &b""[..]), |(share, path)| (i16::from(*share), path));
-                let path = std::str::from_utf8(path).map_err(Error::fault)?;
-                store::relation::of_subject(&tx, organization, *subject, (path, share), limit(size)).await?
+                let after = among_subjects(&after)?;
+                store::relation::of_subject(&tx, organization, *subject, after, limit(size)).await?
             }
         };
         let more = relations.len() > size;
@@ -149,36 +155,80 @@ impl Auth {
     }
 }
 
+/// What the audit log keeps of a change of one relation.
+fn told(Update { write, relation }: &Update) -> Record {
+    let action = if *write { "relation.written" } else { "relation.deleted" };
+    let (kind, subject) = match &relation.tie {
+        Tie::Held(subject, share) => {
+            let kind = match share {
+                Share::Unspecified => "none",
+                Share::Reader => "viewer",
+                Share::Commenter => "commenter",
+                Share::Writer => "editor",
+                Share::Keeper => "owner",
+            };
+            (kind, subject.name(relation.object.organization))
+        }
+        Tie::Parent(parent) => ("parent", parent.name()),
+    };
+    let record = Record::done(action).about(relation.object.name()).with("kind", kind).with("subject", subject);
+    match relation.expire_time {
+        Some(end) => record.with("expire_time", end),
+        None => record,
+    }
+}
+
 /// Where a relation stands in the list that it is read in.
 fn place(filter: &Filter, relation: &Relation) -> Vec<u8> {
     match (filter, &relation.tie) {
-        (Filter::Subject(_), Tie::Held(_, share)) => [&[*share as u8], relation.object.path.as_bytes()].concat(),
+        (Filter::Subject(_) | Filter::Both(..), Tie::Held(_, share)) => {
+            [&[*share as u8], relation.object.path.as_bytes()].concat()
+        }
         _ => store::relation::position(relation),
     }
 }
 
+/// The place in a list of one subject: resource and kind.
+fn among_subjects(place: &[u8]) -> Result<(&str, i16), Error> {
+    let (share, path) = place.split_first().map_or((0, &b""[..]), |(share, path)| (i16::from(*share), path));
+    Ok((std::str::from_utf8(path).map_err(Error::fault)?, share))
+}
+
 /// What was written stays within the limits.
-async fn within_limits(tx: &Tx, updates: &[Update]) -> Result<(), Error> {
-    let mut objects: Vec<&Object> =
+async fn within_limits(tx: &Tx, updates: &[Update], now: OffsetDateTime) -> Result<(), Error> {
+    let objects: BTreeSet<&Object> =
         updates.iter().filter(|update| update.write).map(|update| &update.relation.object).collect();
-    objects.sort_unstable();
-    objects.dedup();
     for object in objects {
-        let (subjects, parents) = store::relation::counts(tx, object).await?;
+        let (subjects, parents) = store::relation::counts(tx, object, now).await?;
         if subjects > relation_limit::SUBJECTS {
             return Err(Authorization::Limit("subjects of one resource", relation_limit::SUBJECTS).into());
         }
         if parents > relation_limit::PARENTS {
             return Err(Authorization::Limit("parents of one resource", relation_limit::PARENTS).into());
         }
-        let hangs = |update: &&Update| {
-            update.write && matches!(update.relation.tie, Tie::Parent(_)) && update.relation.object == *object
-        };
-        if updates.iter().any(|update| hangs(&update))
-            && store::relation::chain(tx, object).await? > relation_limit::CHAIN
-        {
-            return Err(Authorization::RelationCycle.into());
-        }
     }
     Ok(())
+}
+
+/// What was hung below something stands in no circle, in no chain that is too long and below no more than may be. The work is bounded by
+/// what stands above; only what seems too long is measured downwards.
+async fn hang(tx: &Tx, organization: OrganizationId, updates: &[Update], now: OffsetDateTime) -> Result<(), Error> {
+    let hung = updates.iter().filter(|update| update.write && matches!(update.relation.tie, Tie::Parent(_)));
+    let hung: BTreeSet<&str> = hung.map(|update| update.relation.object.path.as_str()).collect();
+    if hung.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<&str> = hung.iter().copied().collect();
+    let facts = store::standing::above(tx, organization, &[], &paths, now).await?.bounded()?;
+    let stored = store::relation::heights(tx, organization, &facts.links().0).await?;
+    let mut heights = stored.clone();
+    let mut measured = HashSet::new();
+    loop {
+        let chains = Chains::new(&facts, &heights, &measured).ok_or(Authorization::RelationCycle)?;
+        let Some(long) = chains.long(&paths, &measured)? else {
+            return Ok(store::relation::raise(tx, organization, &chains.changed(&stored)).await?);
+        };
+        heights.insert(long.to_owned(), store::relation::height(tx, organization, long).await?);
+        measured.insert(long.to_owned());
+    }
 }

@@ -52,15 +52,17 @@ pub(crate) async fn list(
     tx.query(&sql, &[&organization.uuid(), &after.uuid(), &limit]).await?.iter().map(read).collect()
 }
 
-/// All roles of all organizations: for a system transaction.
-pub(crate) async fn all(tx: &Tx) -> Result<Vec<CustomRole>, db::Error> {
-    tx.query(&format!("{SELECT} order by role_id"), &[]).await?.iter().map(read).collect()
+/// A page of the roles of all organizations: for a system transaction.
+pub(crate) async fn of_all(tx: &Tx, after: CustomRoleName, limit: i64) -> Result<Vec<CustomRole>, db::Error> {
+    let sql =
+        format!("{SELECT} where (organization_id, role_id) > ($1, $2) order by organization_id, role_id limit $3");
+    let rows = tx.query(&sql, &[&after.organization.uuid(), &after.role.uuid(), &limit]).await?;
+    rows.iter().map(read).collect()
 }
 
-/// What changes with every change of any role: for a system transaction.
+/// What changes with every change of any role, and with a restore of the database: for a system transaction.
 pub(crate) async fn revision(tx: &Tx) -> Result<String, db::Error> {
-    let sql =
-        "select md5(coalesce(string_agg(role_id::text || ':' || version, ',' order by role_id), '')) from custom_roles";
+    let sql = "select (select value from epoch)::text || '.' || value from custom_role_revision";
     Ok(tx.query_one(sql, &[]).await?.try_get(0)?)
 }
 

@@ -41,11 +41,14 @@ pub(crate) async fn count(tx: &Tx, organization: OrganizationId) -> Result<i64, 
     Ok(tx.query_one(sql, &[&organization.uuid()]).await?.try_get(0)?)
 }
 
-/// A new group.
-pub(crate) async fn insert(tx: &Tx, group: &Group) -> Result<(), db::Error> {
-    let sql = "insert into groups (organization_id, group_id, display_name, version, create_time, update_time) values ($1, $2, $3, $4, $5, $5)";
+/// A new group; gives whether it was made. The id of a group that ended is not taken again: services may still hold what was shared with
+/// it.
+pub(crate) async fn insert(tx: &Tx, group: &Group) -> Result<bool, db::Error> {
+    let sql = "insert into groups (organization_id, group_id, display_name, version, create_time, update_time) \
+         select $1, $2, $3, $4, $5, $5 where not exists (select from ended_groups where organization_id = $1 and group_id = $2)";
     let Group { id, organization, display_name, version, create_time, .. } = group;
-    tx.execute(sql, &[&organization.uuid(), &id.uuid(), display_name, version, create_time]).await.map(drop)
+    let made = tx.execute(sql, &[&organization.uuid(), &id.uuid(), display_name, version, create_time]).await?;
+    Ok(made == 1)
 }
 
 /// Changes a group.
@@ -58,6 +61,8 @@ pub(crate) async fn save(tx: &Tx, group: &Group) -> Result<(), db::Error> {
 /// Ends a group with its memberships, in both directions.
 pub(crate) async fn delete(tx: &Tx, name: GroupName) -> Result<(), db::Error> {
     forget(tx, name.organization, Subject::Group(name.group)).await?;
+    let sql = "insert into ended_groups (organization_id, group_id) values ($1, $2)";
+    tx.execute(sql, &[&name.organization.uuid(), &name.group.uuid()]).await?;
     let sql = "delete from groups where organization_id = $1 and group_id = $2";
     tx.execute(sql, &[&name.organization.uuid(), &name.group.uuid()]).await.map(drop)
 }
@@ -88,7 +93,7 @@ pub(crate) async fn remove(tx: &Tx, name: GroupName, members: &[Subject]) -> Res
     read_members(&tx.query(sql, &[&name.organization.uuid(), &name.group.uuid(), &keys(members)]).await?)
 }
 
-/// Those of these members whom the organization does not have: users without active membership, groups that are not there.
+/// Those of these members whom the organization does not have: users without active membership or account, groups that are not there.
 pub(crate) async fn strangers(
     tx: &Tx,
     organization: OrganizationId,
@@ -97,6 +102,7 @@ pub(crate) async fn strangers(
     let sql = "select k.member from unnest($2::bytea[]) as k(member) where not exists ( \
            select from memberships m where m.organization_id = $1 and k.member = '\\x01'::bytea || uuid_send(m.user_id) \
            and m.user_id = encode(substr(k.member, 2), 'hex')::uuid and m.state = 1 \
+           and exists (select from users u where u.user_id = m.user_id and u.state = 1) \
          ) and not exists ( \
            select from groups g where g.organization_id = $1 and k.member = '\\x02'::bytea || uuid_send(g.group_id) \
            and g.group_id = encode(substr(k.member, 2), 'hex')::uuid \
@@ -131,12 +137,12 @@ pub(crate) async fn levels(tx: &Tx, name: GroupName) -> Result<i32, db::Error> {
 /// Whether a user is in the group, directly or through groups.
 pub(crate) async fn holds(tx: &Tx, name: GroupName, user: api::UserId) -> Result<bool, db::Error> {
     let sql = "with recursive inside as ( \
-           select m.group_id, 1 as level from group_members m where m.organization_id = $1 and m.member = $3 \
-           union select m.group_id, i.level + 1 from inside i \
-             join group_members m on m.organization_id = $1 and m.member = '\\x02'::bytea || uuid_send(i.group_id) where i.level <= $4 \
+           select m.group_id from group_members m where m.organization_id = $1 and m.member = $3 \
+           union select m.group_id from inside i \
+             join group_members m on m.organization_id = $1 and m.member = '\\x02'::bytea || uuid_send(i.group_id) \
          ) select exists (select from inside where group_id = $2)";
-    let (key, levels) = (Subject::User(user).key(), group_limit::LEVELS);
-    Ok(tx.query_one(sql, &[&name.organization.uuid(), &name.group.uuid(), &key, &levels]).await?.try_get(0)?)
+    let key = Subject::User(user).key();
+    Ok(tx.query_one(sql, &[&name.organization.uuid(), &name.group.uuid(), &key]).await?.try_get(0)?)
 }
 
 fn keys(members: &[Subject]) -> Vec<Vec<u8>> {

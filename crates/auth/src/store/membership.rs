@@ -87,19 +87,21 @@ pub(crate) async fn list_of_user(tx: &Tx, user: UserId, after: Id, limit: i64) -
     read_all(&tx.query(&sql, &[&user.uuid(), &after.uuid(), &limit]).await?)
 }
 
-/// Active owners of an organization other than one membership. The organization is locked.
+/// Active owners with active accounts of an organization other than one membership. The organization is locked.
 pub(crate) async fn other_owners(tx: &Tx, name: MembershipName) -> Result<i64, db::Error> {
-    let sql = "select count(*) from memberships where organization_id = $1 and membership_id <> $2 and role = 4 and state = 1";
+    let sql = "select count(*) from memberships m where organization_id = $1 and membership_id <> $2 and role = 4 and state = 1 \
+         and exists (select from users u where u.user_id = m.user_id and u.state = 1)";
     Ok(tx.query_one(sql, &[&name.organization.uuid(), &name.membership.uuid()]).await?.try_get(0)?)
 }
 
 /// A new membership.
 pub(crate) async fn insert(tx: &Tx, membership: &Membership) -> Result<(), db::Error> {
-    let sql = "insert into memberships (organization_id, membership_id, user_id, role, state, version, create_time, update_time) \
-         values ($1, $2, $3, $4, $5, $6, $7, $7)";
+    let sql = "insert into memberships (organization_id, membership_id, user_id, role, state, version, create_time, update_time, custom_roles) \
+         values ($1, $2, $3, $4, $5, $6, $7, $7, $8)";
     let Membership { id, organization, user, role, state, version, create_time, .. } = membership;
     let (role, state) = (role.map(|role| role as i16), *state as i16);
-    tx.execute(sql, &[&organization.uuid(), &id.uuid(), &user.uuid(), &role, &state, version, create_time])
+    let custom = custom_roles(membership);
+    tx.execute(sql, &[&organization.uuid(), &id.uuid(), &user.uuid(), &role, &state, version, create_time, &custom])
         .await
         .map(drop)
 }
@@ -109,8 +111,12 @@ pub(crate) async fn save(tx: &Tx, membership: &Membership) -> Result<(), db::Err
     let sql = "update memberships set role = $3, custom_roles = $7, state = $4, version = $5, update_time = $6 where organization_id = $1 and membership_id = $2";
     let Membership { id, organization, role, state, version, update_time, .. } = membership;
     let (role, state) = (role.map(|role| role as i16), *state as i16);
-    let custom: Vec<Uuid> = membership.custom_roles.iter().map(|role| role.uuid()).collect();
+    let custom = custom_roles(membership);
     tx.execute(sql, &[&organization.uuid(), &id.uuid(), &role, &state, version, update_time, &custom]).await.map(drop)
+}
+
+fn custom_roles(membership: &Membership) -> Vec<Uuid> {
+    membership.custom_roles.iter().map(|role| role.uuid()).collect()
 }
 
 /// Ends a membership; the organization is locked.

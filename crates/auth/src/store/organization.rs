@@ -75,6 +75,7 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Organizati
         "custom_roles",
         "group_members",
         "groups",
+        "ended_groups",
         "relations",
         "relation_parents",
         "relation_objects",

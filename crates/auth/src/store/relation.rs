@@ -1,4 +1,6 @@
 //! Rows of relations. Those of customers' types change only while the organization's row in `relation_heads` is locked.
+use std::collections::HashMap;
+
 use api::{OrganizationId, Share};
 use db::{Row, Tx};
 use time::OffsetDateTime;
@@ -51,18 +53,55 @@ pub(crate) async fn delete(tx: &Tx, relation: &Relation) -> Result<(), db::Error
         Tie::Parent(parent) => {
             let sql = "delete from relation_parents where organization_id = $1 and object = $2 and parent = $3";
             tx.execute(sql, &[&organization, &object.path, &parent.path]).await?;
-            forget(tx, parent).await?;
+            forget(tx, object.organization, &[&parent.path]).await?;
         }
     }
-    forget(tx, object).await
+    forget(tx, object.organization, &[&object.path]).await
 }
 
-async fn forget(tx: &Tx, object: &Object) -> Result<(), db::Error> {
-    let sql = "delete from relation_objects o where organization_id = $1 and object = $2 and version = 0 \
-         and not exists (select from relations r where r.organization_id = $1 and r.object = $2) \
-         and not exists (select from relation_parents p where p.organization_id = $1 and p.object = $2) \
-         and not exists (select from relation_parents p where p.organization_id = $1 and p.parent = $2)";
-    tx.execute(sql, &[&object.organization.uuid(), &object.path]).await.map(drop)
+/// Forgets those of these resources that no relation speaks of.
+async fn forget(tx: &Tx, organization: OrganizationId, paths: &[&str]) -> Result<(), db::Error> {
+    let sql = "delete from relation_objects o where organization_id = $1 and object = any($2) and version = 0 \
+         and not exists (select from relations r where r.organization_id = $1 and r.object = o.object) \
+         and not exists (select from relation_parents p where p.organization_id = $1 and p.object = o.object) \
+         and not exists (select from relation_parents p where p.organization_id = $1 and p.parent = o.object)";
+    tx.execute(sql, &[&organization.uuid(), &paths]).await.map(drop)
+}
+
+/// Deletes what a subject holds on resources of customers' types, for its end: an id that is taken again begins with nothing. Under the
+/// lock of [`advance`].
+pub(crate) async fn delete_of_subject(
+    tx: &Tx,
+    organization: OrganizationId,
+    subject: Subject,
+) -> Result<(), db::Error> {
+    let sql = "delete from relations where organization_id = $1 and subject = $2 and object like 'objectTypes/%' returning object";
+    let rows = tx.query(sql, &[&organization.uuid(), &subject.key()]).await?;
+    let paths: Vec<&str> =
+        rows.iter().map(|row| row.try_get(0).map_err(Into::into)).collect::<Result<_, db::Error>>()?;
+    forget(tx, organization, &paths).await
+}
+
+/// Deletes relations of customers' types that have ended, some at a time; gives how many. For a system transaction.
+pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error> {
+    let sql = "select distinct organization_id from ( \
+           select organization_id from relations where expire_time < $1 and object like 'objectTypes/%' order by expire_time limit 1000 \
+         ) r order by organization_id";
+    let mut deleted = 0;
+    for row in tx.query(sql, &[&now]).await? {
+        let organization: OrganizationId = super::id(&row, "organization_id")?.into();
+        advance(tx, organization).await?;
+        let sql = "delete from relations where organization_id = $1 and (object, subject, relation) in ( \
+               select object, subject, relation from relations \
+               where organization_id = $1 and expire_time < $2 and object like 'objectTypes/%' order by expire_time limit 1000 \
+             ) returning object";
+        let rows = tx.query(sql, &[&organization.uuid(), &now]).await?;
+        let paths: Vec<&str> =
+            rows.iter().map(|row| row.try_get(0).map_err(Into::into)).collect::<Result<_, db::Error>>()?;
+        forget(tx, organization, &paths).await?;
+        deleted += rows.len() as u64;
+    }
+    Ok(deleted)
 }
 
 /// Whether a relation is there and has not ended.
@@ -83,30 +122,44 @@ pub(crate) async fn exists(tx: &Tx, relation: &Relation, now: OffsetDateTime) ->
     Ok(row.try_get(0)?)
 }
 
-/// Subjects and parents of a resource; what has ended and was not yet cleared away counts too.
-pub(crate) async fn counts(tx: &Tx, object: &Object) -> Result<(i64, i64), db::Error> {
-    let sql = "select (select count(distinct subject) from relations where organization_id = $1 and object = $2), \
+/// Subjects and parents of a resource.
+pub(crate) async fn counts(tx: &Tx, object: &Object, now: OffsetDateTime) -> Result<(i64, i64), db::Error> {
+    let sql = "select (select count(distinct subject) from relations where organization_id = $1 and object = $2 \
+           and (expire_time is null or expire_time > $3)), \
          (select count(*) from relation_parents where organization_id = $1 and object = $2)";
-    let row = tx.query_one(sql, &[&object.organization.uuid(), &object.path]).await?;
+    let row = tx.query_one(sql, &[&object.organization.uuid(), &object.path, &now]).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Resources on the longest chain through this one, more than may be when there are more; a circle has no end. Each resource counts
-/// once a level, so the work is bounded by the levels, not by the ways.
-pub(crate) async fn chain(tx: &Tx, object: &Object) -> Result<i32, db::Error> {
-    let sql = "with recursive up as ( \
-           select $2::text collate \"C\" as object, 1 as level \
-           union select a.parent, up.level + 1 from up cross join lateral ( \
-             select parent from relation_parents where organization_id = $1 and object = up.object offset 0 \
-           ) a where up.level <= $3 \
-         ), down as ( \
-           select $2::text collate \"C\" as object, 1 as level \
+/// Heights of these resources, as they are kept: the longest chain below each, or more.
+pub(crate) async fn heights(
+    tx: &Tx,
+    organization: OrganizationId,
+    paths: &[&str],
+) -> Result<HashMap<String, i32>, db::Error> {
+    let sql = "select object, height from relation_objects where organization_id = $1 and object = any($2)";
+    let rows = tx.query(sql, &[&organization.uuid(), &paths]).await?;
+    rows.iter().map(|row| Ok((row.try_get("object")?, row.try_get("height")?))).collect()
+}
+
+/// Keeps heights.
+pub(crate) async fn raise(tx: &Tx, organization: OrganizationId, heights: &[(&str, i32)]) -> Result<(), db::Error> {
+    let sql = "update relation_objects o set height = t.height from unnest($2::text[], $3::int4[]) as t(object, height) \
+         where o.organization_id = $1 and o.object = t.object";
+    let (paths, heights): (Vec<&str>, Vec<i32>) = heights.iter().copied().unzip();
+    tx.execute(sql, &[&organization.uuid(), &paths, &heights]).await.map(drop)
+}
+
+/// The longest chain below a resource, measured; one more than may be when it is longer. Each resource counts once a level, so the work
+/// is bounded by the levels, not by the ways.
+pub(crate) async fn height(tx: &Tx, organization: OrganizationId, path: &str) -> Result<i32, db::Error> {
+    let sql = "with recursive down as ( \
+           select $2::text collate \"C\" as object, 0 as level \
            union select c.object, down.level + 1 from down cross join lateral ( \
              select object from relation_parents where organization_id = $1 and parent = down.object offset 0 \
            ) c where down.level <= $3 \
-         ) select (select max(level) from up) + (select max(level) from down) - 1";
-    let params = (object.organization.uuid(), relation_limit::CHAIN);
-    Ok(tx.query_one(sql, &[&params.0, &object.path, &params.1]).await?.try_get(0)?)
+         ) select max(level) from down";
+    tx.query_one(sql, &[&organization.uuid(), &path, &relation_limit::CHAIN]).await?.try_get(0).map_err(Into::into)
 }
 
 /// A page of the relations of a resource: parents first, then holders. `after` is what [`position`] gave.

@@ -1,158 +1,137 @@
-//! How somebody stands to a resource: roles, groups and relations in one statement, so that all answers are from one state.
+//! How people stand to resources: roles, groups and relations in one statement, so that all answers are from one state.
+//!
+//! `limit` and `offset 0` fence subqueries, so that each step is a look into an index and no plan reads a table. Recursions carry
+//! nothing but what they find: `union` lets each in once, so a circle ends and the work is bounded by what there is, not by the ways.
+//! Parameters that are lists or limits stand in subqueries, so that the planner guesses the same with and without their values and keeps
+//! one plan: planning takes longer than running.
+use std::sync::LazyLock;
+
 use api::{Id, OrganizationId, Share, UserId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::model::{Held, Permissions, Role, Standing, Subject};
+use crate::model::{Facts, Permissions, Role, Subject, relation_limit};
 
-/// Everything about the items $2 (numbers), $3 (users) and $4 (names below the organization) at the time $5.
-///
-/// `limit` and `offset 0` fence subqueries, so that each step is a look into an index and no plan reads a table. Recursion is
-/// bounded: groups by five levels, parents by a hundred; `union` lets each row in once.
-const STANDING: &str = "with recursive item as materialized (
-       select * from unnest($2::int4[], $3::uuid[], $4::text[]) as t(i, user_id, object)
-     ), person as materialized (
-       select u.user_id, m.role, m.custom_roles from (select distinct user_id from item) u cross join lateral (
-         select role, custom_roles from memberships
-         where organization_id = $1 and user_id = u.user_id and state = 1 limit 1
+/// Active members with active accounts among the users $5, with the keys of their groups and of those these are in, and `keys` of them all.
+const PEOPLE: &str = "person as materialized (
+       select u.user_id, m.role, m.custom_roles from unnest((select $5::uuid[])) as u(user_id) cross join lateral (
+         select role, custom_roles from memberships where organization_id = $1 and user_id = u.user_id and state = 1
+           and (select a.state from users a where a.user_id = memberships.user_id) = 1 limit 1
        ) m
      ), nest as (
-       select p.user_id, g.group_id, 1 as level from person p cross join lateral (
-         select group_id from group_members
-         where organization_id = $1 and member = '\\x01'::bytea || uuid_send(p.user_id) offset 0
+       select '\\x01'::bytea || uuid_send(user_id) as key from person
+       union
+       select '\\x02'::bytea || uuid_send(g.group_id) from nest n cross join lateral (
+         select group_id from group_members where organization_id = $1 and member = n.key offset 0
        ) g
-       union
-       select n.user_id, g.group_id, n.level + 1 from nest n cross join lateral (
-         select group_id from group_members
-         where organization_id = $1 and member = '\\x02'::bytea || uuid_send(n.group_id) offset 0
-       ) g where n.level < 5
-     ), who as materialized (
-       select p.user_id, p.role,
-         case when p.custom_roles <> '{}' then array(
-           select distinct unnest(c.permissions) from custom_roles c
-           where c.organization_id = $1 and c.role_id = any(p.custom_roles)
-         ) end as permissions,
-         array['\\x01'::bytea || uuid_send(p.user_id), '\\x03'::bytea || uuid_send($1)]
-           || array(select distinct '\\x02'::bytea || uuid_send(n.group_id) from nest n where n.user_id = p.user_id) as keys
-       from person p
-     ), up as (
-       select i, object collate \"C\" as object, 4::int2 as most, 0 as depth from item
-       union
-       select u.i, a.parent, least(u.most, a.most), u.depth + 1 from up u cross join lateral (
-         select parent, most from relation_parents where organization_id = $1 and object = u.object offset 0
-       ) a where u.depth < 100
-     )
-     select i.i, w.user_id is not null as member, w.role, w.permissions, f.*,
-       (select revision from relation_heads where organization_id = $1) as revision
-     from item i
-     left join who w on w.user_id = i.user_id
-     left join lateral (
-       select least(r.relation, u.most) as share, u.object, r.subject, r.relation as given from up u cross join lateral (
-         select subject, relation from relations
-         where organization_id = $1 and object = u.object and subject = any(w.keys)
-           and (expire_time is null or expire_time > $5) offset 0
-       ) r
-       where u.i = i.i order by 1 desc, u.depth, r.subject limit 1
-     ) f on true
-     order by i.i";
+     ), subject as materialized (
+       select array(select key from nest) || ('\\x03'::bytea || uuid_send($1)) as keys
+     )";
 
-/// How each of these users stands to each of these resources (names below the organization), and the revision of that state.
-pub(crate) async fn of(
+/// The resources $2 (names below the organization) and all above them; more than $4 are not read.
+const ABOVE: &str = "up as (
+       select o collate \"C\" as object from unnest((select $2::text[])) as t(o)
+       union
+       select a.parent from up u cross join lateral (
+         select parent from relation_parents where organization_id = $1 and object = u.object offset 0
+       ) a
+     ), above as materialized (select object from up limit (select $4::int8))";
+
+/// Rows of the kinds 0 revision, 1 person, 2 custom role, 3 groups of a member, 4 parent, 5 relation at the time $3.
+const HEAD: &str =
+    "select 0 as kind, null::uuid as id, null::int2 as number, null::uuid[] as ids, null::text[] as texts,
+       null::text as object, null::text as parent, null::bytea as subject, null::timestamptz as end_time,
+       coalesce((select revision from relation_heads where organization_id = $1), 0) as revision
+     union all select 1, user_id, role, custom_roles, null, null, null, null, null, null from person
+     union all select 2, c.role_id, null, null, c.permissions, null, null, null, null, null from custom_roles c
+       where c.organization_id = $1 and c.role_id = any((select array(select unnest(custom_roles) from person))::uuid[])
+     union all select 3, null, null, g.ids, null, null, null, n.key, null, null from nest n cross join lateral (
+         select array(select group_id from group_members where organization_id = $1 and member = n.key) as ids offset 0
+       ) g where g.ids <> '{}'
+     union all";
+const TAIL: &str = "(select 4 as kind, null::uuid as id, p.most as number, null::uuid[] as ids, null::text[] as texts,
+         a.object, p.parent, null::bytea as subject, null::timestamptz as end_time, null::int8 as revision
+       from above a cross join lateral (
+         select parent, most from relation_parents where organization_id = $1 and object = a.object offset 0
+       ) p limit (select $4::int8 * 10 + 1))
+     union all select 5, null, r.relation, null, null, a.object, null, r.subject, r.expire_time, null from above a cross join lateral (
+         select subject, relation, expire_time from relations
+         where organization_id = $1 and object = a.object and subject = any((select keys from subject)::bytea[])
+           and (expire_time is null or expire_time > $3) offset 0
+       ) r";
+
+/// Everything about these users and these resources (names below the organization), with the revision of that state.
+pub(crate) async fn facts(
     tx: &Tx,
     organization: OrganizationId,
-    items: &[(UserId, &str)],
+    users: &[UserId],
+    paths: &[&str],
     now: OffsetDateTime,
-) -> Result<(Vec<Standing>, i64), db::Error> {
-    let numbers: Vec<i32> = (0..).take(items.len()).collect();
-    let users: Vec<Uuid> = items.iter().map(|(user, _)| user.uuid()).collect();
-    let paths: Vec<&str> = items.iter().map(|(_, path)| *path).collect();
-    let rows = tx.query(STANDING, &[&organization.uuid(), &numbers, &users, &paths, &now]).await?;
-    let revision = rows.first().map(|row| row.try_get::<_, Option<i64>>("revision")).transpose()?.flatten();
-    let standings = rows.iter().map(read).collect::<Result<_, _>>()?;
-    Ok((standings, revision.unwrap_or_default()))
+) -> Result<Facts, db::Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| format!("with recursive {PEOPLE}, {ABOVE} {HEAD} {TAIL}"));
+    let mut users: Vec<Uuid> = users.iter().map(|user| user.uuid()).collect();
+    users.sort_unstable();
+    users.dedup();
+    read_all(&tx.query(&SQL, &[&organization.uuid(), &paths, &now, &most(paths), &users]).await?)
 }
 
-fn read(row: &Row) -> Result<Standing, db::Error> {
-    let permissions: Option<Vec<String>> = row.try_get("permissions")?;
-    let held = match row.try_get::<_, Option<i16>>("share")? {
-        None => None,
-        Some(share) => Subject::of_key(&row.try_get::<_, Vec<u8>>("subject")?).map(|subject| {
-            Ok::<_, db::Error>(Held {
-                share: share_of(share),
-                path: row.try_get("object")?,
-                subject,
-                given: share_of(row.try_get("given")?),
-            })
-        }),
-    };
-    Ok(Standing {
-        member: row.try_get("member")?,
-        role: row.try_get::<_, Option<i16>>("role")?.and_then(Role::of_number),
-        permissions: Permissions::restore(&permissions.unwrap_or_default()),
-        held: held.transpose()?,
-    })
+/// The relations that these subjects have to the resources and to all above them.
+pub(crate) async fn above(
+    tx: &Tx,
+    organization: OrganizationId,
+    keys: &[Vec<u8>],
+    paths: &[&str],
+    now: OffsetDateTime,
+) -> Result<Facts, db::Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!("with recursive subject as materialized (select $5::bytea[] as keys), {ABOVE} {TAIL}")
+    });
+    read_all(&tx.query(&SQL, &[&organization.uuid(), &paths, &now, &most(paths), &keys]).await?)
+}
+
+/// One more resource than may be above those asked about.
+fn most(paths: &[&str]) -> i64 {
+    i64::try_from(relation_limit::ASKED + paths.len()).unwrap_or(i64::MAX - 1) + 1
+}
+
+fn read_all(rows: &[Row]) -> Result<Facts, db::Error> {
+    let mut facts = Facts::default();
+    rows.iter().try_for_each(|row| read(row, &mut facts))?;
+    Ok(facts)
+}
+
+fn read(row: &Row, facts: &mut Facts) -> Result<(), db::Error> {
+    let subject = || Ok::<_, db::Error>(Subject::of_key(&row.try_get::<_, Vec<u8>>("subject")?));
+    let share = || Ok::<_, db::Error>(share_of(row.try_get("number")?));
+    let id = || Ok::<_, db::Error>(Id::from_uuid(row.try_get("id")?));
+    let ids = || Ok::<_, db::Error>(row.try_get::<_, Vec<Uuid>>("ids")?.into_iter().map(Id::from_uuid).collect());
+    match row.try_get::<_, i32>("kind")? {
+        0 => facts.revision = row.try_get("revision")?,
+        1 => {
+            let role = row.try_get::<_, Option<i16>>("number")?.and_then(Role::of_number);
+            facts.add_member(UserId(id()?), role, ids()?);
+        }
+        2 => facts.add_role(id()?, Permissions::restore(&row.try_get::<_, Vec<String>>("texts")?)),
+        3 => {
+            if let Some(member) = subject()? {
+                facts.add_groups(member, ids()?);
+            }
+        }
+        4 => facts.add_parent(row.try_get("object")?, row.try_get("parent")?, share()?),
+        _ => {
+            // Of a kind that a newer release wrote nothing is known, so it allows nothing.
+            if let Some(subject) = subject()? {
+                facts.add_relation(row.try_get("object")?, subject, share()?, row.try_get("end_time")?);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The column's check leaves four numbers; anything else is as weak as nothing.
 pub(super) fn share_of(number: i16) -> Share {
     Share::try_from(i32::from(number)).unwrap_or_default()
-}
-
-/// Keys under which a user holds relations: his own, all members, his groups. `None` when he is no active member.
-pub(crate) async fn keys(
-    tx: &Tx,
-    organization: OrganizationId,
-    user: UserId,
-) -> Result<Option<Vec<Vec<u8>>>, db::Error> {
-    let sql = "with recursive nest as ( \
-           select group_id, 1 as level from group_members where organization_id = $1 and member = $3 \
-           union select g.group_id, n.level + 1 from nest n cross join lateral ( \
-             select group_id from group_members where organization_id = $1 and member = '\\x02'::bytea || uuid_send(n.group_id) offset 0 \
-           ) g where n.level < 5 \
-         ) select array(select distinct group_id from nest) as groups from memberships \
-         where organization_id = $1 and user_id = $2 and state = 1";
-    let own = Subject::User(user).key();
-    let Some(row) = tx.query_opt(sql, &[&organization.uuid(), &user.uuid(), &own]).await? else { return Ok(None) };
-    let groups =
-        row.try_get::<_, Vec<Uuid>>("groups")?.into_iter().map(|group| Subject::Group(Id::from_uuid(group)).key());
-    Ok(Some([own, Subject::Members(organization).key()].into_iter().chain(groups).collect()))
-}
-
-/// The resources on a way from this one up to that one, both included; empty when there is none. The shortest way is given.
-pub(crate) async fn way_up(
-    tx: &Tx,
-    organization: OrganizationId,
-    from: &str,
-    to: &str,
-) -> Result<Vec<String>, db::Error> {
-    let sql = "with recursive up as ( \
-           select $2::text collate \"C\" as object, array[$2::text collate \"C\"] as way \
-           union all select a.parent, up.way || a.parent from up cross join lateral ( \
-             select parent from relation_parents where organization_id = $1 and object = up.object offset 0 \
-           ) a where cardinality(up.way) <= 100 and up.object <> $3 and not a.parent = any(up.way) \
-         ) select way from (select way from up where object = $3 limit 1) w";
-    let row = tx.query_opt(sql, &[&organization.uuid(), &from, &to]).await?;
-    Ok(row.map(|row| row.try_get("way")).transpose()?.unwrap_or_default())
-}
-
-/// The groups on a way from this one down to one that the user is a direct member of.
-pub(crate) async fn way_down(
-    tx: &Tx,
-    organization: OrganizationId,
-    group: Id,
-    user: UserId,
-) -> Result<Vec<Id>, db::Error> {
-    let sql = "with recursive up as ( \
-           select group_id, array[group_id] as way from group_members where organization_id = $1 and member = $3 \
-           union all select g.group_id, g.group_id || up.way from up cross join lateral ( \
-             select group_id from group_members where organization_id = $1 and member = '\\x02'::bytea || uuid_send(up.group_id) offset 0 \
-           ) g where cardinality(up.way) < 5 and up.group_id <> $2 \
-         ) select way from up where group_id = $2 limit 1";
-    let own = Subject::User(user).key();
-    let row = tx.query_opt(sql, &[&organization.uuid(), &group.uuid(), &own]).await?;
-    let way: Vec<Uuid> = row.map(|row| row.try_get("way")).transpose()?.unwrap_or_default();
-    Ok(way.into_iter().map(Id::from_uuid).collect())
 }
 
 /// The revision of the organization's relations, and which of these resources stand at their version or beyond.

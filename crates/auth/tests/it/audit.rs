@@ -272,3 +272,45 @@ async fn old_entries_go_and_the_rest_can_still_be_verified() {
     let whole = auth::verify_audit(&db, system.clock()).await.expect("the database is there");
     assert_eq!((whole.entries, &whole.problems), (4, &Vec::new()));
 }
+
+#[tokio::test]
+async fn auth_h02_the_log_says_what_was_given_to_whom() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Viewer).await.name;
+    let crew = crate::group::group(&platform, &owner, "Crew").await.name;
+    crate::group::add(&platform, &owner, &crew, &[&bob]).await.expect("the owner may");
+    let custom_role = wire::CustomRole {
+        display_name: "Archivist".to_owned(),
+        permissions: vec!["document:read".to_owned(), "role:read".to_owned()],
+        ..Default::default()
+    };
+    let role = wire::CreateCustomRoleRequest {
+        parent: platform.organization.clone(),
+        custom_role: Some(custom_role),
+        ..Default::default()
+    };
+    let mut roles = wire::role_service_client::RoleServiceClient::new(channel(&platform.system, &owner).await);
+    let role = roles.create_custom_role(role).await.expect("the owner may").into_inner().name;
+    let membership = platform.membership(&owner, &bob).await.name;
+    let given = wire::Membership { name: membership.clone(), custom_roles: vec![role.clone()], ..Default::default() };
+    let give = wire::UpdateMembershipRequest { membership: Some(given), ..Default::default() };
+    organizations(&platform.system, &owner).await.update_membership(give).await.expect("the owner may");
+    let plans = crate::relation::object(&platform, "board", "plans");
+    let shared = crate::relation::relation(&plans, wire::relation::Kind::Editor, &bob);
+    crate::relation::written(&platform, &owner, vec![crate::relation::write(shared)]).await.expect("the owner may");
+    chained(&platform.system).await;
+    let found = entries(&platform, &owner, list(&platform)).await;
+    let detail = |action: &str, resource: &str, name: &str| {
+        let entry = found.iter().find(|entry| entry.action == action && entry.resource == resource);
+        let entry = entry.unwrap_or_else(|| panic!("no {action} of {resource}: {found:?}"));
+        let details: serde_json::Value = serde_json::from_str(&entry.details).expect("JSON");
+        details[name].as_str().unwrap_or_else(|| panic!("no {name}: {details}")).to_owned()
+    };
+    let id = |name: &str| name.rsplit('/').next().expect("an id").to_owned();
+    assert_eq!(detail("custom_role.created", &role, "permissions"), "document:read role:read");
+    assert_eq!(detail("membership.updated", &membership, "custom_roles"), id(&role));
+    assert_eq!(detail("group.members_changed", &crew, "added"), bob);
+    assert_eq!(detail("relation.written", &plans, "kind"), "editor");
+    assert_eq!(detail("relation.written", &plans, "subject"), bob);
+}

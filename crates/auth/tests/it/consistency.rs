@@ -66,6 +66,30 @@ async fn auth_t09_an_answer_at_a_token_is_never_from_before_the_write() {
 }
 
 #[tokio::test]
+async fn auth_t09_a_token_of_a_change_that_was_never_made_is_refused_and_one_that_was_made_is_not() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let mut client = authorization(&platform, &owner).await;
+    let plans = object(&platform, "board", "plans");
+    let change = updates(&platform, vec![write(relation(&plans, Kind::Viewer, &platform.owner))]);
+    let token = client.write_relations(change.clone()).await.expect("the owner may").into_inner().consistency_token;
+    let made = |token: &str| {
+        let bytes = URL_SAFE_NO_PAD.decode(token).expect("base64");
+        ConsistencyToken::decode(bytes.as_slice()).expect("a token")
+    };
+    let first = made(&token);
+    let asked = |at_least: String| wire::CheckRequest { at_least, ..question(&platform, "", "object:read", &plans) };
+    let answer = client.check(asked(token)).await.expect("it was made").into_inner();
+    assert_eq!(made(&answer.consistency_token), first, "the answer names the state it is from");
+    let later = ConsistencyToken { revision: first.revision + 1, ..first };
+    let later = URL_SAFE_NO_PAD.encode(later.encode_to_vec());
+    let refused = client.check(asked(later.clone())).await;
+    assert_refused(refused, Code::InvalidArgument, "CONSISTENCY_TOKEN_INVALID");
+    client.write_relations(change).await.expect("the owner may");
+    client.check(asked(later)).await.expect("now it was made");
+}
+
+#[tokio::test]
 async fn what_a_service_says_of_its_resources_arrives_in_order_and_is_waited_for() {
     let platform = platform_on(testkit::System::start(&[&auth::SERVICE, &DOCUMENT]).await).await;
     let owner = platform.owner().await;

@@ -136,8 +136,45 @@ async fn only_members_and_groups_of_the_organization_come_in_and_who_leaves_goes
 async fn auth_t03_a_viewer_fills_no_group_and_reads_all() {
     let platform = platform().await;
     let owner = platform.owner().await;
-    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Editor).await;
+    let (vera, signed) = platform.signed_user(&owner, "vera", Role::Viewer).await;
     let crew = group(&platform, &owner, "Crew").await;
-    assert_refused(add(&platform, &signed, &crew.name, &[&bob.name]).await, Code::PermissionDenied, "ACCESS_DENIED");
-    assert_eq!(members(&platform, &signed, &crew.name).await, Vec::<String>::new());
+    assert_refused(add(&platform, &signed, &crew.name, &[&vera.name]).await, Code::PermissionDenied, "ACCESS_DENIED");
+    add(&platform, &owner, &crew.name, &[&vera.name]).await.expect("the owner may");
+    assert_eq!(members(&platform, &signed, &crew.name).await, std::slice::from_ref(&vera.name));
+}
+
+#[tokio::test]
+async fn auth_t03_who_manages_groups_by_a_custom_role_gives_only_what_his_own_groups_hold() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    let custom_role = wire::CustomRole {
+        display_name: "Groups".to_owned(),
+        permissions: vec!["group:write".to_owned()],
+        ..Default::default()
+    };
+    let role = wire::CreateCustomRoleRequest {
+        parent: platform.organization.clone(),
+        custom_role: Some(custom_role),
+        ..Default::default()
+    };
+    let mut roles = wire::role_service_client::RoleServiceClient::new(channel(&platform.system, &owner).await);
+    let role = roles.create_custom_role(role).await.expect("the owner may").into_inner().name;
+    let membership = wire::Membership {
+        name: platform.membership(&owner, &bob.name).await.name,
+        custom_roles: vec![role],
+        ..Default::default()
+    };
+    let give = wire::UpdateMembershipRequest { membership: Some(membership), ..Default::default() };
+    organizations(&platform.system, &owner).await.update_membership(give).await.expect("the owner may");
+    let (outer, inner) = (group(&platform, &owner, "Outer").await.name, group(&platform, &owner, "Inner").await.name);
+    add(&platform, &owner, &outer, &[&inner]).await.expect("the owner may");
+    for (name, member) in [(&outer, &bob.name), (&inner, &bob.name), (&inner, &platform.owner)] {
+        let refused = add(&platform, &signed, name, &[member]).await;
+        assert_refused(refused, Code::PermissionDenied, "PERMISSION_LACKED");
+    }
+    add(&platform, &owner, &inner, &[&bob.name]).await.expect("the owner may");
+    for name in [&inner, &outer] {
+        add(&platform, &signed, name, &[&platform.owner]).await.expect("he is in it himself, directly or not");
+    }
 }

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use mesh::client::Channel;
 use proto::auth::v1::{
-    self as wire, key_service_client::KeyServiceClient, membership::Role,
-    organization_service_client::OrganizationServiceClient, user_service_client::UserServiceClient,
+    self as wire, authorization_service_client::AuthorizationServiceClient, key_service_client::KeyServiceClient,
+    membership::Role, organization_service_client::OrganizationServiceClient, role_service_client::RoleServiceClient,
+    user_service_client::UserServiceClient,
 };
 use testkit::System;
 use tonic::Code;
@@ -168,4 +169,92 @@ async fn a_service_account_works_with_keys_of_administrators_and_ends_with_them(
     let refused = OrganizationServiceClient::new(held).list_memberships(list(&platform)).await;
     assert_refused(refused, Code::Unauthenticated, "CREDENTIAL_INVALID");
     assert_refused(exchange(system, &made.secret).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+}
+
+#[tokio::test]
+async fn auth_t05_a_key_asks_and_gives_no_more_than_its_scopes() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, editor) = platform.signed_user(&owner, "bob", Role::Editor).await;
+    let mut made = Vec::new();
+    for (signed, scopes) in
+        [(&editor, &["relation:check"][..]), (&editor, &["relation:check", "relation:read"]), (&owner, &["role:write"])]
+    {
+        let key = keys(system, signed).await.create_api_key(create(&platform, "", scopes)).await.expect("his own");
+        made.push(with_key(system, &key.into_inner().secret).await);
+    }
+    let plans = crate::relation::object(&platform, "board", "plans");
+    let about_another = crate::relation::question(&platform, &platform.owner, "object:read", &plans);
+    let about_himself = crate::relation::question(&platform, &bob.name, "object:read", &plans);
+    let mut checks = AuthorizationServiceClient::new(made[0].clone());
+    assert!(checks.check(about_himself).await.expect("about himself").into_inner().allowed);
+    assert_refused(checks.check(about_another.clone()).await, Code::PermissionDenied, "ACCESS_DENIED");
+    AuthorizationServiceClient::new(made[1].clone()).check(about_another).await.expect("by scope and role");
+    let role = |permission: &str| wire::CreateCustomRoleRequest {
+        parent: platform.organization.clone(),
+        custom_role: Some(wire::CustomRole {
+            display_name: "Made by a key".to_owned(),
+            permissions: vec![permission.to_owned()],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut roles = RoleServiceClient::new(made[2].clone());
+    roles.create_custom_role(role("role:write")).await.expect("what the key holds");
+    let refused = roles.create_custom_role(role("document:delete")).await;
+    assert_refused(refused, Code::PermissionDenied, "PERMISSION_LACKED");
+}
+
+#[tokio::test]
+async fn auth_t05_t03_a_key_holds_what_the_custom_roles_of_its_owner_hold_and_theirs_are_touched_by_nobody_below() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Unspecified).await;
+    let role = async |permissions: &[&str]| {
+        let custom_role = wire::CustomRole {
+            display_name: "Some".to_owned(),
+            permissions: permissions.iter().map(|text| (*text).to_owned()).collect(),
+            ..Default::default()
+        };
+        let request = wire::CreateCustomRoleRequest {
+            parent: platform.organization.clone(),
+            custom_role: Some(custom_role),
+            ..Default::default()
+        };
+        let mut client = RoleServiceClient::new(channel(system, &owner).await);
+        client.create_custom_role(request).await.expect("the owner may").into_inner().name
+    };
+    let give = async |user: &str, roles: &[&str]| {
+        let membership = wire::Membership {
+            name: platform.membership(&owner, user).await.name,
+            custom_roles: roles.iter().map(|name| (*name).to_owned()).collect(),
+            ..Default::default()
+        };
+        let mask = prost_types::FieldMask { paths: vec!["custom_roles".to_owned()] };
+        let request = wire::UpdateMembershipRequest {
+            membership: Some(membership),
+            update_mask: Some(mask),
+            request_id: String::new(),
+        };
+        let mut client = OrganizationServiceClient::new(channel(system, &owner).await);
+        client.update_membership(request).await.expect("the owner may");
+    };
+    let reader = role(&["membership:read", "api_key:write"]).await;
+    give(&bob.name, &[&reader]).await;
+    let scopes = ["membership:read", "document:read"];
+    let key = keys(system, &signed).await.create_api_key(create(&platform, "", &scopes)).await.expect("his own");
+    let held = with_key(system, &key.into_inner().secret).await;
+    OrganizationServiceClient::new(held.clone()).list_memberships(list(&platform)).await.expect("scope and role");
+    // Who disables accounts by a custom role disables nobody whose custom roles hold more.
+    let (disabler, strong) = (role(&["user:write"]).await, role(&["document:delete"]).await);
+    let carol = platform.user(&owner, "carol", Role::Unspecified).await.name;
+    give(&bob.name, &[&disabler]).await;
+    give(&carol, &[&strong]).await;
+    let disable = wire::DisableUserRequest { name: carol.clone() };
+    let refused = UserServiceClient::new(channel(system, &signed).await).disable_user(disable.clone()).await;
+    assert_refused(refused, Code::PermissionDenied, "PERMISSION_LACKED");
+    give(&carol, &[]).await;
+    UserServiceClient::new(channel(system, &signed).await).disable_user(disable).await.expect("she holds nothing more");
 }

@@ -28,6 +28,7 @@ mod refresh;
 mod relation;
 mod role;
 mod social;
+mod standing;
 mod step_up;
 mod tenant;
 mod token;

@@ -58,7 +58,7 @@ pub(crate) fn question(platform: &Platform, subject: &str, permission: &str, res
     }
 }
 
-async fn may(platform: &Platform, by: &Signed, subject: &str, permission: &str, resource: &str) -> bool {
+pub(crate) async fn may(platform: &Platform, by: &Signed, subject: &str, permission: &str, resource: &str) -> bool {
     let request = question(platform, subject, permission, resource);
     authorization(platform, by).await.check(request).await.expect("it is answered").into_inner().allowed
 }
@@ -255,6 +255,18 @@ async fn parents_stand_in_no_circle_and_in_no_chain_of_more_than_a_hundred() {
     assert_refused(written(&platform, &owner, itself).await, Code::FailedPrecondition, "RELATION_CYCLE");
     written(&platform, &owner, vec![write(relation(&names[0], Kind::Viewer, &bob.name))]).await.expect("may");
     assert!(may(&platform, &owner, &bob.name, "object:read", &names[99]).await, "over a hundred levels");
+    // What was taken away below leaves room above.
+    let cut = vec![delete(relation(&names[51], Kind::Parent, &names[50]))];
+    written(&platform, &owner, cut).await.expect("the owner may");
+    let hang = |index: usize, parent: usize| vec![write(relation(&names[index], Kind::Parent, &names[parent]))];
+    written(&platform, &owner, hang(0, 101)).await.expect("fifty-two");
+    assert_refused(written(&platform, &owner, hang(101, 50)).await, Code::FailedPrecondition, "RELATION_CYCLE");
+    written(&platform, &owner, hang(51, 46)).await.expect("48 above and 49");
+    written(&platform, &owner, vec![delete(relation(&names[51], Kind::Parent, &names[46]))]).await.expect("may");
+    written(&platform, &owner, hang(51, 47)).await.expect("49 above and 49");
+    written(&platform, &owner, hang(101, 100)).await.expect("one more above");
+    let circle = vec![write(relation(&names[100], Kind::Parent, &names[99]))];
+    assert_refused(written(&platform, &owner, circle).await, Code::FailedPrecondition, "RELATION_CYCLE");
 }
 
 #[tokio::test]
@@ -270,7 +282,8 @@ async fn relations_are_read_by_resource_and_by_subject() {
         relation(&plans, Kind::Parent, &space),
     );
     let of_space = relation(&space, Kind::Viewer, &carol.name);
-    let all = [to_bob.clone(), to_carol.clone(), parent.clone(), of_space.clone()];
+    let second_to_carol = relation(&plans, Kind::Editor, &carol.name);
+    let all = [to_bob.clone(), to_carol.clone(), second_to_carol.clone(), parent.clone(), of_space.clone()];
     written(&platform, &owner, all.into_iter().map(write).collect()).await.expect("the owner may");
     let read = async |by: &Signed, resource: &str, subject: &str| {
         let mut client = authorization(&platform, by).await;
@@ -291,14 +304,15 @@ async fn relations_are_read_by_resource_and_by_subject() {
             request.page_token = page.next_page_token;
         }
     };
-    let mut by_subject = vec![to_bob.clone(), to_carol.clone()];
-    by_subject.sort_by(|one, other| one.subject.cmp(&other.subject));
+    let mut by_subject = vec![to_bob.clone(), to_carol.clone(), second_to_carol.clone()];
+    by_subject.sort_by(|one, other| (&one.subject, one.kind).cmp(&(&other.subject, other.kind)));
     let expected: Vec<_> = std::iter::once(parent).chain(by_subject).collect();
     assert_eq!(read(&owner, &plans, "").await.expect("an owner of all"), expected);
     assert_eq!(read(&bobs, &plans, "").await.expect("an owner of it"), expected);
     assert_refused(read(&carols, &plans, "").await, Code::PermissionDenied, "ACCESS_DENIED");
-    assert_eq!(read(&owner, "", &carol.name).await.expect("may"), [to_carol.clone(), of_space]);
-    assert_eq!(read(&owner, &plans, &carol.name).await.expect("may"), [to_carol]);
+    let of_carol = [to_carol.clone(), second_to_carol.clone()];
+    assert_eq!(read(&owner, "", &carol.name).await.expect("may"), [&of_carol[..], &[of_space]].concat());
+    assert_eq!(read(&owner, &plans, &carol.name).await.expect("may"), of_carol, "two kinds over two pages");
     assert_refused(read(&bobs, "", &bob.name).await, Code::PermissionDenied, "ACCESS_DENIED");
     assert_refused(read(&owner, "", "").await, Code::InvalidArgument, "FIELD_INVALID");
 }

@@ -6,7 +6,10 @@ use proto::auth::v1::{
 };
 use tonic::{Code, Status};
 
-use crate::{Channel, Platform, Signed, assert_refused, channel, exchange, organizations, platform, refusal, with};
+use crate::{
+    Channel, Platform, Signed, assert_refused, channel, exchange, organizations, password_of, platform, refusal,
+    sign_in, with,
+};
 
 async fn roles(platform: &Platform, signed: &Signed) -> RoleServiceClient<Channel> {
     RoleServiceClient::new(channel(&platform.system, signed).await)
@@ -223,10 +226,84 @@ async fn verifiers_get_the_directory_and_hear_when_theirs_is_current() {
         listed.permissions.iter().map(|position| &*directory.permissions[*position as usize]).collect();
     texts.sort_unstable();
     assert_eq!(texts, ["document:read", "role:read"]);
-    let again = wire::GetDirectoryRequest { known_revision: directory.revision.clone() };
+    let again = wire::GetDirectoryRequest { known_revision: directory.revision.clone(), ..Default::default() };
     let same = client.get_directory(again.clone()).await.expect("a workload").into_inner();
     assert!(same.unchanged && same.roles.is_empty());
     roles(&platform, &owner).await.update_custom_role(permissions_are(&role, &["role:read"])).await.expect("may");
     let changed = client.get_directory(again).await.expect("a workload").into_inner();
     assert!(!changed.unchanged && changed.revision != directory.revision);
+    // A role that is made anew under the id of one that ended is another one, though it has the same version.
+    let mut managed = roles(&platform, &owner).await;
+    let custom_role_id = role.name.rsplit('/').next().expect("an id").to_owned();
+    let make = |texts: &[&str]| wire::CreateCustomRoleRequest {
+        custom_role_id: custom_role_id.clone(),
+        ..new_role(&platform, texts)
+    };
+    let revision = async |texts: &[&str]| {
+        let mut managed = roles(&platform, &owner).await;
+        let delete = wire::DeleteCustomRoleRequest { name: role.name.clone(), ..Default::default() };
+        managed.delete_custom_role(delete).await.expect("nobody holds it");
+        managed.create_custom_role(make(texts)).await.expect("the id is free");
+        client
+            .clone()
+            .get_directory(wire::GetDirectoryRequest::default())
+            .await
+            .expect("a workload")
+            .into_inner()
+            .revision
+    };
+    assert_ne!(revision(&["role:read"]).await, revision(&["document:read"]).await);
+    for _ in 0..4 {
+        managed.create_custom_role(new_role(&platform, &["group:read"])).await.expect("the owner may");
+    }
+    let (mut request, mut found) = (wire::GetDirectoryRequest { page_size: 2, ..Default::default() }, Vec::new());
+    loop {
+        let page = client.get_directory(request.clone()).await.expect("a workload").into_inner();
+        assert!(page.roles.len() <= 2);
+        found.extend(page.roles.into_iter().map(|role| role.role));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    let count = found.len();
+    found.sort();
+    found.dedup();
+    assert_eq!((found.len(), count), (5, 5), "each once");
+}
+
+#[tokio::test]
+async fn auth_t02_a_role_of_another_organization_under_the_same_id_changes_nothing_here() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Unspecified).await;
+    let role = made(&platform, &owner, &["membership:read"]).await.expect("the owner may");
+    give(&platform, &owner, &bob.name, &owner, &[&role.name]).await.expect("the owner may");
+    let held = exchange(&platform.system, &signed.access).await.expect("good");
+    let reads = async || {
+        let mut client = OrganizationServiceClient::new(with(&platform.system, "gateway", held.clone()));
+        client.list_memberships(members(&platform)).await.map(drop)
+    };
+    reads().await.expect("the role allows it");
+    // Anybody makes an organization, and chooses the ids of its roles.
+    let organization = wire::Organization { display_name: "Mallory's".to_owned(), ..Default::default() };
+    let request = wire::CreateOrganizationRequest { organization: Some(organization), ..Default::default() };
+    let made = organizations(&platform.system, &signed).await.create_organization(request).await.expect("anybody may");
+    let second = made.into_inner().name;
+    let mallory = sign_in(&platform.system, &bob.email, &password_of("bob"), &second).await;
+    let mut managed = roles(&platform, &mallory).await;
+    let new = wire::CreateCustomRoleRequest {
+        parent: second.clone(),
+        custom_role_id: role.name.rsplit('/').next().expect("an id").to_owned(),
+        ..new_role(&platform, &["document:read"])
+    };
+    let twin = managed.create_custom_role(new).await.expect("the id is free there").into_inner();
+    reads().await.expect("nothing has changed here");
+    managed.update_custom_role(permissions_are(&twin, &["role:read"])).await.expect("its owner may");
+    reads().await.expect("nothing has changed here");
+    managed
+        .delete_custom_role(wire::DeleteCustomRoleRequest { name: twin.name, ..Default::default() })
+        .await
+        .expect("may");
+    reads().await.expect("nothing has changed here");
 }
