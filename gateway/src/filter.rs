@@ -28,7 +28,7 @@ use api::CallContext;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use proto::{Method, Rate};
+use proto::Method;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tracing::Instrument;
@@ -206,7 +206,7 @@ async fn call(
         Target::Socket(matched, method) => call::websocket::open(edge, passage, matched.clone(), method),
         Target::Resumable(upload, _) => Ok(Box::pin(resumable::drive(edge, passage, body, upload)).await),
         Target::Identity(endpoint) => {
-            rate_limit::class(edge, passage.address, Rate::Credential).await?;
+            rate_limit::class(edge, passage.address, endpoint.rate()).await?;
             Box::pin(identity::drive(edge, passage, body, *endpoint)).await
         }
         Target::Reflection => call::grpc::reflect(&passage.schema.clone(), passage.head, body).await,

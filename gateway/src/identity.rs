@@ -18,6 +18,7 @@ mod wellknown;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use link::Link;
+use proto::Rate;
 use tonic::body::Body;
 
 use crate::{edge::Edge, filter::Passage, refusal::Refusal, schema::Schema};
@@ -120,6 +121,17 @@ impl Endpoint {
         ENDPOINTS.iter().find(|(.., endpoint)| *endpoint == self).map_or("", |(path, ..)| path)
     }
 
+    /// What a call counts as for its network: what is only read, keys and userinfo as the contract says of it too, does not use up the few
+    /// attempts to sign in.
+    pub(crate) fn rate(self) -> Rate {
+        match self {
+            Self::UserInfo | Self::Style | Self::Script | Self::Keys | Self::Metadata | Self::Configuration => {
+                Rate::Read
+            }
+            _ => Rate::Credential,
+        }
+    }
+
     /// Applications in browsers call it from any origin, without the browser's credentials (RFC 9700 section 2.6 forbids it for the
     /// authorization endpoint, where a person must be).
     fn is_open(self) -> bool {
@@ -198,5 +210,23 @@ pub(crate) async fn drive(
         Endpoint::Metadata | Endpoint::Configuration => Ok(wellknown::metadata(edge)),
         Endpoint::Show(link) => link::show(edge, &passage, link).await,
         Endpoint::Act(link) => link::act(edge, passage, incoming, link).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_only_read_does_not_use_up_the_attempts_to_sign_in() {
+        let contract =
+            proto::methods().get(&format!("/{SERVICE}/GetUserInfo")).and_then(|method| method.access.as_ref());
+        assert_eq!(contract.map(|access| access.rate), Some(Endpoint::UserInfo.rate()));
+        for (path, _, endpoint) in &ENDPOINTS {
+            let read = path.starts_with("/.well-known/")
+                || ["/oauth2/userinfo", "/signin/style.css", "/signin/passkey.js"].contains(path);
+            assert_eq!(endpoint.rate() == Rate::Read, read, "{path}");
+            assert!(read || endpoint.rate() == Rate::Credential, "{path}");
+        }
     }
 }

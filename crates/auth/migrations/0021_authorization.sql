@@ -33,6 +33,8 @@ create table authorization_requests (
   -- The browser session that was asked for consent.
   session_id uuid,
   user_id uuid references users,
+  -- The person whom the client expects, by its id_token_hint.
+  expected_user_id uuid,
   -- Sign-ins before this do not count.
   auth_after timestamptz not null,
   create_time timestamptz not null,

@@ -40,7 +40,7 @@ pub(crate) use account::{
 pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
 pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, Link};
-pub(crate) use authorize::{Asked, Flaw, Next, Parameters, Problem, SignedIn, next, problem};
+pub(crate) use authorize::{Asked, Expected, Flaw, Next, Parameters, Problem, SignedIn, next, problem};
 pub(crate) use chain::Chains;
 pub(crate) use client::{
     BROWSER, Client, ClientKind, ClientName, ClientProof, ClientSecrets, IdTokenAlgorithm, RefreshMode,
@@ -61,7 +61,9 @@ pub(crate) use passkey::{PASSKEYS_MAX, Passkey, PasskeyName};
 pub(crate) use permission::{Permission, Permissions, Rights, catalog};
 pub(crate) use pkce::{Challenge, State, answer, escaped, is_opaque, redirect_with};
 pub(crate) use proof::{Proof, acr};
-pub(crate) use provider::{Identity, IdentityName, PROVIDERS_MAX, Plain, Protocol, Provider, ProviderName, Upstream};
+pub(crate) use provider::{
+    Identity, IdentityName, PROVIDERS_MAX, Plain, Protocol, Provider, ProviderName, Upstream, is_endpoint,
+};
 pub(crate) use redirect::origin;
 pub(crate) use refresh::{Refresh, RefreshState, decide};
 pub(crate) use relation::{

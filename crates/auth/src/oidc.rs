@@ -5,27 +5,24 @@
 //! Written on the JWT library that the service has anyway; the ready-made clients bring a second stack of ciphers (docs/adr/0030).
 mod fetch;
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use serde::Deserialize;
 use serde_json::Value;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 
 use fetch::Question;
 pub(crate) use fetch::{FetchError, Fetcher};
 
-use crate::model::{Protocol, Provider, Upstream, escaped};
+use crate::model::{Protocol, Provider, Upstream, escaped, is_endpoint};
 
-/// How long a provider's metadata is good.
-const METADATA_LIFE: Duration = Duration::from_secs(3600);
+/// How long a provider's metadata and keys are good: a key that it has taken back signs nobody in any longer than that.
+const METADATA_LIFE: Duration = Duration::HOUR;
 /// Least time between two loads of a provider's keys.
-const KEYS_EVERY: Duration = Duration::from_secs(60);
+const KEYS_EVERY: Duration = Duration::MINUTE;
 /// Providers that are remembered.
 const REMEMBERED: usize = 1000;
 /// Clocks may differ by so many seconds.
@@ -52,6 +49,8 @@ pub(crate) struct Outward<'a> {
     pub(crate) challenge: &'a str,
     /// Where the browser returns.
     pub(crate) redirect_uri: &'a str,
+    /// The person must prove again who he is, whatever session he has there.
+    pub(crate) again: bool,
 }
 
 /// What came back with the browser, and what the flow knows.
@@ -68,6 +67,8 @@ pub(crate) struct Inward<'a> {
     pub(crate) redirect_uri: &'a str,
     /// Our secret there.
     pub(crate) secret: &'a str,
+    /// When the flow began, where the person must have proven who he is since then, in seconds since 1970.
+    pub(crate) since: Option<i64>,
 }
 
 /// OpenID Connect Discovery section 3, RFC 9207 section 3.
@@ -89,6 +90,7 @@ struct IdClaims {
     #[serde(default)]
     nonce: String,
     azp: Option<String>,
+    auth_time: Option<i64>,
     email: Option<String>,
     #[serde(default)]
     email_verified: bool,
@@ -96,8 +98,13 @@ struct IdClaims {
 
 #[derive(Default)]
 struct Known {
-    metadata: Option<(Metadata, Instant)>,
-    keys: Option<(JwkSet, Instant)>,
+    metadata: Option<(Metadata, OffsetDateTime)>,
+    keys: Option<(JwkSet, OffsetDateTime)>,
+}
+
+/// What was loaded then is not older than that, and not out of the future: clocks are set back.
+fn is_fresh(loaded: OffsetDateTime, now: OffsetDateTime, life: Duration) -> bool {
+    (Duration::ZERO..life).contains(&(now - loaded))
 }
 
 /// The way to all providers.
@@ -113,10 +120,10 @@ impl Upstreams {
     }
 
     /// Loads what can be loaded without a person: metadata and keys.
-    pub(crate) async fn test(&self, provider: &Provider) -> Result<(), UpstreamError> {
+    pub(crate) async fn test(&self, provider: &Provider, now: OffsetDateTime) -> Result<(), UpstreamError> {
         if provider.protocol == Protocol::Oidc {
-            let metadata = self.metadata(provider).await?;
-            self.load_keys(provider, &metadata).await?;
+            let metadata = self.metadata(provider, now).await?;
+            self.load_keys(provider, &metadata, now).await?;
         }
         Ok(())
     }
@@ -126,9 +133,13 @@ impl Upstreams {
         &self,
         provider: &Provider,
         out: Outward<'_>,
+        now: OffsetDateTime,
     ) -> Result<String, UpstreamError> {
         let endpoint = match provider.protocol {
-            Protocol::Oidc => self.metadata(provider).await?.authorization_endpoint,
+            Protocol::Oidc => self.metadata(provider, now).await?.authorization_endpoint,
+            Protocol::OAuth if out.again => {
+                return Err(UpstreamError::Misfit("plain OAuth 2.0 has no way to ask the person again"));
+            }
             Protocol::OAuth => provider.plain.authorization_endpoint.clone(),
         };
         let mark = if endpoint.contains('?') { '&' } else { '?' };
@@ -144,6 +155,10 @@ impl Upstreams {
         if provider.protocol == Protocol::Oidc {
             add("nonce", out.nonce);
         }
+        if out.again {
+            // It asks for the claim `auth_time` too (OpenID Connect Core section 3.1.2.1); what comes back is what counts.
+            add("max_age", "0");
+        }
         Ok(uri)
     }
 
@@ -155,7 +170,10 @@ impl Upstreams {
         now: OffsetDateTime,
     ) -> Result<Upstream, UpstreamError> {
         let metadata = match provider.protocol {
-            Protocol::Oidc => Some(self.metadata(provider).await?),
+            Protocol::Oidc => Some(self.metadata(provider, now).await?),
+            Protocol::OAuth if came.since.is_some() => {
+                return Err(UpstreamError::Misfit("plain OAuth 2.0 does not say when the person signed in"));
+            }
             Protocol::OAuth => None,
         };
         let demanded =
@@ -167,7 +185,7 @@ impl Upstreams {
         let tokens = self.exchange(provider, endpoint, &came).await?;
         let text = |name: &str| tokens[name].as_str().ok_or(UpstreamError::Misfit("a token is missing"));
         match &metadata {
-            Some(metadata) => self.read_id_token(provider, metadata, text("id_token")?, came.nonce, now).await,
+            Some(metadata) => self.read_id_token(provider, metadata, text("id_token")?, &came, now).await,
             None => self.ask_who(provider, text("access_token")?).await,
         }
     }
@@ -197,9 +215,9 @@ impl Upstreams {
         Ok(self.fetcher.json(url, question).await?)
     }
 
-    async fn metadata(&self, provider: &Provider) -> Result<Metadata, UpstreamError> {
+    async fn metadata(&self, provider: &Provider, now: OffsetDateTime) -> Result<Metadata, UpstreamError> {
         let held = self.known.lock().await.get(&provider.issuer).and_then(|known| known.metadata.clone());
-        if let Some((metadata, _)) = held.filter(|(_, loaded)| loaded.elapsed() < METADATA_LIFE) {
+        if let Some((metadata, _)) = held.filter(|(_, loaded)| is_fresh(*loaded, now, METADATA_LIFE)) {
             return Ok(metadata);
         }
         let url = format!("{}/.well-known/openid-configuration", provider.issuer.trim_end_matches('/'));
@@ -209,11 +227,19 @@ impl Upstreams {
         if metadata.issuer != provider.issuer {
             return Err(UpstreamError::Misfit("the metadata is that of another issuer"));
         }
-        self.remember(provider, |known| known.metadata = Some((metadata.clone(), Instant::now()))).await;
+        if !is_endpoint(&metadata.authorization_endpoint) {
+            return Err(UpstreamError::Misfit("the authorization endpoint is no URL that a browser may be sent to"));
+        }
+        self.remember(provider, |known| known.metadata = Some((metadata.clone(), now))).await;
         Ok(metadata)
     }
 
-    async fn load_keys(&self, provider: &Provider, metadata: &Metadata) -> Result<JwkSet, UpstreamError> {
+    async fn load_keys(
+        &self,
+        provider: &Provider,
+        metadata: &Metadata,
+        now: OffsetDateTime,
+    ) -> Result<JwkSet, UpstreamError> {
         let answer = self.ask(provider, &metadata.jwks_uri, Question::default()).await?;
         let keys: JwkSet =
             serde_json::from_value(answer).map_err(|_| UpstreamError::Misfit("the keys are no JWK set"))?;
@@ -222,7 +248,7 @@ impl Upstreams {
         if kids.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(UpstreamError::Misfit("the JWK set names one key twice"));
         }
-        self.remember(provider, |known| known.keys = Some((keys.clone(), Instant::now()))).await;
+        self.remember(provider, |known| known.keys = Some((keys.clone(), now))).await;
         Ok(keys)
     }
 
@@ -234,12 +260,13 @@ impl Upstreams {
         change(known.entry(provider.issuer.clone()).or_default());
     }
 
-    /// The key with this id; an unknown one is looked for again at most once a minute.
+    /// The key with this id; an unknown one is looked for again at most once a minute, and none is believed that was loaded long ago.
     async fn key(
         &self,
         provider: &Provider,
         metadata: &Metadata,
         kid: Option<&str>,
+        now: OffsetDateTime,
     ) -> Result<DecodingKey, UpstreamError> {
         let find = |keys: &JwkSet| match kid {
             Some(kid) => keys.find(kid).cloned(),
@@ -247,10 +274,11 @@ impl Upstreams {
             None => None,
         };
         let held = self.known.lock().await.get(&provider.issuer).and_then(|known| known.keys.clone());
-        let fresh = held.as_ref().is_some_and(|(_, loaded)| loaded.elapsed() < KEYS_EVERY);
+        let held = held.filter(|(_, loaded)| is_fresh(*loaded, now, METADATA_LIFE));
+        let fresh = held.as_ref().is_some_and(|(_, loaded)| is_fresh(*loaded, now, KEYS_EVERY));
         let mut found = held.as_ref().and_then(|(keys, _)| find(keys));
         if found.is_none() && !fresh {
-            found = find(&self.load_keys(provider, metadata).await?);
+            found = find(&self.load_keys(provider, metadata, now).await?);
         }
         let key = found.ok_or(UpstreamError::Misfit("the ID token's key is unknown"))?;
         DecodingKey::from_jwk(&key).map_err(|_| UpstreamError::Misfit("the ID token's key cannot be read"))
@@ -261,14 +289,14 @@ impl Upstreams {
         provider: &Provider,
         metadata: &Metadata,
         token: &str,
-        nonce: &str,
+        came: &Inward<'_>,
         now: OffsetDateTime,
     ) -> Result<Upstream, UpstreamError> {
         let header = decode_header(token).map_err(|_| UpstreamError::Misfit("the ID token is no JWT"))?;
         if !matches!(header.alg, Algorithm::ES256 | Algorithm::RS256) {
             return Err(UpstreamError::Misfit("the ID token is not signed with ES256 or RS256"));
         }
-        let key = self.key(provider, metadata, header.kid.as_deref()).await?;
+        let key = self.key(provider, metadata, header.kid.as_deref(), now).await?;
         let mut rules = Validation::new(header.alg);
         // Times are ours to test: by the service's clock.
         rules.validate_exp = false;
@@ -280,7 +308,10 @@ impl Upstreams {
             claims.map_err(|_| UpstreamError::Misfit("signature, issuer, audience or claims of the ID token"))?.claims;
         let now = now.unix_timestamp();
         let timely = claims.exp > now - LEEWAY && claims.iat <= now + LEEWAY;
-        if !timely || claims.nonce != nonce || claims.azp.is_some_and(|azp| azp != provider.client_id) {
+        if came.since.is_some_and(|since| claims.auth_time.is_none_or(|time| time < since - LEEWAY)) {
+            return Err(UpstreamError::Misfit("the person was not asked again, or the provider does not say when"));
+        }
+        if !timely || claims.nonce != came.nonce || claims.azp.is_some_and(|azp| azp != provider.client_id) {
             return Err(UpstreamError::Misfit("time, nonce or authorized party of the ID token"));
         }
         whole(Upstream { subject: claims.sub, email: claims.email, email_verified: claims.email_verified })

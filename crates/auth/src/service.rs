@@ -318,6 +318,7 @@ impl Auth {
         rows += store::mail::purge(&tx, self.clock.now()).await?;
         rows += store::relation::purge(&tx, self.clock.now()).await?;
         tx.commit().await?;
+        self.purge_clients(&lockout::quiet(&context)).await?;
         Ok(rows)
     }
 }

@@ -11,9 +11,10 @@ use crate::{
     edge::Edge,
     filter::Passage,
     identity::{
+        Endpoint,
         pages::{self, Hidden},
         parameters::Parameters,
-        session::{Jar, is_same_origin},
+        session::{Jar, came_without_cookies, is_same_origin},
         signin::{browsers, flow_secret, foreign, start, unreadable, unsafe_address, with_cookie},
     },
     refusal::Refusal,
@@ -31,6 +32,9 @@ pub(crate) async fn authorize(edge: &Edge, passage: Passage, incoming: Incoming)
         Ok(sent) => sent,
         Err(problem) => return Ok(unreadable(problem)),
     };
+    if came_without_cookies(&edge.public_url, &passage.head) {
+        return Ok(pages::see_other(&format!("{}?{}", Endpoint::Authorize.path(), sent.query())));
+    }
     let browser = flow_secret(jar, &passage.head.headers);
     let request = AuthorizeRequest {
         parameters: Some(sent.authorization()),

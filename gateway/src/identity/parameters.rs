@@ -98,6 +98,21 @@ impl Parameters {
         Ok(ClientAuthentication { client_id: id, client_secret: secret, basic: true })
     }
 
+    /// As a query.
+    pub(crate) fn query(&self) -> String {
+        let several = self.several.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let mut text = String::new();
+        for (name, value) in self.single.iter().chain(several) {
+            if !text.is_empty() {
+                text.push('&');
+            }
+            form::encode(name.as_bytes(), &mut text);
+            text.push('=');
+            form::encode(value.as_bytes(), &mut text);
+        }
+        text
+    }
+
     /// Those of the authorization endpoint. What is unknown is ignored (RFC 6749 section 3.1).
     pub(crate) fn authorization(&mut self) -> AuthorizationParameters {
         AuthorizationParameters {
@@ -150,6 +165,13 @@ mod tests {
             assert!(Parameters::parse(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
         assert!(Parameters::parse("x&".repeat(101).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn parameters_read_back_from_a_query() {
+        let text = "client_id=a&scope=openid%20email&state=%26%3D%2B%C3%A9&resource=x&resource=y";
+        assert_eq!(Parameters::parse(text.as_bytes()).expect("valid").query(), text);
+        assert_eq!(Parameters::default().query(), "");
     }
 
     #[test]

@@ -159,6 +159,12 @@ pub(crate) fn is_same_origin(public_url: &str, headers: &HeaderMap) -> bool {
     }
 }
 
+/// A page from elsewhere made the browser send this form. Its `Lax` cookies did not come along, so who is signed in cannot be told from it;
+/// with a GET they do.
+pub(crate) fn came_without_cookies(public_url: &str, head: &http::request::Parts) -> bool {
+    head.method == http::Method::POST && !is_same_origin(public_url, &head.headers)
+}
+
 /// The content type is one that no form can send (Fetch standard, CORS-safelisted request-header).
 pub(crate) fn is_beyond_forms(headers: &HeaderMap) -> bool {
     const OF_FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];

@@ -18,7 +18,7 @@ use crate::{
     edge::Edge,
     filter::Passage,
     identity::{
-        authorize,
+        Endpoint, authorize,
         pages::{self, Hidden},
         parameters::Parameters,
         session::{self, Jar, is_same_origin, origin},
@@ -261,6 +261,9 @@ pub(crate) async fn sign_out(edge: &Edge, passage: Passage, incoming: Incoming) 
         Ok(sent) => sent,
         Err(problem) => return Ok(unreadable(problem)),
     };
+    if session::came_without_cookies(&edge.public_url, &passage.head) {
+        return Ok(pages::see_other(&format!("{}?{}", Endpoint::Logout.path(), sent.query())));
+    }
     let headers = &passage.head.headers;
     let request = EndBrowserSessionRequest {
         session: jar.session(headers).unwrap_or_default().to_owned(),
@@ -268,7 +271,7 @@ pub(crate) async fn sign_out(edge: &Edge, passage: Passage, incoming: Incoming) 
         client_id: sent.take("client_id"),
         post_logout_redirect_uri: sent.take("post_logout_redirect_uri"),
         state: sent.take("state"),
-        confirmed: is_post && sent.has("confirmed") && is_same_origin(&edge.public_url, headers),
+        confirmed: is_post && sent.has("confirmed"),
     };
     let answer = browsers(edge, &passage).end_browser_session(request.clone()).await?.into_inner();
     if let Some(error) = answer.error {
@@ -291,6 +294,10 @@ pub(crate) async fn sign_out(edge: &Edge, passage: Passage, incoming: Incoming) 
     } else {
         pages::see_other(&answer.redirect_uri)
     };
+    if jar.session(headers).is_none() {
+        // Nobody was signed in here as far as the request shows: nothing of the browser's is taken away.
+        return Ok(page);
+    }
     let mut page = with_cookie(page, jar.end_session());
     // What the browser keeps of authenticated pages goes too, so that the back button shows nothing.
     page.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));

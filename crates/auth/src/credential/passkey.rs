@@ -47,6 +47,14 @@ pub(crate) struct Credential {
     pub(crate) text: String,
 }
 
+impl Credential {
+    /// How often the authenticator had used it by then, if it counts.
+    fn counter(&self) -> Result<u64, Error> {
+        let stored: Value = serde_json::from_str(&self.text).map_err(Error::fault)?;
+        stored["cred"]["counter"].as_u64().ok_or_else(|| Error::fault("a stored passkey has no counter"))
+    }
+}
+
 /// Who answers a ceremony in which anybody may.
 pub(crate) struct Presented {
     /// Handle of the user, if the answer names one.
@@ -149,13 +157,18 @@ impl Passkeys {
         match result {
             Err(WebauthnError::CredentialPossibleCompromise) => Ok(Tested::Copied),
             Err(error) => Err(refused(error)),
-            Ok(result) => accepted(&mut passkey, &result),
+            Ok(result) => accepted(credential, &mut passkey, &result),
         }
     }
 }
 
-/// The library asks for user verification; that it took place is looked at once more.
-fn accepted(passkey: &mut Passkey, result: &AuthenticationResult) -> Result<Tested, Error> {
+/// The library asks for user verification; that it took place is looked at once more. So is the counter: in a test of one user the
+/// library knows it as it was when the ceremony began, and another one may have raised it meanwhile.
+fn accepted(stored_as: &Credential, passkey: &mut Passkey, result: &AuthenticationResult) -> Result<Tested, Error> {
+    let counter = stored_as.counter()?;
+    if counter > 0 && u64::from(result.counter()) <= counter {
+        return Ok(Tested::Copied);
+    }
     if !result.user_verified() || passkey.update_credential(result).is_none() {
         return Err(Error::PasskeyRefused);
     }

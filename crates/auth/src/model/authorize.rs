@@ -3,10 +3,13 @@
 //! Until client and redirect URI are proven good, errors are for the page and never redirect. From then on every error goes to the client.
 //! Consent is never skipped for clients that others registered and that keep no secret: whoever has their `client_id` could
 //! pretend to be them.
-use api::OrganizationId;
+use api::{OrganizationId, UserId};
 use time::{Duration, OffsetDateTime};
 
 use super::{Challenge, Client, ClientKind, Scopes, client::BROWSER, pkce::is_opaque};
+
+/// Longest `prompt`: all words that there are, and room for one twice.
+const PROMPT_BYTES: usize = 64;
 
 /// The parameters as sent.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +40,19 @@ pub(crate) struct Parameters {
     pub(crate) login_hint: String,
     /// A request as a JWT.
     pub(crate) request: String,
+    /// ID token of the person whom the client expects.
+    pub(crate) id_token_hint: String,
+}
+
+/// Whom a client expects, as its hint reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Whoever comes.
+    Anybody,
+    /// This person.
+    Person(UserId),
+    /// What it sent is no ID token of ours.
+    Unreadable,
 }
 
 /// An error as RFC 6749 writes it.
@@ -83,6 +99,9 @@ pub(crate) struct Prompt {
 impl Prompt {
     /// Reads the parameter.
     pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.len() > PROMPT_BYTES {
+            return None;
+        }
         let mut prompt = Self::default();
         for word in text.split(' ').filter(|word| !word.is_empty()) {
             match word {
@@ -117,6 +136,8 @@ pub(crate) struct Asked {
     pub(crate) max_age: Option<i64>,
     /// Address to fill in.
     pub(crate) login_hint: String,
+    /// The person whom the client expects; nobody else gets a code.
+    pub(crate) person: Option<UserId>,
 }
 
 impl Asked {
@@ -124,7 +145,7 @@ impl Asked {
     ///
     /// # Errors
     /// A [`Flaw`].
-    pub(crate) fn read(client: Option<&Client>, sent: Parameters) -> Result<Self, Flaw> {
+    pub(crate) fn read(client: Option<&Client>, sent: Parameters, expected: Expected) -> Result<Self, Flaw> {
         let Some(client) = client.filter(|client| client.id != BROWSER) else {
             return Err(Flaw::Page(problem("invalid_client", "the application that sent you here is not registered")));
         };
@@ -134,13 +155,13 @@ impl Asked {
         }
         let (redirect_uri, state) = (sent.redirect_uri.clone(), sent.state.clone());
         let known = is_opaque(&state);
-        Self::complete(client, sent).map_err(|problem| {
+        Self::complete(client, sent, expected).map_err(|problem| {
             let state = if known { state } else { String::new() };
             Flaw::Redirect { redirect_uri, state, problem }
         })
     }
 
-    fn complete(client: &Client, sent: Parameters) -> Result<Self, Problem> {
+    fn complete(client: &Client, sent: Parameters, expected: Expected) -> Result<Self, Problem> {
         let invalid = |description| Err(problem("invalid_request", description));
         if !is_opaque(&sent.state) || !is_opaque(&sent.nonce) {
             return invalid("state and nonce must be at most 512 printable ASCII characters");
@@ -170,6 +191,11 @@ impl Asked {
             text if text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
             _ => return invalid("max_age must be a number of seconds"),
         };
+        let person = match expected {
+            Expected::Anybody => None,
+            Expected::Person(person) => Some(person),
+            Expected::Unreadable => return invalid("id_token_hint must be an ID token that was given out here"),
+        };
         let login_hint = Some(sent.login_hint).filter(|hint| hint.len() <= 254 && !hint.chars().any(char::is_control));
         Ok(Self {
             client: client.id.clone(),
@@ -181,6 +207,7 @@ impl Asked {
             prompt: sent.prompt,
             max_age,
             login_hint: login_hint.unwrap_or_default(),
+            person,
         })
     }
 

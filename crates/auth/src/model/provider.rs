@@ -149,6 +149,14 @@ fn is_url(text: &str) -> bool {
     scheme && plain && text.len() <= 1024 && authority(text).is_some()
 }
 
+/// A URL that a browser may be sent to; it may have a query (RFC 6749 section 3.1).
+pub(crate) fn is_endpoint(text: &str) -> bool {
+    let (url, query) = text.split_once('?').unwrap_or((text, ""));
+    is_url(url)
+        && text.len() <= 2048
+        && query.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\".contains(&byte))
+}
+
 fn is_scope(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
 }
@@ -214,6 +222,25 @@ mod tests {
             "https:///x",
         ] {
             assert!(!provider.may_ask(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn browsers_are_sent_to_urls_alone() {
+        for good in ["https://idp.example/authorize", "http://127.0.0.1:9/a?p=b2c_1&x=%20"] {
+            assert!(is_endpoint(good), "{good}");
+        }
+        for bad in [
+            "",
+            "javascript:alert(1)//",
+            "//idp.example/authorize",
+            "https://user@idp.example/",
+            "https://idp.example/#x",
+            "https://idp.example/?a b",
+            "https://idp.example/?a\r\nset-cookie: x",
+            "data:text/html,x",
+        ] {
+            assert!(!is_endpoint(bad), "{bad}");
         }
     }
 

@@ -48,6 +48,11 @@ impl Scopes {
         self.0.iter().any(|known| known == scope)
     }
 
+    /// What is granted with them goes on by refresh tokens, or by a browser's cookie. Anything else ends with its one access token.
+    pub(crate) fn are_lasting(&self) -> bool {
+        self.has("*") || self.has("offline_access")
+    }
+
     /// None at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -48,9 +48,14 @@ pub(crate) struct Question {
     pub(crate) form: Option<String>,
 }
 
+type Way = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+
 /// The one way out.
 pub(crate) struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    /// To public addresses.
+    open: Way,
+    /// To the hosts that the operator listed, wherever they are.
+    private: Way,
     listed: Vec<String>,
 }
 
@@ -60,17 +65,14 @@ impl Fetcher {
     /// # Errors
     /// The machine has no list of authorities to trust.
     pub(crate) fn new(listed: Vec<String>) -> std::io::Result<Self> {
-        let resolver = Resolver {
-            listed: listed.iter().filter_map(|host| host.rsplit_once(':')).map(|(host, _)| host.to_owned()).collect(),
-        };
-        let mut connector = HttpConnector::new_with_resolver(resolver);
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(TIMEOUT));
-        let https = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1();
-        // No pool: a connection is used once, under the addresses that were looked at for it.
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(https.wrap_connector(connector));
-        Ok(Self { client, listed })
+        Ok(Self { open: way(false)?, private: way(true)?, listed })
+    }
+
+    /// Host and port of a URL are on the operator's list. A host that is listed with one port is not with another.
+    fn is_listed(&self, uri: &Uri) -> bool {
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+        let place = uri.host().map(|host| format!("{host}:{port}"));
+        place.is_some_and(|place| self.listed.contains(&place))
     }
 
     /// Asks a URL for JSON.
@@ -80,8 +82,9 @@ impl Fetcher {
     pub(crate) async fn json(&self, url: &str, question: Question) -> Result<serde_json::Value, FetchError> {
         let away = |cause: &dyn std::fmt::Display| FetchError::Away(url.to_owned(), cause.to_string());
         let request = self.request(url, question)?;
+        let way = if self.is_listed(request.uri()) { &self.private } else { &self.open };
         let asked = async {
-            let response = self.client.request(request).await.map_err(|cause| away(&cause))?;
+            let response = way.request(request).await.map_err(|cause| away(&chain(&cause)))?;
             let status = response.status();
             if status != StatusCode::OK {
                 return Err(FetchError::Refused(url.to_owned(), status));
@@ -101,7 +104,7 @@ impl Fetcher {
             return Err(forbidden("it holds a user name"));
         }
         let host = authority.host().trim_matches(['[', ']']);
-        let listed = self.listed.iter().any(|listed| listed == authority.as_str());
+        let listed = self.is_listed(&uri);
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if listed => {}
@@ -125,10 +128,26 @@ impl Fetcher {
     }
 }
 
-/// Resolves names, and leaves private addresses out.
+/// An error with what is behind it: of a connection the outermost says only that there is none.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// A client; `private` addresses are asked only by one for them.
+fn way(private: bool) -> std::io::Result<Way> {
+    let mut connector = HttpConnector::new_with_resolver(Resolver { private });
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(TIMEOUT));
+    let https = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1();
+    // No pool: a connection is used once, under the addresses that were looked at for it.
+    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(https.wrap_connector(connector)))
+}
+
+/// Resolves names, and leaves private addresses out, unless they are what it is for.
 #[derive(Clone)]
 struct Resolver {
-    listed: Vec<String>,
+    private: bool,
 }
 
 impl Service<Name> for Resolver {
@@ -141,10 +160,10 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let listed = self.listed.iter().any(|listed| listed == name.as_str());
+        let private = self.private;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let good: Vec<_> = found.filter(|address| listed || is_public(address.ip())).collect();
+            let good: Vec<_> = found.filter(|address| private || is_public(address.ip())).collect();
             if good.is_empty() {
                 return Err(std::io::Error::other("the name has no public address"));
             }
@@ -207,6 +226,28 @@ mod tests {
         ] {
             assert!(!is_public(private.parse().expect("an address")), "{private}");
         }
+    }
+
+    #[test]
+    fn a_host_is_listed_with_its_port() {
+        let listed = ["idp.internal:8443", "idp.internal:443", "[::1]:9"].map(str::to_owned).to_vec();
+        let fetcher = Fetcher::new(listed).expect("the machine has authorities");
+        let is_listed = |url: &str| fetcher.is_listed(&url.parse().expect("a URL"));
+        for good in ["https://idp.internal:8443/keys", "https://idp.internal/keys", "http://[::1]:9/"] {
+            assert!(is_listed(good), "{good}");
+        }
+        for bad in ["https://idp.internal:9443/", "http://idp.internal/", "https://idp.internal.evil:8443/"] {
+            assert!(!is_listed(bad), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_port_of_a_listed_host_is_not_asked_at_its_private_address() {
+        let fetcher = Fetcher::new(vec!["localhost:1".to_owned()]).expect("the machine has authorities");
+        let refused = fetcher.json("https://localhost:2/keys", Question::default()).await.expect_err("it is private");
+        let listed = fetcher.json("https://localhost:1/keys", Question::default()).await.expect_err("nobody listens");
+        assert!(refused.to_string().contains("no public address"), "{refused}");
+        assert!(!listed.to_string().contains("no public address"), "{listed}");
     }
 
     #[test]

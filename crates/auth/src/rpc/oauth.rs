@@ -118,6 +118,7 @@ fn parameters(sent: wire::AuthorizationParameters) -> Parameters {
         max_age: sent.max_age,
         login_hint: sent.login_hint,
         request: sent.request,
+        id_token_hint: sent.id_token_hint,
     }
 }
 

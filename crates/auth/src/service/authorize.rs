@@ -2,18 +2,18 @@
 //!
 //! A request is bound to the browser that it began in, and what is asked of a person to his session: neither a link nor a form from
 //! elsewhere can make him approve what he has not seen. Every step takes the request away and gives a new handle.
-use api::{CallContext, OrganizationId};
-use db::Record;
+use api::{CallContext, OrganizationId, UserId};
+use db::{Record, Tx};
 use time::{Duration, OffsetDateTime};
 
-use super::{Auth, client::Presented, lockout::quiet};
+use super::{Auth, client::Presented, lockout::quiet, oauth::id};
 use crate::{
     credential::{Handle, digest},
     error::Error,
     metrics,
     model::{
-        Asked, Client, Consent, Flaw, Next, Parameters, Problem, Scopes, Session, SignedIn, answer, next, origin,
-        problem,
+        Asked, Client, Consent, Expected, Flaw, Next, Parameters, Problem, Scopes, Session, SignedIn, answer, next,
+        origin, problem,
     },
     store::{
         self,
@@ -86,7 +86,8 @@ impl Auth {
         let client = self.client(context, &sent.client_id).await?;
         let now = self.clock.now();
         let asked = if request_uri.is_empty() {
-            Asked::read(client.as_ref(), sent)
+            let expected = self.expected(&sent.id_token_hint)?;
+            Asked::read(client.as_ref(), sent, expected)
         } else {
             self.take_pushed(context, &sent.client_id, request_uri).await?.ok_or(Flaw::Page(PUSHED_GONE))
         };
@@ -103,6 +104,16 @@ impl Auth {
         }
     }
 
+    /// Whom a client expects. Its hint may have expired, but not be somebody else's work.
+    fn expected(&self, hint: &str) -> Result<Expected, Error> {
+        if hint.is_empty() {
+            return Ok(Expected::Anybody);
+        }
+        let keys = self.keys()?;
+        let person = keys.id_tokens.read(&keys.edge, hint, &self.issuer).and_then(|hint| id(&hint.sub).ok());
+        Ok(person.map_or(Expected::Unreadable, |person| Expected::Person(UserId(person))))
+    }
+
     /// Keeps a request that a client sent by itself; gives the reference to it.
     pub(crate) async fn push(
         &self,
@@ -114,7 +125,8 @@ impl Auth {
             Ok(client) => client,
             Err(problem) => return Ok(Err(problem)),
         };
-        let asked = match Asked::read(Some(&client), Parameters { client_id: client.id.clone(), ..sent }) {
+        let expected = self.expected(&sent.id_token_hint)?;
+        let asked = match Asked::read(Some(&client), Parameters { client_id: client.id.clone(), ..sent }, expected) {
             Ok(asked) => asked,
             Err(Flaw::Page(problem) | Flaw::Redirect { problem, .. }) => return Ok(Err(problem)),
         };
@@ -177,14 +189,29 @@ impl Auth {
         }
         let standing = self.standing_of(context, &client, session).await?;
         let Some(organization) = standing.organization else { return Err(Error::NoMembership) };
-        let given = standing.consented.unwrap_or_default();
-        let fresh = asked.scopes.0.iter().filter(|scope| !given.has(scope)).cloned();
-        let scopes = Scopes(given.0.iter().cloned().chain(fresh).collect());
-        let now = self.clock.now();
-        let (user, client) = (session.user, client.id);
-        let consent =
-            Consent { id: self.ids.next(), user, client, organization, scopes, create_time: now, update_time: now };
+        let consent = self.consent_to(client.id, session.user, organization, asked.scopes.clone());
         self.grant(context, asked, session, organization, Some(consent)).await
+    }
+
+    /// What a person allows a client now.
+    pub(super) fn consent_to(
+        &self,
+        client: String,
+        user: UserId,
+        organization: Option<OrganizationId>,
+        scopes: Scopes,
+    ) -> Consent {
+        let now = self.clock.now();
+        Consent { id: self.ids.next(), user, client, organization, scopes, create_time: now, update_time: now }
+    }
+
+    /// Keeps a consent.
+    pub(super) async fn save_consent(&self, tx: &Tx, consent: &Consent) -> Result<(), Error> {
+        store::consent::save(tx, consent).await?;
+        let record = Record::done("consent.given").by(consent.user.name()).with("client", &consent.client);
+        let record = record.with("scopes", consent.scopes.text());
+        tx.audit(record.of(consent.organization.unwrap_or(OrganizationId::SYSTEM)));
+        Ok(())
     }
 
     async fn proceed(
@@ -195,7 +222,9 @@ impl Auth {
         auth_after: OffsetDateTime,
         (session, browser): (&str, Vec<u8>),
     ) -> Result<Outcome, Error> {
-        let session = self.browser_session(context, session).await?;
+        // Where the client expects somebody else, it is as if nobody were signed in.
+        let expected = |session: &Session| asked.person.is_none_or(|person| person == session.user);
+        let session = self.browser_session(context, session).await?.filter(expected);
         let standing = match &session {
             Some(session) => Some(self.standing_of(context, client, session).await?),
             None => None,
@@ -284,10 +313,7 @@ impl Auth {
         };
         let tx = self.db.system("an authorization code, and the consent behind it", context).await?;
         if let Some(consent) = &consent {
-            store::consent::save(&tx, consent).await?;
-            let record = Record::done("consent.given").by(session.user.name()).with("client", &stored.client);
-            let record = record.with("scopes", consent.scopes.text());
-            tx.audit(record.of(organization.unwrap_or(OrganizationId::SYSTEM)));
+            self.save_consent(&tx, consent).await?;
         }
         store::login::insert_code(&tx, &code.digest, &stored).await?;
         tx.commit().await?;

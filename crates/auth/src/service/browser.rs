@@ -143,21 +143,24 @@ impl Auth {
             Ok(target) => target,
             Err(problem) => return Ok(Ended::Refused(problem)),
         };
-        let Some(session) = self.browser_session(context, &request.session).await? else {
-            return Ok(Ended::Done(target));
-        };
-        let named = hint.filter(|hint| hint.sub == session.user.to_string());
-        if !request.confirmed && named.is_none() {
+        let session = self.browser_session(context, &request.session).await?;
+        // Where nobody is signed in any more, the client's own session may still be there.
+        let of_him = |hint: &IdClaims| session.as_ref().is_none_or(|session| hint.sub == session.user.to_string());
+        let named = hint.filter(of_him);
+        if session.is_some() && !request.confirmed && named.is_none() {
             return Ok(Ended::Asks);
         }
         let tx = self.change(self.db.system("sign out of a browser", context).await?);
-        self.end_family(&tx, &session).await?;
-        let other = named.and_then(|hint| id(&hint.sid).ok());
-        if let Some(other) = other
+        if let Some(session) = &session {
+            self.end_family(&tx, session).await?;
+        }
+        if let Some(hint) = named
+            && let Ok(other) = id(&hint.sid)
             && let Some((other, _)) = store::session::get(&tx, other, true).await?
-            && other.user == session.user
+            && other.user.to_string() == hint.sub
         {
             self.end_session(&tx, &other).await?;
+            tx.audit(told("session.ended", &other));
         }
         tx.commit().await?;
         Ok(Ended::Done(target))
@@ -189,10 +192,17 @@ impl Auth {
         Ok(Ok(answer(&request.redirect_uri, &[], &request.state, None)))
     }
 
-    /// Ends a browser's session and what was begun from it without `offline_access`.
-    async fn end_family(&self, tx: &Change, session: &Session) -> Result<(), Error> {
-        self.end_session(tx, session).await?;
+    /// Ends a browser's session and what was begun from it without `offline_access`. Codes go first: one that is being redeemed at this
+    /// moment has become a session by then.
+    pub(super) async fn end_family(&self, tx: &Change, session: &Session) -> Result<(), Error> {
         tx.audit(told("session.ended", session));
+        self.end_with_children(tx, session).await
+    }
+
+    /// The same, for who tells the audit log in other words.
+    pub(super) async fn end_with_children(&self, tx: &Change, session: &Session) -> Result<(), Error> {
+        store::session::delete_codes(tx, session.id).await?;
+        self.end_session(tx, session).await?;
         for child in store::session::delete_children(tx, session.id).await? {
             self.revoke_session(tx, &child).await?;
         }

@@ -205,7 +205,7 @@ impl Auth {
     }
 
     /// Deletes a client with everything that it was given. Two transactions: people's sessions belong to them, not to the tenant. The client goes
-    /// first, so that nothing new is given meanwhile; what is left behind by a crash between them cannot be used, and ends by itself.
+    /// first, so that nothing new is given meanwhile. Whoever calls again after a crash between them has the rest done, and so has the purge.
     pub(crate) async fn delete_client(
         &self,
         caller: &Caller,
@@ -213,6 +213,12 @@ impl Auth {
         etag: &str,
         once: &Once,
     ) -> Result<(), Error> {
+        let deleted = self.delete_client_row(caller, name, etag, once).await;
+        self.end_client(&quiet(caller.context()), &name.client.to_string()).await?;
+        deleted
+    }
+
+    async fn delete_client_row(&self, caller: &Caller, name: ClientName, etag: &str, once: &Once) -> Result<(), Error> {
         Self::own(caller, name.organization)?;
         let tx = self.change(self.db.tenant(caller).await?);
         if once.replay::<()>(&tx).await?.is_some() {
@@ -226,13 +232,35 @@ impl Auth {
         tx.audit(Record::done("oauth_client.deleted").about(name));
         self.revoke_machine(&tx, name, false).await?;
         once.remember(&tx, &())?;
-        tx.commit().await?;
-        let tx = self.change(self.db.system("end what a deleted client was given", &quiet(caller.context())).await?);
-        store::client::delete_traces(&tx, &client.id).await?;
-        for session in store::session::delete_of_client(&tx, &client.id, None).await? {
+        tx.commit().await
+    }
+
+    /// Ends what a client was given, if there is no such client any more.
+    async fn end_client(&self, context: &CallContext, client: &str) -> Result<(), Error> {
+        if self.client(context, client).await?.is_some() {
+            return Ok(());
+        }
+        let tx = self.change(self.db.system("end what a deleted client was given", context).await?);
+        store::client::delete_traces(&tx, client).await?;
+        for session in store::session::delete_of_client(&tx, client, None).await? {
             self.revoke_session(&tx, &session).await?;
         }
         tx.commit().await
+    }
+
+    /// Ends what is left of clients whose deletion was cut short.
+    pub(super) async fn purge_clients(&self, context: &CallContext) -> Result<(), Error> {
+        let mut after = String::new();
+        loop {
+            let tx = self.db.system("clients that people have allowed something", context).await?;
+            let clients = store::consent::clients(&tx, &after, CLIENTS_MAX).await?;
+            drop(tx);
+            let Some(last) = clients.last() else { return Ok(()) };
+            after.clone_from(last);
+            for client in clients {
+                self.end_client(context, &client).await?;
+            }
+        }
     }
 
     /// Tokens of a machine for itself are void, or (`renew`) must be exchanged again for its present rights.

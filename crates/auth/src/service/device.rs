@@ -190,6 +190,10 @@ impl Auth {
         let device = found.ok_or(Error::UserCodeInvalid)?;
         let state = if approve { DeviceState::Approved } else { DeviceState::Denied };
         let Session { user, auth_time, amr, .. } = session;
+        if approve {
+            let consent = self.consent_to(client.id, user, organization, device.scopes.clone());
+            self.save_consent(&tx, &consent).await?;
+        }
         let granted = approve.then_some(Granted { user, organization, auth_time, amr });
         let action = if approve { "device.approved" } else { "device.denied" };
         let record = Record::done(action).by(user.name()).with("client", &device.client);

@@ -74,19 +74,24 @@ impl Auth {
         let now = self.clock.now();
         let tx = self.db.system("introspect an access token", context).await?;
         let sid = id(&claims.sid)?;
-        let what = if claims.is_machine() {
+        let (what, unconfirmed) = if claims.is_machine() {
             let organization: OrganizationId = id(claims.org.as_deref().unwrap_or_default())?.into();
-            of_machine(&claims, organization)?
+            (of_machine(&claims, organization)?, false)
         } else {
-            let Some((session, _)) = store::session::get(&tx, sid, false).await? else { return Ok(None) };
+            let Some((session, state)) = store::session::get(&tx, sid, false).await? else { return Ok(None) };
             if self.still_good(&tx, &session, now).await?.is_none() {
                 return Ok(None);
             }
-            hits(&session)
+            (hits(&session), claims.generation == state.counter && !state.confirmed)
         };
         let live = store::revocation::of(&tx, &what, now).await?;
         if live.iter().any(|entry| !entry.renew && claims.iat < entry.not_before.unix_timestamp()) {
             return Ok(None);
+        }
+        // The token has arrived, so the refresh token that came with it has: the one before is reuse from now on.
+        if unconfirmed {
+            store::session::confirm(&tx, sid, claims.generation).await?;
+            tx.commit().await?;
         }
         Ok(Some(Introspected {
             refresh: false,

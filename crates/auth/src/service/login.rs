@@ -138,8 +138,9 @@ impl Auth {
             passkey = ceremony.options;
             flow.ceremony = Some(ceremony.state);
         }
+        let again = flow.step_up.is_some();
         let flow = self.save_flow(context, &flow).await?;
-        let providers = self.offered(context).await?;
+        let providers = self.offered(context, again).await?;
         Ok(Step::Password { flow, email, passkey, providers })
     }
 

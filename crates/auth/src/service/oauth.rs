@@ -8,13 +8,16 @@ use time::{Duration, OffsetDateTime};
 
 use super::{
     Auth, Change, issue_time,
-    session::{owner, told, told_refused},
+    session::{told, told_refused},
 };
 use crate::{
     credential::{Claims, IdClaims, RefreshToken, access_hash, digest},
     error::Error,
     metrics,
-    model::{Challenge, Client, Problem, Purpose, Refresh, RevocationKind, Role, Scopes, Session, User, acr, decide},
+    model::{
+        Challenge, Client, Problem, Purpose, Refresh, RefreshMode, RevocationKind, Role, Scopes, Session, User, acr,
+        decide,
+    },
     store::{self, login::Code},
 };
 
@@ -104,6 +107,7 @@ impl Auth {
             && code.redirect_uri == redirect_uri
             && now < code.expire_time
             && Challenge(code.code_challenge.clone()).is_met_by(verifier);
+        let good = good && self.has_parent(&tx, &code).await?;
         let Some(role) = self.standing(&tx, &code).await?.filter(|_| good) else {
             return refuse(tx, "code").await;
         };
@@ -113,6 +117,12 @@ impl Auth {
         tokens.id = self.id_token(client, &session, &code.nonce, &tokens.access)?;
         tx.commit().await?;
         Ok(Ok(tokens))
+    }
+
+    /// The browser session that a code was given in is there; codes of another kind need none.
+    async fn has_parent(&self, tx: &Tx, code: &Code) -> Result<bool, Error> {
+        let Some(parent) = code.parent else { return Ok(true) };
+        Ok(store::session::get(tx, parent, false).await?.is_some())
     }
 
     /// A second use means that somebody has a copy: the session of the first ends.
@@ -138,9 +148,11 @@ impl Auth {
         Ok(store::user::get(tx, user).await?.filter(User::is_active).map(|_| None))
     }
 
-    /// The session that a code stands for; the oldest ones of its user end when there are too many.
+    /// The session that a code stands for. Where no refresh token goes with it, it ends with its access token and counts for nothing;
+    /// of those that last, the oldest of the user end when there are too many.
     pub(super) async fn begin_session(&self, tx: &Change, code: &Code) -> Result<Session, Error> {
         let now = self.clock.now();
+        let end = if code.scopes.are_lasting() { now + self.config.session_life } else { now + self.access_life() };
         let session = Session {
             id: self.ids.next(),
             user: code.user,
@@ -150,7 +162,7 @@ impl Auth {
             amr: code.amr.clone(),
             create_time: now,
             last_use_time: now,
-            expire_time: now + self.config.session_life,
+            expire_time: end,
             scopes: code.scopes.clone(),
             parent: code.parent,
         };
@@ -164,8 +176,8 @@ impl Auth {
         }
         store::session::insert(tx, &session).await?;
         tx.audit(told("session.started", &session));
-        for old in store::session::delete_oldest(tx, session.user, i64::from(self.config.sessions_per_user)).await? {
-            self.revoke(tx, RevocationKind::Session(old), owner(session.user, None), false).await?;
+        for old in store::session::oldest(tx, session.user, i64::from(self.config.sessions_per_user)).await? {
+            self.end_family(tx, &old).await?;
         }
         Ok(session)
     }
@@ -198,7 +210,13 @@ impl Auth {
                 store::session::rotate(&tx, session.id, counter, now).await?;
                 counter
             }
-            Refresh::Repeat(counter) => counter,
+            Refresh::Repeat(counter) => {
+                // A client that keeps its token never rotates, and is in use all the same.
+                if client.refresh == RefreshMode::Keep {
+                    store::session::touch(&tx, session.id, now).await?;
+                }
+                counter
+            }
             Refresh::Reuse => return self.reused(tx, &session).await,
             Refresh::Ahead => {
                 tracing::error!(session = %session.id, "a refresh token is ahead of its session: the database is older than the token");
@@ -265,8 +283,8 @@ impl Auth {
             act: None,
         };
         let keys = self.keys()?;
-        let offline = client.is_built_in() || session.scopes.has("offline_access");
-        let refresh = offline.then(|| keys.refresh.write(RefreshToken { session: session.id, counter }));
+        let refresh =
+            session.scopes.are_lasting().then(|| keys.refresh.write(RefreshToken { session: session.id, counter }));
         metrics::token_issued("access");
         let life = Duration::seconds(claims.exp - claims.iat);
         Ok(Tokens { access: keys.edge.sign(&claims)?, refresh, id: None, life, scope })

@@ -1,7 +1,11 @@
 //! Identity providers as administrators manage them, and linked accounts as their users do.
 use api::{Caller, Etag, Id, OrganizationId, UserId};
+use db::Record;
 
-use super::{Auth, PageRequest, limit, user::oneself};
+use super::{
+    Auth, PageRequest, limit,
+    user::{home, oneself},
+};
 use crate::{
     error::Error,
     model::{Identity, IdentityName, PROVIDERS_MAX, Provider, ProviderName},
@@ -37,11 +41,13 @@ impl Auth {
         provider.name = ProviderName { organization, provider: self.ids.next() };
         (provider.create_time, provider.update_time) = (now, now);
         let tx = self.db.tenant(caller).await?;
+        store::organization::lock(&tx, organization).await?;
         if store::provider::list(&tx, organization, Id::ZERO, 1000).await?.len() >= PROVIDERS_MAX {
             return Err(Error::ProviderLimit);
         }
         let sealed = self.vault.seal(&purpose(provider.name), secret.as_bytes());
         store::provider::insert(&tx, &provider, &sealed).await?;
+        tx.audit(Record::done("identity_provider.created").about(provider.name).with("issuer", &provider.issuer));
         tx.commit().await?;
         Ok(provider)
     }
@@ -92,6 +98,7 @@ impl Auth {
         provider.check()?;
         let sealed = secret.map(|secret| self.vault.seal(&purpose(name), secret.as_bytes()));
         store::provider::save(&tx, &provider, sealed.as_deref()).await?;
+        tx.audit(Record::done("identity_provider.updated").about(name));
         tx.commit().await?;
         Ok(provider)
     }
@@ -100,14 +107,22 @@ impl Auth {
     pub(crate) async fn delete_provider(&self, caller: &Caller, name: ProviderName) -> Result<(), Error> {
         Self::own(caller, name.organization)?;
         let tx = self.db.tenant(caller).await?;
-        store::provider::delete(&tx, name).await?;
+        if store::provider::delete(&tx, name).await? {
+            tx.audit(Record::done("identity_provider.deleted").about(name));
+        }
         Ok(tx.commit().await?)
     }
 
     /// What is wrong with a provider's metadata and keys, in words; empty when nothing is.
     pub(crate) async fn test_provider(&self, caller: &Caller, name: ProviderName) -> Result<String, Error> {
         let provider = self.provider(caller, name).await?;
-        Ok(self.upstreams.test(&provider).await.err().map(|error| error.to_string()).unwrap_or_default())
+        Ok(self
+            .upstreams
+            .test(&provider, self.clock.now())
+            .await
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default())
     }
 
     /// The secret of a provider.
@@ -155,6 +170,7 @@ impl Auth {
             return Err(Error::FactorMissing);
         }
         store::provider::unlink(&tx, name).await?;
+        tx.audit(Record::done("identity.unlinked").about(name).of(home(caller)));
         self.end_other_sessions(&tx, caller, user).await?;
         tx.commit().await
     }

@@ -33,7 +33,7 @@ impl Auth {
         oneself(caller, name.user)?;
         let tx = self.change(self.db.subject(name.user, caller.context()).await?);
         if let Some((session, _)) = store::session::get(&tx, name.session, true).await? {
-            self.end_session(&tx, &session).await?;
+            self.end_with_children(&tx, &session).await?;
             tx.audit(Record::done("session.ended").about(name).of(home(caller)));
         }
         tx.commit().await

@@ -5,6 +5,7 @@
 //! when the provider vouches for the address; and if its owner never showed that the address is his, the password that somebody chose
 //! for it goes first, with every session. A second factor is asked for as after a password.
 use api::{CallContext, Id, OrganizationId, UserId};
+use db::Record;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -13,7 +14,7 @@ use crate::{
     credential::{Handle, challenge_of},
     error::Error,
     metrics,
-    model::{Email, Identity, IdentityName, Proof, Provider, ProviderName, Upstream},
+    model::{Email, Identity, IdentityName, Proof, Protocol, Provider, ProviderName, Purpose, Upstream},
     oidc::{Inward, Outward, UpstreamError},
     store::{
         self,
@@ -28,6 +29,8 @@ struct Away {
     state: String,
     nonce: String,
     verifier: String,
+    /// In a step-up: when it began, in seconds since 1970.
+    since: Option<i64>,
 }
 
 /// What the browser brought back.
@@ -56,9 +59,18 @@ impl Auth {
         let provider = self.known_provider(context, name).await?;
         let (state, nonce, verifier) = (Handle::new().text, Handle::new().text, Handle::new().text);
         let (challenge, redirect_uri) = (challenge_of(&verifier), self.callback(name));
-        let out = Outward { state: &state, nonce: &nonce, challenge: &challenge, redirect_uri: &redirect_uri };
-        let uri = self.upstreams.authorization_uri(&provider, out).await.map_err(|error| away(&provider, &error))?;
-        let ceremony = serde_json::to_string(&Away { provider: name.to_string(), state, nonce, verifier });
+        let now = self.clock.now();
+        let since = flow.step_up.as_ref().map(|_| now.unix_timestamp());
+        let out = Outward {
+            state: &state,
+            nonce: &nonce,
+            challenge: &challenge,
+            redirect_uri: &redirect_uri,
+            again: since.is_some(),
+        };
+        let uri = self.upstreams.authorization_uri(&provider, out, now).await;
+        let uri = uri.map_err(|error| away(&provider, &error))?;
+        let ceremony = serde_json::to_string(&Away { provider: name.to_string(), state, nonce, verifier, since });
         let ceremony = Some(ceremony.map_err(Error::fault)?);
         let flow = self.save_flow(context, &Flow { stage: Stage::Upstream, ceremony, ..flow }).await?;
         Ok(Step::Social { flow, uri })
@@ -88,6 +100,7 @@ impl Auth {
             nonce: &kept.nonce,
             redirect_uri: &self.callback(name),
             secret: &secret,
+            since: kept.since,
         };
         let upstream = self.upstreams.identify(&provider, came, self.clock.now()).await;
         let user = self.local(context, &provider, upstream.map_err(|error| away(&provider, &error))?).await?;
@@ -99,11 +112,16 @@ impl Auth {
         self.after_first(context, Flow { device, ..flow }, proof).await
     }
 
-    /// Providers that everybody is offered.
-    pub(super) async fn offered(&self, context: &CallContext) -> Result<Vec<(ProviderName, String)>, Error> {
+    /// Providers that everybody is offered; to sign in `again`, those that can ask again.
+    pub(super) async fn offered(
+        &self,
+        context: &CallContext,
+        again: bool,
+    ) -> Result<Vec<(ProviderName, String)>, Error> {
         let tx = self.db.system("identity providers to choose from", &quiet(context)).await?;
         let found = store::provider::list(&tx, OrganizationId::SYSTEM, Id::ZERO, 1000).await?;
-        Ok(found.into_iter().map(|provider| (provider.name, provider.display_name)).collect())
+        let fit = found.into_iter().filter(|provider| !again || provider.protocol == Protocol::Oidc);
+        Ok(fit.map(|provider| (provider.name, provider.display_name)).collect())
     }
 
     /// A provider that signs people in: the platform's. Another organization's would sign in whom its administrators like.
@@ -125,9 +143,16 @@ impl Auth {
         let email = vouched.ok_or(Error::SocialNotLinked)?;
         let found = store::provider::user_with_email(&tx, &email.key).await?;
         let (user, verified) = found.ok_or(Error::SocialNotLinked)?;
+        // The user's row is locked by now: a sign-in beside this one may have linked the account.
+        if let Some(user) = store::provider::linked(&tx, &provider.issuer, &upstream.subject).await? {
+            return Ok(user);
+        }
+        let known = store::user::get(&tx, user).await?.ok_or(Error::SocialNotLinked)?;
+        let log = known.managing_organization.unwrap_or(OrganizationId::SYSTEM);
         if !verified {
             self.void_unproven(&tx, user).await?;
             store::provider::verify_email(&tx, user, self.clock.now()).await?;
+            tx.audit(Record::done("credentials.voided").about(user.name()).by(user.name()).of(log));
         }
         let identity = Identity {
             name: IdentityName { user, identity: self.ids.next() },
@@ -137,6 +162,9 @@ impl Auth {
             create_time: self.clock.now(),
         };
         store::provider::link(&tx, &identity).await?;
+        let record = Record::done("identity.linked").about(identity.name).by(user.name()).of(log);
+        tx.audit(record.with("issuer", &identity.issuer));
+        self.notice(&tx, &known, Purpose::NoticeFactorsChanged).await?;
         tx.commit().await?;
         metrics::sign_in("linked");
         tracing::info!(user = %user, identity = %identity.name, "upstream account linked");

@@ -260,8 +260,8 @@ fn numbered(role: Option<Role>) -> Option<api::Role> {
     role.and_then(|role| (role as i32 + 1).try_into().ok())
 }
 
-/// The subject of a delegation, with present rights. The token does not carry the RPCs that the delegation lists: `authz` has no word for
-/// them, so what holds it back is the subject's rights, the five minutes and the actor.
+/// The subject of a delegation, with present rights. The token opens the RPCs that the delegation lists, with what those call, and nothing
+/// else; where it lists none, what holds it back is the subject's rights, the five minutes and the actor.
 fn delegated(delegation: Delegation, member: Membership) -> Subject {
     Subject {
         user: delegation.user,

@@ -26,7 +26,7 @@ pub(crate) struct Waiting {
 }
 
 const COLUMNS: &str = "client, redirect_uri, code_challenge, state, nonce, scope, prompt, max_age, login_hint, pushed, browser_digest, session_id, \
-     user_id, auth_after, create_time, expire_time";
+     user_id, auth_after, create_time, expire_time, expected_user_id";
 
 fn read(row: &Row) -> Result<Waiting, db::Error> {
     let asked = Asked {
@@ -39,6 +39,7 @@ fn read(row: &Row) -> Result<Waiting, db::Error> {
         prompt: row.try_get("prompt")?,
         max_age: row.try_get("max_age")?,
         login_hint: row.try_get("login_hint")?,
+        person: id_opt(row, "expected_user_id")?.map(UserId),
     };
     Ok(Waiting {
         asked,
@@ -55,12 +56,22 @@ fn read(row: &Row) -> Result<Waiting, db::Error> {
 pub(crate) async fn insert(tx: &Tx, digest: &[u8], waiting: &Waiting) -> Result<(), db::Error> {
     let sql = format!(
         "insert into authorization_requests (request_digest, {COLUMNS}) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
     );
     let Waiting { asked, pushed, browser, session, auth_after, create_time, expire_time } = waiting;
     let Asked {
-        client, redirect_uri, challenge: Challenge(challenge), state, nonce, prompt, max_age, login_hint, ..
+        client,
+        redirect_uri,
+        challenge: Challenge(challenge),
+        state,
+        nonce,
+        prompt,
+        max_age,
+        login_hint,
+        person,
+        ..
     } = asked;
+    let person = person.map(UserId::uuid);
     let scope = asked.scopes.text();
     let (session, user) = (session.map(|(session, _)| session.uuid()), session.map(|(_, user)| user.uuid()));
     tx.execute(
@@ -83,6 +94,7 @@ pub(crate) async fn insert(tx: &Tx, digest: &[u8], waiting: &Waiting) -> Result<
             auth_after,
             create_time,
             expire_time,
+            &person,
         ],
     )
     .await

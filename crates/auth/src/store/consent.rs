@@ -31,15 +31,23 @@ pub(crate) async fn find(
     tx.query_opt(sql, &[&user.uuid(), &client, &organization]).await?.as_ref().map(scopes).transpose()
 }
 
-/// Allows these scopes, which hold those allowed before.
+/// Allows these scopes beside those allowed before, in the order in which they were; of two parallel consents none is lost.
 pub(crate) async fn save(tx: &Tx, consent: &Consent) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into consents ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $6) \
-         on conflict (user_id, client, organization_id) do update set scope = excluded.scope, update_time = excluded.update_time"
+        "insert into consents as c ({COLUMNS}) values ($1, $2, $3, $4, $5, $6, $6) \
+         on conflict (user_id, client, organization_id) do update set update_time = excluded.update_time, scope = \
+         (select string_agg(scope, ' ' order by place) from (select scope, min(place) as place \
+         from unnest(string_to_array(c.scope, ' ') || string_to_array(excluded.scope, ' ')) with ordinality as s (scope, place) group by scope) s)"
     );
     let Consent { id, user, client, organization, scopes, create_time, .. } = consent;
     let (organization, scope) = (organization.map(OrganizationId::uuid), scopes.text());
     tx.execute(&sql, &[&id.uuid(), &user.uuid(), client, &organization, &scope, create_time]).await.map(drop)
+}
+
+/// A page of the clients that anybody has allowed anything. System transactions only.
+pub(crate) async fn clients(tx: &Tx, after: &str, limit: i64) -> Result<Vec<String>, db::Error> {
+    let sql = "select distinct client from consents where client > $1 order by client limit $2";
+    tx.query(sql, &[&after, &limit]).await?.iter().map(|row| Ok(row.try_get("client")?)).collect()
 }
 
 /// A page of a user's consents.
@@ -61,14 +69,19 @@ pub(crate) async fn delete(tx: &Tx, name: ConsentName) -> Result<Option<Consent>
     tx.query_opt(&sql, &[&name.user.uuid(), &name.consent.uuid()]).await?.as_ref().map(read).transpose()
 }
 
-/// Codes that a client of the user has not redeemed yet.
+/// Codes, those of devices too, that a client of the user has not redeemed yet.
 pub(crate) async fn delete_codes(
     tx: &Tx,
     user: UserId,
     client: &str,
     organization: Option<OrganizationId>,
 ) -> Result<(), db::Error> {
-    let sql = "delete from authorization_codes where user_id = $1 and client = $2 and organization_id is not distinct from $3";
     let organization = organization.map(OrganizationId::uuid);
-    tx.execute(sql, &[&user.uuid(), &client, &organization]).await.map(drop)
+    for table in ["authorization_codes", "device_codes"] {
+        let sql = format!(
+            "delete from {table} where user_id = $1 and client = $2 and organization_id is not distinct from $3"
+        );
+        tx.execute(&sql, &[&user.uuid(), &client, &organization]).await?;
+    }
+    Ok(())
 }

@@ -114,10 +114,10 @@ pub(crate) async fn save(tx: &Tx, provider: &Provider, sealed: Option<&[u8]>) ->
     tx.execute(sql, &params).await.map(drop)
 }
 
-/// Deletes a provider.
-pub(crate) async fn delete(tx: &Tx, name: ProviderName) -> Result<(), db::Error> {
+/// Deletes a provider; false when there is none.
+pub(crate) async fn delete(tx: &Tx, name: ProviderName) -> Result<bool, db::Error> {
     let sql = "delete from identity_providers where organization_id = $1 and provider_id = $2";
-    tx.execute(sql, &[&name.organization.uuid(), &name.provider.uuid()]).await.map(drop)
+    Ok(tx.execute(sql, &[&name.organization.uuid(), &name.provider.uuid()]).await? == 1)
 }
 
 fn read_identity(row: &Row) -> Result<Identity, db::Error> {
@@ -177,11 +177,19 @@ pub(crate) async fn verify_email(tx: &Tx, user: UserId, now: OffsetDateTime) -> 
     tx.execute(sql, &[&user.uuid(), &now]).await.map(drop)
 }
 
-/// Everything that signs in, set up by somebody who never showed that the address is his.
+/// Everything that signs in or acts for the user, set up by somebody who never showed that the address is his.
 pub(crate) async fn drop_credentials(tx: &Tx, user: UserId) -> Result<(), db::Error> {
-    for table in
-        ["passwords", "passkeys", "passkey_registrations", "mfa_factors", "recovery_codes", "identities", "api_keys"]
-    {
+    for table in [
+        "passwords",
+        "passkeys",
+        "passkey_registrations",
+        "mfa_factors",
+        "recovery_codes",
+        "identities",
+        "api_keys",
+        "consents",
+        "delegations",
+    ] {
         tx.execute(&format!("delete from {table} where user_id = $1"), &[&user.uuid()]).await?;
     }
     Ok(())

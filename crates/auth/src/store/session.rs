@@ -89,10 +89,20 @@ pub(crate) async fn touch(tx: &Tx, session: Id, now: OffsetDateTime) -> Result<(
     tx.execute("update sessions set last_use_time = $2 where session_id = $1", &[&session.uuid(), &now]).await.map(drop)
 }
 
-/// What was begun from one browser's session belongs to another from now on.
+/// What was begun from one browser's session, and codes that were given in it, belong to another from now on.
 pub(crate) async fn adopt(tx: &Tx, from: Id, to: Id) -> Result<(), db::Error> {
-    let sql = "update sessions set parent_id = $2 where parent_id = $1";
-    tx.execute(sql, &[&from.uuid(), &to.uuid()]).await.map(drop)
+    for table in ["authorization_codes", "sessions"] {
+        let sql = format!("update {table} set parent_id = $2 where parent_id = $1");
+        tx.execute(&sql, &[&from.uuid(), &to.uuid()]).await?;
+    }
+    Ok(())
+}
+
+/// Codes that were given in a browser's session are worth nothing any more.
+pub(crate) async fn delete_codes(tx: &Tx, parent: Id) -> Result<(), db::Error> {
+    tx.execute("delete from authorization_codes where parent_id = $1 and used_time is null", &[&parent.uuid()])
+        .await
+        .map(drop)
 }
 
 /// Ends what was begun from a browser's session and was not meant to outlive it; gives ids and tenants.
@@ -151,11 +161,13 @@ pub(crate) async fn delete_others(tx: &Tx, user: UserId, kept: Id) -> Result<Vec
     tx.query(sql, &[&user.uuid(), &kept.uuid()]).await?.iter().map(|row| id(row, "session_id")).collect()
 }
 
-/// Ends the oldest sessions of a user beyond a number; gives their ids.
-pub(crate) async fn delete_oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Id>, db::Error> {
-    let sql = "delete from sessions where session_id in \
-         (select session_id from sessions where user_id = $1 order by create_time desc, session_id desc offset $2) returning session_id";
-    tx.query(sql, &[&user.uuid(), &kept]).await?.iter().map(|row| id(row, "session_id")).collect()
+/// The oldest lasting sessions of a user beyond a number; locked until the transaction ends.
+pub(crate) async fn oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Session>, db::Error> {
+    let sql = format!(
+        "select {COLUMNS} from sessions where user_id = $1 and string_to_array(scope, ' ') && array['offline_access', '*'] \
+         order by create_time desc, session_id desc offset $2 for update"
+    );
+    tx.query(&sql, &[&user.uuid(), &kept]).await?.iter().map(read).collect()
 }
 
 /// Ends outstanding codes and flows of a user, whose password has changed.

@@ -1,14 +1,17 @@
 //! Device authorization: codes, polls, the decision in a browser, wrong codes.
 use std::time::Duration;
 
-use proto::auth::v1::{self as wire, membership::Role, o_auth_client::Kind};
+use proto::auth::v1::{
+    self as wire, consent_service_client::ConsentServiceClient, membership::Role, o_auth_client::Kind,
+};
 use tonic::{Code, Status};
 
 use crate::{
     Platform, assert_refused,
     browser::{browser_of, browsers, owner_browser},
+    channel,
     client::{App, register, web},
-    exchange, oauth, platform, tokens,
+    exchange, oauth, platform, refresh_grant, tokens,
 };
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -91,6 +94,36 @@ async fn auth_o15_a_device_polls_until_somebody_decides() {
         "USER_CODE_INVALID",
     );
     assert_eq!(begin(&platform, &app, "document:read").await.error.expect("refused").error, "invalid_scope");
+}
+
+#[tokio::test]
+async fn auth_o12_letting_a_device_in_is_a_consent_whose_end_is_that_of_the_device() {
+    let platform = platform().await;
+    let app = tv(&platform).await;
+    let owner = platform.owner().await;
+    let session = owner_browser(&platform).await;
+    let codes = begin(&platform, &app, "openid offline_access").await;
+    decide(&platform, &session, &codes.user_code, true).await.expect("it waits");
+    let answer = poll(&platform, &app, &codes.device_code).await.expect("let in");
+    let slow = begin(&platform, &app, "organization:read").await;
+    decide(&platform, &session, &slow.user_code, true).await.expect("it waits");
+    let denied = begin(&platform, &app, "openid").await;
+    decide(&platform, &session, &denied.user_code, false).await.expect("it waits");
+    let mut own = ConsentServiceClient::new(channel(&platform.system, &owner).await);
+    let list = wire::ListConsentsRequest { parent: "users/me".to_owned(), ..Default::default() };
+    let listed = own.list_consents(list).await.expect("his own").into_inner().consents;
+    assert_eq!((listed.len(), &listed[0].client), (1, &app.id));
+    assert_eq!(listed[0].scopes, ["openid", "offline_access", "organization:read"]);
+    own.delete_consent(wire::DeleteConsentRequest { name: listed[0].name.clone() }).await.expect("his own");
+    let refused = exchange(&platform.system, &answer.access_token).await;
+    assert_refused(refused, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    let refresh = wire::TokenRequest { client: app.proof(), ..refresh_grant(&answer.refresh_token) };
+    assert_eq!(tokens(&platform.system, refresh).await.err().as_deref(), Some("invalid_grant"));
+    assert_eq!(
+        poll(&platform, &app, &slow.device_code).await.err().as_deref(),
+        Some("invalid_grant"),
+        "not yet polled"
+    );
 }
 
 #[tokio::test]

@@ -38,6 +38,11 @@ async fn delivery(system: &System, kind: &str, count: usize) -> String {
     names.await.pop().expect("there is one")
 }
 
+/// The first notice to an account.
+pub(crate) async fn notice(system: &System) -> wire::TakeEmailSecretResponse {
+    take(system, &delivery(system, "security.notice", 1).await).await.expect("it is on its way")
+}
+
 async fn take(system: &System, name: &str) -> Result<wire::TakeEmailSecretResponse, Status> {
     let mut client = TokenServiceClient::new(system.as_workload("notification").channel("auth"));
     let request = wire::TakeEmailSecretRequest { name: name.to_owned() };

@@ -14,6 +14,7 @@ mod delegation;
 mod device;
 mod exchange;
 mod factor;
+mod grant;
 mod group;
 mod key;
 mod keys;
@@ -32,6 +33,7 @@ mod standing;
 mod step_up;
 mod tenant;
 mod token;
+mod upstream;
 
 use api::{CallContext, Ids};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -3,7 +3,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use mesh::client::Channel;
 use passkey::{
     authenticator::{Authenticator, UiHint, UserCheck, UserValidationMethod},
-    client::{Client, DefaultClientData},
+    client::{Client, DefaultClientData, DefaultClientDataWithCustomHash},
     crypto::rust_crypto::RustCryptoBackend,
     types::{
         Passkey,
@@ -16,6 +16,7 @@ use proto::auth::v1::{
     passkey_service_client::PasskeyServiceClient,
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use testkit::System;
 use tonic::{Code, Status};
 use webauthn_rs::prelude::Url;
@@ -82,6 +83,26 @@ impl Device {
         let given = client.authenticate(&origin, options, DefaultClientData).await.expect("the device answers");
         self.0 = client.authenticator().store().clone();
         serde_json::to_string(&given).expect("JSON of the standard")
+    }
+}
+
+impl Device {
+    /// What an authenticator answers that was asked for another relying party, by software that writes the right origin into the client data.
+    async fn get_for(&mut self, party: &str, options: &str) -> String {
+        let asked: Value = serde_json::from_str(options).expect("JSON");
+        let challenge = &asked["publicKey"]["challenge"];
+        let data = json!({"type": "webauthn.get", "challenge": challenge, "origin": ORIGIN, "crossOrigin": false});
+        let data = data.to_string();
+        let elsewhere = changed(options, |options| options["publicKey"]["rpId"] = json!(party));
+        let options: CredentialRequestOptions = serde_json::from_str(&elsewhere).expect("options of the standard");
+        let mut client = Client::new(self.authenticator()).allows_insecure_localhost(true);
+        let origin = Url::parse(&format!("https://{party}")).expect("an origin");
+        let origin = if party == "localhost" { Url::parse(ORIGIN).expect("an origin") } else { origin };
+        let hash = DefaultClientDataWithCustomHash(Sha256::digest(&data).to_vec());
+        let given = client.authenticate(&origin, options, hash).await.expect("the device answers");
+        self.0 = client.authenticator().store().clone();
+        let given = serde_json::to_string(&given).expect("JSON of the standard");
+        changed(&given, |value| value["response"]["clientDataJSON"] = json!(URL_SAFE_NO_PAD.encode(&data)))
     }
 }
 
@@ -200,13 +221,13 @@ async fn a_passkey_is_the_second_factor_after_a_password() {
 #[tokio::test]
 async fn auth_p13_an_answer_that_does_not_fit_is_refused_and_takes_its_flow() {
     let platform = platform().await;
-    let bob = registered(&platform).await;
+    let mut bob = registered(&platform).await;
     let system = &platform.system;
     let refused = |answer: Result<wire::LoginStep, Status>| {
         assert_refused(answer.map(drop), Code::Unauthenticated, "PASSKEY_REFUSED");
     };
     let (flow, options) = asked(system).await;
-    let good = bob.device.clone().get(ORIGIN, &options).await;
+    let good = bob.device.get(ORIGIN, &options).await;
     answer(system, &flow, good.clone()).await.expect("this one fits");
     let again = answer(system, &flow, good.clone()).await.map(drop);
     assert_refused(again, Code::FailedPrecondition, "FLOW_INVALID");
@@ -214,28 +235,34 @@ async fn auth_p13_an_answer_that_does_not_fit_is_refused_and_takes_its_flow() {
     refused(answer(system, &flow, good).await);
 
     let (flow, options) = asked(system).await;
-    refused(answer(system, &flow, bob.device.clone().get("http://localhost:9999", &options).await).await);
+    refused(answer(system, &flow, bob.device.get("http://localhost:9999", &options).await).await);
     let (flow, options) = asked(system).await;
-    let elsewhere = changed(&options, |options| options["publicKey"]["rpId"] = json!("evil.example"));
-    refused(answer(system, &flow, bob.device.clone().get("https://evil.example", &elsewhere).await).await);
+    refused(answer(system, &flow, bob.device.get_for("evil.example", &options).await).await);
+    let (flow, options) = asked(system).await;
+    let same_way = bob.device.get_for("localhost", &options).await;
+    answer(system, &flow, same_way).await.expect("of the relying party itself it is good");
     let (flow, options) = asked(system).await;
     let unasked = changed(&options, |options| options["publicKey"]["userVerification"] = json!("discouraged"));
-    refused(answer(system, &flow, bob.device.clone().get(ORIGIN, &unasked).await).await);
+    refused(answer(system, &flow, bob.device.get(ORIGIN, &unasked).await).await);
     for change in [
         (|data: &mut Value| data["type"] = json!("webauthn.create")) as fn(&mut Value),
         |data| data["origin"] = json!("http://localhost:8080.evil.example"),
         |data| data["challenge"] = json!("AAAA"),
     ] {
         let (flow, options) = asked(system).await;
-        let given = bob.device.clone().get(ORIGIN, &options).await;
+        let given = bob.device.get(ORIGIN, &options).await;
         refused(answer(system, &flow, with_client_data(&given, change)).await);
     }
     let (flow, options) = asked(system).await;
-    let given = bob.device.clone().get(ORIGIN, &options).await;
+    let given = bob.device.get(ORIGIN, &options).await;
     refused(answer(system, &flow, changed(&given, |value| value["response"]["userHandle"] = Value::Null)).await);
+    // The device counts on, so that none of these was taken for a copy: the next one that fits is good.
+    let (flow, options) = asked(system).await;
+    let given = bob.device.get(ORIGIN, &options).await;
+    answer(system, &flow, given).await.expect("this one fits");
     let step = try_password(system, &bob.user.email, &password_of("bob")).await.expect("right");
     let (_, options) = asked(system).await;
-    refused(answer(system, &step.flow, bob.device.clone().get(ORIGIN, &options).await).await);
+    refused(answer(system, &step.flow, bob.device.get(ORIGIN, &options).await).await);
 }
 
 #[tokio::test]
@@ -261,6 +288,26 @@ async fn auth_p13_a_counter_that_goes_back_disables_the_passkey() {
     let step = try_password(system, &bob.user.email, &password_of("bob")).await.expect("right");
     let Some(Step::SecondFactor(asked)) = step.step else { panic!("the bar is as high as before") };
     assert_eq!(asked.methods().map(|method| method.as_str_name()).collect::<Vec<_>>(), ["RECOVERY_CODE"]);
+}
+
+#[tokio::test]
+async fn auth_p13_a_copy_that_answers_a_second_factor_begun_before_is_noticed() {
+    let platform = platform().await;
+    let mut bob = registered(&platform).await;
+    let system = &platform.system;
+    let begun = async || {
+        let step = try_password(system, &bob.user.email, &password_of("bob")).await.expect("right");
+        let Some(Step::SecondFactor(wanted)) = step.step else { panic!("a second factor is asked for") };
+        (step.flow, wanted.passkey_options)
+    };
+    let (his, others) = (begun().await, begun().await);
+    let mut copy = bob.device.clone();
+    let given = bob.device.get(ORIGIN, &his.1).await;
+    answer(system, &his.0, given).await.expect("his passkey");
+    let given = copy.get(ORIGIN, &others.1).await;
+    let refused = answer(system, &others.0, given).await;
+    assert_refused(refused.map(drop), Code::Unauthenticated, "PASSKEY_REFUSED");
+    assert_eq!(system.published("auth", "passkey.disabled").await.len(), 1);
 }
 
 #[tokio::test]

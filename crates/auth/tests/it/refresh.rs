@@ -34,6 +34,12 @@ async fn auth_s01_a_token_two_steps_old_ends_the_session() {
     assert_refused(exchange(&platform.system, &third.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
     assert_eq!(refresh(&platform.system, &third.refresh).await.err().as_deref(), Some("invalid_grant"));
     assert_eq!(platform.system.published("auth", "credentials.revoked").await.len(), 1);
+    let told = "select resource, actor from auth.audit_event where action = 'session.ended' and outcome = 2 and reason = 'REFRESH_REUSED'";
+    let told = platform.system.sql(told).await;
+    assert_eq!((told.len(), told[0][1].as_ref()), (1, Some(&platform.owner)));
+    assert!(told[0][0].as_deref().is_some_and(|session| session.starts_with(&format!("{}/sessions/", platform.owner))));
+    let notice = crate::mail::notice(&platform.system).await;
+    assert_eq!((notice.purpose().as_str_name(), notice.email.as_str()), ("NOTICE_TOKEN_REUSED", crate::OWNER));
 }
 
 #[tokio::test]
@@ -85,6 +91,26 @@ async fn auth_s06_a_forged_token_touches_nothing_and_a_removed_member_gets_none(
     let request = wire::DeleteMembershipRequest { name, ..wire::DeleteMembershipRequest::default() };
     organizations(&platform.system, &owner).await.delete_membership(request).await.expect("the owner may");
     assert_eq!(refresh(&platform.system, &next.refresh).await.err().as_deref(), Some("invalid_grant"));
+}
+
+#[tokio::test]
+async fn auth_s06_a_changed_password_and_a_disabled_account_end_the_other_sessions_refresh_tokens() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, changes) = platform.signed_user(&owner, "bob", Role::Editor).await;
+    let other = crate::sign_in(system, &bob.email, &crate::password_of("bob"), "").await;
+    let request = wire::ChangePasswordRequest {
+        name: "users/me".to_owned(),
+        current_password: crate::password_of("bob"),
+        new_password: crate::password_of("new"),
+    };
+    crate::users(system, &changes).await.change_password(request).await.expect("his own");
+    assert_eq!(refresh(system, &other.refresh).await.err().as_deref(), Some("invalid_grant"));
+    let changes = refresh(system, &changes.refresh).await.expect("the session that changed it goes on");
+    let disable = wire::DisableUserRequest { name: bob.name };
+    crate::users(system, &owner).await.disable_user(disable).await.expect("his organization manages him");
+    assert_eq!(refresh(system, &changes.refresh).await.err().as_deref(), Some("invalid_grant"));
 }
 
 #[tokio::test]

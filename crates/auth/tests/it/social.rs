@@ -33,21 +33,25 @@ use crate::{
 
 /// What the issuer says of whoever comes, and how it misbehaves.
 #[derive(Clone)]
-struct Says {
+pub(crate) struct Says {
     /// Claims of the ID token beside those of the flow.
-    claims: Value,
+    pub(crate) claims: Value,
     /// Of the key set: the one key is listed twice.
     key_twice: bool,
     /// Status of the token endpoint.
     status: u16,
     /// Questions for the keys.
-    key_loads: usize,
+    pub(crate) key_loads: usize,
+    /// Id of the one key.
+    pub(crate) kid: &'static str,
+    /// The metadata names this as authorization endpoint.
+    pub(crate) authorize_at: Option<String>,
 }
 
 /// An OpenID Connect issuer, which also answers like a plain OAuth 2.0 service.
-struct Issuer {
-    url: String,
-    says: Arc<Mutex<Says>>,
+pub(crate) struct Issuer {
+    pub(crate) url: String,
+    pub(crate) says: Arc<Mutex<Says>>,
     /// It serves as long as this lives.
     _tasks: JoinSet<()>,
 }
@@ -56,7 +60,8 @@ impl Issuer {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let says = Says { claims: json!({}), key_twice: false, status: 200, key_loads: 0 };
+        let says =
+            Says { claims: json!({}), key_twice: false, status: 200, key_loads: 0, kid: "k1", authorize_at: None };
         let says = Arc::new(Mutex::new(says));
         let pair = Arc::new(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"));
         let (own_url, own_says) = (url.clone(), Arc::clone(&says));
@@ -79,11 +84,11 @@ impl Issuer {
         self.url.trim_start_matches("http://")
     }
 
-    fn say(&self, change: impl FnOnce(&mut Says)) {
+    pub(crate) fn say(&self, change: impl FnOnce(&mut Says)) {
         change(&mut self.says.lock().expect("no test panics in there"));
     }
 
-    fn person(&self, subject: &str, email: &str, verified: Option<bool>) {
+    pub(crate) fn person(&self, subject: &str, email: &str, verified: Option<bool>) {
         self.say(|says| {
             says.claims = json!({"sub": subject, "email": email});
             if let Some(verified) = verified {
@@ -93,7 +98,7 @@ impl Issuer {
     }
 
     /// The person agrees: what the browser brings back.
-    fn agree(&self, uri: &str) -> (String, String) {
+    pub(crate) fn agree(&self, uri: &str) -> (String, String) {
         let (endpoint, query) = uri.split_once('?').expect("it has parameters");
         assert_eq!(endpoint, format!("{}/authorize", self.url));
         let parts: HashMap<String, String> =
@@ -136,7 +141,7 @@ async fn answer(
             200,
             json!({
                 "issuer": url,
-                "authorization_endpoint": format!("{url}/authorize"),
+                "authorization_endpoint": says.authorize_at.clone().unwrap_or_else(|| format!("{url}/authorize")),
                 "token_endpoint": format!("{url}/token"),
                 "jwks_uri": format!("{url}/keys"),
                 "authorization_response_iss_parameter_supported": true,
@@ -144,7 +149,7 @@ async fn answer(
         ),
         "/keys" => {
             says.key_loads += 1;
-            let key = jwk(&pair);
+            let key = jwk(&pair, says.kid);
             (200, json!({"keys": if says.key_twice { vec![key.clone(), key] } else { vec![key] }}))
         }
         "/token" => (says.status, tokens(&head.headers, &form, &url, &says, &pair)),
@@ -190,21 +195,21 @@ fn tokens(
     json!({"access_token": "at", "token_type": "Bearer", "id_token": id_token})
 }
 
-fn jwk(pair: &EcdsaKeyPair) -> Value {
+fn jwk(pair: &EcdsaKeyPair, kid: &str) -> Value {
     let point = pair.public_key().as_ref();
     let part = |range: std::ops::Range<usize>| URL_SAFE_NO_PAD.encode(&point[range]);
-    json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1", "x": part(1..33), "y": part(33..65)})
+    json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": kid, "x": part(1..33), "y": part(33..65)})
 }
 
 /// A platform with one provider that everybody is offered.
-struct Social {
-    platform: Platform,
-    issuer: Issuer,
-    provider: String,
-    operator: Signed,
+pub(crate) struct Social {
+    pub(crate) platform: Platform,
+    pub(crate) issuer: Issuer,
+    pub(crate) provider: String,
+    pub(crate) operator: Signed,
 }
 
-async fn social() -> Social {
+pub(crate) async fn social() -> Social {
     let issuer = Issuer::start().await;
     let system = System::builder(&[&auth::SERVICE]).set("auth.private_hosts", vec![issuer.host()]).start().await;
     let platform = platform_on(system).await;
@@ -214,7 +219,7 @@ async fn social() -> Social {
     Social { platform, issuer, provider, operator }
 }
 
-fn oidc(issuer: &Issuer) -> wire::CreateIdentityProviderRequest {
+pub(crate) fn oidc(issuer: &Issuer) -> wire::CreateIdentityProviderRequest {
     let provider = wire::IdentityProvider {
         display_name: "Example".to_owned(),
         protocol: Protocol::Oidc.into(),
@@ -227,13 +232,13 @@ fn oidc(issuer: &Issuer) -> wire::CreateIdentityProviderRequest {
     wire::CreateIdentityProviderRequest { parent: crate::OPERATORS.to_owned(), identity_provider: Some(provider) }
 }
 
-async fn providers(system: &System, signed: &Signed) -> IdentityProviderServiceClient<Channel> {
+pub(crate) async fn providers(system: &System, signed: &Signed) -> IdentityProviderServiceClient<Channel> {
     IdentityProviderServiceClient::new(channel(system, signed).await)
 }
 
 impl Social {
     /// Out to the provider: the flow, and what the browser would bring back.
-    async fn out(&self) -> (String, String, String) {
+    pub(crate) async fn out(&self) -> (String, String, String) {
         let flow = begin(&self.platform.system).await;
         let request = wire::StartSocialLoginRequest { flow, provider: self.provider.clone() };
         let step = logins(&self.platform.system).start_social_login(request).await.expect("it is offered").into_inner();
@@ -242,7 +247,7 @@ impl Social {
         (step.flow, state, code)
     }
 
-    async fn back(&self, flow: &str, state: &str, code: &str) -> Result<wire::LoginStep, Status> {
+    pub(crate) async fn back(&self, flow: &str, state: &str, code: &str) -> Result<wire::LoginStep, Status> {
         let request = wire::FinishSocialLoginRequest {
             flow: flow.to_owned(),
             state: state.to_owned(),
@@ -254,19 +259,19 @@ impl Social {
         logins(&self.platform.system).finish_social_login(request).await.map(tonic::Response::into_inner)
     }
 
-    async fn round(&self) -> Result<wire::LoginStep, Status> {
+    pub(crate) async fn round(&self) -> Result<wire::LoginStep, Status> {
         let (flow, state, code) = self.out().await;
         self.back(&flow, &state, &code).await
     }
 
-    async fn signed(&self) -> Signed {
+    pub(crate) async fn signed(&self) -> Signed {
         match self.round().await.expect("linked").step {
             Some(Step::Done(done)) => token(&self.platform.system, code_grant(&done.code)).await.expect("good"),
             _ => panic!("one organization needs no choice"),
         }
     }
 
-    async fn refused(&self, reason: &str) {
+    pub(crate) async fn refused(&self, reason: &str) {
         assert_refused(self.round().await.map(drop), Code::Unauthenticated, reason);
     }
 }

@@ -23,7 +23,7 @@ fn start() -> wire::StartStepUpRequest {
     }
 }
 
-async fn begin(platform: &crate::Platform, signed: &Signed) -> wire::LoginStep {
+pub(crate) async fn begin(platform: &crate::Platform, signed: &Signed) -> wire::LoginStep {
     let mut client = LoginServiceClient::new(channel(&platform.system, signed).await);
     client.start_step_up(start()).await.expect("his own").into_inner()
 }

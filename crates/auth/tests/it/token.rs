@@ -82,6 +82,26 @@ async fn auth_o03_a_wrong_verifier_burns_the_code() {
 }
 
 #[tokio::test]
+async fn auth_o03_a_verifier_of_another_length_is_refused_though_it_meets_the_challenge() {
+    let platform = platform().await;
+    let system = &platform.system;
+    for (length, good) in [(42, false), (43, true), (128, true), (129, false)] {
+        let verifier = VERIFIER.chars().cycle().take(length).collect::<String>();
+        let start = wire::StartLoginRequest { code_challenge: crate::challenge(&verifier), ..crate::start_login() };
+        let flow = crate::logins(system).start_login(start).await.expect("the client is built in").into_inner().flow;
+        let step = crate::logins(system).continue_login(crate::password_answer(&flow, OWNER, OWNER_PASSWORD)).await;
+        let step = step.expect("right").into_inner();
+        let chosen = crate::organization_answer(&step.flow, &platform.organization);
+        let step = crate::logins(system).continue_login(chosen).await.expect("a member").into_inner();
+        let Some(wire::login_step::Step::Done(done)) = step.step else { panic!("complete") };
+        let grant = wire::TokenRequest { code_verifier: verifier, ..code_grant(&done.code) };
+        let refused = (!good).then_some("invalid_grant");
+        assert_eq!(token(system, grant.clone()).await.err().as_deref(), refused, "{length}");
+        assert_eq!(token(system, grant).await.err().as_deref(), Some("invalid_grant"), "the code is used up");
+    }
+}
+
+#[tokio::test]
 async fn auth_o04_a_code_used_twice_ends_what_it_began() {
     let platform = platform().await;
     let code = owner_code(&platform).await;

@@ -8,6 +8,7 @@ mod kill;
 mod mailbox;
 mod manifests;
 mod oauth;
+mod oauth_flows;
 mod person;
 mod platform;
 mod process;

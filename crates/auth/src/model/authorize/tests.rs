@@ -29,10 +29,14 @@ fn sent() -> Parameters {
     }
 }
 
+fn read(client: Option<&Client>, sent: Parameters) -> Result<Asked, Flaw> {
+    Asked::read(client, sent, Expected::Anybody)
+}
+
 fn refused(change: fn(&mut Parameters)) -> (bool, &'static str) {
     let mut sent = sent();
     change(&mut sent);
-    match Asked::read(Some(&client(ClientProof::Basic)), sent).expect_err("it must be refused") {
+    match read(Some(&client(ClientProof::Basic)), sent).expect_err("it must be refused") {
         Flaw::Page(problem) => (false, problem.error),
         Flaw::Redirect { problem, redirect_uri, .. } => {
             assert_eq!(redirect_uri, "https://app.example/cb");
@@ -74,12 +78,12 @@ fn auth_o06_without_a_proven_redirect_uri_nobody_is_redirected() {
     ] {
         assert_eq!(refused(change), (false, "invalid_request"));
     }
-    let unknown = Asked::read(None, sent()).expect_err("nobody has the id");
+    let unknown = read(None, sent()).expect_err("nobody has the id");
     assert!(matches!(unknown, Flaw::Page(Problem { error: "invalid_client", .. })));
     let machine = Client { kind: ClientKind::Machine, role: Some(Role::Viewer), ..client(ClientProof::Basic) };
-    assert!(matches!(Asked::read(Some(&machine), sent()), Err(Flaw::Page(_))));
+    assert!(matches!(read(Some(&machine), sent()), Err(Flaw::Page(_))));
     let browser = Parameters { redirect_uri: "workos:browser".to_owned(), ..sent() };
-    assert!(matches!(Asked::read(Client::find(BROWSER), browser), Err(Flaw::Page(_))));
+    assert!(matches!(read(Client::find(BROWSER), browser), Err(Flaw::Page(_))));
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn auth_o10_o12_a_person_is_asked_as_often_as_needed() {
     let ask = |proof, prompt: &str, max_age: &str, consented: Option<&str>, age: Option<i64>| {
         let client = client(proof);
         let asked =
-            Asked::read(Some(&client), Parameters { prompt: prompt.to_owned(), max_age: max_age.to_owned(), ..sent() });
+            read(Some(&client), Parameters { prompt: prompt.to_owned(), max_age: max_age.to_owned(), ..sent() });
         let asked = asked.expect("it is good");
         let standing = age.map(|age| SignedIn {
             auth_time: now - Duration::seconds(age),
@@ -132,8 +136,7 @@ fn auth_o12_the_platforms_own_tools_ask_too() {
     // Whoever listens on a port of the loopback address could be the tool (RFC 8252 section 8.6).
     let cli = Client::find("workos-cli").expect("it is built in");
     let redirect_uri = "http://127.0.0.1:8400/callback".to_owned();
-    let asked =
-        Asked::read(Some(cli), Parameters { redirect_uri, scope: String::new(), ..sent() }).expect("it is good");
+    let asked = read(Some(cli), Parameters { redirect_uri, scope: String::new(), ..sent() }).expect("it is good");
     let consented = Some(cli.scopes.clone());
     let standing = SignedIn { auth_time: OffsetDateTime::UNIX_EPOCH, organization: Some(None), consented };
     assert_eq!(next(cli, &asked, Some(&standing), OffsetDateTime::UNIX_EPOCH), Next::Consent);
@@ -142,7 +145,7 @@ fn auth_o12_the_platforms_own_tools_ask_too() {
 #[test]
 fn who_is_no_member_where_the_client_belongs_is_refused() {
     let client = client(ClientProof::Basic);
-    let asked = Asked::read(Some(&client), sent()).expect("it is good");
+    let asked = read(Some(&client), sent()).expect("it is good");
     let standing = SignedIn { auth_time: OffsetDateTime::UNIX_EPOCH, organization: None, consented: None };
     let next = next(&client, &asked, Some(&standing), OffsetDateTime::UNIX_EPOCH);
     assert!(matches!(next, Next::Refuse(Problem { error: "access_denied", .. })));
