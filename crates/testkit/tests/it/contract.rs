@@ -8,7 +8,7 @@ fn the_contract_keeps_every_rule() {
 }
 
 #[test]
-fn the_list_of_methods_without_a_credential_is_the_agreed_one() {
+fn g5_the_list_of_methods_without_a_credential_is_the_agreed_one() {
     let golden = include_str!("../golden/public_methods.txt");
     let found = Contract::default().public_methods();
     assert_eq!(

@@ -1,10 +1,7 @@
 //! Flows of OAuth and OpenID Connect by the public door that go over several requests: signing out from elsewhere, everything that
-//! discovery names, keys that turn under load.
-use std::time::Duration;
-
+//! discovery names.
 use http::Method;
 use serde_json::{Value, json};
-use testkit::eventually_within;
 
 use crate::{
     client::{Answer, Client, encoded},
@@ -12,8 +9,7 @@ use crate::{
         App, Browser, FORM, REDIRECT, SELF, VERIFIER, authorize, field, form, parameter, redeem, register, text,
         written,
     },
-    person::{Person, SYSTEM, token},
-    platform::{Platform, Shared, Site, shared},
+    platform::{Shared, shared},
 };
 
 /// Signs in and consents; gives the tokens of the application.
@@ -178,48 +174,5 @@ async fn values_work(browser: &mut Browser, shared: &Shared, list: &impl Fn(&str
             }
         };
         assert_eq!(answer.json()["error"], "invalid_grant", "{method}: known as who it is: {}", answer.show());
-    }
-}
-
-/// A part of a JWT.
-fn decoded(part: &str) -> Value {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
-}
-
-#[tokio::test]
-async fn auth_j10_keys_turn_under_load_and_no_call_at_the_gateway_fails() {
-    let platform = Platform::start(Site::new().await).await;
-    let client = platform.client();
-    let owner = Person::first(&client, platform.site()).await;
-    let operator = client.with_token(&owner.tokens(&client, SYSTEM).await.access);
-    let kid = |access: &str| access.split('.').next().map(decoded).expect("a header")["kid"].clone();
-    let published = async || {
-        let keys = client.get("/.well-known/jwks.json").good().await;
-        keys["keys"].as_array().expect("keys").iter().filter(|key| key["alg"] == "ES256").count()
-    };
-    let mut tokens = owner.tokens(&client, &owner.organization).await;
-    let (first, before) = (kid(&tokens.access), published().await);
-    operator.post("/v1/signingKeys:rotate", &json!({})).good().await;
-    eventually_within(Duration::from_secs(180), "the gateway knows the successor", || async {
-        (published().await > before).then_some(())
-    })
-    .await;
-    // Ten minutes pass in the database: the successors sign from the next look on.
-    let now = "update auth.signing_keys set activate_time = now() + interval '1 second' where activate_time > now()";
-    platform.site().sql(now).await;
-    operator.post("/v1/signingKeys:rotate", &json!({})).good().await;
-    let (mut turned, mut after) = (false, 0);
-    while after < 20 {
-        let call = client.with_token(&tokens.access).get("/v1/users/me").send().await;
-        assert_eq!(call.status, 200, "{}", call.show());
-        let old = tokens;
-        tokens = token(&client, &[("grant_type", "refresh_token"), ("refresh_token", &old.refresh)]).await;
-        for access in [&old.access, &tokens.access] {
-            let call = client.with_token(access).get("/v1/users/me").send().await;
-            assert_eq!(call.status, 200, "{}", call.show());
-        }
-        turned |= kid(&tokens.access) != first;
-        after += usize::from(turned);
     }
 }
