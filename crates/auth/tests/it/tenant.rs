@@ -109,6 +109,25 @@ const OF_PLATFORM: [&str; 9] = [
     "platform_history",
 ];
 
+/// Tables that have rows in the test, so that a wall that is not there would show them.
+const FILLED: [&str; 15] = [
+    "organizations",
+    "users",
+    "memberships",
+    "passwords",
+    "sessions",
+    "signing_keys",
+    "custom_roles",
+    "custom_role_revision",
+    "groups",
+    "group_members",
+    "ended_groups",
+    "relation_heads",
+    "relation_objects",
+    "relations",
+    "relation_parents",
+];
+
 /// Rows where roles, groups and relations are kept, so that a wall that is not there would show them.
 async fn fill(platform: &Platform, owner: &Signed) {
     let crew = group(platform, owner, "Crew").await.name;
@@ -156,23 +175,7 @@ async fn auth_t08_without_a_tenant_the_services_role_sees_no_row() {
             assert_eq!(platform.system.sql(&sql).await[0][0].as_deref(), Some("0"), "{table}");
         }
     }
-    for table in [
-        "organizations",
-        "users",
-        "memberships",
-        "passwords",
-        "sessions",
-        "signing_keys",
-        "custom_roles",
-        "custom_role_revision",
-        "groups",
-        "group_members",
-        "ended_groups",
-        "relation_heads",
-        "relation_objects",
-        "relations",
-        "relation_parents",
-    ] {
+    for table in FILLED {
         assert!(filled.contains(&table), "{table} has no row that a missing wall would show");
     }
     let organization = platform
