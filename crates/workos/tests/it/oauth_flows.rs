@@ -176,3 +176,9 @@ async fn values_work(browser: &mut Browser, shared: &Shared, list: &impl Fn(&str
         assert_eq!(answer.json()["error"], "invalid_grant", "{method}: known as who it is: {}", answer.show());
     }
 }
+
+/// A part of a JWT.
+fn decoded(part: &str) -> Value {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
+}
