@@ -31,25 +31,25 @@ const FILL: [&str; 13] = [
     "insert into u select n, id from unnest($2::uuid[]) with ordinality t(id, n)",
     "insert into g select n, id from unnest($3::uuid[]) with ordinality t(id, n)",
     "insert into auth.users (user_id, email, email_key, display_name, managing_organization_id, create_time, update_time) \
-     select id, 'u' || n || '@example.com', 'u' || n || '@example.com', 'u', $1, now(), now() from u",
+     select id, 'u' || n || '@example.com', 'u' || n || '@example.com', 'u', $1::uuid, now(), now() from u",
     "insert into auth.memberships (organization_id, membership_id, user_id, state, create_time, update_time) \
-     select $1, id, id, 1, now(), now() from u",
-    "insert into auth.groups (organization_id, group_id, display_name, create_time, update_time) select $1, id, 'g', now(), now() from g",
-    "insert into auth.group_members select $1, o.id, '\\x02'::bytea || uuid_send(i.id) from g i join g o on o.n = case \
+     select $1::uuid, id, id, 1, now(), now() from u",
+    "insert into auth.groups (organization_id, group_id, display_name, create_time, update_time) select $1::uuid, id, 'g', now(), now() from g",
+    "insert into auth.group_members select $1::uuid, o.id, '\\x02'::bytea || uuid_send(i.id) from g i join g o on o.n = case \
      when i.n <= 900 then 900 + i.n % 90 + 1 when i.n <= 990 then 990 + i.n % 10 + 1 end",
-    "insert into auth.group_members select $1, g.id, '\\x01'::bytea || uuid_send(u.id) from u join g on g.n in (u.n % 900 + 1, u.n * 7 % 900 + 1)",
+    "insert into auth.group_members select $1::uuid, g.id, '\\x01'::bytea || uuid_send(u.id) from u join g on g.n in (u.n % 900 + 1, u.n * 7 % 900 + 1)",
     "insert into auth.relation_objects (organization_id, object) \
-     select $1, 'objectTypes/space/objects/s' || n from generate_series(1, 100) n union all \
-     select $1, 'objectTypes/folder/objects/f' || n from generate_series(1, 10000) n union all \
-     select $1, 'objectTypes/page/objects/p' || n from generate_series(1, 480000) n",
+     select $1::uuid, 'objectTypes/space/objects/s' || n from generate_series(1, 100) n union all \
+     select $1::uuid, 'objectTypes/folder/objects/f' || n from generate_series(1, 10000) n union all \
+     select $1::uuid, 'objectTypes/page/objects/p' || n from generate_series(1, 480000) n",
     "insert into auth.relation_parents (organization_id, object, parent, most) \
-     select $1, 'objectTypes/folder/objects/f' || n, 'objectTypes/space/objects/s' || n % 100 + 1, 4 from generate_series(1, 10000) n union all \
-     select $1, 'objectTypes/page/objects/p' || n, 'objectTypes/folder/objects/f' || n % 10000 + 1, 4 from generate_series(1, 480000) n",
+     select $1::uuid, 'objectTypes/folder/objects/f' || n, 'objectTypes/space/objects/s' || n % 100 + 1, 4 from generate_series(1, 10000) n union all \
+     select $1::uuid, 'objectTypes/page/objects/p' || n, 'objectTypes/folder/objects/f' || n % 10000 + 1, 4 from generate_series(1, 480000) n",
     "insert into auth.relations (organization_id, object, subject, relation) \
-     select $1, 'objectTypes/page/objects/p' || n, '\\x01'::bytea || uuid_send(u.id), n % 4 + 1 from generate_series(1, 480000) n join u on u.n = n * 13 % 20000 + 1 union all \
-     select $1, 'objectTypes/folder/objects/f' || n, '\\x02'::bytea || uuid_send(g.id), n % 4 + 1 from generate_series(1, 10000) n join g on g.n = n % 900 + 1 union all \
-     select $1, 'objectTypes/folder/objects/f' || n, '\\x01'::bytea || uuid_send(u.id), n % 4 + 1 from generate_series(1, 10000) n join u on u.n = n * 3 % 20000 + 1 union all \
-     select $1, 'objectTypes/space/objects/s' || n, '\\x02'::bytea || uuid_send(g.id), 1 from generate_series(1, 100) n join g on g.n = 990 + n % 10 + 1",
+     select $1::uuid, 'objectTypes/page/objects/p' || n, '\\x01'::bytea || uuid_send(u.id), n % 4 + 1 from generate_series(1, 480000) n join u on u.n = n * 13 % 20000 + 1 union all \
+     select $1::uuid, 'objectTypes/folder/objects/f' || n, '\\x02'::bytea || uuid_send(g.id), n % 4 + 1 from generate_series(1, 10000) n join g on g.n = n % 900 + 1 union all \
+     select $1::uuid, 'objectTypes/folder/objects/f' || n, '\\x01'::bytea || uuid_send(u.id), n % 4 + 1 from generate_series(1, 10000) n join u on u.n = n * 3 % 20000 + 1 union all \
+     select $1::uuid, 'objectTypes/space/objects/s' || n, '\\x02'::bytea || uuid_send(g.id), 1 from generate_series(1, 100) n join g on g.n = 990 + n % 10 + 1",
     "analyze auth.memberships, auth.group_members, auth.relation_objects, auth.relation_parents, auth.relations",
 ];
 
