@@ -166,7 +166,7 @@ def half_open(edge, hold):
     for socket in sockets:
         socket.send(1, b'{"text":"here"}')
         need(socket.receive() is not None, "the first message is answered")
-    need(edge.descriptors() >= edge.files + 50, "all are open")
+    need(edge.listener()["connections"]["open"] >= 50, "all are open")
     # A ping each 30 s, dead after two: fixed, not a setting.
     until("dead ends are found by pings", lambda: edge.descriptors() <= edge.files + SPARE, 200)
     return "50 found dead after two unanswered pings"
