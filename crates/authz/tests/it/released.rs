@@ -72,7 +72,7 @@ fn b10_tokens_of_version_0_1_verify_with_all_that_they_said() {
     assert_eq!(refused.code(), Code::PermissionDenied);
     let delegated = ("auth", "workflow", GET_ORGANIZATION);
     let delegation = include_bytes!("../fixtures/0.1/delegation.biscuit");
-    let delegation = then.call(delegation, delegated, &organization).expect("a delegation's");
+    let delegation = then.call(&delegation[..], delegated, &organization).expect("a delegation's");
     assert_eq!((delegation.acting(), delegation.user()), (Some("workflow"), Some(user)));
     let own = ("auth", "gateway", GET_USER);
     let alone = then.call(include_bytes!("../fixtures/0.1/self.biscuit"), own, &user.name()).expect("before a choice");
@@ -87,19 +87,19 @@ fn b10_narrowed_tokens_of_version_0_1_are_good_for_what_they_were_narrowed_to_an
     let other = format!("{organization}/documents/{}", id("other"));
     let at = ("document", "gateway", GET);
     let gateway = include_bytes!("../fixtures/0.1/gateway.biscuit");
-    assert!(then.call(gateway, at, &document).expect("the gateway's").granted());
-    assert!(then.call(gateway, at, &other).expect("any document").granted());
-    assert!(then.call(gateway, ("document", "gateway", UPDATE), &document).is_err(), "one method");
+    assert!(then.call(&gateway[..], at, &document).expect("the gateway's").granted());
+    assert!(then.call(&gateway[..], at, &other).expect("any document").granted());
+    assert!(then.call(&gateway[..], ("document", "gateway", UPDATE), &document).is_err(), "one method");
     let narrowed = include_bytes!("../fixtures/0.1/document.biscuit");
-    assert!(then.call(narrowed, at, &document).expect("the document's").granted());
-    assert!(then.call(narrowed, at, &other).is_err(), "one document");
+    assert!(then.call(&narrowed[..], at, &document).expect("the document's").granted());
+    assert!(then.call(&narrowed[..], at, &other).is_err(), "one document");
     let search = include_bytes!("../fixtures/0.1/search.biscuit");
-    assert!(then.call(search, ("search", "gateway", SEARCH), &organization).expect("the search's").granted());
-    assert!(then.call(search, at, &document).is_err(), "not what it does not call");
-    assert!(then.call(search, ("document", "gateway", EVENTS), "").is_err(), "nor what stands everywhere");
+    assert!(then.call(&search[..], ("search", "gateway", SEARCH), &organization).expect("the search's").granted());
+    assert!(then.call(&search[..], at, &document).is_err(), "not what it does not call");
+    assert!(then.call(&search[..], ("document", "gateway", EVENTS), "").is_err(), "nor what stands everywhere");
     then.clock.advance(LIFE);
     for (token, at, resource) in
-        [(&gateway[..], at, &document), (narrowed, at, &document), (search, ("search", "gateway", SEARCH), &organization)]
+        [(&gateway[..], at, &document), (&narrowed[..], at, &document), (&search[..], ("search", "gateway", SEARCH), &organization)]
     {
         let refused = then.call(token, at, resource).expect_err("its time is over");
         assert_eq!(refused.code(), Code::Unauthenticated);

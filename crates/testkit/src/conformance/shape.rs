@@ -129,6 +129,7 @@ impl Shape {
                     .filter(|_| choice.as_ref().is_none_or(|oneof| oneof.fields().next().as_ref() == Some(&field))),
             };
             if let Some(value) = value {
+                let value = if field.is_list() && !value.is_array() { json!([value]) } else { value };
                 object.insert(field.json_name().to_owned(), value);
             }
         }
@@ -143,14 +144,13 @@ impl Shape {
     fn value(&self, place: &Place, forced: Option<(&Place, &str)>, fill: Fill<'_>) -> Value {
         let field = place.fields.last().expect("a place is a field");
         let is_end = forced.is_some_and(|(end, _)| end.fields.len() == place.fields.len());
-        let one = match (forced.filter(|_| is_end), field.kind()) {
+        match (forced.filter(|_| is_end), field.kind()) {
             (Some((_, text)), Kind::Bytes) => json!(STANDARD.encode(text)),
             (Some((_, text)), Kind::Message(_)) => json!({ "note": text }),
             (Some((_, text)), _) => json!(text),
             (None, Kind::Message(inner)) if is_plain(&inner) => self.object(&inner, &place.fields, forced, fill),
             (None, kind) => self.options.example(field).unwrap_or_else(|| usual(&kind)),
-        };
-        if field.is_list() && !one.is_array() { json!([one]) } else { one }
+        }
     }
 }
 

@@ -84,6 +84,7 @@ impl Tenant {
         };
         tenant.keep_name(&organization);
         tenant.keep_name(&format!("{organization}/searchIndex"));
+        tenant.keep_name("permissions/document:read");
         tenant.keep_name(&tenant.owner.user.clone());
         tenant.keep_name(&format!("{organization}/{}", tenant.owner.user));
         tenant
