@@ -42,6 +42,9 @@ impl Auth {
         let name = self.organization(caller, organization).await?.display_name;
         let password =
             Password::choose("password", &new.password, &names(&name, &new.display_name.0, &new.email.text))?;
+        if let Some(first) = self.before_hashing(caller, &new.email, once).await? {
+            return Ok(first);
+        }
         let hash = self.hashes.make(password).await?;
         let now = self.clock.now();
         let tx = self.db.tenant(caller).await?;
@@ -66,6 +69,20 @@ impl Auth {
         once.remember(&tx, &user)?;
         tx.commit().await?;
         Ok(user)
+    }
+
+    /// Hashing is dear, and sign-ins wait for it: none is made for a request that was answered before or that must fail.
+    async fn before_hashing(&self, caller: &Caller, email: &Email, once: &Once) -> Result<Option<User>, Error> {
+        let tx = self.db.tenant(caller).await?;
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(Some(first));
+        }
+        drop(tx);
+        let tx = self.db.system("whether an address is free", &quiet(caller.context())).await?;
+        match store::user::find(&tx, &email.key).await? {
+            Some(_) => Err(Error::EmailTaken),
+            None => Ok(None),
+        }
     }
 
     /// The caller's own record.
