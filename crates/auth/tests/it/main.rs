@@ -3,6 +3,7 @@
 //! Nothing is minted here: every person in these tests has signed in. Time is moved by the clock that services and tokens share.
 
 mod account;
+mod asking;
 mod audit;
 mod authorize;
 mod bootstrap;
@@ -25,6 +26,7 @@ mod login;
 mod mail;
 mod member;
 mod passkey;
+mod proven;
 mod refresh;
 mod relation;
 mod role;
@@ -127,6 +129,7 @@ fn start_login() -> wire::StartLoginRequest {
         code_challenge: challenge(VERIFIER),
         code_challenge_method: "S256".to_owned(),
         state: "s 1".to_owned(),
+        again: false,
     }
 }
 

@@ -33,15 +33,15 @@ impl Auth {
         let handle = digest(flow);
         let flow = self.take_flow(context, flow, Stage::First).await?;
         let now = self.clock.now();
-        let tx = self.db.system("test a code out of a mail", &quiet(context)).await?;
-        let mail = store::mail::of_flow(&tx, &handle, now).await?.ok_or(Error::SignInRefused)?;
+        let tx = self.change(self.db.system("test a code out of a mail", &quiet(context)).await?);
+        let mail = store::mail::of_flow(&tx, &handle, now).await?.ok_or(Error::MailCodeRefused)?;
         let right = bool::from(self.mail_key.code(mail.id).as_bytes().ct_eq(code.trim().as_bytes()));
-        let user = mail.user.filter(|_| right).ok_or(Error::SignInRefused)?;
+        let user = mail.user.filter(|_| right).ok_or(Error::MailCodeRefused)?;
         if flow.step_up.as_ref().is_some_and(|step_up| step_up.user != user) {
-            return Err(Error::SignInRefused);
+            return Err(Error::MailCodeRefused);
         }
         store::mail::end_of_user(&tx, user, now).await?;
-        store::user::verify(&tx, user, &mail.email_key, now).await?;
+        self.prove_address(&tx, user, &mail.email_key).await?;
         tx.commit().await?;
         self.after_first(context, flow, Proof { user, time: now, amr: vec!["otp".to_owned()] }).await
     }
