@@ -52,7 +52,8 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0032_identity_providers.sql",
     "0040_audit.sql",
     "0041_mail.sql",
-    "0042_life_and_keys.sql"
+    "0042_life_and_keys.sql",
+    "0043_mail_flows.sql"
 );
 
 /// The service.

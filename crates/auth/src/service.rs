@@ -77,7 +77,7 @@ pub(crate) use introspection::{Introspected, UserInfo};
 pub(crate) use invitation::Lookup;
 pub(crate) use listing::Listing;
 pub(crate) use login::{FirstFactor, FlowStart, Step};
-pub(crate) use mail::{MailText, SignUp};
+pub(crate) use mail::{FromMail, MailText, SignUp};
 pub(crate) use membership::NewRoles;
 pub(crate) use oauth::{Answer, Exchange, Grant};
 pub use operator::Operator;

@@ -29,17 +29,20 @@ pub(crate) enum Link {
 
 /// `GET /auth/link/...`: a page with a form.
 pub(crate) async fn show(edge: &Edge, passage: &Passage, link: Link) -> Result<Response<Body>, Refusal> {
-    let query = passage.head.uri.query().unwrap_or_default();
-    let token = form::value(query, "token").and_then(form::decoded).and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(token) = token.filter(|token| !token.is_empty() && token.len() <= 128) else {
-        return Ok(over(StatusCode::BAD_REQUEST));
-    };
+    let Some(token) = token(passage) else { return Ok(over(StatusCode::BAD_REQUEST)) };
     let action = Endpoint::Act(link).path();
     Ok(match link {
         Link::Verify => pages::link("Confirm your address", action, &token, ("", "", "Confirm")),
         Link::Reset => pages::link("Choose a new password", action, &token, ("", NEW_PASSWORD, "Change the password")),
         Link::Invitation => return invited(edge, passage, token, action).await,
     })
+}
+
+/// What the link carries.
+pub(super) fn token(passage: &Passage) -> Option<String> {
+    let query = passage.head.uri.query().unwrap_or_default();
+    let token = form::value(query, "token").and_then(form::decoded).and_then(|bytes| String::from_utf8(bytes).ok());
+    token.filter(|token| !token.is_empty() && token.len() <= 128)
 }
 
 async fn invited(

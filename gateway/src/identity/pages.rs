@@ -5,6 +5,7 @@
 //! browsers offer to scripts alone.
 mod steps;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -18,7 +19,7 @@ use crate::identity::Endpoint;
 const STYLE: &str = include_str!("pages/style.css");
 const PASSKEY: &str = include_str!("pages/passkey.js");
 
-/// What a form carries from page to page, and a cookie over the way to an identity provider.
+/// What a form carries from page to page, and a cookie over the way to an identity provider or to a mail.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hidden {
     /// Handle of the authorization request, if the person was sent here by an application.
@@ -32,6 +33,16 @@ pub(crate) struct Hidden {
 }
 
 impl Hidden {
+    /// As a cookie keeps it while the person is elsewhere, at a provider or at his mail.
+    pub(crate) fn packed(&self) -> Option<String> {
+        Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).ok()?))
+    }
+
+    /// What a cookie has kept.
+    pub(crate) fn unpacked(kept: &str) -> Option<Self> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(kept).ok()?).ok()
+    }
+
     fn fields(&self) -> String {
         let fields = [
             ("request", &self.request),

@@ -22,6 +22,7 @@ mod life;
 mod listing;
 mod lockout;
 mod login;
+mod magic;
 mod mail;
 mod member;
 mod passkey;

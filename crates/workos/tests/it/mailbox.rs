@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The link in the newest mail to an address, once there is one; only its path, for the test's gateway has a port of its own.
-async fn mailed_link(shared: &Shared, client: &Client, to: &str) -> String {
+pub(crate) async fn mailed_link(shared: &Shared, client: &Client, to: &str) -> String {
     let operator = client.with_token(&shared.owner.tokens(client, SYSTEM).await.access);
     eventually("the mail arrives", || async {
         let page = operator.get(format!("/v1/{SYSTEM}/capturedMails?pageSize=1000")).good().await;

@@ -5,6 +5,7 @@ mod client;
 mod edge;
 mod engine_loss;
 mod kill;
+mod magic;
 mod mailbox;
 mod manifests;
 mod oauth;
