@@ -37,7 +37,7 @@ use rpc::Rpc;
 use service::{Auth, Secrets};
 
 pub use config::Config;
-pub use service::{Operator, Verified};
+pub use service::{Operator, Successor, Verified};
 
 const MIGRATIONS: db::Migrations = db::migrations!(
     "0001_identities.sql",

@@ -80,7 +80,7 @@ pub(crate) use login::{FirstFactor, FlowStart, Step};
 pub(crate) use mail::{FromMail, MailText, SignUp};
 pub(crate) use membership::NewRoles;
 pub(crate) use oauth::{Answer, Exchange, Grant};
-pub use operator::Operator;
+pub use operator::{Operator, Successor};
 pub(crate) use passkey::NewPasskey;
 pub(crate) use provider::ProviderChange;
 pub(crate) use relation::Filter;
@@ -223,7 +223,7 @@ impl Auth {
 
     /// Longest life of any token that a revocation may have to hit.
     fn longest_life(&self) -> Duration {
-        Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW
+        longest_life(&self.config)
     }
 
     /// A transaction that may void tokens.
@@ -321,6 +321,11 @@ impl Auth {
         self.purge_clients(&lockout::quiet(&context)).await?;
         Ok(rows)
     }
+}
+
+/// Longest life of any token.
+fn longest_life(config: &Config) -> Duration {
+    Duration::try_from(config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW
 }
 
 /// Whether a row was made; ALREADY_EXISTS when another has its place.

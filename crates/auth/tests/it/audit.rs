@@ -26,7 +26,7 @@ async fn entries(platform: &Platform, signed: &Signed, request: wire::ListAuditE
         .audit_events
 }
 
-async fn service_db(system: &System) -> Db {
+pub(crate) async fn service_db(system: &System) -> Db {
     let settings =
         Settings::new(system.engine_url(testkit::Engine::Postgres), "auth", crate::bootstrap::role_password());
     Db::connect(&settings).await.expect("the address is valid")

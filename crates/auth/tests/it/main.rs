@@ -25,6 +25,7 @@ mod login;
 mod magic;
 mod mail;
 mod member;
+mod operator;
 mod passkey;
 mod refresh;
 mod relation;

@@ -28,7 +28,7 @@ fn form(client: &Client, path: &str, pairs: &[(&str, &str)]) -> crate::client::C
     client.call(Method::POST, path).body("application/x-www-form-urlencoded", pairs.join("&"))
 }
 
-async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
+pub(crate) async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
     let start = json!({
         "clientId": CLIENT, "redirectUri": REDIRECT, "codeChallengeMethod": "S256",
         "codeChallenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
