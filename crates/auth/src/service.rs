@@ -15,6 +15,7 @@ mod delegation;
 mod device;
 mod exchange;
 mod factor;
+mod factor_reset;
 mod group;
 mod introspection;
 mod invitation;

@@ -140,6 +140,17 @@ fn counter_key(identifiers: &[u8; 32], factor: Factor, of: &[u8], device: Device
     hmac(identifiers, &[factor.text().as_bytes(), b"\0", device.text().as_bytes(), b"\0", of])
 }
 
+impl Auth {
+    /// The second factors are gone: new ones begin anew.
+    pub(super) async fn reset_factor_counters(&self, tx: &db::Tx, user: UserId) -> Result<(), Error> {
+        let classes = [DeviceClass::Known, DeviceClass::Unknown];
+        let counters = [Factor::Totp, Factor::Recovery]
+            .into_iter()
+            .flat_map(|factor| classes.map(|device| self.factor_counter(factor, user, device).key));
+        Ok(store::attempt::reset(tx, &counters.collect::<Vec<_>>(), self.clock.now()).await?)
+    }
+}
+
 /// All counters of an account.
 pub(super) fn counters_of(identifiers: &[u8; 32], user: UserId, email: &str) -> Vec<[u8; 32]> {
     let (address, id) = (Email::key(email), user.uuid());

@@ -38,6 +38,19 @@ pub(crate) async fn delivery(system: &System, kind: &str, count: usize) -> Strin
     names.await.pop().expect("there is one")
 }
 
+/// What the notices to an account were about, once there are so many; oldest first.
+pub(crate) async fn notices(system: &System, count: usize) -> Vec<(String, String)> {
+    delivery(system, "security.notice", count).await;
+    queue_is_empty(system).await;
+    let mut told = Vec::new();
+    for name in deliveries(system, "security.notice").await {
+        let mail = take(system, &name).await.expect("it is on its way");
+        assert_eq!((mail.link.as_str(), mail.code.as_str()), ("", ""), "a notice holds no secret");
+        told.push((mail.purpose().as_str_name().to_owned(), mail.email));
+    }
+    told
+}
+
 /// The first notice to an account.
 pub(crate) async fn notice(system: &System) -> wire::TakeEmailSecretResponse {
     take(system, &delivery(system, "security.notice", 1).await).await.expect("it is on its way")

@@ -14,6 +14,7 @@ mod delegation;
 mod device;
 mod exchange;
 mod factor;
+mod factor_reset;
 mod grant;
 mod group;
 mod key;
