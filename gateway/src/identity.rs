@@ -6,6 +6,7 @@
 mod account;
 mod authorize;
 mod device;
+mod invitation;
 mod link;
 mod magic;
 mod oauth;

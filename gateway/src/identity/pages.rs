@@ -50,10 +50,14 @@ impl Hidden {
             ("return_to", &self.return_to),
             ("origin", &self.origin),
         ];
-        let sent = fields.into_iter().filter(|(_, value)| !value.is_empty());
-        sent.map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
-            .collect()
+        hidden_fields(&fields.map(|(name, value)| (name, value.as_str())))
     }
+}
+
+/// Fields that nobody sees; those without a value are left out.
+fn hidden_fields(fields: &[(&str, &str)]) -> String {
+    let sent = fields.iter().filter(|(_, value)| !value.is_empty());
+    sent.map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value))).collect()
 }
 
 /// What an application asks for.
@@ -108,10 +112,7 @@ pub(crate) fn device_confirm(device: &DeviceShown) -> Response<Body> {
 
 /// Asks whether to sign out.
 pub(crate) fn sign_out(fields: &[(&str, &str)], origin: &str) -> Response<Body> {
-    let sent = fields.iter().filter(|(_, value)| !value.is_empty());
-    let fields: String = sent
-        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
-        .collect();
+    let fields = hidden_fields(fields);
     let body = format!(
         "<h1>Sign out?</h1><form method=\"post\" action=\"{}\">{fields}<button name=\"confirmed\" value=\"yes\">Sign out</button></form>",
         Endpoint::Logout.path()
@@ -175,6 +176,16 @@ pub(crate) fn link(
         "<h1>{title}</h1>{intro}<form method=\"post\" action=\"{action}\">\
          <input type=\"hidden\" name=\"token\" value=\"{}\">{inputs}<button>{button}</button></form>",
         escaped(token)
+    );
+    unreferred(page(StatusCode::OK, title, &form, ""))
+}
+
+/// A page that leads to the sign-in.
+pub(crate) fn sign_in_first(title: &str, intro: &str, fields: &[(&str, &str)], button: &str) -> Response<Body> {
+    let form = format!(
+        "<h1>{title}</h1>{intro}<form method=\"get\" action=\"{}\">{}<button>{button}</button></form>",
+        Endpoint::SignIn.path(),
+        hidden_fields(fields)
     );
     unreferred(page(StatusCode::OK, title, &form, ""))
 }
