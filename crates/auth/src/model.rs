@@ -35,11 +35,11 @@ mod subject;
 
 pub(crate) use account::{
     Delegation, DelegationName, DisplayName, Email, Membership, MembershipChange, MembershipName, MembershipState,
-    NewDelegation, Organization, Purpose as DelegationPurpose, Role, Session, SessionName, User,
+    NewDelegation, Organization, OrganizationChange, Purpose as DelegationPurpose, Role, Session, SessionName, User,
 };
 pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
-pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, Link};
+pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, AuditRetention, Link};
 pub(crate) use authorize::{Asked, Expected, Flaw, Next, Parameters, Problem, SignedIn, next, problem};
 pub(crate) use chain::Chains;
 pub(crate) use client::{

@@ -119,6 +119,8 @@ pub(crate) struct Auth {
     vault: Vault,
     /// Makes what mails carry.
     mail_key: MailKey,
+    /// Told when entries of the audit log got their place.
+    sealed: watch::Sender<()>,
     /// Signalled when somebody has asked for a mail.
     mails: Notify,
     /// The public URL: issuer and audience of access tokens.

@@ -127,7 +127,10 @@ impl Auth {
             let owner = Owner { organization: Some(id), user: None };
             self.revoke(tx, RevocationKind::Tenant(id), owner, false).await?;
         }
-        events::organization_updated(tx, &next)?;
+        match state {
+            OrganizationState::Deleted => events::organization_deleted(tx, &next)?,
+            OrganizationState::Active | OrganizationState::Suspended => events::organization_updated(tx, &next)?,
+        }
         tx.audit(Record::done(format!("organization.{}", state.verb())).about(id.name()).of(id));
         Ok(next)
     }
@@ -291,7 +294,8 @@ impl Auth {
 
     async fn purge_organizations(&self, tx: &Tx) -> Result<(), Error> {
         for organization in store::organization::purge(tx, self.clock.now()).await? {
-            tx.audit(Record::done("organization.purged").about(organization.name()).of(organization));
+            events::organization_purged(tx, &organization)?;
+            tx.audit(Record::done("organization.purged").about(organization.id.name()).of(organization.id));
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ pub(crate) async fn service_db(system: &System) -> Db {
 }
 
 /// Waits until everything that was written has its place.
-async fn chained(system: &System) {
+pub(crate) async fn chained(system: &System) {
     eventually("every entry has its place", || async {
         (system.sql("select count(*) from auth.audit_pending").await[0][0].as_deref() == Some("0")).then_some(())
     })

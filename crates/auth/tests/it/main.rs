@@ -4,6 +4,7 @@
 
 mod account;
 mod audit;
+mod audit_watch;
 mod authorize;
 mod bootstrap;
 mod browser;
