@@ -5,6 +5,7 @@ mod apart;
 mod client;
 mod edge;
 mod engine_loss;
+mod erasure;
 mod invitation;
 mod kill;
 mod magic;
