@@ -35,7 +35,7 @@ mod subject;
 
 pub(crate) use account::{
     Delegation, DelegationName, DisplayName, Email, Membership, MembershipChange, MembershipName, MembershipState,
-    NewDelegation, Organization, OrganizationChange, Purpose as DelegationPurpose, Role, Session, SessionName, User,
+    NewDelegation, Organization, Purpose as DelegationPurpose, Role, Session, SessionName, User,
 };
 pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
@@ -53,7 +53,7 @@ pub(crate) use factor::{FactorKind, FactorName, MfaFactor, RECOVERY_CODES, Secon
 pub(crate) use facts::Facts;
 pub(crate) use group::{Group, GroupName, limit as group_limit};
 pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
-pub(crate) use life::{OrganizationState, UserState};
+pub(crate) use life::{OrganizationChange, OrganizationState, UserState};
 pub(crate) use lockout::{DeviceClass, Factor, LOCKOUT_FREE, LOCKOUT_STEPS, lockout_delay};
 pub(crate) use mail::{INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose, REQUEST_LIFE};
 pub(crate) use object::{Object, Wanted, collection};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{AuditRetention, OrganizationState, Scopes, UserState};
+use super::{OrganizationState, Scopes, UserState};
 use crate::error::Error;
 
 api::resource_name!(
@@ -105,15 +105,6 @@ pub(crate) struct Organization {
     /// Days for which its audit log is kept; none is the platform's default.
     #[serde(default)]
     pub(crate) audit_retention_days: Option<i32>,
-}
-
-/// What shall change of an organization; nothing where there is none.
-#[derive(Debug, Default)]
-pub(crate) struct OrganizationChange {
-    /// Another name.
-    pub(crate) display_name: Option<DisplayName>,
-    /// Another time for its audit log.
-    pub(crate) audit_retention: Option<AuditRetention>,
 }
 
 /// A person.
