@@ -38,7 +38,7 @@ impl Auth {
         let newest = store::audit::newest(&self.db.tenant(&caller).await?, organization).await?;
         let after = after.map_or(newest, |after| after.min(newest));
         let watch = Watch { auth: Arc::clone(self), caller, organization, news, after };
-        Ok(stream::try_unfold(watch, |mut watch| async move { Ok(Some((watch.next().await?, watch))) }))
+        Ok(stream::try_unfold(watch, |mut watch| async move { Ok::<_, Error>(Some((watch.next().await?, watch))) }))
     }
 }
 
