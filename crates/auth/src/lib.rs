@@ -37,7 +37,7 @@ use rpc::Rpc;
 use service::{Auth, Secrets};
 
 pub use config::Config;
-pub use service::{Operator, Verified};
+pub use service::{Operator, Successor, Verified};
 
 const MIGRATIONS: db::Migrations = db::migrations!(
     "0001_identities.sql",
@@ -52,7 +52,9 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0032_identity_providers.sql",
     "0040_audit.sql",
     "0041_mail.sql",
-    "0042_life_and_keys.sql"
+    "0042_life_and_keys.sql",
+    "0043_mail_flows.sql",
+    "0044_audit_retention.sql"
 );
 
 /// The service.

@@ -122,6 +122,7 @@ fn render_organization(organization: Organization) -> wire::Organization {
         update_time: Some(timestamp(organization.update_time)),
         state: organization.state as i32,
         purge_time: organization.purge_time.map(timestamp),
+        audit_retention_days: organization.audit_retention_days.unwrap_or(0),
     }
 }
 

@@ -15,6 +15,7 @@ mod delegation;
 mod device;
 mod exchange;
 mod factor;
+mod factor_reset;
 mod group;
 mod introspection;
 mod invitation;
@@ -77,10 +78,10 @@ pub(crate) use introspection::{Introspected, UserInfo};
 pub(crate) use invitation::Lookup;
 pub(crate) use listing::Listing;
 pub(crate) use login::{FirstFactor, FlowStart, Step};
-pub(crate) use mail::{MailText, SignUp};
+pub(crate) use mail::{FromMail, MailText, SignUp};
 pub(crate) use membership::NewRoles;
 pub(crate) use oauth::{Answer, Exchange, Grant};
-pub use operator::Operator;
+pub use operator::{Operator, Successor};
 pub(crate) use passkey::NewPasskey;
 pub(crate) use provider::ProviderChange;
 pub(crate) use relation::Filter;
@@ -118,6 +119,8 @@ pub(crate) struct Auth {
     vault: Vault,
     /// Makes what mails carry.
     mail_key: MailKey,
+    /// Told when entries of the audit log got their place.
+    sealed: watch::Sender<()>,
     /// Signalled when somebody has asked for a mail.
     mails: Notify,
     /// The public URL: issuer and audience of access tokens.
@@ -223,7 +226,7 @@ impl Auth {
 
     /// Longest life of any token that a revocation may have to hit.
     fn longest_life(&self) -> Duration {
-        Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW
+        longest_life(&self.config)
     }
 
     /// A transaction that may void tokens.
@@ -321,6 +324,11 @@ impl Auth {
         self.purge_clients(&lockout::quiet(&context)).await?;
         Ok(rows)
     }
+}
+
+/// Longest life of any token.
+fn longest_life(config: &Config) -> Duration {
+    Duration::try_from(config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW
 }
 
 /// Whether a row was made; ALREADY_EXISTS when another has its place.

@@ -102,6 +102,9 @@ pub(crate) struct Organization {
     /// When a deleted one is erased.
     #[serde(skip)]
     pub(crate) purge_time: Option<OffsetDateTime>,
+    /// Days for which its audit log is kept; none is the platform's default.
+    #[serde(default)]
+    pub(crate) audit_retention_days: Option<i32>,
 }
 
 /// A person.

@@ -1,5 +1,16 @@
-//! States of organizations and accounts.
+//! States of organizations and accounts, and what changes of an organization.
 use serde::{Deserialize, Serialize};
+
+use super::{AuditRetention, DisplayName};
+
+/// What shall change of an organization; nothing where there is none.
+#[derive(Debug, Default)]
+pub(crate) struct OrganizationChange {
+    /// Another name.
+    pub(crate) display_name: Option<DisplayName>,
+    /// Another time for its audit log.
+    pub(crate) audit_retention: Option<AuditRetention>,
+}
 
 /// State of an organization; the numbers are those of the contract and of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

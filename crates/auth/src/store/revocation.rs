@@ -53,7 +53,7 @@ pub(crate) async fn of(tx: &Tx, what: &[RevocationKind], now: OffsetDateTime) ->
 pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error> {
     let mut rows = 0;
     for sql in [
-        "delete from login_flows where expire_time < $1",
+        "delete from login_flows where expire_time < $1 and (mail_expire_time is null or mail_expire_time < $1)",
         "delete from passkey_registrations where expire_time < $1",
         "delete from authorization_codes where expire_time < $1::timestamptz - interval '1 day'",
         "delete from sessions where expire_time < $1",

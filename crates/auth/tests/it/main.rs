@@ -4,6 +4,7 @@
 
 mod account;
 mod audit;
+mod audit_watch;
 mod authorize;
 mod bootstrap;
 mod browser;
@@ -14,6 +15,7 @@ mod delegation;
 mod device;
 mod exchange;
 mod factor;
+mod factor_reset;
 mod grant;
 mod group;
 mod key;
@@ -22,8 +24,10 @@ mod life;
 mod listing;
 mod lockout;
 mod login;
+mod magic;
 mod mail;
 mod member;
+mod operator;
 mod passkey;
 mod refresh;
 mod relation;
