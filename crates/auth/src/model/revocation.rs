@@ -63,12 +63,21 @@ pub(crate) struct Revocation {
 }
 
 impl Revocation {
-    /// An entry for now: tokens carry whole seconds, so the time is rounded up.
+    /// An entry for now: tokens carry whole seconds, and one of this second is void too.
     pub(crate) fn now(what: RevocationKind, renew: bool, now: OffsetDateTime, longest_life: Duration) -> Self {
-        let floor = now.replace_nanosecond(0).unwrap_or(now);
-        let not_before = if floor == now { floor } else { floor + Duration::SECOND };
+        let not_before = next_second(now);
         Self { kind: what.text().to_owned(), id: what.id(), not_before, keep_until: not_before + longest_life, renew }
     }
+
+    /// The same for later.
+    pub(crate) fn moved(self, now: OffsetDateTime) -> Self {
+        let (not_before, kept) = (next_second(now), self.keep_until - self.not_before);
+        Self { not_before, keep_until: not_before + kept, ..self }
+    }
+}
+
+fn next_second(now: OffsetDateTime) -> OffsetDateTime {
+    now.replace_nanosecond(0).unwrap_or(now) + Duration::SECOND
 }
 
 #[cfg(test)]
@@ -82,5 +91,7 @@ mod tests {
         let entry = Revocation::now(what, true, now, Duration::seconds(60));
         assert_eq!((entry.not_before.unix_timestamp(), entry.keep_until.unix_timestamp()), (11, 71));
         assert_eq!(entry.id, format!("{0}/{0}", Id::ZERO));
+        let entry = entry.moved(OffsetDateTime::UNIX_EPOCH + Duration::seconds(12));
+        assert_eq!((entry.not_before.unix_timestamp(), entry.keep_until.unix_timestamp()), (13, 73));
     }
 }

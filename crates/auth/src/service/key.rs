@@ -6,13 +6,15 @@ use api::{CallContext, Caller, OrganizationId, UserId};
 use authz::{Credential, Subject};
 use db::Record;
 use rand::RngExt;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
-use super::{Auth, Once, PageRequest, issue_time, limit, token::InternalToken};
+use super::{
+    Auth, HOPS, Once, PageRequest, limit,
+    token::{Ground, InternalToken},
+};
 use crate::{
     credential::digest,
     error::Error,
-    metrics,
     model::{
         ApiKey, ApiKeyName, DisplayName, KEYS_MAX, MembershipName, NewApiKey, RevocationKind, Role, ServiceAccount,
         ServiceAccountName,
@@ -137,7 +139,10 @@ impl Auth {
         if !authz::api_key::is_well_formed(secret) {
             return Err(Error::CredentialInvalid);
         }
-        let now = self.clock.now();
+        self.minted("key", async |now| self.ground_of_key(context, secret, now).await).await
+    }
+
+    async fn ground_of_key(&self, context: &CallContext, secret: &str, now: OffsetDateTime) -> Result<Ground, Error> {
         let tx = self.db.system("exchange an API key", context).await?;
         let key = store::api_key::find(&tx, &digest(secret)).await?.filter(|key| now < key.expire_time);
         let key = key.ok_or(Error::CredentialInvalid)?;
@@ -166,10 +171,7 @@ impl Auth {
             auth_time: None,
             methods: Vec::new(),
         };
-        metrics::token_issued("key");
-        self.wait_for(issue_time(now, &live)).await;
-        let expire_time = key.expire_time.min(now + KEY_LIFE);
-        self.mint(&subject, expire_time, expire_time + super::HOPS - self.clock.now())
+        Ok(Ground { subject, live, expire_time: key.expire_time.min(now + KEY_LIFE), rest: HOPS })
     }
 
     /// Makes a service account.

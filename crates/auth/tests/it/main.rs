@@ -23,6 +23,7 @@ mod listing;
 mod lockout;
 mod login;
 mod mail;
+mod meanwhile;
 mod member;
 mod passkey;
 mod refresh;
