@@ -175,6 +175,12 @@ impl Membership {
         self.state == MembershipState::Active && self.role == Some(Role::Owner)
     }
 
+    /// The built-in role that was given since: one above that of before, or one that is in force again.
+    pub(crate) fn role_given(&self, before: &Self) -> Option<Role> {
+        let again = self.state == MembershipState::Active && before.state != self.state;
+        self.role.filter(|_| again || self.role > before.role)
+    }
+
     /// The membership after a change; the same version when nothing changes.
     pub(crate) fn changed(&self, change: &MembershipChange, now: OffsetDateTime) -> Self {
         let mut next = Self {

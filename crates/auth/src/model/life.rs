@@ -1,5 +1,8 @@
 //! States of organizations and accounts.
+use api::OrganizationId;
 use serde::{Deserialize, Serialize};
+
+use super::User;
 
 /// State of an organization; the numbers are those of the contract and of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,5 +55,12 @@ impl UserState {
             Self::Disabled => "disabled",
             Self::Deleted => "deleted",
         }
+    }
+}
+
+impl User {
+    /// An organization may make him a member without asking him: it has made the account, which is not deleted.
+    pub(crate) fn may_be_taken_by(&self, organization: OrganizationId) -> bool {
+        self.managing_organization == Some(organization) && self.state != UserState::Deleted
     }
 }

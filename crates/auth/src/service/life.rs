@@ -186,12 +186,12 @@ impl Auth {
         let found =
             found.filter(|found| found.managing_organization == Some(organization) && found.id != caller_id(caller));
         let found = found.filter(|found| found.state != UserState::Deleted).ok_or_else(api::Error::denied)?;
+        store::organization::lock(&tx, organization).await?;
         if let Some(member) = store::membership::of_user(&tx, user, organization).await? {
-            Role::at_most(member.role, Self::role(caller))?;
-            store::organization::lock(&tx, organization).await?;
-            self.may_give(caller, &tx, &member.custom_roles).await?;
-            if state == UserState::Disabled {
-                self.keep_an_owner(&tx, &member, None).await?;
+            self.may_touch(caller, &tx, member.role, &member.custom_roles).await?;
+            match state {
+                UserState::Disabled => self.keep_an_owner(&tx, &member, None).await?,
+                _ => self.may_give(caller, &tx, member.role, &[]).await?,
             }
         }
         let next = self.change_user(&tx, found, state, organization).await?;

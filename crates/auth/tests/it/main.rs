@@ -26,6 +26,7 @@ mod mail;
 mod meanwhile;
 mod member;
 mod passkey;
+mod reach;
 mod refresh;
 mod relation;
 mod role;
