@@ -6,7 +6,10 @@ use db::{Row, Tx};
 use time::OffsetDateTime;
 
 use super::standing::share_of;
-use crate::model::{Holder, Object, Relation, Subject, Tie, relation_limit};
+use crate::{
+    error::{Authorization, Error},
+    model::{Holder, Object, Relation, Subject, Tie, relation_limit},
+};
 
 /// Locks the relations of an organization for a change; gives the number of this change.
 pub(crate) async fn advance(tx: &Tx, organization: OrganizationId) -> Result<i64, db::Error> {
@@ -151,15 +154,20 @@ pub(crate) async fn raise(tx: &Tx, organization: OrganizationId, heights: &[(&st
 }
 
 /// The longest chain below a resource, measured; one more than may be when it is longer. Each resource counts once a level, so the work
-/// is bounded by the levels, not by the ways.
-pub(crate) async fn height(tx: &Tx, organization: OrganizationId, path: &str) -> Result<i32, db::Error> {
+/// is bounded by the levels, not by the ways, and below more than is read for one request it is not measured.
+pub(crate) async fn height(tx: &Tx, organization: OrganizationId, path: &str) -> Result<i32, Error> {
     let sql = "with recursive down as ( \
            select $2::text collate \"C\" as object, 0 as level \
            union select c.object, down.level + 1 from down cross join lateral ( \
              select object from relation_parents where organization_id = $1 and parent = down.object offset 0 \
            ) c where down.level <= $3 \
-         ) select max(level) from down";
-    tx.query_one(sql, &[&organization.uuid(), &path, &relation_limit::CHAIN]).await?.try_get(0).map_err(Into::into)
+         ) select max(level), count(*) from (select level from down limit $4) d";
+    let most = i64::try_from(relation_limit::LINKS).unwrap_or(i64::MAX - 1);
+    let row = tx.query_one(sql, &[&organization.uuid(), &path, &relation_limit::CHAIN, &(most + 1)]).await?;
+    if row.try_get::<_, i64>(1).map_err(db::Error::from)? > most {
+        return Err(Authorization::Limit("resources below one that is hung below another", most).into());
+    }
+    Ok(row.try_get(0).map_err(db::Error::from)?)
 }
 
 /// A page of the relations of a resource: parents first, then holders. `after` is what [`position`] gave.
