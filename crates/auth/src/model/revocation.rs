@@ -69,6 +69,18 @@ impl Revocation {
         Self { kind: what.text().to_owned(), id: what.id(), not_before, keep_until: not_before + longest_life, renew }
     }
 
+    /// Where it stands in the list of all.
+    pub(crate) fn place(&self) -> String {
+        format!("{} {} {}", self.kind, self.renew, self.id)
+    }
+
+    /// Kind, id and renewal of a place; before all others for anything else.
+    pub(crate) fn at(place: &str) -> (&str, &str, bool) {
+        let mut parts = place.splitn(3, ' ');
+        let (kind, renew) = (parts.next().unwrap_or_default(), parts.next() == Some("true"));
+        (kind, parts.next().unwrap_or_default(), renew)
+    }
+
     /// The same for later.
     pub(crate) fn moved(self, now: OffsetDateTime) -> Self {
         let (not_before, kept) = (next_second(now), self.keep_until - self.not_before);
@@ -91,6 +103,8 @@ mod tests {
         let entry = Revocation::now(what, true, now, Duration::seconds(60));
         assert_eq!((entry.not_before.unix_timestamp(), entry.keep_until.unix_timestamp()), (11, 71));
         assert_eq!(entry.id, format!("{0}/{0}", Id::ZERO));
+        assert_eq!(Revocation::at(&entry.place()), ("member", entry.id.as_str(), true));
+        assert_eq!(Revocation::at(""), ("", "", false));
         let entry = entry.moved(OffsetDateTime::UNIX_EPOCH + Duration::seconds(12));
         assert_eq!((entry.not_before.unix_timestamp(), entry.keep_until.unix_timestamp()), (13, 73));
     }

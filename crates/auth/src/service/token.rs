@@ -3,13 +3,13 @@
 //! An exchange believes of an access token only who it is and which session: membership and role are read from the database each time, so
 //! that a role given or taken acts with the next exchange. A token is as old as the moment in which that reading began, so whatever
 //! changes from then on voids it.
-use api::{CallContext, Caller, OrganizationId, UserId};
+use api::{CallContext, Caller, OrganizationId, Page, UserId};
 use authz::{Credential, Subject};
 use bytes::Bytes;
 use db::Tx;
 use time::{Duration, OffsetDateTime};
 
-use super::{Auth, HOPS, issue_time, oauth::hits, oauth::id};
+use super::{Auth, HOPS, PageRequest, issue_time, limit, oauth::hits, oauth::id};
 use crate::{
     credential::{Claims, PublicKey},
     error::Error,
@@ -23,6 +23,8 @@ use crate::{
 
 /// Life of a token from a delegation.
 const DELEGATED_LIFE: Duration = Duration::minutes(5);
+/// Revocations on a page: a quarter of the largest message.
+const REVOCATIONS_PAGE: usize = 10_000;
 
 /// A token for the mesh.
 pub(crate) struct InternalToken {
@@ -238,10 +240,22 @@ impl Auth {
         Ok(keys.public.iter().filter(|key| !key.times.is_gone(now)).cloned().collect())
     }
 
-    /// All revocations still needed.
-    pub(crate) async fn revocations(&self, context: &CallContext) -> Result<Vec<Revocation>, Error> {
+    /// A page of all revocations still needed.
+    pub(crate) async fn revocations(
+        &self,
+        context: &CallContext,
+        request: &PageRequest,
+    ) -> Result<(Vec<Revocation>, String), Error> {
+        let size = Page::parse(request.size, REVOCATIONS_PAGE, REVOCATIONS_PAGE)?.size;
+        let position = self.position(context, "revocations", &request.token)?;
+        let after = Revocation::at(std::str::from_utf8(&position).map_err(Error::fault)?);
         let tx = self.db.system("all revocations, for the verifiers", context).await?;
-        Ok(store::revocation::list(&tx, self.clock.now()).await?)
+        let mut entries = store::revocation::list(&tx, self.clock.now(), after, limit(size)).await?;
+        let more = entries.len() > size;
+        entries.truncate(size);
+        let last = entries.last().filter(|_| more);
+        let next = last.map(|last| self.token_of(context, "revocations", last.place().as_bytes()));
+        Ok((entries, next.unwrap_or_default()))
     }
 
     async fn session_of(

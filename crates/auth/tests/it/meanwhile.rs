@@ -3,7 +3,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost_types::FieldMask;
-use proto::auth::v1::{self as wire, membership::Role, organization_service_client::OrganizationServiceClient};
+use proto::auth::v1::{
+    self as wire, membership::Role, organization_service_client::OrganizationServiceClient,
+    token_service_client::TokenServiceClient,
+};
 use testkit::{System, eventually};
 use tonic::Code;
 
@@ -74,4 +77,15 @@ async fn auth_b03_a_token_given_while_a_removal_is_committed_is_void() {
     if let Ok(token) = given {
         assert_void(&platform, token).await;
     }
+}
+
+#[tokio::test]
+async fn the_list_of_revocations_comes_in_pages_that_fit_into_a_message() {
+    let platform = platform().await;
+    let fill = "insert into auth.revocations (kind, id, renew, not_before, keep_until) \
+         select 'member', repeat('x', 50) || n, false, now(), now() + interval '1 hour' from generate_series(1, 60000) n";
+    platform.system.sql(fill).await;
+    let mut client = TokenServiceClient::new(platform.system.as_workload("document").channel("auth"));
+    let answer = client.list_revocations(wire::ListRevocationsRequest::default()).await;
+    assert!(!answer.expect("for workloads").into_inner().revocations.is_empty());
 }
