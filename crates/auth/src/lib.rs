@@ -44,6 +44,7 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0001_identities.sql",
     "0010_roles_and_groups.sql",
     "0011_relations.sql",
+    "0012_delegation_scopes.sql",
     "0020_oauth_clients.sql",
     "0021_authorization.sql",
     "0022_signing_key_states.sql",

@@ -175,12 +175,6 @@ impl Membership {
         self.state == MembershipState::Active && self.role == Some(Role::Owner)
     }
 
-    /// The built-in role that was given since: one above that of before, or one that is in force again.
-    pub(crate) fn role_given(&self, before: &Self) -> Option<Role> {
-        let again = self.state == MembershipState::Active && before.state != self.state;
-        self.role.filter(|_| again || self.role > before.role)
-    }
-
     /// The membership after a change; the same version when nothing changes.
     pub(crate) fn changed(&self, change: &MembershipChange, now: OffsetDateTime) -> Self {
         let mut next = Self {
@@ -250,6 +244,8 @@ pub(crate) struct Delegation {
     pub(crate) purpose: String,
     /// RPCs it covers, as `package.Service/Method`.
     pub(crate) methods: Vec<String>,
+    /// Scopes of the credential that it was made with.
+    pub(crate) scopes: Vec<String>,
     /// When it ends.
     #[serde(with = "micros")]
     pub(crate) expire_time: OffsetDateTime,

@@ -1,8 +1,8 @@
-//! States of organizations and accounts.
+//! States of organizations and accounts, and what follows from them.
 use api::OrganizationId;
 use serde::{Deserialize, Serialize};
 
-use super::User;
+use super::{Membership, MembershipState, Role, User};
 
 /// State of an organization; the numbers are those of the contract and of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,14 @@ impl UserState {
             Self::Disabled => "disabled",
             Self::Deleted => "deleted",
         }
+    }
+}
+
+impl Membership {
+    /// The built-in role that was given since: one above that of before, or one that is in force again.
+    pub(crate) fn role_given(&self, before: &Self) -> Option<Role> {
+        let again = self.state == MembershipState::Active && before.state != self.state;
+        self.role.filter(|_| again || self.role > before.role)
     }
 }
 

@@ -127,7 +127,9 @@ impl Auth {
             self.manageable(caller, &tx, name.organization, key.owner).await?;
         }
         let secret = new_secret();
-        store::api_key::rotate(&tx, name, &digest(&secret)).await?;
+        if !store::api_key::rotate(&tx, name, &digest(&secret), self.clock.now()).await? {
+            return Err(api::Error::not_found(name).into());
+        }
         self.revoke(&tx, RevocationKind::Key(key.id), owner(&key), false).await?;
         tx.audit(told("api_key.rotated", &key));
         tx.commit().await?;

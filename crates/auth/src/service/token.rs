@@ -329,7 +329,7 @@ fn delegated(delegation: Delegation, member: Membership) -> Subject {
         custom_roles: member.custom_roles,
         credential: Credential::Delegation(delegation.id.to_string()),
         client: delegation.actor.clone(),
-        scopes: vec!["*".to_owned()],
+        scopes: delegation.scopes,
         acting: Some(delegation.actor),
         amr: Vec::new(),
         acr: 0,

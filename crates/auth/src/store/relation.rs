@@ -170,14 +170,15 @@ pub(crate) async fn height(tx: &Tx, organization: OrganizationId, path: &str) ->
     Ok(row.try_get(0).map_err(db::Error::from)?)
 }
 
-/// A page of the relations of a resource: parents first, then holders. `after` is what [`position`] gave.
+/// A page of the relations of a resource: parents first, then holders. `after` is what [`position`] gave. Subjects of kinds that a newer
+/// release wrote take no place on it.
 pub(crate) async fn of_object(tx: &Tx, object: &Object, after: &[u8], limit: i64) -> Result<Vec<Relation>, db::Error> {
     let sql = "select object, parent, subject, relation, expire_time from ( \
            select object, parent, null::bytea as subject, null::int2 as relation, null::timestamptz as expire_time, \
              '\\x00'::bytea || convert_to(parent, 'UTF8') as place \
            from relation_parents where organization_id = $1 and object = $2 \
            union all select object, null, subject, relation, expire_time, '\\x01'::bytea || subject || int2send(relation) \
-           from relations where organization_id = $1 and object = $2 \
+           from relations where organization_id = $1 and object = $2 and subject < '\\x04'::bytea \
          ) r where place > $3 order by place limit $4";
     read_all(object.organization, &tx.query(sql, &[&object.organization.uuid(), &object.path, &after, &limit]).await?)
 }
