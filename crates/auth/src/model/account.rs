@@ -247,6 +247,8 @@ pub(crate) struct Delegation {
     pub(crate) purpose: String,
     /// RPCs it covers, as `package.Service/Method`.
     pub(crate) methods: Vec<String>,
+    /// Scopes of the credential that it was made with.
+    pub(crate) scopes: Vec<String>,
     /// When it ends.
     #[serde(with = "micros")]
     pub(crate) expire_time: OffsetDateTime,

@@ -186,8 +186,10 @@ impl Auth {
         let organization = caller.organization()?;
         let tx = self.change(self.db.system("disable or enable a user", caller.context()).await?);
         let (found, member) = self.managed(caller, &tx, user).await?;
-        if let Some(member) = member.filter(|_| state == UserState::Disabled) {
-            self.keep_an_owner(&tx, &member, None).await?;
+        match member {
+            Some(member) if state == UserState::Disabled => self.keep_an_owner(&tx, &member, None).await?,
+            Some(member) => self.may_give(caller, &tx, member.role, &[]).await?,
+            None => {}
         }
         let next = self.change_user(&tx, found, state, organization).await?;
         tx.commit().await?;
@@ -207,11 +209,10 @@ impl Auth {
         let found =
             found.filter(|found| found.managing_organization == Some(organization) && found.id != caller_id(caller));
         let found = found.filter(|found| found.state != UserState::Deleted).ok_or_else(api::Error::denied)?;
+        store::organization::lock(tx, organization).await?;
         let member = store::membership::of_user(tx, user, organization).await?;
         if let Some(member) = &member {
-            Role::at_most(member.role, Self::role(caller))?;
-            store::organization::lock(tx, organization).await?;
-            self.may_give(caller, tx, &member.custom_roles).await?;
+            self.may_touch(caller, tx, member.role, &member.custom_roles).await?;
         }
         Ok((found, member))
     }

@@ -34,10 +34,16 @@ fn read(row: &Row) -> Result<Revocation, db::Error> {
     })
 }
 
-/// All entries still needed.
-pub(crate) async fn list(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Revocation>, db::Error> {
-    let sql = "select kind, id, not_before, keep_until, renew from revocations where keep_until > $1";
-    tx.query(sql, &[&now]).await?.iter().map(read).collect()
+/// A page of the entries still needed, after one.
+pub(crate) async fn list(
+    tx: &Tx,
+    now: OffsetDateTime,
+    (kind, id, renew): (&str, &str, bool),
+    limit: i64,
+) -> Result<Vec<Revocation>, db::Error> {
+    let sql = "select kind, id, not_before, keep_until, renew from revocations \
+         where keep_until > $1 and (kind, id, renew) > ($2, $3, $4) order by kind, id, renew limit $5";
+    tx.query(sql, &[&now, &kind, &id, &renew, &limit]).await?.iter().map(read).collect()
 }
 
 /// The entries still needed that hit any of these.
