@@ -265,3 +265,37 @@ async fn auth_t05_t03_a_key_holds_what_the_custom_roles_of_its_owner_hold_and_th
     give(&carol, &[]).await;
     UserServiceClient::new(channel(system, &signed).await).disable_user(disable).await.expect("she holds nothing more");
 }
+
+#[tokio::test]
+async fn auth_t03_nobody_makes_keys_for_a_service_account_whose_custom_roles_he_could_not_give() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (_, admin) = platform.signed_user(&owner, "adam", Role::Admin).await;
+    let mut client = keys(system, &owner).await;
+    let account = wire::ServiceAccount { display_name: "Closer".to_owned(), ..Default::default() };
+    let request = wire::CreateServiceAccountRequest {
+        parent: platform.organization.clone(),
+        service_account: Some(account),
+        request_id: String::new(),
+    };
+    let account = client.create_service_account(request).await.expect("he may").into_inner();
+    let mut other = keys(system, &admin).await;
+    let name = wire::RotateApiKeyRequest {
+        name: other.create_api_key(create(&platform, &account.name, &["membership:read"])).await.expect("it is below him").into_inner().name,
+    };
+    // An administrator does not hold what only owners may.
+    let closer = crate::role::made(&platform, &owner, &["organization:delete"]).await.expect("the owner may");
+    crate::role::give(&platform, &owner, &account.user, &owner, &[&closer.name]).await.expect("the owner may");
+    let refused = other.create_api_key(create(&platform, &account.name, &["organization:delete"])).await;
+    assert_refused(refused, Code::PermissionDenied, "PERMISSION_LACKED");
+    let refused = other.create_api_key(create(&platform, &account.name, &["membership:read"])).await;
+    assert_refused(refused, Code::PermissionDenied, "PERMISSION_LACKED");
+    assert_refused(other.rotate_api_key(name.clone()).await, Code::PermissionDenied, "PERMISSION_LACKED");
+    let end = wire::DeleteServiceAccountRequest { name: account.name.clone() };
+    assert_refused(other.delete_service_account(end.clone()).await, Code::PermissionDenied, "PERMISSION_LACKED");
+    client.rotate_api_key(name.clone()).await.expect("the owner holds it");
+    crate::role::give(&platform, &owner, &account.user, &owner, &[]).await.expect("the owner may");
+    other.rotate_api_key(name).await.expect("now it is below him again");
+    other.delete_service_account(end).await.expect("and so is its end");
+}

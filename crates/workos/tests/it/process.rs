@@ -151,6 +151,11 @@ impl Output {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
+    /// All of stdout and stderr.
+    pub(crate) fn everything(&self) -> String {
+        format!("{}\n{}", self.text(), self.errors.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The log lines (ECS) that satisfy a condition.
     pub(crate) fn log(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
