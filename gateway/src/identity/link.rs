@@ -4,14 +4,13 @@
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use proto::auth::v1::{
-    LookupInvitationRequest, ResetPasswordRequest, SignUpRequest, VerifyEmailRequest,
-    invitation_service_client::InvitationServiceClient, mail_service_client::MailServiceClient,
+    ResetPasswordRequest, SignUpRequest, VerifyEmailRequest, mail_service_client::MailServiceClient,
 };
 use tonic::{Status, body::Body};
 
 use super::{
-    Endpoint,
-    pages::{self, NAME, NEW_PASSWORD, escaped},
+    Endpoint, invitation,
+    pages::{self, NEW_PASSWORD},
     parameters::Parameters,
 };
 use crate::{edge::Edge, filter::Passage, form, refusal::Refusal};
@@ -29,39 +28,20 @@ pub(crate) enum Link {
 
 /// `GET /auth/link/...`: a page with a form.
 pub(crate) async fn show(edge: &Edge, passage: &Passage, link: Link) -> Result<Response<Body>, Refusal> {
-    let query = passage.head.uri.query().unwrap_or_default();
-    let token = form::value(query, "token").and_then(form::decoded).and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(token) = token.filter(|token| !token.is_empty() && token.len() <= 128) else {
-        return Ok(over(StatusCode::BAD_REQUEST));
-    };
+    let Some(token) = token(passage) else { return Ok(over(StatusCode::BAD_REQUEST)) };
     let action = Endpoint::Act(link).path();
     Ok(match link {
         Link::Verify => pages::link("Confirm your address", action, &token, ("", "", "Confirm")),
         Link::Reset => pages::link("Choose a new password", action, &token, ("", NEW_PASSWORD, "Change the password")),
-        Link::Invitation => return invited(edge, passage, token, action).await,
+        Link::Invitation => return invitation::show(edge, passage, &token).await,
     })
 }
 
-async fn invited(
-    edge: &Edge,
-    passage: &Passage,
-    token: String,
-    action: &'static str,
-) -> Result<Response<Body>, Refusal> {
-    let mut client = InvitationServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
-    let found = match client.lookup_invitation(LookupInvitationRequest { token: token.clone() }).await {
-        Ok(found) => found.into_inner(),
-        Err(status) => return refused(status),
-    };
-    let title = "You are invited";
-    let (to, by) = (escaped(&found.organization_display_name), escaped(&found.inviter_display_name));
-    let intro = format!("<p>{by} invites {} to {to}.</p>", escaped(&found.email));
-    if found.account_exists {
-        let text =
-            "You have an account: sign in, then accept with POST /v1/invitations:accept and the token of this link.";
-        return Ok(pages::unreferred(pages::message(StatusCode::OK, title, text)));
-    }
-    Ok(pages::link(title, action, &token, (&intro, &format!("{NAME}{NEW_PASSWORD}"), "Join")))
+/// What the link carries.
+pub(super) fn token(passage: &Passage) -> Option<String> {
+    let query = passage.head.uri.query().unwrap_or_default();
+    let token = form::value(query, "token").and_then(form::decoded).and_then(|bytes| String::from_utf8(bytes).ok());
+    token.filter(|token| !token.is_empty() && token.len() <= 128)
 }
 
 /// `POST /auth/link/.../done`: acts.
@@ -74,6 +54,9 @@ pub(crate) async fn act(
     let Ok(mut form) = Parameters::read(edge, &passage, incoming).await? else {
         return Ok(over(StatusCode::BAD_REQUEST));
     };
+    if link == Link::Invitation && form.has("accept") {
+        return invitation::accept(edge, &passage, form.take("token")).await;
+    }
     let mut client = MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
     let mut take = |name: &str| form.take(name);
     let (token, password, display_name) = (take("token"), take("password"), take("display_name"));
@@ -98,7 +81,7 @@ pub(crate) async fn act(
 }
 
 /// What the reader can do something about is shown; everything else is an error of the edge.
-fn refused(status: Status) -> Result<Response<Body>, Refusal> {
+pub(super) fn refused(status: Status) -> Result<Response<Body>, Refusal> {
     let error = api::Error::from_status(&status);
     match error.code() {
         api::Code::FailedPrecondition => Ok(over(StatusCode::GONE)),

@@ -2,7 +2,7 @@
 //!
 //! The role is read at acceptance, and it is never above what the inviter holds at that moment: an invitation of somebody who has
 //! been put back gives nothing any more.
-use api::{CallContext, Caller, OrganizationId, UserId};
+use api::{CallContext, Caller, Id, OrganizationId, UserId};
 use db::{Record, Tx};
 
 use super::{Auth, Change, Once, PageRequest, limit};
@@ -41,12 +41,12 @@ impl Auth {
         once: &Once,
     ) -> Result<Invitation, Error> {
         Self::own(caller, organization)?;
-        Role::at_most(role, Self::role(caller))?;
         let now = self.clock.now();
         let tx = self.db.tenant(caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
+        self.may_give(caller, &tx, role, &[]).await?;
         store::invitation::close_ended(&tx, organization, &email.key, now).await?;
         if store::invitation::count_open(&tx, organization, now).await? >= INVITATIONS_MAX {
             return Err(Error::InvitationLimit);
@@ -159,13 +159,20 @@ impl Auth {
     pub(crate) async fn accept_invitation(&self, caller: &Caller, token: &str) -> Result<Membership, Error> {
         let user = caller.user_required()?;
         let tx = self.change(self.db.system("accept an invitation", caller.context()).await?);
-        let membership = self.join(&tx, user, &digest(token)).await?;
+        let session = caller.session().and_then(|session| session.parse().ok());
+        let membership = self.join(&tx, user, &digest(token), session).await?;
         tx.commit().await?;
         Ok(membership)
     }
 
-    /// Uses an invitation up for a user; system transactions only.
-    pub(super) async fn join(&self, tx: &Change, user: UserId, secret: &[u8]) -> Result<Membership, Error> {
+    /// Uses an invitation up for a user, who is signed in here if there is a session; system transactions only.
+    pub(super) async fn join(
+        &self,
+        tx: &Change,
+        user: UserId,
+        secret: &[u8],
+        session: Option<Id>,
+    ) -> Result<Membership, Error> {
         let now = self.clock.now();
         let mail = store::mail::consume(tx, secret, &[Purpose::Invitation], now).await?;
         let mail = mail.ok_or(Error::MailTokenInvalid)?;
@@ -182,7 +189,7 @@ impl Auth {
         if !store::invitation::close(tx, &invitation, InvitationState::Accepted, now).await? {
             return Err(Error::MailTokenInvalid);
         }
-        self.prove_address(tx, user, &mail.email_key).await?;
+        self.prove_address(tx, user, &mail.email_key, session).await?;
         tx.audit(told("invitation.accepted", &invitation).by(user.name()).of(organization));
         self.add_member(tx, organization, user, invitation.role).await
     }

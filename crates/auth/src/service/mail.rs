@@ -14,11 +14,12 @@ use crate::{
     credential::hmac,
     error::Error,
     events,
-    model::{ADDRESS_MAILS_PER_HOUR, Email, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose, network},
+    model::{ADDRESS_MAILS_PER_HOUR, BROWSER, Email, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose, network},
     store,
 };
 
 pub(crate) use account::SignUp;
+pub(crate) use code::FromMail;
 
 /// Requests looked at in one transaction.
 const BATCH: i64 = 50;
@@ -165,11 +166,22 @@ impl Auth {
             store::mail::mark_sent(&tx, delivery, now, mail.expire_time).await?;
         }
         let (organization, inviter) = self.invites(&tx, &mail).await?;
+        let page = self.page_of(&tx, &mail).await?;
         tx.commit().await?;
         let token = self.mail_key.token(delivery);
-        let link = mail.purpose.page().map(|page| format!("{}/auth/link/{page}?token={token}", self.issuer));
+        let link = page.map(|page| format!("{}/auth/link/{page}?token={token}", self.issuer));
         let code = if mail.purpose == Purpose::SignIn { self.mail_key.code(delivery) } else { String::new() };
         Ok(MailText { delivery: mail, link: link.unwrap_or_default(), code, organization, inviter })
+    }
+
+    /// Where the link leads. A link to sign in is good in the browser that asked for it, so a flow of another client has the code alone.
+    async fn page_of(&self, tx: &Tx, mail: &MailDelivery) -> Result<Option<&'static str>, Error> {
+        let page = mail.purpose.page();
+        if let Some(flow) = &mail.flow {
+            let client = store::login::client_of_flow(tx, flow).await?;
+            return Ok(page.filter(|_| client.as_deref() == Some(BROWSER)));
+        }
+        Ok(page)
     }
 
     async fn invites(&self, tx: &Tx, mail: &MailDelivery) -> Result<(String, String), Error> {

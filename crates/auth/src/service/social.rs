@@ -161,7 +161,7 @@ impl Auth {
         }
         let known = store::user::get(&tx, user).await?.ok_or(Error::SocialNotLinked)?;
         let log = known.managing_organization.unwrap_or(OrganizationId::SYSTEM);
-        self.void_unproven(&tx, user, &email.key).await?;
+        self.void_unproven(&tx, user, &email.key, None).await?;
         let identity = Identity {
             name: IdentityName { user, identity: self.ids.next() },
             issuer: provider.issuer.clone(),

@@ -38,6 +38,19 @@ pub(crate) async fn delivery(system: &System, kind: &str, count: usize) -> Strin
     names.await.pop().expect("there is one")
 }
 
+/// What the notices to an account were about, once there are so many; oldest first.
+pub(crate) async fn notices(system: &System, count: usize) -> Vec<(String, String)> {
+    delivery(system, "security.notice", count).await;
+    queue_is_empty(system).await;
+    let mut told = Vec::new();
+    for name in deliveries(system, "security.notice").await {
+        let mail = take(system, &name).await.expect("it is on its way");
+        assert_eq!((mail.link.as_str(), mail.code.as_str()), ("", ""), "a notice holds no secret");
+        told.push((mail.purpose().as_str_name().to_owned(), mail.email));
+    }
+    told
+}
+
 /// The first notice to an account.
 pub(crate) async fn notice(system: &System) -> wire::TakeEmailSecretResponse {
     take(system, &delivery(system, "security.notice", 1).await).await.expect("it is on its way")
@@ -387,7 +400,7 @@ async fn auth_p14_p15_neither_a_reset_nor_a_code_by_mail_skips_the_second_factor
     let platform = platform().await;
     let system = &platform.system;
     let bob = crate::factor::enrolled(&platform).await;
-    system.sql("update auth.users set email_verified_time = now() where email_key = 'bob@example.com'").await;
+    crate::proven::mark_proven(system, "bob@example.com").await;
     let token = reset_token(system, &bob.user.email, 1).await;
     reset(system, &token, &password_of("new")).await.expect("good");
     let step = try_password(system, &bob.user.email, &password_of("new")).await.expect("right").step;

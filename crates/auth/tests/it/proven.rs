@@ -27,6 +27,11 @@ async fn set_up(platform: &Platform) -> Enrolled {
     bob
 }
 
+/// The user with this address has shown that it is his.
+pub(crate) async fn mark_proven(system: &System, email_key: &str) {
+    system.sql(&format!("update auth.users set email_verified_time = now() where email_key = '{email_key}'")).await;
+}
+
 /// Rows that sign in or act for Bob.
 async fn left(system: &System) -> i64 {
     let tables = ["passwords", "mfa_factors", "recovery_codes", "passkeys", "consents", "sessions"];
@@ -58,7 +63,9 @@ async fn auth_o20_a_link_that_proves_an_address_leaves_nothing_of_who_set_the_ac
     let bob = set_up(&platform).await;
     verify(&platform.system, &bob.user.email).await;
     assert_void(&platform.system, &bob).await;
-    let notice = crate::mail::notice(&platform.system).await;
+    // The first one told of the app.
+    let notice = delivery(&platform.system, "security.notice", 2).await;
+    let notice = take(&platform.system, &notice).await.expect("it is on its way");
     assert_eq!((notice.purpose().as_str_name(), &notice.email), ("NOTICE_FACTORS_CHANGED", &bob.user.email));
 }
 
@@ -74,7 +81,7 @@ async fn auth_o20_a_sign_in_by_mail_leaves_nothing_of_who_set_the_account_up() {
 }
 
 #[tokio::test]
-async fn auth_o20_an_invitation_leaves_nothing_of_who_set_the_account_up() {
+async fn auth_o20_an_invitation_leaves_nothing_of_who_set_the_account_up_but_the_session_that_accepts() {
     let platform = platform().await;
     let system = &platform.system;
     let bob = set_up(&platform).await;
@@ -86,7 +93,10 @@ async fn auth_o20_an_invitation_leaves_nothing_of_who_set_the_account_up() {
     let token = invitation_token(system, 1).await;
     let accept = wire::AcceptInvitationRequest { token };
     invitations(system, &bob.signed).await.accept_invitation(accept).await.expect("it is his");
-    assert_void(system, &bob).await;
+    assert_eq!(left(system).await, 1, "who reads the mailbox stays signed in here");
+    exchange(system, &bob.signed.access).await.expect("this session goes on");
+    let old = try_password(system, &bob.user.email, &password_of("bob")).await;
+    assert_refused(old.map(drop), Code::Unauthenticated, "SIGN_IN_REFUSED");
 }
 
 #[tokio::test]
@@ -107,7 +117,7 @@ async fn an_address_proven_before_voids_nothing() {
     let platform = platform().await;
     let system = &platform.system;
     let bob = set_up(&platform).await;
-    system.sql(&format!("update auth.users set email_verified_time = now() where user_id = {BOB}")).await;
+    mark_proven(system, "bob@example.com").await;
     let before = left(system).await;
     let (flow, code) = code_for(system, &bob.user.email, 1).await;
     let step = answer(system, &flow, &code).await.expect("right").step;

@@ -321,7 +321,7 @@ async fn an_account_whose_address_was_proven_keeps_its_password() {
     let system = &social.platform.system;
     let owner = social.platform.owner().await;
     let bob = social.platform.user(&owner, "bob", Role::Editor).await;
-    system.sql("update auth.users set email_verified_time = now() where email_key = 'bob@example.com'").await;
+    crate::proven::mark_proven(system, "bob@example.com").await;
     social.issuer.person("1", &bob.email, Some(true));
     let signed = social.signed().await;
     try_password(system, &bob.email, &password_of("bob")).await.expect("both ways lead in");

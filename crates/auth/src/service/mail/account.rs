@@ -67,7 +67,7 @@ impl Auth {
         let tx = self.change(self.db.system("make the account of somebody invited", context).await?);
         let mail = MailDelivery { display_name: sign_up.display_name.0, hash: hash.0, ..mail };
         let user = self.make_account(&tx, &mail).await?;
-        self.join(&tx, user, &secret).await?;
+        self.join(&tx, user, &secret, None).await?;
         tx.commit().await
     }
 
@@ -83,7 +83,7 @@ impl Auth {
             }
             (Purpose::ChangeEmail, Some(user)) => self.move_address(&tx, user, &mail).await?,
             (_, Some(user)) => {
-                self.prove_address(&tx, user, &mail.email_key).await?;
+                self.prove_address(&tx, user, &mail.email_key, None).await?;
                 tx.audit(Record::done("email.verified").about(user.name()).by(user.name()));
             }
             (_, None) => return Err(Error::MailTokenInvalid),
@@ -158,7 +158,7 @@ impl Auth {
         let tx = self.change(self.db.system("choose a new password by mail", context).await?);
         let used = store::mail::consume(&tx, &secret, &[Purpose::ResetPassword], now).await?;
         used.ok_or(Error::MailTokenInvalid)?;
-        self.void_unproven(&tx, user.id, &Email::key(&user.email)).await?;
+        self.void_unproven(&tx, user.id, &Email::key(&user.email), None).await?;
         self.replace_password(&tx, &user, &hash).await?;
         tx.audit(Record::done("password.reset").about(user.id.name()).by(user.id.name()));
         tx.commit().await
