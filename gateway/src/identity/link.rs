@@ -4,14 +4,14 @@
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use proto::auth::v1::{
-    LookupInvitationRequest, ResetPasswordRequest, SignUpRequest, VerifyEmailRequest,
+    LookupInvitationRequest, LookupVerificationRequest, ResetPasswordRequest, SignUpRequest, VerifyEmailRequest,
     invitation_service_client::InvitationServiceClient, mail_service_client::MailServiceClient,
 };
 use tonic::{Status, body::Body};
 
 use super::{
     Endpoint,
-    pages::{self, NAME, NEW_PASSWORD, escaped},
+    pages::{self, NAME, NEW_PASSWORD, OWN_PASSWORD, escaped},
     parameters::Parameters,
 };
 use crate::{edge::Edge, filter::Passage, form, refusal::Refusal};
@@ -34,22 +34,57 @@ pub(crate) async fn show(edge: &Edge, passage: &Passage, link: Link) -> Result<R
     let Some(token) = token.filter(|token| !token.is_empty() && token.len() <= 128) else {
         return Ok(over(StatusCode::BAD_REQUEST));
     };
+    shown(edge, passage, link, &token, None).await
+}
+
+/// The form behind a link; with a note, what was wrong with the answer to it.
+async fn shown(
+    edge: &Edge,
+    passage: &Passage,
+    link: Link,
+    token: &str,
+    note: Option<&str>,
+) -> Result<Response<Body>, Refusal> {
     let action = Endpoint::Act(link).path();
-    Ok(match link {
-        Link::Verify => pages::link("Confirm your address", action, &token, ("", "", "Confirm")),
-        Link::Reset => pages::link("Choose a new password", action, &token, ("", NEW_PASSWORD, "Change the password")),
-        Link::Invitation => return invited(edge, passage, token, action).await,
-    })
+    let show = |title: &str, parts: (&str, &str, &str)| match note {
+        Some(note) => pages::link_again(title, action, token, parts, note),
+        None => pages::link(title, action, token, parts),
+    };
+    match link {
+        Link::Verify => {
+            let request = LookupVerificationRequest { token: token.to_owned() };
+            let found = match mails(edge, passage).lookup_verification(request).await {
+                Ok(found) => found.into_inner(),
+                Err(status) => return refused(status),
+            };
+            let (address, name) = (escaped(&found.email), escaped(&found.display_name));
+            let (about, inputs, button) = if found.sign_up {
+                ("This makes an account", OWN_PASSWORD, "Make the account")
+            } else {
+                ("This belongs to the account", "", "Confirm")
+            };
+            let intro = format!(
+                "<p>{about} for {name} with the address {address}.</p><p>If you did not ask for this, close this page.</p>"
+            );
+            Ok(show("Confirm your address", (&intro, inputs, button)))
+        }
+        Link::Reset => Ok(show("Choose a new password", ("", NEW_PASSWORD, "Change the password"))),
+        Link::Invitation => invited(edge, passage, token, show).await,
+    }
+}
+
+fn mails(edge: &Edge, passage: &Passage) -> MailServiceClient<mesh::client::Channel> {
+    MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context))
 }
 
 async fn invited(
     edge: &Edge,
     passage: &Passage,
-    token: String,
-    action: &'static str,
+    token: &str,
+    show: impl FnOnce(&str, (&str, &str, &str)) -> Response<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let mut client = InvitationServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
-    let found = match client.lookup_invitation(LookupInvitationRequest { token: token.clone() }).await {
+    let found = match client.lookup_invitation(LookupInvitationRequest { token: token.to_owned() }).await {
         Ok(found) => found.into_inner(),
         Err(status) => return refused(status),
     };
@@ -61,7 +96,7 @@ async fn invited(
             "You have an account: sign in, then accept with POST /v1/invitations:accept and the token of this link.";
         return Ok(pages::unreferred(pages::message(StatusCode::OK, title, text)));
     }
-    Ok(pages::link(title, action, &token, (&intro, &format!("{NAME}{NEW_PASSWORD}"), "Join")))
+    Ok(show(title, (&intro, &format!("{NAME}{NEW_PASSWORD}"), "Join")))
 }
 
 /// `POST /auth/link/.../done`: acts.
@@ -74,12 +109,14 @@ pub(crate) async fn act(
     let Ok(mut form) = Parameters::read(edge, &passage, incoming).await? else {
         return Ok(over(StatusCode::BAD_REQUEST));
     };
-    let mut client = MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
+    let mut client = mails(edge, &passage);
     let mut take = |name: &str| form.take(name);
     let (token, password, display_name) = (take("token"), take("password"), take("display_name"));
+    let sent = token.clone();
     let (done, told) = match link {
         Link::Verify => {
-            (client.verify_email(VerifyEmailRequest { token }).await.map(drop), "Your address is confirmed.")
+            let request = VerifyEmailRequest { token, password };
+            (client.verify_email(request).await.map(drop), "Your address is confirmed.")
         }
         Link::Reset => {
             let request = ResetPasswordRequest { token, new_password: password };
@@ -91,23 +128,21 @@ pub(crate) async fn act(
             (client.sign_up(request).await.map(drop), "Welcome. You can sign in now.")
         }
     };
-    match done {
-        Ok(()) => Ok(pages::message(StatusCode::OK, "Done", told)),
-        Err(status) => refused(status),
+    let Err(status) = done else { return Ok(pages::done(told, (Endpoint::SignIn, "Sign in"))) };
+    let error = api::Error::from_status(&status);
+    match error.code() {
+        // The reader can do something about it, and the link is still good.
+        api::Code::InvalidArgument | api::Code::PermissionDenied | api::Code::AlreadyExists => {
+            shown(edge, &passage, link, &sent, Some(error.message())).await
+        }
+        _ => refused(status),
     }
 }
 
-/// What the reader can do something about is shown; everything else is an error of the edge.
+/// A link that is over is told; everything else is an error of the edge.
 fn refused(status: Status) -> Result<Response<Body>, Refusal> {
     let error = api::Error::from_status(&status);
-    match error.code() {
-        api::Code::FailedPrecondition => Ok(over(StatusCode::GONE)),
-        api::Code::InvalidArgument | api::Code::PermissionDenied | api::Code::AlreadyExists => {
-            let text = format!("{}. Go back and try again.", error.message().trim_end_matches('.'));
-            Ok(pages::message(StatusCode::BAD_REQUEST, "This did not work", &text))
-        }
-        _ => Err(error.into()),
-    }
+    if error.code() == api::Code::FailedPrecondition { Ok(over(StatusCode::GONE)) } else { Err(error.into()) }
 }
 
 fn over(status: StatusCode) -> Response<Body> {

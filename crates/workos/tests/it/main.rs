@@ -9,6 +9,7 @@ mod mailbox;
 mod manifests;
 mod oauth;
 mod oauth_flows;
+mod pages;
 mod person;
 mod platform;
 mod process;
