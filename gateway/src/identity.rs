@@ -6,7 +6,9 @@
 mod account;
 mod authorize;
 mod device;
+mod invitation;
 mod link;
+mod magic;
 mod oauth;
 mod pages;
 mod parameters;
@@ -68,6 +70,8 @@ pub(crate) enum Endpoint {
     Metadata,
     /// OpenID Connect Discovery.
     Configuration,
+    /// The link of a mail that signs in.
+    Magic,
     /// A link of a mail: shows a page.
     Show(Link),
     /// The form on that page: acts.
@@ -83,7 +87,7 @@ const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
 const CALLBACK: &str = "/auth/callback/";
 
 /// The one table: what is mounted here is what the metadata document advertises.
-static ENDPOINTS: [(&str, &[Method], Endpoint); 25] = [
+static ENDPOINTS: [(&str, &[Method], Endpoint); 26] = [
     ("/oauth2/authorize", BOTH, Endpoint::Authorize),
     ("/oauth2/par", POST, Endpoint::PushedAuthorization),
     ("/oauth2/token", POST, Endpoint::Token),
@@ -109,6 +113,7 @@ static ENDPOINTS: [(&str, &[Method], Endpoint); 25] = [
     ("/auth/link/reset/done", POST, Endpoint::Act(Link::Reset)),
     ("/auth/link/invitation", GET, Endpoint::Show(Link::Invitation)),
     ("/auth/link/invitation/done", POST, Endpoint::Act(Link::Invitation)),
+    ("/auth/link/magic", BOTH, Endpoint::Magic),
 ];
 
 impl Endpoint {
@@ -260,6 +265,7 @@ pub(crate) async fn drive(
         Endpoint::Script => Ok(pages::passkey_script()),
         Endpoint::Keys => Ok(wellknown::keys(edge, &passage.head.headers)),
         Endpoint::Metadata | Endpoint::Configuration => Ok(wellknown::metadata(edge)),
+        Endpoint::Magic => magic::page(edge, passage, incoming).await,
         Endpoint::Show(link) => link::show(edge, &passage, link).await,
         Endpoint::Act(link) => link::act(edge, passage, incoming, link).await,
     }

@@ -219,7 +219,7 @@ impl From<Error> for api::Error {
             Error::RoleTooHigh => Self::new(Code::PermissionDenied, ErrorReason::RoleTooHigh, ROLE_TOO_HIGH),
             Error::LastOwner => Self::new(Code::FailedPrecondition, ErrorReason::LastOwner, LAST_OWNER),
             Error::UserNotFound(name) => {
-                let message = format!("{name} does not exist; create the user first");
+                let message = format!("{name} is no user of this organization; create the user, or invite its address");
                 Self::new(Code::FailedPrecondition, ErrorReason::UserNotFound, message).with("user", name)
             }
             Error::BootstrapDone => Self::new(Code::FailedPrecondition, ErrorReason::BootstrapDone, BOOTSTRAP_DONE),

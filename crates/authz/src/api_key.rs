@@ -40,6 +40,12 @@ fn checksum(body: &str) -> String {
 mod tests {
     use super::*;
 
+    /// As version 0.1 wrote it; written by another program.
+    #[test]
+    fn auth_b10_a_key_of_version_0_1_is_a_key() {
+        assert!(is_well_formed("wos_sk_3AHOVcjqx4BIPWdkry5CJQXelsz6DKRYfmt07ELSZgn4PMa63"));
+    }
+
     #[test]
     fn auth_t05_a_changed_key_is_recognized_without_asking() {
         let mut next = 0u8;

@@ -4,11 +4,13 @@
 //! comment (it names the AIP, or says why there is no REST binding).
 mod access;
 mod foreign;
+mod shape;
 mod standard;
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 
 pub use foreign::{Foreign, foreign_tenant, foreign_to};
+pub use shape::{Fill, Place, Shape};
 
 /// The contract as the rules read it.
 #[derive(Debug)]

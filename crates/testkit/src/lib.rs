@@ -5,12 +5,14 @@
 //! tokens are injected, so that a service can be tested without `auth`. Nothing here sleeps: [`eventually`] polls with a
 //! deadline. Beside it stand the two tests of the whole: [`conformance`] of the contract, [`tree`] of the workspace.
 
+mod collector;
 pub mod conformance;
 mod eventually;
 mod proxy;
 mod system;
 pub mod tree;
 
+pub use collector::Collector;
 pub use eventually::{Look, eventually, eventually_within};
 pub use proxy::Proxy;
 pub use system::{Builder, Engine, Organization, Person, Published, System, Workload, temporary_folder};

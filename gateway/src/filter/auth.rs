@@ -104,7 +104,7 @@ impl Credentials {
     }
 
     /// The caller behind a browser's session.
-    async fn visitor(&self, secret: &str, context: &CallContext) -> Result<Principal, Error> {
+    pub(crate) async fn visitor(&self, secret: &str, context: &CallContext) -> Result<Principal, Error> {
         let credential: [u8; 32] = Sha256::digest(format!("session {secret}").as_bytes()).into();
         if let Some(known) = self.exchanges.get(&credential).await.filter(|known| known.ends > Instant::now()) {
             return Ok(known);

@@ -4,14 +4,14 @@
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use proto::auth::v1::{
-    LookupInvitationRequest, LookupVerificationRequest, ResetPasswordRequest, SignUpRequest, VerifyEmailRequest,
-    invitation_service_client::InvitationServiceClient, mail_service_client::MailServiceClient,
+    LookupVerificationRequest, ResetPasswordRequest, SignUpRequest, VerifyEmailRequest,
+    mail_service_client::MailServiceClient,
 };
 use tonic::{Status, body::Body};
 
 use super::{
-    Endpoint,
-    pages::{self, NAME, NEW_PASSWORD, OWN_PASSWORD, escaped},
+    Endpoint, invitation,
+    pages::{self, NEW_PASSWORD, OWN_PASSWORD, escaped},
     parameters::Parameters,
 };
 use crate::{edge::Edge, filter::Passage, form, refusal::Refusal};
@@ -29,11 +29,7 @@ pub(crate) enum Link {
 
 /// `GET /auth/link/...`: a page with a form.
 pub(crate) async fn show(edge: &Edge, passage: &Passage, link: Link) -> Result<Response<Body>, Refusal> {
-    let query = passage.head.uri.query().unwrap_or_default();
-    let token = form::value(query, "token").and_then(form::decoded).and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(token) = token.filter(|token| !token.is_empty() && token.len() <= 128) else {
-        return Ok(over(StatusCode::BAD_REQUEST));
-    };
+    let Some(token) = token(passage) else { return Ok(over(StatusCode::BAD_REQUEST)) };
     shown(edge, passage, link, &token, None).await
 }
 
@@ -69,7 +65,7 @@ async fn shown(
             Ok(show("Confirm your address", (&intro, inputs, button)))
         }
         Link::Reset => Ok(show("Choose a new password", ("", NEW_PASSWORD, "Change the password"))),
-        Link::Invitation => invited(edge, passage, token, show).await,
+        Link::Invitation => invitation::show(edge, passage, token, note).await,
     }
 }
 
@@ -77,26 +73,11 @@ fn mails(edge: &Edge, passage: &Passage) -> MailServiceClient<mesh::client::Chan
     MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context))
 }
 
-async fn invited(
-    edge: &Edge,
-    passage: &Passage,
-    token: &str,
-    show: impl FnOnce(&str, (&str, &str, &str)) -> Response<Body>,
-) -> Result<Response<Body>, Refusal> {
-    let mut client = InvitationServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
-    let found = match client.lookup_invitation(LookupInvitationRequest { token: token.to_owned() }).await {
-        Ok(found) => found.into_inner(),
-        Err(status) => return refused(status),
-    };
-    let title = "You are invited";
-    let (to, by) = (escaped(&found.organization_display_name), escaped(&found.inviter_display_name));
-    let intro = format!("<p>{by} invites {} to {to}.</p>", escaped(&found.email));
-    if found.account_exists {
-        let text =
-            "You have an account: sign in, then accept with POST /v1/invitations:accept and the token of this link.";
-        return Ok(pages::unreferred(pages::message(StatusCode::OK, title, text)));
-    }
-    Ok(show(title, (&intro, &format!("{NAME}{NEW_PASSWORD}"), "Join")))
+/// What the link carries.
+pub(super) fn token(passage: &Passage) -> Option<String> {
+    let query = passage.head.uri.query().unwrap_or_default();
+    let token = form::value(query, "token").and_then(form::decoded).and_then(|bytes| String::from_utf8(bytes).ok());
+    token.filter(|token| !token.is_empty() && token.len() <= 128)
 }
 
 /// `POST /auth/link/.../done`: acts.
@@ -109,6 +90,9 @@ pub(crate) async fn act(
     let Ok(mut form) = Parameters::read(edge, &passage, incoming).await? else {
         return Ok(over(StatusCode::BAD_REQUEST));
     };
+    if link == Link::Invitation && form.has("accept") {
+        return invitation::accept(edge, &passage, form.take("token")).await;
+    }
     let mut client = mails(edge, &passage);
     let mut take = |name: &str| form.take(name);
     let (token, password, display_name) = (take("token"), take("password"), take("display_name"));
@@ -139,10 +123,17 @@ pub(crate) async fn act(
     }
 }
 
-/// A link that is over is told; everything else is an error of the edge.
-fn refused(status: Status) -> Result<Response<Body>, Refusal> {
+/// What the reader can do something about is shown; everything else is an error of the edge.
+pub(super) fn refused(status: Status) -> Result<Response<Body>, Refusal> {
     let error = api::Error::from_status(&status);
-    if error.code() == api::Code::FailedPrecondition { Ok(over(StatusCode::GONE)) } else { Err(error.into()) }
+    match error.code() {
+        api::Code::FailedPrecondition => Ok(over(StatusCode::GONE)),
+        api::Code::InvalidArgument | api::Code::PermissionDenied | api::Code::AlreadyExists => {
+            let text = format!("{}. Go back and try again.", error.message().trim_end_matches('.'));
+            Ok(pages::message(StatusCode::BAD_REQUEST, "This did not work", &text))
+        }
+        _ => Err(error.into()),
+    }
 }
 
 fn over(status: StatusCode) -> Response<Body> {

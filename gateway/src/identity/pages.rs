@@ -5,6 +5,7 @@
 //! browsers offer to scripts alone.
 mod steps;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -18,7 +19,7 @@ use crate::identity::Endpoint;
 const STYLE: &str = include_str!("pages/style.css");
 const PASSKEY: &str = include_str!("pages/passkey.js");
 
-/// What a form carries from page to page, and a cookie over the way to an identity provider.
+/// What a form carries from page to page, and a cookie over the way to an identity provider or to a mail.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hidden {
     /// Handle of the authorization request, if the person was sent here by an application.
@@ -32,6 +33,16 @@ pub(crate) struct Hidden {
 }
 
 impl Hidden {
+    /// As a cookie keeps it while the person is elsewhere, at a provider or at his mail.
+    pub(crate) fn packed(&self) -> Option<String> {
+        Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).ok()?))
+    }
+
+    /// What a cookie has kept.
+    pub(crate) fn unpacked(kept: &str) -> Option<Self> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(kept).ok()?).ok()
+    }
+
     fn fields(&self) -> String {
         let fields = [
             ("request", &self.request),
@@ -39,10 +50,14 @@ impl Hidden {
             ("return_to", &self.return_to),
             ("origin", &self.origin),
         ];
-        let sent = fields.into_iter().filter(|(_, value)| !value.is_empty());
-        sent.map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
-            .collect()
+        hidden_fields(&fields.map(|(name, value)| (name, value.as_str())))
     }
+}
+
+/// Fields that nobody sees; those without a value are left out.
+fn hidden_fields(fields: &[(&str, &str)]) -> String {
+    let sent = fields.iter().filter(|(_, value)| !value.is_empty());
+    sent.map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value))).collect()
 }
 
 /// What an application asks for.
@@ -107,10 +122,7 @@ pub(crate) fn device_confirm(device: &DeviceShown) -> Response<Body> {
 
 /// Asks whether to sign out.
 pub(crate) fn sign_out(fields: &[(&str, &str)], origin: &str) -> Response<Body> {
-    let sent = fields.iter().filter(|(_, value)| !value.is_empty());
-    let fields: String = sent
-        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
-        .collect();
+    let fields = hidden_fields(fields);
     let body = format!(
         "<h1>Sign out?</h1><form method=\"post\" action=\"{}\">{fields}<button name=\"confirmed\" value=\"yes\">Sign out</button></form>",
         Endpoint::Logout.path()
@@ -227,6 +239,16 @@ fn behind(
     );
     let status = if note.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     unreferred(page(status, title, &form, ""))
+}
+
+/// A page that leads to the sign-in.
+pub(crate) fn sign_in_first(title: &str, intro: &str, fields: &[(&str, &str)], button: &str) -> Response<Body> {
+    let form = format!(
+        "<h1>{title}</h1>{intro}<form method=\"get\" action=\"{}\">{}<button>{button}</button></form>",
+        Endpoint::SignIn.path(),
+        hidden_fields(fields)
+    );
+    unreferred(page(StatusCode::OK, title, &form, ""))
 }
 
 /// The stylesheet.

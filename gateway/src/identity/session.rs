@@ -13,8 +13,8 @@ const FLOW_SECONDS: i64 = 60 * 60;
 /// How long it keeps the mark of an earlier sign-in.
 const DEVICE_SECONDS: i64 = 180 * 24 * 60 * 60;
 const DEVICE_BYTES: usize = 1024;
-/// How long a person may be at an identity provider.
-const AWAY_SECONDS: i64 = 10 * 60;
+/// How long a person may be at an identity provider, or at his mail: as long as auth waits for that.
+const AWAY_SECONDS: i64 = 60 * 60;
 /// Most of a cookie that browsers must keep (RFC 6265 section 6.1), less its name and attributes.
 const AWAY_BYTES: usize = 3900;
 
@@ -81,7 +81,7 @@ impl Jar {
         self.read(headers, Kind::Device).filter(|value| value.len() <= DEVICE_BYTES)
     }
 
-    /// What was kept of a sign-in whose person went to an identity provider.
+    /// What was kept of a sign-in whose person went to an identity provider or to his mail.
     pub(crate) fn away<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         self.read(headers, Kind::Away).filter(|value| value.len() <= AWAY_BYTES)
     }

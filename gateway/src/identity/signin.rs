@@ -147,7 +147,10 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
     } else if form.has("send_code") {
         let request = RequestEmailCodeRequest { flow: hidden.flow.clone(), email: email.clone() };
         match logins(edge, &passage).request_email_code(request).await {
-            Ok(_) => return Ok(pages::email_code(&hidden, &email)),
+            Ok(_) => {
+                let kept = hidden.packed().and_then(|kept| jar.set_away(&kept));
+                return Ok(with_cookie(pages::email_code(&hidden, &email), kept));
+            }
             Err(status) => Err(status),
         }
     } else {

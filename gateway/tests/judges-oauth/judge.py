@@ -22,6 +22,8 @@ JUDGES = {
     "oauth4webapi": ["node", "oauth4webapi.mjs"],
     "openid-client": ["node", "openid_client.mjs"],
     "authlib": ["python", "authlib_judge.py"],
+    "oidc-provider": ["node", "oidc_provider.mjs"],
+    "pyotp": ["python", "pyotp_judge.py"],
     "signin": ["node", "signin.mjs"],
     "pages": ["python", "pages.py"],
 }
@@ -29,6 +31,7 @@ JUDGES = {
 LEAST = {"pages": 100}
 RATES = ("address", "read", "write", "heavy", "credential")
 EMAIL, PASSWORD = "ada@example.com", "four lighthouses by the sea"
+OPERATORS = "organizations/00000000000000000000000000"
 
 
 def free_port():
@@ -38,11 +41,11 @@ def free_port():
 
 
 @contextlib.contextmanager
-def platform(workos, folder):
-    """Its public address, while it runs."""
+def platform(workos, folder, upstream):
+    """Its public address, while it runs. It believes an identity provider at port `upstream` of this machine."""
     port = free_port()
     url = f"http://localhost:{port}"
-    settings = [f"gateway.listen=127.0.0.1:{port}", f"public_url={url}", "admin.listen=127.0.0.1:0", *(f"gateway.rate_{rate}=1000000" for rate in RATES)]
+    settings = [f"gateway.listen=127.0.0.1:{port}", f"public_url={url}", "admin.listen=127.0.0.1:0", f'auth.private_hosts=["localhost:{upstream}"]', *(f"gateway.rate_{rate}=1000000" for rate in RATES)]
     words = [workos, *(word for setting in settings for word in ("--set", setting)), "up"]
     with open(folder / "up.log", "wb") as log:
         process = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log)
@@ -70,11 +73,15 @@ def ask(url, body, token=None, kind="application/json"):
 
 
 def owner(url, folder):
-    """Makes the first owner; gives his access token and organization."""
+    """Makes the first owner; gives his organization."""
     link = (folder / ".workos/data/auth/bootstrap-link").read_text().strip()
     made = ask(f"{url}/v1/bootstrap:complete", {
         "code": link.split("#")[1], "email": EMAIL, "displayName": "Ada", "password": PASSWORD, "organizationDisplayName": "Harbor Office"})
-    organization = made["organization"]["name"]
+    return made["organization"]["name"]
+
+
+def sign_in(url, organization):
+    """The owner's access token in one of his organizations."""
     verifier = urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
     redirect = "http://127.0.0.1:9/callback"
     step = ask(f"{url}/v1/login:start", {
@@ -85,7 +92,7 @@ def owner(url, folder):
     tokens = ask(f"{url}/oauth2/token", {
         "grant_type": "authorization_code", "client_id": "workos-cli", "code": step["done"]["code"], "redirect_uri": redirect,
         "code_verifier": verifier}, kind="application/x-www-form-urlencoded")
-    return tokens["access_token"], organization
+    return tokens["access_token"]
 
 
 def register(url, token, organization, **client):
@@ -108,15 +115,25 @@ def main(root, bin_, judges, names):
         sys.exit(f"judges-oauth: there is no judge {unknown}; there are {', '.join(JUDGES)}")
     with tempfile.TemporaryDirectory(prefix="workos-judges-oauth-") as name, contextlib.ExitStack() as stack:
         folder = pathlib.Path(name)
-        url = stack.enter_context(platform(f"{bin_}/workos", folder))
-        token, organization = owner(url, folder)
+        port = free_port()
+        url = stack.enter_context(platform(f"{bin_}/workos", folder, port))
+        organization = owner(url, folder)
+        token = sign_in(url, organization)
         scopes = ["openid", "profile", "email", "offline_access", "organization:read"]
         back = {"redirectUris": ["https://app.example/cb"], "postLogoutRedirectUris": ["https://app.example/bye"], "scopes": scopes}
         page = (pathlib.Path(root) / "docs/signin.md").read_text()
         told = follow(page, url, token, organization)
         machine = register(url, token, organization, displayName="Backend", kind="MACHINE", role="VIEWER", scopes=["organization:read"])
+        people = {name: [f"{name}@example.com", f"{name} has four lighthouses"] for name in ("carol", "dave", "erin")}
+        for name, (email, password) in people.items():
+            ask(f"{url}/v1/{organization}/users", {"user": {"email": email, "displayName": name}, "password": password, "role": "VIEWER"}, token)
+        upstream = {"clientId": "workos", "clientSecret": urlsafe_b64encode(os.urandom(32)).decode(), "issuer": f"http://localhost:{port}"}
+        row = {"displayName": "Harbor ID", "protocol": "OIDC", "scopes": ["openid", "email"], **upstream}
+        row = ask(f"{url}/v1/{OPERATORS}/identityProviders", row, sign_in(url, OPERATORS))
         world = {
             "issuer": url,
+            "upstream": upstream | {"name": row["name"], "redirectUri": row["redirectUri"]},
+            "people": people,
             "web": register(url, token, organization, displayName="Web", kind="WEB", actors=[machine["id"]], **back),
             "post": register(url, token, organization, displayName="Post", kind="WEB", authenticationMethod="CLIENT_SECRET_POST", idTokenAlgorithm="ES256", **back),
             "native": register(url, token, organization, displayName="Native", kind="NATIVE", **back),

@@ -231,6 +231,18 @@ def walk(page):
     page.press("#use_passkey")
     page.find("input[name=organization], #user_code")
 
+    # A link in a mail is good in the browser that asked for it, and shows a form there.
+    page.go(f"{home}/auth/link/magic?token=x")
+    check(not page.run("return document.querySelector('form') !== null"), "nobody has asked for a link here")
+    page.look("magic-elsewhere", "You have not asked for this link here", "/auth/link/magic")
+    page.go(f"{home}/signin?prompt=login&return_to=/device")
+    page.write("#email", EMAIL)
+    page.press("button[name=send_code]")
+    page.look("mail-sent", "Look into your mail", "/signin")
+    page.go(f"{home}/auth/link/magic?token=x")
+    page.look("magic", "Sign in", "/auth/link/magic")
+    page.press("form button")
+    page.look("magic-over", "The link is not good here", "/auth/link/magic")
     # What leads to a sign-in without one is looked at, and sent.
     page.go(f"{home}/signin/forgot")
     page.look("forgot", "Forgot your password?", "/signin/forgot")

@@ -1,6 +1,7 @@
 #!/bin/sh
-# `./dev judges-oauth [oauth4webapi] [openid-client] [authlib] [signin] [pages]`: OAuth and OpenID Connect clients that others wrote sign in at a running platform, all of them
-# without a name. Starts a platform of its own in a temporary folder. Needs built binaries (WORKOS_BIN, or target/debug), the engines that ./dev
+# `./dev judges-oauth [oauth4webapi] [openid-client] [authlib] [oidc-provider] [pyotp] [signin] [pages]`: OAuth and OpenID Connect
+# clients that others wrote sign in at a running platform, an identity provider that others wrote signs people in here; all of them without a
+# name. Starts a platform of its own in a temporary folder. Needs built binaries (WORKOS_BIN, or target/debug), the engines that ./dev
 # fetches, Python 3.11 and Node 20; the clients are fetched once, pinned by hash. Fails when one of them does.
 set -eu
 

@@ -97,6 +97,17 @@ mod tests {
         assert_eq!(RefreshKey::new([1; 32]).read(&text[1..]), None);
     }
 
+    /// As version 0.1 wrote it; written by another program from the description at the top of this file.
+    #[test]
+    fn auth_b10_a_token_of_version_0_1_is_read_and_written_as_it_was() {
+        let key = RefreshKey::new(std::array::from_fn(|at| u8::try_from(at).unwrap_or_default()));
+        let session = Id::from_uuid(Uuid::from_u128(0x0192_f0c1_5a5a_7abc_8def_0123_4567_89ab));
+        let text = "wos_rt_AQGS8MFaWnq8je8BI0VniasAAAAAAAAAKWqH02Uf0p4GDiWLlavb59NisElQ";
+        let token = RefreshToken { session, counter: 41 };
+        assert_eq!(key.read(text), Some(token));
+        assert_eq!(key.write(token), text);
+    }
+
     proptest! {
         #[test]
         fn a_changed_token_is_nobodys(position in 0usize..45, bit in 0u8..8) {

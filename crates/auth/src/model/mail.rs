@@ -66,6 +66,7 @@ impl Purpose {
         match self {
             Self::SignUp | Self::VerifyEmail | Self::ChangeEmail => Some("verify"),
             Self::ResetPassword => Some("reset"),
+            Self::SignIn => Some("magic"),
             Self::Invitation => Some("invitation"),
             _ => None,
         }

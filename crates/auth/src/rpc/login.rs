@@ -16,7 +16,7 @@ use super::{Rpc, organization_id};
 use crate::{
     error::Error,
     model::{ProviderName, SecondFactor},
-    service::{FirstFactor, FlowStart, Returned, Step},
+    service::{FirstFactor, FlowStart, FromMail, Returned, Step},
 };
 
 #[tonic::async_trait]
@@ -77,7 +77,12 @@ impl Rpc {
             }
             Some(Answer::Totp(code)) => self.auth.prove_totp(context, &request.flow, &code).await,
             Some(Answer::RecoveryCode(code)) => self.auth.prove_recovery(context, &request.flow, &code).await,
-            Some(Answer::EmailCode(code)) => self.auth.prove_mailbox(context, &request.flow, &code).await,
+            Some(Answer::EmailCode(code)) => {
+                self.auth.prove_mailbox(context, &request.flow, FromMail::Code(&code)).await
+            }
+            Some(Answer::EmailLink(token)) => {
+                self.auth.prove_mailbox(context, &request.flow, FromMail::Link(&token)).await
+            }
             Some(Answer::Organization(name)) => {
                 self.auth.choose_organization(context, &request.flow, organization_id("organization", &name)?).await
             }

@@ -38,12 +38,12 @@ impl Auth {
         once: &Once,
     ) -> Result<Invitation, Error> {
         Self::own(caller, organization)?;
-        Role::at_most(role, Self::role(caller))?;
         let now = self.clock.now();
         let tx = self.db.tenant(caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
+        self.may_give(caller, &tx, role, &[]).await?;
         store::invitation::close_ended(&tx, organization, &email.key, now).await?;
         let invitation = Invitation {
             id: self.ids.next(),

@@ -13,11 +13,12 @@ use super::Auth;
 use crate::{
     error::Error,
     events,
-    model::{Email, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose},
+    model::{BROWSER, Email, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose},
     store,
 };
 
 pub(crate) use account::SignUp;
+pub(crate) use code::FromMail;
 
 /// Requests looked at in one transaction.
 const BATCH: i64 = 50;
@@ -131,7 +132,7 @@ impl Auth {
     /// Sends a mail on its way, in the transaction of its cause; earlier ones of its kind to the address are dead.
     pub(super) async fn post(&self, tx: &Tx, mail: &MailDelivery) -> Result<(), Error> {
         let now = self.clock.now();
-        let replaces = mail.purpose.page().is_some() || mail.purpose == Purpose::SignIn;
+        let replaces = mail.purpose.page().is_some();
         if replaces && mail.purpose != Purpose::Invitation {
             store::mail::end_earlier(tx, &mail.email_key, mail.purpose, now).await?;
         }
@@ -150,11 +151,22 @@ impl Auth {
             store::mail::mark_sent(&tx, delivery, now, mail.expire_time).await?;
         }
         let (organization, inviter) = self.invites(&tx, &mail).await?;
+        let page = self.page_of(&tx, &mail).await?;
         tx.commit().await?;
         let token = self.mail_key.token(delivery);
-        let link = mail.purpose.page().map(|page| format!("{}/auth/link/{page}?token={token}", self.issuer));
+        let link = page.map(|page| format!("{}/auth/link/{page}?token={token}", self.issuer));
         let code = if mail.purpose == Purpose::SignIn { self.mail_key.code(delivery) } else { String::new() };
         Ok(MailText { delivery: mail, link: link.unwrap_or_default(), code, organization, inviter })
+    }
+
+    /// Where the link leads. A link to sign in is good in the browser that asked for it, so a flow of another client has the code alone.
+    async fn page_of(&self, tx: &Tx, mail: &MailDelivery) -> Result<Option<&'static str>, Error> {
+        let page = mail.purpose.page();
+        if let Some(flow) = &mail.flow {
+            let client = store::login::client_of_flow(tx, flow).await?;
+            return Ok(page.filter(|_| client.as_deref() == Some(BROWSER)));
+        }
+        Ok(page)
     }
 
     async fn invites(&self, tx: &Tx, mail: &MailDelivery) -> Result<(String, String), Error> {

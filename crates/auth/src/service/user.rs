@@ -6,7 +6,7 @@ use db::Record;
 
 use db::Tx;
 
-use super::{Auth, Once, PageRequest, limit, lockout::quiet};
+use super::{Auth, Once, PageRequest, key::in_person, limit, lockout::quiet};
 use crate::{
     credential::Password,
     error::{Error, Unfit},
@@ -38,7 +38,6 @@ impl Auth {
         new: NewUser,
         once: &Once,
     ) -> Result<User, Error> {
-        Role::at_most(new.role, Self::role(caller))?;
         let name = self.organization(caller, organization).await?.display_name;
         let password =
             Password::choose("password", &new.password, &names(&name, &new.display_name.0, &new.email.text))?;
@@ -48,6 +47,10 @@ impl Auth {
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
+        store::organization::lock(&tx, organization).await?;
+        // Who knows the password signs in with all rights of the user: no key makes that.
+        in_person(&tx, caller).await?;
+        self.may_give(caller, &tx, new.role, &[]).await?;
         let user = User {
             id: new.id.unwrap_or_else(|| self.ids.next().into()),
             email: new.email.text.clone(),

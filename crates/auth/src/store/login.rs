@@ -146,6 +146,31 @@ pub(crate) async fn take_ceremony(tx: &Tx, digest: &[u8], now: OffsetDateTime) -
     tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_flow).transpose()
 }
 
+/// Lets a flow that waits for a first factor wait for a mail; false when there is no such flow.
+pub(crate) async fn await_mail(
+    tx: &Tx,
+    digest: &[u8],
+    until: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<bool, db::Error> {
+    let sql = "update login_flows set mail_expire_time = $2 where flow_digest = $1 and stage = 1 and expire_time > $3";
+    Ok(tx.execute(sql, &[&digest, &until, &now]).await? == 1)
+}
+
+/// Takes a flow that waits for a mail.
+pub(crate) async fn take_mail_flow(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
+    let sql = format!(
+        "delete from login_flows where flow_digest = $1 and stage = 1 and greatest(expire_time, mail_expire_time) > $2 returning {FLOW}"
+    );
+    tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_flow).transpose()
+}
+
+/// The client that began a flow.
+pub(crate) async fn client_of_flow(tx: &Tx, digest: &[u8]) -> Result<Option<String>, db::Error> {
+    let found = tx.query_opt("select client from login_flows where flow_digest = $1", &[&digest]).await?;
+    Ok(found.map(|row| row.try_get("client")).transpose()?)
+}
+
 /// A flow that waits for this, left where it is.
 pub(crate) async fn flow(tx: &Tx, digest: &[u8], stage: Stage, now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
     let sql = format!("select {FLOW} from login_flows where flow_digest = $1 and stage = $2 and expire_time > $3");

@@ -92,6 +92,11 @@ pub(crate) async fn password_fits_alone(tx: &Tx, user: UserId) -> Result<bool, d
     Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(true))
 }
 
+/// The password is gone; a new one is chosen by mail.
+pub(crate) async fn delete_password(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    tx.execute("delete from passwords where user_id = $1", &[&user.uuid()]).await.map(drop)
+}
+
 /// The password hash of a user.
 pub(crate) async fn password(tx: &Tx, user: UserId) -> Result<Option<PasswordHash>, db::Error> {
     let sql = "select hash from passwords where user_id = $1";

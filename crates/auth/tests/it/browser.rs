@@ -16,8 +16,8 @@ pub(crate) fn browsers(system: &System) -> BrowserServiceClient<Channel> {
     BrowserServiceClient::new(system.as_workload("gateway").channel("auth"))
 }
 
-/// A code for the browser's own client, as the gateway's pages get it.
-pub(crate) async fn browser_code(system: &System, email: &str, password: &str, organization: &str) -> String {
+/// Begins a sign-in as the gateway's pages do.
+pub(crate) async fn begin_flow(system: &System) -> String {
     let start = wire::StartLoginRequest {
         client_id: "workos-browser".to_owned(),
         redirect_uri: "workos:browser".to_owned(),
@@ -25,7 +25,12 @@ pub(crate) async fn browser_code(system: &System, email: &str, password: &str, o
         code_challenge_method: "S256".to_owned(),
         state: String::new(),
     };
-    let flow = logins(system).start_login(start).await.expect("the client is built in").into_inner().flow;
+    logins(system).start_login(start).await.expect("the client is built in").into_inner().flow
+}
+
+/// A code for the browser's own client, as the gateway's pages get it.
+pub(crate) async fn browser_code(system: &System, email: &str, password: &str, organization: &str) -> String {
+    let flow = begin_flow(system).await;
     let step =
         logins(system).continue_login(password_answer(&flow, email, password)).await.expect("right").into_inner();
     let step = match &step.step {

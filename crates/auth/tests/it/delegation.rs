@@ -70,6 +70,12 @@ async fn auth_b11_a_delegation_acts_for_its_subject_until_it_is_ended() {
     let mut again = DelegationServiceClient::new(with(&platform.system, "workflow", token));
     let further = again.create_delegation(request(&platform, Duration::from_secs(7200))).await;
     assert_eq!(further.expect_err("a delegation makes no delegation").code(), Code::PermissionDenied);
+    let narrow = "update auth.delegations set scopes = '{membership:read}' where scopes = '{*}' returning 1";
+    assert_eq!(platform.system.sql(narrow).await.len(), 1, "it has the scopes of who made it");
+    let narrow = exchanged(&platform, "workflow", &made.name).await.expect("the workload it was made for");
+    let beyond =
+        OrganizationServiceClient::new(with(&platform.system, "workflow", narrow)).get_organization(get.clone());
+    assert_refused(beyond.await, Code::PermissionDenied, "ACCESS_DENIED");
     end(&platform, &made.name).await.expect("its workload may");
     end(&platform, &made.name).await.expect("again");
     assert_refused(exchanged(&platform, "workflow", &made.name).await, Code::PermissionDenied, "DELEGATION_INVALID");
@@ -151,4 +157,30 @@ async fn people_make_delegations_through_a_workload_only() {
     let refused = client.delete_delegation(wire::DeleteDelegationRequest { name: name.clone() }).await;
     assert_eq!(refused.expect_err("not its own").code(), Code::PermissionDenied);
     exchanged(&platform, "workflow", &name).await.expect("untouched");
+}
+
+#[tokio::test]
+async fn auth_b03_b11_a_delegation_that_was_ended_is_ended_after_a_crash() {
+    let mut platform = platform().await;
+    let owner = platform.owner().await;
+    let (_, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    let mut client = delegations(&platform, &signed, "workflow").await;
+    let [ended, lasting] = [3600, 7200].map(|life| request(&platform, Duration::from_secs(life)));
+    let ended = client.create_delegation(ended).await.expect("made").into_inner();
+    let lasting = client.create_delegation(lasting).await.expect("made").into_inner();
+    let held = exchanged(&platform, "workflow", &ended.name).await.expect("good");
+    let other = exchanged(&platform, "workflow", &lasting.name).await.expect("good");
+    let get = async |platform: &Platform, token: &Bytes| {
+        let mut client = OrganizationServiceClient::new(with(&platform.system, "workflow", token.clone()));
+        client.get_organization(wire::GetOrganizationRequest { name: platform.organization.clone() }).await.map(drop)
+    };
+    get(&platform, &held).await.expect("good");
+    end(&platform, &ended.name).await.expect("its workload may");
+    platform.system.crash().await;
+    // The system of a test is ready with keys and revocations of its own before those of the service are read.
+    testkit::eventually("the keys are there again", || async { get(&platform, &other).await.ok() }).await;
+    testkit::eventually("the revocation is there again", || async { get(&platform, &held).await.err() }).await;
+    assert_refused(get(&platform, &held).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    assert_refused(exchanged(&platform, "workflow", &ended.name).await, Code::PermissionDenied, "DELEGATION_INVALID");
+    exchanged(&platform, "workflow", &lasting.name).await.expect("the other one can be exchanged");
 }

@@ -7,7 +7,7 @@ use proto::auth::v1::{
     membership::Role, organization_service_client::OrganizationServiceClient, role_service_client::RoleServiceClient,
     user_service_client::UserServiceClient,
 };
-use testkit::System;
+use testkit::{System, eventually};
 use tonic::Code;
 
 use crate::{Platform, Signed, assert_refused, channel, exchange, platform, with};
@@ -92,7 +92,7 @@ async fn auth_t05_b03_a_deleted_rotated_expired_or_garbled_key_is_refused_at_onc
     let refused = OrganizationServiceClient::new(held).list_memberships(list(&platform)).await;
     assert_refused(refused, Code::Unauthenticated, "CREDENTIAL_INVALID");
     let lasting = client.create_api_key(create(&platform, "", &["membership:read"])).await.expect("his own");
-    let lasting = lasting.into_inner().secret;
+    let wire::ApiKey { name: ended, secret: lasting, .. } = lasting.into_inner();
     let stored = system.sql("select k::text from auth.api_keys k").await;
     assert!(stored.iter().flatten().flatten().all(|text| !text.contains(&lasting[7..])), "only a digest is kept");
     for garbled in ["wos_sk_", &lasting[..55], &format!("{}x", &lasting[..55]), "wos_sk_é"] {
@@ -100,6 +100,13 @@ async fn auth_t05_b03_a_deleted_rotated_expired_or_garbled_key_is_refused_at_onc
     }
     system.clock().advance(Duration::from_secs(24 * 3600));
     assert_refused(exchange(system, &lasting).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    let mut client = keys(system, &platform.owner().await).await;
+    // The clock has left the list of revocations behind; sensitive methods wait for it.
+    let rotated = eventually("the revocations are read again", || async {
+        let rotated = client.clone().rotate_api_key(wire::RotateApiKeyRequest { name: ended.clone() }).await;
+        rotated.map_or_else(|status| (status.code() != Code::Unavailable).then_some(Err(status)), |key| Some(Ok(key)))
+    });
+    assert_refused(rotated.await, Code::NotFound, "RESOURCE_NOT_FOUND");
 }
 
 #[tokio::test]
@@ -257,4 +264,38 @@ async fn auth_t05_t03_a_key_holds_what_the_custom_roles_of_its_owner_hold_and_th
     assert_refused(refused, Code::PermissionDenied, "PERMISSION_LACKED");
     give(&carol, &[]).await;
     UserServiceClient::new(channel(system, &signed).await).disable_user(disable).await.expect("she holds nothing more");
+}
+
+#[tokio::test]
+async fn auth_t03_nobody_makes_keys_for_a_service_account_whose_custom_roles_he_could_not_give() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (_, admin) = platform.signed_user(&owner, "adam", Role::Admin).await;
+    let mut client = keys(system, &owner).await;
+    let account = wire::ServiceAccount { display_name: "Closer".to_owned(), ..Default::default() };
+    let request = wire::CreateServiceAccountRequest {
+        parent: platform.organization.clone(),
+        service_account: Some(account),
+        request_id: String::new(),
+    };
+    let account = client.create_service_account(request).await.expect("he may").into_inner();
+    let mut other = keys(system, &admin).await;
+    let name = wire::RotateApiKeyRequest {
+        name: other.create_api_key(create(&platform, &account.name, &["membership:read"])).await.expect("it is below him").into_inner().name,
+    };
+    // An administrator does not hold what only owners may.
+    let closer = crate::role::made(&platform, &owner, &["organization:delete"]).await.expect("the owner may");
+    crate::role::give(&platform, &owner, &account.user, &owner, &[&closer.name]).await.expect("the owner may");
+    let refused = other.create_api_key(create(&platform, &account.name, &["organization:delete"])).await;
+    assert_refused(refused, Code::PermissionDenied, "PERMISSION_LACKED");
+    let refused = other.create_api_key(create(&platform, &account.name, &["membership:read"])).await;
+    assert_refused(refused, Code::PermissionDenied, "PERMISSION_LACKED");
+    assert_refused(other.rotate_api_key(name.clone()).await, Code::PermissionDenied, "PERMISSION_LACKED");
+    let end = wire::DeleteServiceAccountRequest { name: account.name.clone() };
+    assert_refused(other.delete_service_account(end.clone()).await, Code::PermissionDenied, "PERMISSION_LACKED");
+    client.rotate_api_key(name.clone()).await.expect("the owner holds it");
+    crate::role::give(&platform, &owner, &account.user, &owner, &[]).await.expect("the owner may");
+    other.rotate_api_key(name).await.expect("now it is below him again");
+    other.delete_service_account(end).await.expect("and so is its end");
 }

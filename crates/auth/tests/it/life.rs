@@ -80,7 +80,7 @@ async fn auth_s09_all_sessions_end_or_all_but_this_one() {
     assert_refused(exchange(&platform.system, &here.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
 }
 
-async fn second_organization(platform: &Platform, signed: &Signed) -> String {
+pub(crate) async fn second_organization(platform: &Platform, signed: &Signed) -> String {
     let organization = wire::Organization { display_name: "Second".to_owned(), ..Default::default() };
     let request = wire::CreateOrganizationRequest { organization: Some(organization), ..Default::default() };
     organizations(&platform.system, signed).await.create_organization(request).await.expect("he may").into_inner().name

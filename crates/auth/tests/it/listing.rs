@@ -279,3 +279,52 @@ impl Stage {
         found
     }
 }
+
+/// Resources that lie below both of two others, in thousands more than a page's time is enough for.
+const CROWD: usize = 30_000;
+
+#[tokio::test]
+async fn auth_t07_a_list_goes_on_behind_what_it_passed_over_when_a_page_took_long() {
+    let stage = Stage::new().await;
+    let (platform, bob) = (&stage.platform, &stage.users[0]);
+    let (first, second, rare) = (object(platform, "board", "a"), object(platform, "board", "z"), object(platform, "rare", "r"));
+    let shared = [&first, &second].map(|board| write(relation(board, Kind::Viewer, bob)));
+    let below = write(relation(&rare, Kind::Parent, &second));
+    crate::relation::written(platform, &stage.owner, shared.into_iter().chain([below]).collect()).await.expect("the owner may");
+    let path = |name: &str| name.splitn(3, '/').nth(2).expect("below the organization").to_owned();
+    let crowd = format!(
+        "insert into auth.relation_parents (organization_id, object, parent, most) \
+         select p.organization_id, 'objectTypes/page/objects/c' || lpad(n::text, 6, '0'), p.parent, 4 \
+         from (select organization_id, unnest(array['{}', '{}']) as parent from auth.relation_parents where object = '{}') p, \
+           generate_series(1, {CROWD}) n",
+        path(&first), path(&second), path(&rare)
+    );
+    platform.system.sql(&crowd).await;
+    platform.system.sql("analyze auth.relation_parents").await;
+    // A token is sealed, not packed: its length tells that of the position in it. Below the second board everything but `rare` is
+    // visited below the first, so that a page which ends there ends behind what was passed over.
+    let past = serde_json::json!({"Past": [path(&second), "objectTypes/page/objects/c000001"]}).to_string().len();
+    let sealed = |token: &str| token.len() * 3 / 4 - 28;
+    let (mut found, mut token, mut lengths) = (Vec::new(), String::new(), Vec::new());
+    loop {
+        let request = wire::ListResourcesRequest {
+            parent: platform.organization.clone(),
+            subject: bob.clone(),
+            permission: "object:read".to_owned(),
+            r#type: "objectTypes/rare/objects".to_owned(),
+            page_size: 1000,
+            page_token: token,
+            at_least: String::new(),
+        };
+        let mut client = authorization(platform, &stage.owner).await;
+        let page = client.list_resources(request).await.expect("the owner may").into_inner();
+        found.extend(page.resources);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+        lengths.push(sealed(&token));
+    }
+    assert_eq!(found, [rare], "found once, behind all that is not listed");
+    assert!(lengths.contains(&past), "a page ended behind what it passed over: {lengths:?}, looked for {past}");
+}

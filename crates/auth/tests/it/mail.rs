@@ -15,12 +15,12 @@ use crate::{
     sign_in, token, try_password, users,
 };
 
-fn mails(system: &System) -> MailServiceClient<Channel> {
+pub(crate) fn mails(system: &System) -> MailServiceClient<Channel> {
     MailServiceClient::new(system.anonymous().channel("auth"))
 }
 
 /// Names of the deliveries that were published under a type, oldest first.
-async fn deliveries(system: &System, kind: &str) -> Vec<String> {
+pub(crate) async fn deliveries(system: &System, kind: &str) -> Vec<String> {
     let events = system.published("auth", kind).await;
     // Field 1 is the name in all of these events.
     let name = |event: &testkit::Published| {
@@ -30,7 +30,7 @@ async fn deliveries(system: &System, kind: &str) -> Vec<String> {
 }
 
 /// The newest delivery once there are so many of a type.
-async fn delivery(system: &System, kind: &str, count: usize) -> String {
+pub(crate) async fn delivery(system: &System, kind: &str, count: usize) -> String {
     let names = eventually("the mail is on its way", || async {
         let names = deliveries(system, kind).await;
         if names.len() >= count { Ok(names) } else { Err(names.len()) }
@@ -38,18 +38,31 @@ async fn delivery(system: &System, kind: &str, count: usize) -> String {
     names.await.pop().expect("there is one")
 }
 
+/// What the notices to an account were about, once there are so many; oldest first.
+pub(crate) async fn notices(system: &System, count: usize) -> Vec<(String, String)> {
+    delivery(system, "security.notice", count).await;
+    queue_is_empty(system).await;
+    let mut told = Vec::new();
+    for name in deliveries(system, "security.notice").await {
+        let mail = take(system, &name).await.expect("it is on its way");
+        assert_eq!((mail.link.as_str(), mail.code.as_str()), ("", ""), "a notice holds no secret");
+        told.push((mail.purpose().as_str_name().to_owned(), mail.email));
+    }
+    told
+}
+
 /// The first notice to an account.
 pub(crate) async fn notice(system: &System) -> wire::TakeEmailSecretResponse {
     take(system, &delivery(system, "security.notice", 1).await).await.expect("it is on its way")
 }
 
-async fn take(system: &System, name: &str) -> Result<wire::TakeEmailSecretResponse, Status> {
+pub(crate) async fn take(system: &System, name: &str) -> Result<wire::TakeEmailSecretResponse, Status> {
     let mut client = TokenServiceClient::new(system.as_workload("notification").channel("auth"));
     let request = wire::TakeEmailSecretRequest { name: name.to_owned() };
     client.take_email_secret(request).await.map(tonic::Response::into_inner)
 }
 
-fn token_of(mail: &wire::TakeEmailSecretResponse) -> String {
+pub(crate) fn token_of(mail: &wire::TakeEmailSecretResponse) -> String {
     mail.link.split_once("?token=").expect("the link carries it").1.to_owned()
 }
 
@@ -79,7 +92,7 @@ fn sign_up(email: &str) -> wire::SignUpRequest {
     }
 }
 
-async fn queue_is_empty(system: &System) {
+pub(crate) async fn queue_is_empty(system: &System) {
     eventually("the queue is empty", || async {
         (system.sql("select count(*) from auth.mail_requests").await[0][0].as_deref() == Some("0")).then_some(())
     })

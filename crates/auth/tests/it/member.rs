@@ -228,7 +228,7 @@ async fn auth_b03_removing_a_member_voids_every_token_in_the_organization_and_on
             platform.system.as_workload("document").channel("auth"),
         );
         let entries = client
-            .list_revocations(wire::ListRevocationsRequest {})
+            .list_revocations(wire::ListRevocationsRequest::default())
             .await
             .expect("for workloads")
             .into_inner()
@@ -350,4 +350,28 @@ async fn pages_are_stable_and_their_tokens_bound() {
     };
     let refused = users(&platform.system, &owner).await.list_own_memberships(other).await;
     assert_refused(refused, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn auth_t01_who_belongs_to_another_organization_joins_by_invitation_alone() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Viewer).await;
+    let (carol, signed) = platform.signed_user(&owner, "carol", Role::Viewer).await;
+    let other = crate::life::second_organization(&platform, &signed).await;
+    let inside = crate::sign_in(&platform.system, &carol.email, &crate::password_of("carol"), &other).await;
+    let mut client = organizations(&platform.system, &inside).await;
+    let unknown = format!("users/{}", api::Ids::default().next());
+    let mut heard = Vec::new();
+    for user in [&bob.name, &platform.owner, &unknown] {
+        let membership = Some(wire::Membership { user: user.clone(), ..wire::Membership::default() });
+        let request = wire::CreateMembershipRequest { parent: other.clone(), membership, ..Default::default() };
+        let refused = client.create_membership(request).await.map(tonic::Response::into_inner).expect_err("not hers");
+        assert_eq!(refusal(&refused), (Code::FailedPrecondition, "USER_NOT_FOUND".to_owned()));
+        heard.push(refused.message().replace(user, "users/x"));
+    }
+    assert!(heard.iter().all(|message| *message == heard[0]), "who exists is not told: {heard:?}");
+    let list = wire::ListMembershipsRequest { parent: other, ..wire::ListMembershipsRequest::default() };
+    let members = client.list_memberships(list).await.expect("her own").into_inner().memberships;
+    assert_eq!(members.iter().map(|member| &member.user).collect::<Vec<_>>(), [&carol.name]);
 }

@@ -81,8 +81,17 @@ async fn a_relation_allows_what_it_says_until_it_ends_or_is_deleted() {
     let now = platform.system.clock().now().unix_timestamp();
     let until = Some(prost_types::Timestamp { seconds: now + 60, nanos: 0 });
     let short = wire::Relation { expire_time: until, ..relation(&plans, Kind::Viewer, &bob.name) };
-    written(&platform, &owner, vec![write(short)]).await.expect("the owner may");
+    written(&platform, &owner, vec![write(short.clone())]).await.expect("the owner may");
     assert!(may(&platform, &owner, &bob.name, "object:read", &plans).await);
+    let why = wire::ExplainRequest {
+        parent: platform.organization.clone(),
+        subject: bob.name.clone(),
+        permission: "object:read".to_owned(),
+        resource: plans.clone(),
+        at_least: String::new(),
+    };
+    let why = authorization(&platform, &owner).await.explain(why).await.expect("the owner may").into_inner();
+    assert_eq!(why.relation, Some(short), "it tells until when");
     platform.system.clock().advance(std::time::Duration::from_secs(61));
     assert!(!may(&platform, &platform.owner().await, &bob.name, "object:read", &plans).await, "it has ended");
 }
@@ -340,4 +349,40 @@ async fn auth_t02_questions_about_others_are_for_who_may_read_relations() {
     assert!(by_role.expect("about himself").into_inner().allowed, "a viewer reads documents");
     let by_role = client.check(question(&platform, "", "document:write", &organization)).await;
     assert!(!by_role.expect("about himself").into_inner().allowed);
+}
+
+#[tokio::test]
+async fn what_has_ended_is_swept_away_and_nothing_else() {
+    let mut platform = platform().await;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Unspecified).await;
+    let (short, long, gone) =
+        (object(&platform, "board", "short"), object(&platform, "board", "long"), object(&platform, "board", "gone"));
+    let until = |hours: i64| Some(api::timestamp(platform.system.clock().now() + time::Duration::hours(hours)));
+    let of = |resource: &str, hours: i64| wire::Relation { expire_time: until(hours), ..relation(resource, Kind::Viewer, &bob.name) };
+    let changes = vec![
+        write(of(&short, 1)),
+        write(relation(&short, Kind::Editor, &bob.name)),
+        write(of(&long, 48)),
+        write(of(&gone, 1)),
+        write(relation(&long, Kind::Parent, &short)),
+    ];
+    written(&platform, &owner, changes).await.expect("the owner may");
+    let known = async |platform: &Platform| {
+        let rows = platform.system.sql("select object || ' ' || relation from auth.relations union all select object from auth.relation_objects order by 1").await;
+        rows.into_iter().flatten().flatten().map(|row| row.replace("objectTypes/board/objects/", "")).collect::<Vec<_>>()
+    };
+    assert_eq!(known(&platform).await, ["gone", "gone 1", "long", "long 1", "short", "short 1", "short 3"]);
+    platform.system.clock().advance(std::time::Duration::from_secs(2 * 3600));
+    // It is swept when the service starts, and every ten minutes.
+    platform.system.restart().await;
+    testkit::eventually("what has ended is gone", || async {
+        let rows = known(&platform).await;
+        if rows.len() == 4 { Ok(()) } else { Err(rows) }
+    })
+    .await;
+    assert_eq!(known(&platform).await, ["long", "long 1", "short", "short 3"], "and a resource of which nothing is left");
+    let owner = platform.owner().await;
+    assert!(may(&platform, &owner, &bob.name, "object:write", &long).await, "an editor of what is above it");
+    assert!(!may(&platform, &owner, &bob.name, "object:read", &gone).await);
 }

@@ -28,7 +28,7 @@ fn new_role(platform: &Platform, permissions: &[&str]) -> wire::CreateCustomRole
     }
 }
 
-async fn made(platform: &Platform, by: &Signed, permissions: &[&str]) -> Result<wire::CustomRole, Status> {
+pub(crate) async fn made(platform: &Platform, by: &Signed, permissions: &[&str]) -> Result<wire::CustomRole, Status> {
     roles(platform, by).await.create_custom_role(new_role(platform, permissions)).await.map(tonic::Response::into_inner)
 }
 
@@ -43,7 +43,7 @@ fn permissions_are(role: &wire::CustomRole, permissions: &[&str]) -> wire::Updat
 }
 
 /// Gives a member these roles in the place of those he had.
-async fn give(
+pub(crate) async fn give(
     platform: &Platform,
     by: &Signed,
     user: &str,

@@ -1,14 +1,8 @@
 //! The thin binary as a process: exit codes, signals, migrations, health, traces.
-use std::{
-    convert::Infallible,
-    process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
-};
+use std::process::{Child, Command, Output, Stdio};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::{rt::TokioExecutor, rt::TokioIo, server::conn::auto};
-use testkit::{Engine, System, eventually, temporary_folder};
+use testkit::{Collector, Engine, System, eventually, temporary_folder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::service::DOCUMENT;
@@ -159,15 +153,11 @@ async fn a_signal_drains_and_a_second_one_ends_at_once() {
 #[tokio::test]
 async fn traces_go_to_the_collector_and_log_lines_are_json() {
     let system = System::start(&[&DOCUMENT]).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-    let collector = format!("http://{}", listener.local_addr().expect("bound"));
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let mut sink = tokio::task::JoinSet::new();
-    sink.spawn(collect(listener, Arc::clone(&seen)));
+    let collector = Collector::start().await;
     let (address, folder) = (free_address(), temporary_folder("process").display().to_string());
     let mut settings = settings(&system, &address, &folder);
     settings.extend([
-        ("telemetry.otlp_url", collector.as_str()),
+        ("telemetry.otlp_url", collector.url()),
         ("telemetry.format", "json"),
         ("lifecycle.drain", "1s"),
     ]);
@@ -179,15 +169,12 @@ async fn traces_go_to_the_collector_and_log_lines_are_json() {
     let line: serde_json::Value = serde_json::from_str(first).expect("one object per line");
     assert_eq!(line["service.name"], "workos-document");
     eventually("spans arrive", || async {
-        let seen = seen.lock().expect("not poisoned");
-        seen.iter()
-            .any(|(path, body): &(String, Bytes)| {
-                path.ends_with("TraceService/Export") && body.windows(15).any(|part| part == b"workos-document")
-            })
-            .then_some(())
+        let ours = |(path, body): &(String, Bytes)| {
+            path.ends_with("TraceService/Export") && body.windows(15).any(|part| part == b"workos-document")
+        };
+        collector.seen().iter().any(ours).then_some(())
     })
     .await;
-    sink.shutdown().await;
 }
 
 #[tokio::test]
@@ -246,30 +233,4 @@ async fn services_listed_at(rpc: &str, folder: &std::path::Path) -> String {
     let mut reflection = ServerReflectionClient::new(gateway.as_workload("document", &context));
     let answers = reflection.server_reflection_info(futures::stream::iter([request])).await.expect("mutual TLS holds");
     format!("{:?}", answers.into_inner().message().await.expect("an answer"))
-}
-
-/// Takes whatever comes and answers gRPC OK with an empty message.
-async fn collect(listener: tokio::net::TcpListener, seen: Arc<Mutex<Vec<(String, Bytes)>>>) {
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        let seen = Arc::clone(&seen);
-        let answer = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let seen = Arc::clone(&seen);
-            async move {
-                let path = request.uri().path().to_owned();
-                let body =
-                    request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-                seen.lock().expect("not poisoned").push((path, body));
-                let mut trailers = http::HeaderMap::new();
-                trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
-                let body = Full::new(Bytes::from_static(&[0; 5]))
-                    .with_trailers(async move { Some(Ok::<_, Infallible>(trailers)) });
-                let response = http::Response::builder().header("content-type", "application/grpc").body(body);
-                Ok::<_, Infallible>(response.expect("a valid response"))
-            }
-        });
-        connections.spawn(async move {
-            auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await.map_err(drop)
-        });
-    }
 }

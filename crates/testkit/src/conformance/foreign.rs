@@ -73,13 +73,14 @@ fn request(method: &Method, parent: &str) -> Bytes {
 
 /// The pattern of the method's REST path with every `*` but the first filled by an id that does not exist.
 fn resource_name(method: &Method, parent: &str) -> String {
-    let pattern = patterns().get(method.path).cloned().unwrap_or_else(|| "organizations/*".to_owned());
+    let pattern = bindings().get(method.path).map(|(_, pattern)| pattern.clone()).unwrap_or_default();
     let rest = pattern.strip_prefix("organizations/*").unwrap_or_default();
     format!("{parent}{}", rest.replace('*', "00000000000000000000000001"))
 }
 
-/// Resource pattern by method path, read from the REST bindings: `{name=organizations/*/documents/*}`.
-fn patterns() -> BTreeMap<String, String> {
+/// Field and pattern of the name in the REST path, by method path: `name` and `organizations/*/documents/*` of
+/// `/v1/{name=organizations/*/documents/*}`.
+pub(super) fn bindings() -> BTreeMap<String, (String, String)> {
     let contract = super::Contract::default();
     let Some(http) = contract.pool.get_extension_by_name("google.api.http") else { return BTreeMap::new() };
     let mut found = BTreeMap::new();
@@ -89,9 +90,12 @@ fn patterns() -> BTreeMap<String, String> {
         let text = text
             .as_message()
             .map(|rule| rule.fields().filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect::<Vec<_>>());
-        let path = text.unwrap_or_default().into_iter().find(|text| text.contains("=organizations/*"));
-        let pattern = path.as_deref().and_then(|path| path.split_once('=')).and_then(|(_, rest)| rest.split_once('}'));
-        found.extend(pattern.map(|(pattern, _)| (known.path.to_owned(), pattern.to_owned())));
+        let path = text.unwrap_or_default().into_iter().find(|text| text.contains('='));
+        let binding = path.as_deref().and_then(|path| {
+            let (before, rest) = path.split_once('=')?;
+            Some((before.rsplit_once('{')?.1.to_owned(), rest.split_once('}')?.0.to_owned()))
+        });
+        found.extend(binding.map(|binding| (known.path.to_owned(), binding)));
     }
     found
 }

@@ -50,7 +50,8 @@ const FENCES: [(&str, &[&str]); 36] = [
     ("tracing-subscriber", &["chassis", "engines"]),
     ("tonic-health", &["chassis", "engines"]),
     ("argon2", &["auth"]),
-    ("totp-rs", &["auth"]),
+    // The tests of the whole sign in with an authenticator app.
+    ("totp-rs", &["auth", "workos"]),
     ("webauthn-rs", &["auth"]),
     ("hyper-rustls", &["auth"]),
     ("jsonwebtoken", &["auth", "gateway"]),

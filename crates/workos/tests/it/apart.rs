@@ -105,6 +105,7 @@ async fn services_run_apart_over_mutual_tls_and_strangers_are_kept_out() {
     };
     eventually_within(PATIENCE, "the document is found", look).await;
     an_approval_runs_through_all(&client, &owner, name).await;
+    what_is_taken_acts_in_other_processes(&client, &owner, name).await;
     strangers_are_kept_out(&site, &map, &theirs).await;
     for service in alone.into_iter().rev() {
         service.process.stop().await;
@@ -132,6 +133,38 @@ async fn an_approval_runs_through_all(client: &Client, owner: &Person, document:
         if now["outcome"] == "APPROVED" { Ok(()) } else { Err(now) }
     };
     eventually_within(PATIENCE, "the run ends", end).await;
+}
+
+/// A role taken in the process of auth acts at the edge and at documents without a new sign-in, and so does the end of a session (T4, B3).
+/// Neither process asks auth for each call: what they hold is voided by what they hear.
+async fn what_is_taken_acts_in_other_processes(client: &Client, owner: &Person, document: &str) {
+    let (by_owner, person) = (owner.sign_in(client).await, owner.member(client, "Apart Editor", Some("EDITOR")).await);
+    let tokens = person.tokens(client, &owner.organization).await;
+    let member = client.with_token(&tokens.access);
+    let change = |title: &str| member.patch(format!("/v1/{document}?updateMask=title"), &json!({"title": title}));
+    change("By an editor").good().await;
+    let list = by_owner.get(format!("/v1/{}/memberships?pageSize=1000", owner.organization)).good().await;
+    let all = list["memberships"].as_array().into_iter().flatten();
+    let membership = all.filter(|one| one["user"] == json!(person.user)).filter_map(|one| one["name"].as_str()).next();
+    let path = format!("/v1/{}?updateMask=role", membership.expect("he is a member"));
+    let refused = async |status: u16| {
+        let look = || async {
+            let answer = change("By nobody").send().await;
+            if answer.status == status { Ok(answer) } else { Err(answer.show()) }
+        };
+        eventually_within(PATIENCE, "what was taken is refused", look).await
+    };
+    by_owner.patch(path.clone(), &json!({"role": "VIEWER"})).good().await;
+    refused(403).await.is_refused(403, "ACCESS_DENIED");
+    member.get(format!("/v1/{document}")).good().await;
+    by_owner.patch(path, &json!({"role": "EDITOR"})).good().await;
+    let again = || async {
+        let answer = change("By an editor again").send().await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.show()) }
+    };
+    eventually_within(PATIENCE, "what was given acts too", again).await;
+    member.post("/v1/users/me/sessions:revokeAll", &json!({})).good().await;
+    refused(401).await.is_refused(401, "CREDENTIAL_INVALID");
 }
 
 /// Neither plain text nor a certificate of another CA gets in.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The link in the newest mail to an address, once there is one; only its path, for the test's gateway has a port of its own.
-async fn mailed_link(shared: &Shared, client: &Client, to: &str) -> String {
+pub(crate) async fn mailed_link(shared: &Shared, client: &Client, to: &str) -> String {
     let operator = client.with_token(&shared.owner.tokens(client, SYSTEM).await.access);
     eventually("the mail arrives", || async {
         let page = operator.get(format!("/v1/{SYSTEM}/capturedMails?pageSize=1000")).good().await;
@@ -28,7 +28,7 @@ fn form(client: &Client, path: &str, pairs: &[(&str, &str)]) -> crate::client::C
     client.call(Method::POST, path).body("application/x-www-form-urlencoded", pairs.join("&"))
 }
 
-async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
+pub(crate) async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
     let start = json!({
         "clientId": CLIENT, "redirectUri": REDIRECT, "codeChallengeMethod": "S256",
         "codeChallenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Signs in and consents; gives the tokens of the application.
-async fn consented(browser: &mut Browser, shared: &Shared, app: &App) -> Value {
+pub(crate) async fn consented(browser: &mut Browser, shared: &Shared, app: &App) -> Value {
     let page = browser.get(authorize(&app.id, &[])).await;
     let asked = browser.sign_in(&page, &shared.owner).await;
     let request = field(&asked, "request");

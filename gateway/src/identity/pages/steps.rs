@@ -88,7 +88,7 @@ fn password(asked: &PasswordStep, hint: &str) -> String {
         "{}<label for=\"password\">Password</label>\
          <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required maxlength=\"1024\">\
          <button>Sign in</button>{}{providers}\
-         <button class=\"second\" name=\"send_code\" value=\"yes\" formnovalidate>Send a code to my address</button>\
+         <button class=\"second\" name=\"send_code\" value=\"yes\" formnovalidate>Sign in by a mail to my address</button>\
          <p class=\"quiet\"><a href=\"{}\">Forgot your password?</a>{sign_up}</p>",
         email(address),
         passkey(&asked.passkey_options),
@@ -153,10 +153,11 @@ fn organizations(asked: &OrganizationStep) -> String {
     format!("<fieldset><legend>Sign in to</legend>{choices}</fieldset><button>Go on</button>")
 }
 
-/// Asks for the code that was sent.
+/// Asks for the code of the mail that was sent; its link does without this page.
 pub(crate) fn email_code(hidden: &Hidden, address: &str) -> Response<Body> {
     let intro = format!(
-        "<p>If there is an account with {}, a code is on its way to it. It is good here only, and for ten minutes.</p>",
+        "<p>If there is an account with {}, a mail is on its way to it. Follow its link in this browser, or type its code here. Both \
+         are good for ten minutes.</p>",
         escaped(address)
     );
     let fields = format!(

@@ -177,3 +177,16 @@ fn auth_j10_the_youngest_key_that_may_sign_signs_and_its_predecessor_still_reads
         ("old".into(), "old".into(), "new".into())
     );
 }
+
+#[test]
+fn zz_write() {
+    let fixture = fixture();
+    let token = fixture.edge.sign(&full()).expect("signed");
+    println!("PUBLIC {}", URL_SAFE_NO_PAD.encode(&fixture.public));
+    println!("TOKEN {token}");
+}
+
+/// Every claim that an access token of version 0.1 may have.
+fn full() -> Claims {
+    Claims { org: Some("o".to_owned()), roles: vec!["editor".to_owned()], generation: 3, ..claims() }
+}

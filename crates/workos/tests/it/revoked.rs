@@ -1,0 +1,245 @@
+//! A revocation that was acknowledged is a revocation after `kill -9`, for everything that can be taken away: the answer comes, the
+//! process dies in that moment, and after its restart whatever rested on it is refused from the first call on (auth.md, B3).
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Answer, Client},
+    oauth::{App, Browser, FORM, form, register, written},
+    oauth_flows::consented,
+    person::{CLIENT, Person, Tokens},
+    platform::{Shared, Site},
+};
+
+/// What somebody holds, and how it is asked whether it is good.
+enum Held {
+    /// A bearer token, at any method.
+    Token(String),
+    /// A token at one method: who may no longer call it has lost it.
+    At(String, String),
+    /// A refresh token of a public client.
+    Refresh(String),
+    /// A refresh token of an application.
+    RefreshOf(App, String),
+    /// Cookies of a browser.
+    Cookies(String),
+    /// A permission on a resource, asked with a token.
+    Check(String, Value, String),
+}
+
+impl Held {
+    /// It still opens what it opened.
+    async fn opens(&self, client: &Client) -> bool {
+        let answer = match self {
+            Held::Token(token) => client.with_token(token).get("/v1/users/me").send().await,
+            Held::At(token, path) => client.with_token(token).get(path).send().await,
+            Held::Cookies(cookies) => client.get("/v1/users/me").header("cookie", cookies).send().await,
+            Held::Refresh(token) => {
+                let sent = [("grant_type", "refresh_token"), ("client_id", CLIENT), ("refresh_token", token.as_str())];
+                client.call(Method::POST, "/oauth2/token").body(FORM, written(&sent)).send().await
+            }
+            Held::RefreshOf(app, token) => {
+                form(client, "/oauth2/token", app, &[("grant_type", "refresh_token"), ("refresh_token", token.as_str())]).await
+            }
+            Held::Check(token, question, path) => {
+                let answer = client.with_token(token).post(path, question).good().await;
+                return answer["allowed"] == json!(true);
+            }
+        };
+        assert!(is_decided(&answer), "{}", answer.show());
+        answer.status.is_success()
+    }
+}
+
+/// Neither away nor overloaded: an error of the server would be no refusal.
+fn is_decided(answer: &Answer) -> bool {
+    answer.status.is_success() || matches!(answer.status.as_u16(), 400 | 401 | 403 | 404)
+}
+
+/// What is taken away by one call.
+struct Case {
+    what: &'static str,
+    held: Vec<Held>,
+    /// Method and path with the owner's token.
+    end: (Method, String, Value),
+}
+
+fn name(made: &Value) -> &str {
+    made["name"].as_str().expect("it has a name")
+}
+
+/// Somebody with his tokens.
+async fn somebody(shared: &Shared, client: &Client, role: Option<&str>) -> (Person, Tokens) {
+    let person = shared.owner.member(client, "Somebody", role).await;
+    let tokens = person.tokens(client, &person.organization).await;
+    (person, tokens)
+}
+
+fn both(tokens: Tokens) -> Vec<Held> {
+    vec![Held::Token(tokens.access), Held::Refresh(tokens.refresh)]
+}
+
+async fn cases(shared: &Shared, client: &Client) -> Vec<Case> {
+    let (owner, organization) = (shared.owner.sign_in(client).await, &shared.owner.organization);
+    let mut cases = people(shared, client, &owner).await;
+    cases.extend(applications(shared, client).await);
+    let end = api::Clock::default().now() + time::Duration::DAY;
+    let end = end.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits");
+    let key = json!({"displayName": "Import", "scopes": ["membership:read"], "expireTime": end});
+    let key = owner.post(format!("/v1/{organization}/apiKeys"), &key).good().await;
+    let secret = key["secret"].as_str().expect("shown once").to_owned();
+    cases.push(Case {
+        what: "an API key",
+        held: vec![Held::At(secret, format!("/v1/{organization}/memberships"))],
+        end: (Method::DELETE, format!("/v1/{}", name(&key)), json!({})),
+    });
+    let (person, tokens) = somebody(shared, client, None).await;
+    let object = format!("{organization}/objectTypes/board/objects/plans");
+    let change = |action: &str| json!({"updates": [{"action": action, "relation": {"resource": object, "kind": "VIEWER", "subject": person.user}}]});
+    owner.post(format!("/v1/{organization}:writeRelations"), &change("WRITE")).good().await;
+    let question = json!({"permission": "object:read", "resource": object});
+    cases.push(Case {
+        what: "a relation",
+        held: vec![Held::Check(tokens.access.clone(), question, format!("/v1/{organization}:check"))],
+        end: (Method::POST, format!("/v1/{organization}:writeRelations"), change("DELETE")),
+    });
+    let document = owner.post(format!("/v1/{organization}/documents"), &json!({"title": "Shared"})).good().await;
+    let grant = json!({"principal": person.user, "role": "READER"});
+    let grant = owner.post(format!("/v1/{}/grants", name(&document)), &grant).good().await;
+    cases.push(Case {
+        what: "a share",
+        held: vec![Held::At(tokens.access, format!("/v1/{}", name(&document)))],
+        end: (Method::DELETE, format!("/v1/{}", name(&grant)), json!({})),
+    });
+    cases
+}
+
+/// A session, a browser, a role, a membership, an account.
+async fn people(shared: &Shared, client: &Client, owner: &Client) -> Vec<Case> {
+    let organization = &shared.owner.organization;
+    let list = format!("/v1/{organization}/memberships?pageSize=1000");
+    let (session, role, member, account) = (
+        shared.owner.tokens(client, organization).await,
+        somebody(shared, client, Some("EDITOR")).await,
+        somebody(shared, client, Some("EDITOR")).await,
+        somebody(shared, client, Some("EDITOR")).await,
+    );
+    let members = owner.get(list.clone()).good().await;
+    let membership = |user: &str| {
+        let all = members["memberships"].as_array().into_iter().flatten();
+        all.filter(|one| one["user"] == user).map(name).next().expect("he is a member").to_owned()
+    };
+    let sid = claim(&session.access, "sid");
+    vec![
+        Case {
+            what: "a session",
+            held: both(session),
+            end: (Method::DELETE, format!("/v1/users/me/sessions/{sid}"), json!({})),
+        },
+        Case {
+            what: "a role",
+            held: vec![Held::At(role.1.access, list)],
+            end: (
+                Method::PATCH,
+                format!("/v1/{}?updateMask=role", membership(&role.0.user)),
+                json!({"role": "ROLE_UNSPECIFIED"}),
+            ),
+        },
+        Case {
+            what: "a membership",
+            held: both(member.1),
+            end: (Method::DELETE, format!("/v1/{}", membership(&member.0.user)), json!({})),
+        },
+        Case {
+            what: "an account",
+            held: both(account.1),
+            end: (Method::POST, format!("/v1/{}:disable", account.0.user), json!({})),
+        },
+    ]
+}
+
+/// A consent, a client that people use, a machine.
+async fn applications(shared: &Shared, client: &Client) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for what in ["a consent", "an application"] {
+        let app = register(shared, json!({})).await;
+        let mut browser = Browser::new(shared);
+        let tokens = consented(&mut browser, shared, &app).await;
+        let text = |field: &str| tokens[field].as_str().expect("text").to_owned();
+        let mine = client.with_token(&shared.owner.tokens(client, &shared.owner.organization).await.access);
+        let consents = mine.get("/v1/users/me/consents").good().await;
+        let all = consents["consents"].as_array().into_iter().flatten();
+        let consent = all.filter(|one| one["client"] == json!(app.id)).map(name).next().expect("it was given").to_owned();
+        let path = if what == "a consent" { consent } else { format!("{}/oauthClients/{}", shared.owner.organization, app.id) };
+        let info = Held::At(text("access_token"), "/oauth2/userinfo".to_owned());
+        let held = vec![info, Held::RefreshOf(app, text("refresh_token"))];
+        cases.push(Case { what, held, end: (Method::DELETE, format!("/v1/{path}"), json!({})) });
+    }
+    let machine = json!({"kind": "MACHINE", "role": "VIEWER", "redirectUris": [], "postLogoutRedirectUris": [], "scopes": ["organization:read"]});
+    let app = register(shared, machine).await;
+    let tokens = form(client, "/oauth2/token", &app, &[("grant_type", "client_credentials")]).await.json();
+    let token = tokens["access_token"].as_str().unwrap_or_else(|| panic!("{tokens}")).to_owned();
+    cases.push(Case {
+        what: "a machine",
+        held: vec![Held::At(token, format!("/v1/{}", shared.owner.organization))],
+        end: (Method::DELETE, format!("/v1/{}/oauthClients/{}", shared.owner.organization, app.id), json!({})),
+    });
+    let mut browser = Browser::new(shared);
+    let page = browser.get("/signin?return_to=%2Fdocs").await;
+    browser.sign_in(&page, &shared.owner).await;
+    let me = client.get("/v1/users/me/sessions?pageSize=1000").header("cookie", browser.cookie()).good().await;
+    let all = me["sessions"].as_array().into_iter().flatten();
+    // Ids sort by time: the last one is this one.
+    let own = all.map(name).max().unwrap_or_else(|| panic!("{me}")).to_owned();
+    cases.push(Case {
+        what: "a browser",
+        held: vec![Held::Cookies(browser.cookie())],
+        end: (Method::DELETE, format!("/v1/{own}"), json!({})),
+    });
+    cases
+}
+
+/// A claim of an access token.
+fn claim(token: &str, name: &str) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).expect("a token has claims");
+    let claims: Value = serde_json::from_slice(&claims).expect("claims are JSON");
+    claims[name].as_str().unwrap_or_else(|| panic!("no {name}: {claims}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auth_b03_what_was_taken_away_stays_taken_away_when_the_platform_is_killed_at_once() {
+    let platform = crate::platform::Platform::start(Site::new().await.set("auth.access_token_life", "9m")).await;
+    let owner = Person::first(&platform.client(), platform.site()).await;
+    let mut shared = Shared { platform, owner };
+    let client = shared.platform.client();
+    let cases = cases(&shared, &client).await;
+    for case in &cases {
+        for held in case.held.iter().filter(|held| !matches!(held, Held::Refresh(_) | Held::RefreshOf(..))) {
+            assert!(held.opens(&client).await, "{} opens something", case.what);
+        }
+    }
+    for case in &cases {
+        let client = shared.platform.client();
+        let owner = shared.owner.sign_in(&client).await;
+        let (method, path, body) = &case.end;
+        let call = owner.call(method.clone(), path.clone());
+        let call = if *method == Method::DELETE { call } else { call.json(body) };
+        let answer = call.send().await;
+        shared.platform.kill();
+        assert!(answer.status.is_success(), "{}: {}", case.what, answer.show());
+        shared.platform.start_again().await;
+        let client = shared.platform.client();
+        for held in &case.held {
+            assert!(!held.opens(&client).await, "{} is taken away", case.what);
+        }
+    }
+    // All of it, again, after the last restart; and who lost nothing still comes in.
+    let client = shared.platform.client();
+    for case in &cases {
+        for held in &case.held {
+            assert!(!held.opens(&client).await, "{} stays taken away", case.what);
+        }
+    }
+    shared.owner.sign_in(&client).await.get("/v1/users/me").good().await;
+}

@@ -1,0 +1,221 @@
+//! A caller of organization A reaches nothing of organization B, by any field of any request (auth.md, T1).
+//!
+//! Generated from the contract: every method, every place in its request that takes text, everything that B is known by. The caller
+//! is A's owner, the most that A has; B has two of everything. What must hold for each call: nothing of B's is in the answer,
+//! nothing of B's is changed, and B's thing is answered like one that exists nowhere.
+mod call;
+mod probe;
+mod rows;
+mod stock;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use proto::{Method, Rule};
+use serde_json::{Value, json};
+use testkit::conformance::{Contract, Place, Shape};
+
+use self::{
+    call::{Said, call},
+    probe::{Probe, probes},
+    rows::{changed, rows, settled},
+    stock::Tenant,
+};
+use crate::{
+    client::Client,
+    person::Person,
+    platform::{Platform, Site},
+};
+
+/// A sign-in is made anew before its access token and its freshness end.
+const FRESH: Duration = Duration::from_secs(100);
+/// Methods that end what they name: they come last, and use the second of a kind.
+const ENDING: [&str; 9] = ["Delete", "Leave", "Disable", "Suspend", "Revoke", "Cancel", "Change", "Remove", "Detach"];
+
+/// Methods that even A's own things do not bring to a success, and why.
+const LEAST_FAILS: [(&str, &str); 0] = [];
+
+/// Differences between B's thing and none that are meant, by method and field.
+const TOLD_APART: [(&str, &str, &str); 0] = [];
+
+/// Tables in which a method may change rows of B, and why.
+const MAY_CHANGE: [(&str, &str, &str); 0] = [];
+
+#[tokio::test]
+async fn t1_no_field_of_any_request_reaches_another_organization() {
+    let site = ["address", "read", "write", "heavy"]
+        .into_iter()
+        .fold(Site::new().await, |site, rate| site.set(&format!("gateway.rate_{rate}"), "1000000"));
+    let platform = Platform::start(site).await;
+    let first = Person::first(&platform.client(), platform.site()).await;
+    let (ours, theirs) = (Tenant::stocked(&platform, &first).await, Tenant::stocked(&platform, &first).await);
+    let mut trial = Trial::new(&platform, &ours, &theirs).await;
+    let mut shapes = Contract::default().shapes();
+    shapes.sort_by_key(|shape| is_ending(shape.method));
+    for shape in &shapes {
+        trial.method(shape).await;
+    }
+    trial.end(shapes.len());
+}
+
+fn is_ending(method: &Method) -> bool {
+    ENDING.iter().any(|word| method.name.starts_with(word))
+}
+
+/// When keys end: a day from now.
+fn tomorrow() -> String {
+    let end = api::Clock::default().now() + time::Duration::DAY;
+    end.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits")
+}
+
+/// What A, or B for itself, puts into a field that is needed.
+fn fill(tenant: &Tenant, method: &Method, place: &Place) -> Option<Value> {
+    let text = |pattern: &str, at: usize| {
+        let known = tenant.names.get(pattern)?;
+        known.get(at).or(known.first()).map(|name| json!(name))
+    };
+    let which = usize::from(is_ending(method));
+    match (method.name, place.path.as_str()) {
+        ("CreateApiKey", "api_key.expire_time") => Some(json!(tomorrow())),
+        ("CreateOAuthClient", "oauth_client.redirect_uris") => Some(json!(["https://app.example/cb"])),
+        ("CreateMembership" | "UpdateMembership", "membership.user") => text("users/*", 1),
+        ("CreateUser", "user.email") => Some(json!(format!("{}@new.example", api::Ids::default().next()))),
+        ("CreateFolder", "folder.display_name") => Some(json!(api::Ids::default().next().to_string())),
+        ("AppendUpload", "start.name") => text("organizations/*/uploads/*", 0),
+        ("AppendUpload", "start.offset_bytes") => Some(json!("0")),
+        ("BatchReadUsers" | "ExchangeDelegation", _) => None,
+        (_, path) if path.ends_with("relation.resource") => text("organizations/*/objectTypes/*/objects/*", 0),
+        ("Check" | "Explain" | "ListSubjects" | "ReadRelations", "resource") | ("BatchCheck", "items.resource") => text("organizations/*/documents/*", 0),
+        (_, "subject" | "grant.principal" | "items.subject") => text("users/*", 1),
+        (_, path) if path.ends_with("relation.subject") => text("users/*", 1),
+        (_, "members" | "run.document_approval.approvers") => text("users/*", 1),
+        _ => {
+            let own = place.pattern.as_deref().and_then(|pattern| text(pattern, which));
+            own.or_else(|| place.is_resource.then(|| json!(tenant.organization)))
+        }
+    }
+}
+
+/// The trial of all methods.
+struct Trial<'a> {
+    platform: &'a Platform,
+    ours: &'a Tenant,
+    theirs: &'a Tenant,
+    client: Client,
+    signed_in: Instant,
+    before: rows::Rows,
+    found: Vec<String>,
+    cases: BTreeMap<&'static str, usize>,
+    fields: usize,
+    well: usize,
+}
+
+impl<'a> Trial<'a> {
+    async fn new(platform: &'a Platform, ours: &'a Tenant, theirs: &'a Tenant) -> Trial<'a> {
+        let client = ours.owner.sign_in(&platform.client()).await;
+        let before = settled(platform.site(), theirs).await;
+        Trial { platform, ours, theirs, client, before, signed_in: Instant::now(), found: Vec::new(), cases: BTreeMap::new(), fields: 0, well: 0 }
+    }
+
+    async fn method(&mut self, shape: &Shape) {
+        if self.signed_in.elapsed() > FRESH {
+            self.client = self.ours.owner.sign_in(&self.platform.client()).await;
+            self.signed_in = Instant::now();
+        }
+        let access = shape.method.access.as_ref().expect("declared");
+        let client = if access.rule == Rule::Public { self.platform.client() } else { self.client.clone() };
+        let begin = Instant::now();
+        self.least(shape, &client).await;
+        for place in shape.places() {
+            self.fields += 1;
+            for probe in probes(&place, shape.method, self.ours, self.theirs) {
+                self.case(shape, &client, &place, &probe).await;
+            }
+        }
+        let after = rows(self.platform.site(), self.theirs).await;
+        for table in changed(&self.before, &after) {
+            let meant = MAY_CHANGE.iter().any(|(method, of, _)| *method == shape.method.name && *of == table);
+            if !meant {
+                self.found.push(format!("{} changed {table} of B: {:?} -> {:?}", shape.method.rpc, self.before.get(&table), after.get(&table)));
+            }
+        }
+        self.before = after;
+        println!("{:6} ms {:4} cases {}", begin.elapsed().as_millis(), self.cases.get(shape.method.rpc).copied().unwrap_or_default(), shape.method.rpc);
+    }
+
+    /// A's own request succeeds, so that the cases differ from a good one in nothing but what they carry.
+    async fn least(&mut self, shape: &Shape, client: &Client) {
+        let body = shape.least(&|place| fill(self.ours, shape.method, place));
+        let rule = &shape.method.access.as_ref().expect("declared").rule;
+        if is_ending(shape.method) && *rule != Rule::PeerOnly {
+            return;
+        }
+        let said = call(client, shape.method, &body).await;
+        *self.cases.entry(shape.method.rpc).or_default() += 1;
+        let good = said.code == "ok" || (shape.method.server_streaming && said.code == "deadline_exceeded");
+        let hidden = *rule == Rule::PeerOnly && said.reason == "ROUTE_NOT_FOUND";
+        let above = matches!(rule, Rule::Permission(permission) if permission.starts_with("platform:")) && said.reason == "ACCESS_DENIED";
+        let known = LEAST_FAILS.iter().any(|(method, _)| *method == shape.method.name);
+        self.well += usize::from(good);
+        if !(good || hidden || above || known) {
+            self.found.push(format!("{}: A's own request fails, so its cases prove nothing: {body} -> {}", shape.method.rpc, said.text));
+        }
+    }
+
+    async fn case(&mut self, shape: &Shape, client: &Client, place: &Place, probe: &Probe) {
+        let ask = async |text: &str| {
+            let body = shape.with(place, text, &|place| fill(self.ours, shape.method, place));
+            (call(client, shape.method, &body).await, body)
+        };
+        let (said, body) = ask(&probe.text).await;
+        let mut found: Vec<_> = self.leaks(&body, &said);
+        if let Some(twin) = &probe.twin {
+            let mut said = said;
+            let (mut other, _) = ask(twin).await;
+            // A limit may have been reached between the two.
+            if form(&said, &probe.text) != form(&other, twin) {
+                (said, other) = (ask(&probe.text).await.0, ask(twin).await.0);
+            }
+            let meant = TOLD_APART.iter().any(|(method, path, _)| *method == shape.method.name && *path == place.path);
+            if !meant && form(&said, &probe.text) != form(&other, twin) {
+                found.push(format!("tells B's thing from none:\n    {}\n    {}", said.text, other.text));
+            }
+        }
+        *self.cases.entry(shape.method.rpc).or_default() += 1 + usize::from(probe.twin.is_some());
+        self.found.extend(found.into_iter().map(|found| format!("{} {} = {}: {found}", shape.method.rpc, place.path, probe.text)));
+    }
+
+    /// What of B's stands in the answer that did not stand in the request.
+    fn leaks(&self, body: &Value, said: &Said) -> Vec<String> {
+        let asked = body.to_string();
+        let words = self.theirs.words.iter().map(String::as_str).chain(self.theirs.ids());
+        let words: BTreeSet<_> = words.filter(|word| said.text.contains(word) && !asked.contains(word)).collect();
+        words.into_iter().map(|word| format!("{word} of B is in the answer: {}", said.text)).collect()
+    }
+
+    fn end(self, methods: usize) {
+        let cases: usize = self.cases.values().sum();
+        println!("{methods} methods, {} fields, {cases} calls; {} methods did what A asked with its own", self.fields, self.well);
+        assert_eq!(self.cases.len(), methods, "a method had no case");
+        assert!(self.found.is_empty(), "{} findings:\n{}", self.found.len(), self.found.join("\n"));
+    }
+}
+
+/// What can be told from an answer: of an error its code, reason and words; of a success which fields it has.
+fn form(said: &Said, text: &str) -> Value {
+    if said.code == "ok" {
+        return masked(&said.json);
+    }
+    json!({"code": said.code, "reason": said.reason, "message": said.json["message"].as_str().unwrap_or_default().replace(text, "it")})
+}
+
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), masked(value))).collect::<serde_json::Map<_, _>>().into(),
+        Value::Array(all) => all.iter().map(masked).collect::<Vec<_>>().into(),
+        Value::String(_) => json!("text"),
+        other => other.clone(),
+    }
+}
