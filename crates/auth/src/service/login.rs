@@ -65,6 +65,8 @@ pub(crate) enum Step {
         passkey: String,
         /// Identity providers to choose from.
         providers: Vec<(ProviderName, String)>,
+        /// Anybody may make an account instead.
+        sign_up: bool,
     },
     /// The answer of an identity provider.
     Social {
@@ -141,7 +143,7 @@ impl Auth {
         let again = flow.step_up.is_some();
         let flow = self.save_flow(context, &flow).await?;
         let providers = self.offered(context, again).await?;
-        Ok(Step::Password { flow, email, passkey, providers })
+        Ok(Step::Password { flow, email, passkey, providers, sign_up: self.config.sign_up && !again })
     }
 
     /// Tests name and password.
