@@ -93,7 +93,8 @@ pub(crate) enum Error {
     ChallengeInvalid,
     /// Unknown, wrong, locked, empty: one answer.
     SignInRefused,
-    /// The password in force, asked again of somebody signed in, is wrong or locked: not UNAUTHENTICATED, since his token is good.
+    /// The password in force, asked again of somebody signed in or in a sign-up, is wrong or locked: not UNAUTHENTICATED, since his token
+    /// is good.
     PasswordWrong,
     /// Not an active member of the organization asked for.
     NoMembership,

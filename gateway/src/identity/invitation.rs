@@ -17,8 +17,13 @@ use crate::{edge::Edge, filter::Passage, refusal::Refusal};
 
 const TITLE: &str = "You are invited";
 
-/// What an invitation is to, with the form that fits who reads it.
-pub(super) async fn show(edge: &Edge, passage: &Passage, token: &str) -> Result<Response<Body>, Refusal> {
+/// What an invitation is to, with the form that fits who reads it; with a note, what was wrong with the answer to it.
+pub(super) async fn show(
+    edge: &Edge,
+    passage: &Passage,
+    token: &str,
+    note: Option<&str>,
+) -> Result<Response<Body>, Refusal> {
     let mut client = InvitationServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
     let found = match client.lookup_invitation(LookupInvitationRequest { token: token.to_owned() }).await {
         Ok(found) => found.into_inner(),
@@ -26,7 +31,7 @@ pub(super) async fn show(edge: &Edge, passage: &Passage, token: &str) -> Result<
     };
     let intro = intro(&found);
     if !found.account_exists {
-        return Ok(form(token, &intro, &format!("{NAME}{NEW_PASSWORD}")));
+        return Ok(form(token, &intro, &format!("{NAME}{NEW_PASSWORD}"), note));
     }
     let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
     let visitor = match jar.session(&passage.head.headers) {
@@ -39,7 +44,7 @@ pub(super) async fn show(edge: &Edge, passage: &Passage, token: &str) -> Result<
     Ok(match visitor {
         Some(visitor) if visitor.email.to_lowercase() == found.email.to_lowercase() => {
             let intro = format!("{intro}<p class=\"quiet\">You are signed in as {}.</p>", escaped(&visitor.email));
-            form(token, &intro, "<input type=\"hidden\" name=\"accept\" value=\"yes\">")
+            form(token, &intro, "<input type=\"hidden\" name=\"accept\" value=\"yes\">", note)
         }
         Some(visitor) => {
             let told = format!("You are signed in as {}, which is another account.", escaped(&visitor.email));
@@ -56,8 +61,12 @@ fn intro(found: &LookupInvitationResponse) -> String {
     format!("<p>{by} invites {} to {to}.</p>", escaped(&found.email))
 }
 
-fn form(token: &str, intro: &str, inputs: &str) -> Response<Body> {
-    pages::link(TITLE, Endpoint::Act(Link::Invitation).path(), token, (intro, inputs, "Join"))
+fn form(token: &str, intro: &str, inputs: &str, note: Option<&str>) -> Response<Body> {
+    let (action, parts) = (Endpoint::Act(Link::Invitation).path(), (intro, inputs, "Join"));
+    match note {
+        Some(note) => pages::link_again(TITLE, action, token, parts, note),
+        None => pages::link(TITLE, action, token, parts),
+    }
 }
 
 /// To the sign-in, though somebody may be signed in, and back to this page.
@@ -74,7 +83,7 @@ pub(super) async fn accept(edge: &Edge, passage: &Passage, token: String) -> Res
     if !is_same_origin(&edge.public_url, headers) {
         return Ok(foreign());
     }
-    let Some(session) = jar.session(headers) else { return show(edge, passage, &token).await };
+    let Some(session) = jar.session(headers) else { return show(edge, passage, &token, None).await };
     let accepted = match accept_as(edge, passage, session, &token).await {
         // What the person may do has changed since the internal token was made: a new one, once.
         Err(status) if api::Error::from_status(&status).reason() == "TOKEN_STALE" => {
@@ -87,7 +96,7 @@ pub(super) async fn accept(edge: &Edge, passage: &Passage, token: String) -> Res
             let intro = "<p>Welcome: you belong to the organization now. Choose it when you sign in.</p>";
             Ok(pages::sign_in_first("Done", intro, &[("prompt", "login")], "Sign in"))
         }
-        Err(status) if status.code() == tonic::Code::Unauthenticated => show(edge, passage, &token).await,
+        Err(status) if status.code() == tonic::Code::Unauthenticated => show(edge, passage, &token, None).await,
         Err(status) => link::refused(status),
     }
 }

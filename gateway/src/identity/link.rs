@@ -4,13 +4,14 @@
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use proto::auth::v1::{
-    ResetPasswordRequest, SignUpRequest, VerifyEmailRequest, mail_service_client::MailServiceClient,
+    LookupVerificationRequest, ResetPasswordRequest, SignUpRequest, VerifyEmailRequest,
+    mail_service_client::MailServiceClient,
 };
 use tonic::{Status, body::Body};
 
 use super::{
     Endpoint, invitation,
-    pages::{self, NEW_PASSWORD},
+    pages::{self, NEW_PASSWORD, OWN_PASSWORD, escaped},
     parameters::Parameters,
 };
 use crate::{edge::Edge, filter::Passage, form, refusal::Refusal};
@@ -29,12 +30,47 @@ pub(crate) enum Link {
 /// `GET /auth/link/...`: a page with a form.
 pub(crate) async fn show(edge: &Edge, passage: &Passage, link: Link) -> Result<Response<Body>, Refusal> {
     let Some(token) = token(passage) else { return Ok(over(StatusCode::BAD_REQUEST)) };
+    shown(edge, passage, link, &token, None).await
+}
+
+/// The form behind a link; with a note, what was wrong with the answer to it.
+async fn shown(
+    edge: &Edge,
+    passage: &Passage,
+    link: Link,
+    token: &str,
+    note: Option<&str>,
+) -> Result<Response<Body>, Refusal> {
     let action = Endpoint::Act(link).path();
-    Ok(match link {
-        Link::Verify => pages::link("Confirm your address", action, &token, ("", "", "Confirm")),
-        Link::Reset => pages::link("Choose a new password", action, &token, ("", NEW_PASSWORD, "Change the password")),
-        Link::Invitation => return invitation::show(edge, passage, &token).await,
-    })
+    let show = |title: &str, parts: (&str, &str, &str)| match note {
+        Some(note) => pages::link_again(title, action, token, parts, note),
+        None => pages::link(title, action, token, parts),
+    };
+    match link {
+        Link::Verify => {
+            let request = LookupVerificationRequest { token: token.to_owned() };
+            let found = match mails(edge, passage).lookup_verification(request).await {
+                Ok(found) => found.into_inner(),
+                Err(status) => return refused(status),
+            };
+            let (address, name) = (escaped(&found.email), escaped(&found.display_name));
+            let (about, inputs, button) = if found.sign_up {
+                ("This makes an account", OWN_PASSWORD, "Make the account")
+            } else {
+                ("This belongs to the account", "", "Confirm")
+            };
+            let intro = format!(
+                "<p>{about} for {name} with the address {address}.</p><p>If you did not ask for this, close this page.</p>"
+            );
+            Ok(show("Confirm your address", (&intro, inputs, button)))
+        }
+        Link::Reset => Ok(show("Choose a new password", ("", NEW_PASSWORD, "Change the password"))),
+        Link::Invitation => invitation::show(edge, passage, token, note).await,
+    }
+}
+
+fn mails(edge: &Edge, passage: &Passage) -> MailServiceClient<mesh::client::Channel> {
+    MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context))
 }
 
 /// What the link carries.
@@ -57,12 +93,14 @@ pub(crate) async fn act(
     if link == Link::Invitation && form.has("accept") {
         return invitation::accept(edge, &passage, form.take("token")).await;
     }
-    let mut client = MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
+    let mut client = mails(edge, &passage);
     let mut take = |name: &str| form.take(name);
     let (token, password, display_name) = (take("token"), take("password"), take("display_name"));
+    let sent = token.clone();
     let (done, told) = match link {
         Link::Verify => {
-            (client.verify_email(VerifyEmailRequest { token }).await.map(drop), "Your address is confirmed.")
+            let request = VerifyEmailRequest { token, password };
+            (client.verify_email(request).await.map(drop), "Your address is confirmed.")
         }
         Link::Reset => {
             let request = ResetPasswordRequest { token, new_password: password };
@@ -74,9 +112,14 @@ pub(crate) async fn act(
             (client.sign_up(request).await.map(drop), "Welcome. You can sign in now.")
         }
     };
-    match done {
-        Ok(()) => Ok(pages::message(StatusCode::OK, "Done", told)),
-        Err(status) => refused(status),
+    let Err(status) = done else { return Ok(pages::done(told, (Endpoint::SignIn, "Sign in"))) };
+    let error = api::Error::from_status(&status);
+    match error.code() {
+        // The reader can do something about it, and the link is still good.
+        api::Code::InvalidArgument | api::Code::PermissionDenied | api::Code::AlreadyExists => {
+            shown(edge, &passage, link, &sent, Some(error.message())).await
+        }
+        _ => refused(status),
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) async fn back(edge: &Edge, passage: Passage, _: Incoming) -> Result<R
     let answer = logins(edge, &passage).finish_social_login(request).await;
     let hidden = Hidden { return_to: signin::local(hidden.return_to), ..hidden };
     let answer = answer.map(tonic::Response::into_inner);
+    // What did not succeed here may have been meant for a sign-in in another tab, which needs the cookie still.
+    let used = answer.as_ref().ok().and_then(|_| jar.end_away());
     let page = signin::go_on(edge, &passage, (jar, &browser), (hidden, "", None), answer).await?;
-    Ok(with_cookie(pages::unreferred(page), jar.end_away()))
+    Ok(with_cookie(pages::unreferred(page), used))
 }

@@ -104,11 +104,11 @@ fn render(step: Step) -> wire::LoginStep {
     let life = step.life();
     let expire_after = Some(prost_types::Duration { seconds: life.whole_seconds(), nanos: 0 });
     let (flow, step) = match step {
-        Step::Password { flow, email, passkey, providers } => {
+        Step::Password { flow, email, passkey, providers, sign_up } => {
             let providers =
                 providers.into_iter().map(|(name, display_name)| Provider { provider: name.to_string(), display_name });
             let providers = providers.collect();
-            (flow, login_step::Step::Password(PasswordStep { email, passkey_options: passkey, providers }))
+            (flow, login_step::Step::Password(PasswordStep { email, passkey_options: passkey, providers, sign_up }))
         }
         Step::Social { flow, uri } => (flow, login_step::Step::Social(SocialStep { authorization_uri: uri })),
         Step::SecondFactor { flow, methods, passkey } => {

@@ -67,6 +67,8 @@ pub(crate) enum Step {
         passkey: String,
         /// Identity providers to choose from.
         providers: Vec<(ProviderName, String)>,
+        /// Anybody may make an account instead.
+        sign_up: bool,
     },
     /// The answer of an identity provider.
     Social {
@@ -141,8 +143,9 @@ impl Auth {
             flow.ceremony = Some(ceremony.state);
         }
         let providers = self.offered(context, flow.again).await?;
+        let sign_up = self.config.sign_up && flow.step_up.is_none();
         let flow = self.save_flow(context, &flow).await?;
-        Ok(Step::Password { flow, email, passkey, providers })
+        Ok(Step::Password { flow, email, passkey, providers, sign_up })
     }
 
     /// Tests name and password.

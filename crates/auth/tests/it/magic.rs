@@ -49,7 +49,8 @@ async fn auth_p15_a_link_signs_in_the_flow_that_asked_once_and_no_other() {
     for (place, wrong) in [(&elsewhere, token.as_str()), (&flow, &old), (&flow, ""), (&flow, &token[1..])] {
         assert_refused(answer(system, place, wrong).await, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     }
-    let verify = mails(system).verify_email(wire::VerifyEmailRequest { token: token.clone() }).await;
+    let verify =
+        mails(system).verify_email(wire::VerifyEmailRequest { token: token.clone(), ..Default::default() }).await;
     assert_refused(verify, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     let step = answer(system, &flow, &token).await.expect("here it was asked for, and what was wrong used up nothing");
     assert!(is_organization(&step));

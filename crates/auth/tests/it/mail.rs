@@ -142,8 +142,15 @@ async fn a_sign_up_is_an_account_once_its_address_is_proven_and_only_once() {
     let name = delivery(system, "email.verification_requested", 1).await;
     assert_refused(try_password(system, email, &password_of("grace")).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
     let token = token_of(&take(system, &name).await.expect("it is on its way"));
-    let verify = wire::VerifyEmailRequest { token };
-    mails(system).verify_email(verify.clone()).await.expect("proven");
+    let lookup = wire::LookupVerificationRequest { token: token.clone() };
+    let about = mails(system).lookup_verification(lookup).await.expect("it is good").into_inner();
+    assert_eq!((about.email.as_str(), about.display_name.as_str(), about.sign_up), (email, "Grace", true));
+    let verify = wire::VerifyEmailRequest { token, password: password_of("grace") };
+    for stranger in [String::new(), password_of("mallory")] {
+        let verify = wire::VerifyEmailRequest { password: stranger, ..verify.clone() };
+        assert_refused(mails(system).verify_email(verify).await, Code::PermissionDenied, "SIGN_IN_REFUSED");
+    }
+    mails(system).verify_email(verify.clone()).await.expect("a wrong password leaves the link good");
     assert_refused(mails(system).verify_email(verify).await, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     let signed = sign_in(system, email, &password_of("grace"), "").await;
     let request = wire::GetUserRequest { name: "users/me".to_owned() };
@@ -240,7 +247,10 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     assert_eq!((first.purpose, first.email.as_str()), (Purpose::ChangeEmail as i32, "robert@example.com"));
     client.change_email(change("rob@example.com")).await.expect("asked again");
     let second = take(system, &delivery(system, "email.verification_requested", 2).await).await.expect("on its way");
-    let verify = |mail: &wire::TakeEmailSecretResponse| wire::VerifyEmailRequest { token: token_of(mail) };
+    let verify = |mail: &wire::TakeEmailSecretResponse| wire::VerifyEmailRequest {
+        token: token_of(mail),
+        password: String::new(),
+    };
     let dead = mails(system).verify_email(verify(&first)).await;
     assert_refused(dead, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     sign_in(system, &bob.email, &password_of("bob"), "").await;

@@ -54,7 +54,8 @@ async fn verify(system: &System, email: &str) {
     mails(system).request_email_verification(request).await.expect("one answer for all");
     let name = delivery(system, "email.verification_requested", 1).await;
     let token = token_of(&take(system, &name).await.expect("it is on its way"));
-    mails(system).verify_email(wire::VerifyEmailRequest { token }).await.expect("proven");
+    let request = wire::VerifyEmailRequest { token, ..Default::default() };
+    mails(system).verify_email(request).await.expect("proven");
 }
 
 #[tokio::test]

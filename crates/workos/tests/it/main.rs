@@ -14,6 +14,7 @@ mod mailbox;
 mod manifests;
 mod oauth;
 mod oauth_flows;
+mod pages;
 mod person;
 mod platform;
 mod process;

@@ -4,6 +4,7 @@ use db::{Record, Tx};
 
 use super::super::{
     Auth, Change,
+    lockout::quiet,
     session::owner,
     user::{home, names, oneself, refused},
 };
@@ -71,8 +72,23 @@ impl Auth {
         tx.commit().await
     }
 
-    /// Proves an address.
-    pub(crate) async fn verify_email(&self, context: &CallContext, token: &str) -> Result<(), Error> {
+    /// What a link that proves an address is about.
+    pub(crate) async fn look_up_verification(&self, context: &CallContext, token: &str) -> Result<MailDelivery, Error> {
+        let tx = self.db.system("look at a proof of an address", &quiet(context)).await?;
+        let mail = store::mail::find(&tx, &digest(token), &PROOFS, self.clock.now()).await?;
+        mail.ok_or(Error::MailTokenInvalid)
+    }
+
+    /// Proves an address. A sign-up is finished by who knows its password, for a stranger may have begun it; a wrong one leaves the
+    /// link good.
+    pub(crate) async fn verify_email(&self, context: &CallContext, token: &str, password: &str) -> Result<(), Error> {
+        let mail = self.look_up_verification(context, token).await?;
+        if mail.purpose == Purpose::SignUp {
+            let password = Password::present("password", password)?;
+            if !self.hashes.test(password, Some(PasswordHash(mail.hash))).await? {
+                return Err(Error::PasswordWrong);
+            }
+        }
         let now = self.clock.now();
         let tx = self.change(self.db.system("prove an address", context).await?);
         let mail = store::mail::consume(&tx, &digest(token), &PROOFS, now).await?;
