@@ -154,6 +154,12 @@ pub(crate) enum Error {
     SocialNotLinked,
     /// The organization has as many providers as it may.
     ProviderLimit,
+    /// The code out of a mail is wrong, used or over, or there was none: one answer.
+    MailCodeRefused,
+    /// Enough mails of the kind have gone to the address.
+    MailLimit,
+    /// The organization has as many open invitations as it may.
+    InvitationLimit,
 }
 
 impl Error {
@@ -249,6 +255,7 @@ impl From<Error> for api::Error {
 fn factors(error: Error) -> api::Error {
     match error {
         Error::FactorRefused => api::Error::new(Code::Unauthenticated, ErrorReason::FactorRefused, FACTOR_REFUSED),
+        Error::MailCodeRefused => api::Error::new(Code::Unauthenticated, ErrorReason::SignInRefused, MAIL_CODE_REFUSED),
         Error::FactorLimit => api::Error::new(Code::FailedPrecondition, ErrorReason::FactorLimit, FACTOR_LIMIT),
         Error::FactorMissing => api::Error::new(Code::FailedPrecondition, ErrorReason::FactorMissing, FACTOR_MISSING),
         Error::PasskeyRefused => api::Error::new(Code::Unauthenticated, ErrorReason::PasskeyRefused, PASSKEY_REFUSED),
@@ -279,6 +286,11 @@ fn people(error: Error) -> api::Error {
             let message = "too many mails wait to be sent; try again after the time in RetryInfo";
             api::Error::new(Code::ResourceExhausted, ErrorReason::MailQueueFull, message)
                 .retry_after(Duration::from_secs(60))
+        }
+        Error::MailLimit => api::Error::new(Code::ResourceExhausted, ErrorReason::MailLimit, MAIL_LIMIT)
+            .retry_after(Duration::from_secs(3600)),
+        Error::InvitationLimit => {
+            api::Error::new(Code::ResourceExhausted, ErrorReason::InvitationLimit, INVITATION_LIMIT)
         }
         Error::SignUpClosed => precondition(ErrorReason::SignUpClosed, SIGN_UP_CLOSED),
         Error::InvitationClosed => precondition(ErrorReason::InvitationClosed, INVITATION_CLOSED),
@@ -316,6 +328,9 @@ fn applications(error: Error) -> api::Error {
 }
 
 const MAIL_TOKEN_INVALID: &str = "the link was used, has ended, or a newer one has taken its place; ask for a new mail";
+const MAIL_CODE_REFUSED: &str = "the code is wrong, was used or is no longer good; ask for another one";
+const MAIL_LIMIT: &str = "many mails of this kind have gone to the address; try again in an hour";
+const INVITATION_LIMIT: &str = "the organization has 1,000 open invitations; take back those that nobody will accept";
 const SIGN_UP_CLOSED: &str = "nobody can sign up by himself here; ask an administrator for an invitation";
 const INVITATION_CLOSED: &str = "the invitation is not open any more; make another one";
 const INVITATION_FOREIGN: &str =

@@ -56,7 +56,8 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0041_mail.sql",
     "0042_life_and_keys.sql",
     "0043_mail_flows.sql",
-    "0044_audit_retention.sql"
+    "0044_audit_retention.sql",
+    "0045_asking.sql"
 );
 
 /// The service.

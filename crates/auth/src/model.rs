@@ -55,7 +55,10 @@ pub(crate) use group::{Group, GroupName, limit as group_limit};
 pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
 pub(crate) use life::{OrganizationChange, OrganizationState, UserState};
 pub(crate) use lockout::{DeviceClass, Factor, LOCKOUT_FREE, LOCKOUT_STEPS, lockout_delay};
-pub(crate) use mail::{INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose, REQUEST_LIFE};
+pub(crate) use mail::{
+    ADDRESS_MAILS_PER_HOUR, INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose,
+    REQUEST_LIFE, network,
+};
 pub(crate) use object::{Object, Wanted, collection};
 pub(crate) use passkey::{PASSKEYS_MAX, Passkey, PasskeyName};
 pub(crate) use permission::{Permission, Permissions, Rights, catalog};

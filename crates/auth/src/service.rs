@@ -33,6 +33,7 @@ mod organization;
 mod passkey;
 mod passkey_login;
 mod projection;
+mod proven;
 mod provider;
 mod relation;
 mod second_factor;

@@ -122,7 +122,7 @@ async fn show(
         Some(Outcome::Consent(asked)) => with_cookie(pages::consent(&asked), jar.set_flow(browser)),
         Some(Outcome::SignIn(asked)) => {
             let origin = asked.client.as_ref().map(|client| client.redirect_origin.clone()).unwrap_or_default();
-            let hidden = Hidden { request: asked.request, origin, ..Hidden::default() };
+            let hidden = Hidden { request: asked.request, origin, again: asked.again, ..Hidden::default() };
             let shown = (asked.client.as_ref(), asked.login_hint.as_str(), note);
             return start(edge, passage, (jar, browser), hidden, shown).await;
         }

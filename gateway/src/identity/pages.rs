@@ -30,6 +30,9 @@ pub(crate) struct Hidden {
     pub(crate) return_to: String,
     /// Where the application's redirect leads; the policy of the page must admit it.
     pub(crate) origin: String,
+    /// The person must prove anew who he is: an identity provider asks him again.
+    #[serde(default)]
+    pub(crate) again: bool,
 }
 
 impl Hidden {
@@ -44,11 +47,13 @@ impl Hidden {
     }
 
     fn fields(&self) -> String {
+        let again = if self.again { "1".to_owned() } else { String::new() };
         let fields = [
             ("request", &self.request),
             ("flow", &self.flow),
             ("return_to", &self.return_to),
             ("origin", &self.origin),
+            ("again", &again),
         ];
         hidden_fields(&fields.map(|(name, value)| (name, value.as_str())))
     }

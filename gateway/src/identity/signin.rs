@@ -55,14 +55,15 @@ pub(super) fn with_cookie(mut response: Response<Body>, cookie: Option<HeaderVal
     response
 }
 
-/// Begins a sign-in for the browser with this secret.
-async fn begin(edge: &Edge, passage: &Passage, browser: &str) -> Result<LoginStep, Status> {
+/// Begins a sign-in for the browser with this secret; `again` asks a person anew whom an identity provider knows.
+async fn begin(edge: &Edge, passage: &Passage, browser: &str, again: bool) -> Result<LoginStep, Status> {
     let request = StartLoginRequest {
         client_id: "workos-browser".to_owned(),
         redirect_uri: "workos:browser".to_owned(),
         code_challenge: URL_SAFE_NO_PAD.encode(Sha256::digest(browser.as_bytes())),
         code_challenge_method: "S256".to_owned(),
         state: String::new(),
+        again,
     };
     Ok(logins(edge, passage).start_login(request).await?.into_inner())
 }
@@ -79,7 +80,7 @@ pub(super) async fn start(
     hidden: Hidden,
     (client, hint, note): (Option<&ClientShown>, &str, Option<&str>),
 ) -> Result<Response<Body>, Refusal> {
-    let begun = begin(edge, passage, browser).await?;
+    let begun = begin(edge, passage, browser, hidden.again).await?;
     let Some(step) = begun.step else { return Err(api::Error::fault("a sign-in without a step").into()) };
     let page = pages::step(&step, &Hidden { flow: begun.flow, ..hidden }, client, hint, note);
     Ok(with_cookie(page, jar.set_flow(browser)))
@@ -105,7 +106,8 @@ pub(crate) async fn page(edge: &Edge, passage: Passage, incoming: Incoming) -> R
         }
     }
     let browser = flow_secret(jar, &passage.head.headers);
-    start(edge, &passage, (jar, &browser), Hidden { return_to, ..Hidden::default() }, (None, "", None)).await
+    let hidden = Hidden { return_to, again: anew, ..Hidden::default() };
+    start(edge, &passage, (jar, &browser), hidden, (None, "", None)).await
 }
 
 /// The secret of this browser's flows; a new one when it has none.
@@ -136,6 +138,7 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         flow: form.take("flow"),
         return_to: local(form.take("return_to")),
         origin: form.take("origin"),
+        again: form.has("again"),
     };
     let (email, provider) = (form.take("email"), form.take("provider"));
     let second = pages::offered(&form.take("methods"), form.take("passkey_options"));

@@ -23,8 +23,9 @@ use crate::{
 impl LoginService for Rpc {
     async fn start_login(&self, request: Request<wire::StartLoginRequest>) -> Reply<wire::LoginStep> {
         let (caller, request) = caller(request)?;
-        let wire::StartLoginRequest { client_id, redirect_uri, code_challenge, code_challenge_method, state } = request;
-        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state]);
+        let wire::StartLoginRequest { client_id, redirect_uri, code_challenge, code_challenge_method, state, again } =
+            request;
+        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state], again);
         reply(self.auth.start_login(caller.context(), start).await.map(render))
     }
 
@@ -49,7 +50,7 @@ impl LoginService for Rpc {
         let (caller, request) = caller(request)?;
         let wire::StartStepUpRequest { client_id, redirect_uri, code_challenge, code_challenge_method, state } =
             request;
-        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state]);
+        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state], true);
         reply(self.auth.start_step_up(&caller, start).await.map(render))
     }
 
@@ -95,8 +96,8 @@ impl Rpc {
 }
 
 /// Parameters of the two requests that begin a flow, in the order of their fields.
-fn beginning([client, redirect_uri, challenge, method, state]: [String; 5]) -> FlowStart {
-    FlowStart { client, redirect_uri, challenge, method, state }
+fn beginning([client, redirect_uri, challenge, method, state]: [String; 5], again: bool) -> FlowStart {
+    FlowStart { client, redirect_uri, challenge, method, state, again }
 }
 
 fn render(step: Step) -> wire::LoginStep {

@@ -157,6 +157,8 @@ impl Auth {
         if session.is_some() && !request.confirmed && named.is_none() {
             return Ok(Ended::Asks { client, origin: origin(&request.redirect_uri).to_owned() });
         }
+        // Anybody can make a link that names a client; where it ends nothing, it leads nowhere (RFC 9700 section 4.11.2).
+        let target = if session.is_none() && named.is_none() { Ok(String::new()) } else { target };
         let tx = self.change(self.db.system("sign out of a browser", context).await?);
         if let Some(session) = &session {
             self.end_family(&tx, session).await?;

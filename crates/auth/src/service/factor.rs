@@ -176,17 +176,16 @@ impl Auth {
         self.notice(tx, &user, Purpose::NoticeFactorsChanged).await
     }
 
-    /// All factors, which nobody else changes until the transaction ends. Who has a second factor must have used one to be here:
-    /// otherwise a stolen password would be enough to take them away.
+    /// All factors, which nobody else changes until the transaction ends, in a session that goes on as long. Who has a second factor must
+    /// have used one to be here: otherwise a stolen password would be enough to take them away.
     pub(super) async fn changeable(&self, tx: &Tx, caller: &Caller, user: UserId) -> Result<Ways, Error> {
         store::factor::lock(tx, user).await?;
+        let session = caller.session().and_then(|session| session.parse().ok()).ok_or_else(api::Error::denied)?;
+        // What ends all that a user has ends his sessions first, and waits for this one.
+        let (session, _) = store::session::get(tx, session, true).await?.ok_or(Error::CredentialInvalid)?;
         let ways = self.ways(tx, user).await?;
-        if !ways.methods().is_empty() {
-            let session = caller.session().and_then(|session| session.parse().ok()).ok_or_else(api::Error::denied)?;
-            let found = store::session::get(tx, session, false).await?;
-            if found.is_none_or(|(session, _)| acr(&session.amr) < 2) {
-                return Err(api::Error::step_up_required(2, None).into());
-            }
+        if !ways.methods().is_empty() && acr(&session.amr) < 2 {
+            return Err(api::Error::step_up_required(2, None).into());
         }
         Ok(ways)
     }

@@ -41,6 +41,9 @@ impl Auth {
         let name = self.organization(caller, organization).await?.display_name;
         let password =
             Password::choose("password", &new.password, &names(&name, &new.display_name.0, &new.email.text))?;
+        if let Some(first) = self.before_hashing(caller, &new, once).await? {
+            return Ok(first);
+        }
         let hash = self.hashes.make(password).await?;
         let now = self.clock.now();
         let tx = self.db.tenant(caller).await?;
@@ -69,6 +72,22 @@ impl Auth {
         once.remember(&tx, &user)?;
         tx.commit().await?;
         Ok(user)
+    }
+
+    /// Hashing is dear, and sign-ins wait for it: none is made for a request that was answered before or that must fail.
+    async fn before_hashing(&self, caller: &Caller, new: &NewUser, once: &Once) -> Result<Option<User>, Error> {
+        let tx = self.db.tenant(caller).await?;
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(Some(first));
+        }
+        in_person(&tx, caller).await?;
+        self.may_give(caller, &tx, new.role, &[]).await?;
+        drop(tx);
+        let tx = self.db.system("whether an address is free", &quiet(caller.context())).await?;
+        match store::user::find(&tx, &new.email.key).await? {
+            Some(_) => Err(Error::EmailTaken),
+            None => Ok(None),
+        }
     }
 
     /// The caller's own record.

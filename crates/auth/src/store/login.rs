@@ -51,6 +51,8 @@ pub(crate) struct Flow {
     pub(crate) step_up: Option<StepUp>,
     /// Recovery codes left after one was used.
     pub(crate) recovery_left: Option<i16>,
+    /// The person must prove anew who he is, whatever session an identity provider has of him.
+    pub(crate) again: bool,
     /// State of the WebAuthn ceremony that it waits for, beside its other answers, or of the way to an identity provider.
     pub(crate) ceremony: Option<String>,
 }
@@ -85,7 +87,7 @@ pub(crate) struct Code {
 }
 
 const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
-     organization_id, recovery_left, ceremony";
+     organization_id, recovery_left, ceremony, again";
 
 /// A new flow.
 pub(crate) async fn insert_flow(
@@ -95,10 +97,9 @@ pub(crate) async fn insert_flow(
     expire_time: OffsetDateTime,
 ) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     );
-    let Flow { client, redirect_uri, code_challenge, state, stage, proven, device, step_up, recovery_left, ceremony } =
-        flow;
+    let Flow { client, redirect_uri, code_challenge, state, stage, proven, device, step_up, .. } = flow;
     let proven = proven.as_ref();
     let user = proven.map(|proof| proof.user).or(step_up.as_ref().map(|step_up| step_up.user)).map(|user| user.uuid());
     let auth_time = proven.map(|proof| proof.time);
@@ -106,7 +107,7 @@ pub(crate) async fn insert_flow(
     let known = *device == DeviceClass::Known;
     let replaces = step_up.as_ref().map(|step_up| step_up.session.uuid());
     let organization = step_up.as_ref().and_then(|step_up| step_up.organization).map(OrganizationId::uuid);
-    let params: [&(dyn db::ToSql + Sync); 15] = [
+    let params: [&(dyn db::ToSql + Sync); 16] = [
         &digest,
         &expire_time,
         client,
@@ -120,8 +121,9 @@ pub(crate) async fn insert_flow(
         &known,
         &replaces,
         &organization,
-        recovery_left,
-        ceremony,
+        &flow.recovery_left,
+        &flow.ceremony,
+        &flow.again,
     ];
     tx.execute(&sql, &params).await.map(drop)
 }
@@ -198,6 +200,7 @@ fn read_flow(row: &Row) -> Result<Flow, db::Error> {
         device: if row.try_get("known_device")? { DeviceClass::Known } else { DeviceClass::Unknown },
         step_up: replaced.map(|(user, session)| StepUp { session, user, organization }),
         recovery_left: row.try_get("recovery_left")?,
+        again: row.try_get("again")?,
         ceremony: row.try_get("ceremony")?,
     })
 }

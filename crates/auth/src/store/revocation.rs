@@ -55,7 +55,7 @@ pub(crate) async fn of(tx: &Tx, what: &[RevocationKind], now: OffsetDateTime) ->
     tx.query(sql, &[&now, &kinds, &ids]).await?.iter().map(read).collect()
 }
 
-/// Deletes what has ended; gives the number of rows. Used codes are kept until no session of theirs can be refreshed twice.
+/// Deletes what has ended; gives the number of rows. Used codes are kept for a day: so long a second use ends the session of the first.
 pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error> {
     let mut rows = 0;
     for sql in [
@@ -74,6 +74,7 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error
         "delete from authorization_requests where expire_time < $1",
         "delete from device_codes where expire_time < $1::timestamptz - interval '1 day'",
         "delete from device_attempts where expire_time < $1",
+        "delete from invitations where expire_time < $1::timestamptz - interval '90 days'",
     ] {
         rows += tx.execute(sql, &[&now]).await?;
     }

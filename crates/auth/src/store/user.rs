@@ -122,6 +122,33 @@ pub(crate) async fn verify(tx: &Tx, user: UserId, email_key: &str, now: OffsetDa
     tx.execute(sql, &[&user.uuid(), &email_key, &now]).await.map(drop)
 }
 
+/// A user who has this address and never showed that it is his, locked. Others may still refer to the row: a change that waits for it
+/// while it holds a session would otherwise never end. System transactions only.
+pub(crate) async fn lock_unproven(tx: &Tx, user: UserId, email_key: &str) -> Result<Option<User>, db::Error> {
+    let sql = format!(
+        "select {COLUMNS} from users u where u.user_id = $1 and u.email_key = $2 and u.email_verified_time is null for no key update"
+    );
+    tx.query_opt(&sql, &[&user.uuid(), &email_key]).await?.as_ref().map(read).transpose()
+}
+
+/// Everything that signs in or acts for the user, set up by somebody who never showed that the address is his.
+pub(crate) async fn drop_credentials(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    for table in [
+        "passwords",
+        "passkeys",
+        "passkey_registrations",
+        "mfa_factors",
+        "recovery_codes",
+        "identities",
+        "api_keys",
+        "consents",
+        "delegations",
+    ] {
+        tx.execute(&format!("delete from {table} where user_id = $1"), &[&user.uuid()]).await?;
+    }
+    Ok(())
+}
+
 /// Another address, proven just now.
 pub(crate) async fn save_email(tx: &Tx, user: UserId, email: &Email, now: OffsetDateTime) -> Result<(), db::Error> {
     let sql = "update users set email = $2, email_key = $3, email_verified_time = $4, update_time = $4, version = version + 1 where user_id = $1";

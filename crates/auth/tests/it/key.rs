@@ -282,7 +282,12 @@ async fn auth_t03_nobody_makes_keys_for_a_service_account_whose_custom_roles_he_
     let account = client.create_service_account(request).await.expect("he may").into_inner();
     let mut other = keys(system, &admin).await;
     let name = wire::RotateApiKeyRequest {
-        name: other.create_api_key(create(&platform, &account.name, &["membership:read"])).await.expect("it is below him").into_inner().name,
+        name: other
+            .create_api_key(create(&platform, &account.name, &["membership:read"]))
+            .await
+            .expect("it is below him")
+            .into_inner()
+            .name,
     };
     // An administrator does not hold what only owners may.
     let closer = crate::role::made(&platform, &owner, &["organization:delete"]).await.expect("the owner may");

@@ -287,17 +287,22 @@ const CROWD: usize = 30_000;
 async fn auth_t07_a_list_goes_on_behind_what_it_passed_over_when_a_page_took_long() {
     let stage = Stage::new().await;
     let (platform, bob) = (&stage.platform, &stage.users[0]);
-    let (first, second, rare) = (object(platform, "board", "a"), object(platform, "board", "z"), object(platform, "rare", "r"));
+    let (first, second, rare) =
+        (object(platform, "board", "a"), object(platform, "board", "z"), object(platform, "rare", "r"));
     let shared = [&first, &second].map(|board| write(relation(board, Kind::Viewer, bob)));
     let below = write(relation(&rare, Kind::Parent, &second));
-    crate::relation::written(platform, &stage.owner, shared.into_iter().chain([below]).collect()).await.expect("the owner may");
+    crate::relation::written(platform, &stage.owner, shared.into_iter().chain([below]).collect())
+        .await
+        .expect("the owner may");
     let path = |name: &str| name.splitn(3, '/').nth(2).expect("below the organization").to_owned();
     let crowd = format!(
         "insert into auth.relation_parents (organization_id, object, parent, most) \
          select p.organization_id, 'objectTypes/page/objects/c' || lpad(n::text, 6, '0'), p.parent, 4 \
          from (select organization_id, unnest(array['{}', '{}']) as parent from auth.relation_parents where object = '{}') p, \
            generate_series(1, {CROWD}) n",
-        path(&first), path(&second), path(&rare)
+        path(&first),
+        path(&second),
+        path(&rare)
     );
     platform.system.sql(&crowd).await;
     platform.system.sql("analyze auth.relation_parents").await;

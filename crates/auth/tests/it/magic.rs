@@ -40,6 +40,7 @@ fn is_organization(step: &wire::LoginStep) -> bool {
 async fn auth_p15_a_link_signs_in_the_flow_that_asked_once_and_no_other() {
     let platform = platform().await;
     let system = &platform.system;
+    crate::proven::mark_proven(system, "ada@example.com").await;
     let (flow, elsewhere) = (begin_flow(system).await, begin_flow(system).await);
     ask(system, &flow, OWNER).await;
     let old = link(system, 1).await;
@@ -48,7 +49,8 @@ async fn auth_p15_a_link_signs_in_the_flow_that_asked_once_and_no_other() {
     for (place, wrong) in [(&elsewhere, token.as_str()), (&flow, &old), (&flow, ""), (&flow, &token[1..])] {
         assert_refused(answer(system, place, wrong).await, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     }
-    let verify = mails(system).verify_email(wire::VerifyEmailRequest { token: token.clone() }).await;
+    let verify =
+        mails(system).verify_email(wire::VerifyEmailRequest { token: token.clone(), ..Default::default() }).await;
     assert_refused(verify, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     let step = answer(system, &flow, &token).await.expect("here it was asked for, and what was wrong used up nothing");
     assert!(is_organization(&step));
@@ -100,6 +102,7 @@ async fn auth_p15_a_link_does_not_skip_the_second_factor() {
     let platform = platform().await;
     let system = &platform.system;
     let bob = crate::factor::enrolled(&platform).await;
+    crate::proven::mark_proven(system, "bob@example.com").await;
     let flow = begin_flow(system).await;
     ask(system, &flow, &bob.user.email).await;
     let step = answer(system, &flow, &link(system, 1).await).await.expect("right").step;

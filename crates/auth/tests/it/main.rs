@@ -3,6 +3,7 @@
 //! Nothing is minted here: every person in these tests has signed in. Time is moved by the clock that services and tokens share.
 
 mod account;
+mod asking;
 mod audit;
 mod audit_watch;
 mod authorize;
@@ -30,6 +31,7 @@ mod meanwhile;
 mod member;
 mod operator;
 mod passkey;
+mod proven;
 mod reach;
 mod refresh;
 mod relation;
@@ -133,6 +135,7 @@ fn start_login() -> wire::StartLoginRequest {
         code_challenge: challenge(VERIFIER),
         code_challenge_method: "S256".to_owned(),
         state: "s 1".to_owned(),
+        again: false,
     }
 }
 

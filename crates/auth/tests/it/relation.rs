@@ -359,7 +359,10 @@ async fn what_has_ended_is_swept_away_and_nothing_else() {
     let (short, long, gone) =
         (object(&platform, "board", "short"), object(&platform, "board", "long"), object(&platform, "board", "gone"));
     let until = |hours: i64| Some(api::timestamp(platform.system.clock().now() + time::Duration::hours(hours)));
-    let of = |resource: &str, hours: i64| wire::Relation { expire_time: until(hours), ..relation(resource, Kind::Viewer, &bob.name) };
+    let of = |resource: &str, hours: i64| wire::Relation {
+        expire_time: until(hours),
+        ..relation(resource, Kind::Viewer, &bob.name)
+    };
     let changes = vec![
         write(of(&short, 1)),
         write(relation(&short, Kind::Editor, &bob.name)),
@@ -370,7 +373,11 @@ async fn what_has_ended_is_swept_away_and_nothing_else() {
     written(&platform, &owner, changes).await.expect("the owner may");
     let known = async |platform: &Platform| {
         let rows = platform.system.sql("select object || ' ' || relation from auth.relations union all select object from auth.relation_objects order by 1").await;
-        rows.into_iter().flatten().flatten().map(|row| row.replace("objectTypes/board/objects/", "")).collect::<Vec<_>>()
+        rows.into_iter()
+            .flatten()
+            .flatten()
+            .map(|row| row.replace("objectTypes/board/objects/", ""))
+            .collect::<Vec<_>>()
     };
     assert_eq!(known(&platform).await, ["gone", "gone 1", "long", "long 1", "short", "short 1", "short 3"]);
     platform.system.clock().advance(std::time::Duration::from_secs(2 * 3600));
@@ -381,7 +388,11 @@ async fn what_has_ended_is_swept_away_and_nothing_else() {
         if rows.len() == 4 { Ok(()) } else { Err(rows) }
     })
     .await;
-    assert_eq!(known(&platform).await, ["long", "long 1", "short", "short 3"], "and a resource of which nothing is left");
+    assert_eq!(
+        known(&platform).await,
+        ["long", "long 1", "short", "short 3"],
+        "and a resource of which nothing is left"
+    );
     let owner = platform.owner().await;
     assert!(may(&platform, &owner, &bob.name, "object:write", &long).await, "an editor of what is above it");
     assert!(!may(&platform, &owner, &bob.name, "object:read", &gone).await);

@@ -49,8 +49,8 @@ async fn auth_o13_no_page_is_framed_runs_script_or_leads_elsewhere() {
 async fn what_comes_from_outside_is_text() {
     let evil = "\"><script>alert('x')</script>&";
     let client = ClientShown { display_name: evil.to_owned(), redirect_origin: evil.to_owned() };
-    let hidden =
-        Hidden { request: evil.to_owned(), flow: evil.to_owned(), return_to: evil.to_owned(), origin: evil.to_owned() };
+    let of = || evil.to_owned();
+    let hidden = Hidden { request: of(), flow: of(), return_to: of(), origin: of(), again: true };
     let choice = Choice { organization: evil.to_owned(), display_name: evil.to_owned() };
     let provider = Provider { provider: evil.to_owned(), display_name: evil.to_owned() };
     let first = PasswordStep { passkey_options: evil.to_owned(), providers: vec![provider], ..PasswordStep::default() };

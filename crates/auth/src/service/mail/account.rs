@@ -68,7 +68,7 @@ impl Auth {
         let tx = self.change(self.db.system("make the account of somebody invited", context).await?);
         let mail = MailDelivery { display_name: sign_up.display_name.0, hash: hash.0, ..mail };
         let user = self.make_account(&tx, &mail).await?;
-        self.join(&tx, user, &secret).await?;
+        self.join(&tx, user, &secret, None).await?;
         tx.commit().await
     }
 
@@ -99,7 +99,7 @@ impl Auth {
             }
             (Purpose::ChangeEmail, Some(user)) => self.move_address(&tx, user, &mail).await?,
             (_, Some(user)) => {
-                store::user::verify(&tx, user, &mail.email_key, now).await?;
+                self.prove_address(&tx, user, &mail.email_key, None).await?;
                 tx.audit(Record::done("email.verified").about(user.name()).by(user.name()));
             }
             (_, None) => return Err(Error::MailTokenInvalid),
@@ -146,6 +146,7 @@ impl Auth {
         oneself(caller, user)?;
         let record = self.user(caller, user).await?;
         let tx = self.db.subject(user, caller.context()).await?;
+        self.few_mails(&tx, Purpose::ChangeEmail, &email.key).await?;
         let mail = MailDelivery {
             email: email.text,
             email_key: email.key,
@@ -173,8 +174,8 @@ impl Auth {
         let tx = self.change(self.db.system("choose a new password by mail", context).await?);
         let used = store::mail::consume(&tx, &secret, &[Purpose::ResetPassword], now).await?;
         used.ok_or(Error::MailTokenInvalid)?;
+        self.void_unproven(&tx, user.id, &Email::key(&user.email), None).await?;
         self.replace_password(&tx, &user, &hash).await?;
-        store::user::verify(&tx, user.id, &Email::key(&user.email), now).await?;
         tx.audit(Record::done("password.reset").about(user.id.name()).by(user.id.name()));
         tx.commit().await
     }

@@ -47,7 +47,7 @@ impl Auth {
         given: FromMail<'_>,
     ) -> Result<Step, Error> {
         let (handle, now) = (digest(flow), self.clock.now());
-        let tx = self.db.system("test what came out of a mail", &quiet(context)).await?;
+        let tx = self.change(self.db.system("test what came out of a mail", &quiet(context)).await?);
         let mail = store::mail::of_flow(&tx, &handle, now).await?.filter(|mail| self.says(mail, given));
         if mail.is_none() && matches!(given, FromMail::Link(_)) {
             return Err(Error::MailTokenInvalid);
@@ -58,10 +58,10 @@ impl Auth {
         let proven = proven.filter(|(user, _)| expected.is_none_or(|expected| expected == *user));
         if let Some((user, email_key)) = &proven {
             store::mail::end_of_user(&tx, *user, now).await?;
-            store::user::verify(&tx, *user, email_key, now).await?;
+            self.prove_address(&tx, *user, email_key, None).await?;
         }
         tx.commit().await?;
-        let (user, _) = proven.ok_or(Error::SignInRefused)?;
+        let (user, _) = proven.ok_or(Error::MailCodeRefused)?;
         self.after_first(context, flow, Proof { user, time: now, amr: vec!["otp".to_owned()] }).await
     }
 
