@@ -18,7 +18,7 @@ mod compress;
 mod cors;
 mod deadline;
 pub(crate) mod hygiene;
-mod rate_limit;
+pub(crate) mod rate_limit;
 pub(crate) mod request_id;
 pub(crate) mod resumable;
 
@@ -103,7 +103,10 @@ pub(crate) async fn serve(
         Err(api::Error::fault("a fault on our side; it is logged under the request id").into())
     });
     let matched = route.as_deref().and_then(Route::matched);
-    let mut response = answer.unwrap_or_else(|refusal| dialect.refuse(&refusal, &schema.contract, matched, &id));
+    let mut response = answer.unwrap_or_else(|refusal| {
+        let told = dialect.refuse(&refusal, &schema.contract, matched, &id);
+        if dialect.is_rpc() { told } else { identity::refuse(&schema, (&verb, &place), &refusal, told, &id) }
+    });
     let headers = response.headers_mut();
     if !identity::decorate(place.path(), headers) {
         cors::decorate(&edge.config.cors_origins, origin.as_ref(), headers);
@@ -112,6 +115,9 @@ pub(crate) async fn serve(
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    if edge.public_url.starts_with("https://") {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     let response = compress::answer(coding, &verb, response);
     Ok(observed.finish(response, route.as_deref()))
 }
@@ -172,7 +178,7 @@ impl Begun<'_> {
         };
         let principal = match route.method() {
             // The credential comes in the first frame.
-            Some(method) if route.awaits_credential(request.headers()) => {
+            Some(method) if route.awaits_credential(&edge.public_url, request.headers()) => {
                 rate_limit::principal(edge, observed.address(), None, method).await?;
                 None
             }
@@ -206,7 +212,9 @@ async fn call(
         Target::Socket(matched, method) => call::websocket::open(edge, passage, matched.clone(), method),
         Target::Resumable(upload, _) => Ok(Box::pin(resumable::drive(edge, passage, body, upload)).await),
         Target::Identity(endpoint) => {
-            rate_limit::class(edge, passage.address, endpoint.rate()).await?;
+            if let Some(rate) = endpoint.rate(&passage.head.method) {
+                rate_limit::class(edge, passage.address, rate).await?;
+            }
             Box::pin(identity::drive(edge, passage, body, *endpoint)).await
         }
         Target::Reflection => call::grpc::reflect(&passage.schema.clone(), passage.head, body).await,

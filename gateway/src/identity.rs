@@ -6,16 +6,19 @@
 mod account;
 mod authorize;
 mod device;
+mod invitation;
 mod link;
+mod magic;
 mod oauth;
 mod pages;
 mod parameters;
 pub(crate) mod session;
 mod signin;
+mod signout;
 mod social;
 mod wellknown;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use link::Link;
 use proto::Rate;
@@ -67,6 +70,8 @@ pub(crate) enum Endpoint {
     Metadata,
     /// OpenID Connect Discovery.
     Configuration,
+    /// The link of a mail that signs in.
+    Magic,
     /// A link of a mail: shows a page.
     Show(Link),
     /// The form on that page: acts.
@@ -82,7 +87,7 @@ const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
 const CALLBACK: &str = "/auth/callback/";
 
 /// The one table: what is mounted here is what the metadata document advertises.
-static ENDPOINTS: [(&str, &[Method], Endpoint); 25] = [
+static ENDPOINTS: [(&str, &[Method], Endpoint); 26] = [
     ("/oauth2/authorize", BOTH, Endpoint::Authorize),
     ("/oauth2/par", POST, Endpoint::PushedAuthorization),
     ("/oauth2/token", POST, Endpoint::Token),
@@ -108,6 +113,7 @@ static ENDPOINTS: [(&str, &[Method], Endpoint); 25] = [
     ("/auth/link/reset/done", POST, Endpoint::Act(Link::Reset)),
     ("/auth/link/invitation", GET, Endpoint::Show(Link::Invitation)),
     ("/auth/link/invitation/done", POST, Endpoint::Act(Link::Invitation)),
+    ("/auth/link/magic", BOTH, Endpoint::Magic),
 ];
 
 impl Endpoint {
@@ -121,15 +127,39 @@ impl Endpoint {
         ENDPOINTS.iter().find(|(.., endpoint)| *endpoint == self).map_or("", |(path, ..)| path)
     }
 
-    /// What a call counts as for its network: what is only read, keys and userinfo as the contract says of it too, does not use up the few
-    /// attempts to sign in.
-    pub(crate) fn rate(self) -> Rate {
-        match self {
+    /// What a call counts as for its network. What is only read, keys and userinfo as the contract says of it too, and a page that is only
+    /// looked at do not use up the few attempts to sign in; what begins a sign-in costs more than other pages, for it is stored. `None`
+    /// where it depends on who calls, and is counted there (`oauth::drive`).
+    pub(crate) fn rate(self, method: &Method) -> Option<Rate> {
+        let is_look = method != Method::POST;
+        Some(match self {
             Self::UserInfo | Self::Style | Self::Script | Self::Keys | Self::Metadata | Self::Configuration => {
                 Rate::Read
             }
+            Self::SignUp | Self::Forgotten | Self::Device if is_look => Rate::Read,
+            Self::SignIn if is_look => Rate::Heavy,
+            Self::Authorize => Rate::Heavy,
+            Self::Logout => Rate::Write,
+            _ if self.is_of_clients() => return None,
             _ => Rate::Credential,
-        }
+        })
+    }
+
+    /// Applications call it with a form, and say who they are.
+    fn is_of_clients(self) -> bool {
+        matches!(
+            self,
+            Self::PushedAuthorization | Self::Token | Self::Revoke | Self::Introspect | Self::DeviceAuthorization
+        )
+    }
+
+    /// People look at it.
+    fn is_page(self) -> bool {
+        let of_programs = matches!(
+            self,
+            Self::UserInfo | Self::Style | Self::Script | Self::Keys | Self::Metadata | Self::Configuration
+        );
+        !of_programs && !self.is_of_clients()
     }
 
     /// Applications in browsers call it from any origin, without the browser's credentials (RFC 9700 section 2.6 forbids it for the
@@ -182,6 +212,29 @@ pub(crate) fn decorate(path: &str, headers: &mut HeaderMap) -> bool {
     true
 }
 
+/// A refusal where people look: `told` as a page, with its status, its headers and a way to begin again. Elsewhere `told` as it is.
+pub(crate) fn refuse(
+    schema: &Schema,
+    (method, place): (&Method, &Uri),
+    refusal: &Refusal,
+    told: Response<Body>,
+    id: &str,
+) -> Response<Body> {
+    let found = Endpoint::at(schema, place.path()).filter(|(endpoint, _)| endpoint.is_page());
+    let Some((endpoint, methods)) = found else { return told };
+    let looked = GET.contains(method) && endpoint != Endpoint::Callback;
+    let again = match place.path_and_query().filter(|_| looked) {
+        Some(same) => same.as_str(),
+        None if methods == BOTH && endpoint != Endpoint::Authorize => endpoint.path(),
+        None => Endpoint::SignIn.path(),
+    };
+    let (mut head, _) = told.into_parts();
+    let mut page = pages::refused(head.status, &refusal.parts.message, again, id);
+    head.headers.remove(header::CONTENT_TYPE);
+    page.headers_mut().extend(head.headers);
+    page
+}
+
 /// Answers an endpoint.
 pub(crate) async fn drive(
     edge: &Edge,
@@ -189,16 +242,20 @@ pub(crate) async fn drive(
     incoming: Incoming,
     endpoint: Endpoint,
 ) -> Result<Response<Body>, Refusal> {
+    // What people type would travel in the open.
+    if endpoint.is_page() && session::Jar::of(&edge.public_url).is_none() {
+        return Ok(signin::unsafe_address());
+    }
     match endpoint {
         Endpoint::Authorize => authorize::authorize(edge, passage, incoming).await,
-        Endpoint::PushedAuthorization => oauth::push(edge, passage, incoming).await,
-        Endpoint::Token => oauth::token(edge, passage, incoming).await,
-        Endpoint::Revoke => oauth::revoke(edge, passage, incoming).await,
-        Endpoint::Introspect => oauth::introspect(edge, passage, incoming).await,
+        Endpoint::PushedAuthorization
+        | Endpoint::Token
+        | Endpoint::Revoke
+        | Endpoint::Introspect
+        | Endpoint::DeviceAuthorization => oauth::drive(edge, passage, incoming, endpoint).await,
         Endpoint::UserInfo => oauth::user_info(edge, passage, incoming).await,
-        Endpoint::DeviceAuthorization => oauth::device(edge, passage, incoming).await,
         Endpoint::Device => device::page(edge, passage, incoming).await,
-        Endpoint::Logout => signin::sign_out(edge, passage, incoming).await,
+        Endpoint::Logout => signout::page(edge, passage, incoming).await,
         Endpoint::SignIn => signin::page(edge, passage, incoming).await,
         Endpoint::Consent => authorize::consent(edge, passage, incoming).await,
         Endpoint::Forgotten => account::forgotten(edge, passage, incoming).await,
@@ -208,6 +265,7 @@ pub(crate) async fn drive(
         Endpoint::Script => Ok(pages::passkey_script()),
         Endpoint::Keys => Ok(wellknown::keys(edge, &passage.head.headers)),
         Endpoint::Metadata | Endpoint::Configuration => Ok(wellknown::metadata(edge)),
+        Endpoint::Magic => magic::page(edge, passage, incoming).await,
         Endpoint::Show(link) => link::show(edge, &passage, link).await,
         Endpoint::Act(link) => link::act(edge, passage, incoming, link).await,
     }
@@ -221,12 +279,16 @@ mod tests {
     fn what_is_only_read_does_not_use_up_the_attempts_to_sign_in() {
         let contract =
             proto::methods().get(&format!("/{SERVICE}/GetUserInfo")).and_then(|method| method.access.as_ref());
-        assert_eq!(contract.map(|access| access.rate), Some(Endpoint::UserInfo.rate()));
+        assert_eq!(contract.map(|access| access.rate), Endpoint::UserInfo.rate(&Method::GET));
         for (path, _, endpoint) in &ENDPOINTS {
             let read = path.starts_with("/.well-known/")
                 || ["/oauth2/userinfo", "/signin/style.css", "/signin/passkey.js"].contains(path);
-            assert_eq!(endpoint.rate() == Rate::Read, read, "{path}");
-            assert!(read || endpoint.rate() == Rate::Credential, "{path}");
+            let looked = ["/signin/forgot", "/signup", "/device"].contains(path);
+            assert_eq!(endpoint.rate(&Method::GET) == Some(Rate::Read), read || looked, "{path}");
+            assert_eq!(endpoint.rate(&Method::POST) == Some(Rate::Read), read, "{path}");
+        }
+        for tests_a_secret in [Endpoint::SignIn, Endpoint::SignUp, Endpoint::Device, Endpoint::Act(Link::Reset)] {
+            assert_eq!(tests_a_secret.rate(&Method::POST), Some(Rate::Credential), "{tests_a_secret:?}");
         }
     }
 }

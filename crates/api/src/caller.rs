@@ -124,6 +124,12 @@ impl Caller {
         self.0.parts.role
     }
 
+    /// What the credential may be used for, for what is to be kept within it.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.0.parts.scopes
+    }
+
     /// The credential may be used for what this permission stands for: who checks another permission than that of the method asks.
     #[must_use]
     pub fn in_scope(&self, permission: &str) -> bool {

@@ -13,6 +13,7 @@ mod id;
 mod mask;
 mod name;
 mod page;
+mod resume;
 mod trace;
 
 pub use caller::{Caller, Decision, Parts, Subject};
@@ -25,6 +26,7 @@ pub use id::{Id, IdError, Ids, OrganizationId, UserId};
 pub use mask::Mask;
 pub use name::parse_segments;
 pub use page::{Page, Sealer};
+pub use resume::stream_after;
 pub use trace::Trace;
 
 /// Strength of roles and shares, as the contract orders them.

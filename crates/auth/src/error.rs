@@ -93,7 +93,8 @@ pub(crate) enum Error {
     ChallengeInvalid,
     /// Unknown, wrong, locked, empty: one answer.
     SignInRefused,
-    /// The password in force, asked again of somebody signed in, is wrong or locked: not UNAUTHENTICATED, since his token is good.
+    /// The password in force, asked again of somebody signed in or in a sign-up, is wrong or locked: not UNAUTHENTICATED, since his token
+    /// is good.
     PasswordWrong,
     /// Not an active member of the organization asked for.
     NoMembership,
@@ -153,6 +154,12 @@ pub(crate) enum Error {
     SocialNotLinked,
     /// The organization has as many providers as it may.
     ProviderLimit,
+    /// The code out of a mail is wrong, used or over, or there was none: one answer.
+    MailCodeRefused,
+    /// Enough mails of the kind have gone to the address.
+    MailLimit,
+    /// The organization has as many open invitations as it may.
+    InvitationLimit,
 }
 
 impl Error {
@@ -218,7 +225,7 @@ impl From<Error> for api::Error {
             Error::RoleTooHigh => Self::new(Code::PermissionDenied, ErrorReason::RoleTooHigh, ROLE_TOO_HIGH),
             Error::LastOwner => Self::new(Code::FailedPrecondition, ErrorReason::LastOwner, LAST_OWNER),
             Error::UserNotFound(name) => {
-                let message = format!("{name} does not exist; create the user first");
+                let message = format!("{name} is no user of this organization; create the user, or invite its address");
                 Self::new(Code::FailedPrecondition, ErrorReason::UserNotFound, message).with("user", name)
             }
             Error::BootstrapDone => Self::new(Code::FailedPrecondition, ErrorReason::BootstrapDone, BOOTSTRAP_DONE),
@@ -248,6 +255,7 @@ impl From<Error> for api::Error {
 fn factors(error: Error) -> api::Error {
     match error {
         Error::FactorRefused => api::Error::new(Code::Unauthenticated, ErrorReason::FactorRefused, FACTOR_REFUSED),
+        Error::MailCodeRefused => api::Error::new(Code::Unauthenticated, ErrorReason::SignInRefused, MAIL_CODE_REFUSED),
         Error::FactorLimit => api::Error::new(Code::FailedPrecondition, ErrorReason::FactorLimit, FACTOR_LIMIT),
         Error::FactorMissing => api::Error::new(Code::FailedPrecondition, ErrorReason::FactorMissing, FACTOR_MISSING),
         Error::PasskeyRefused => api::Error::new(Code::Unauthenticated, ErrorReason::PasskeyRefused, PASSKEY_REFUSED),
@@ -278,6 +286,11 @@ fn people(error: Error) -> api::Error {
             let message = "too many mails wait to be sent; try again after the time in RetryInfo";
             api::Error::new(Code::ResourceExhausted, ErrorReason::MailQueueFull, message)
                 .retry_after(Duration::from_secs(60))
+        }
+        Error::MailLimit => api::Error::new(Code::ResourceExhausted, ErrorReason::MailLimit, MAIL_LIMIT)
+            .retry_after(Duration::from_secs(3600)),
+        Error::InvitationLimit => {
+            api::Error::new(Code::ResourceExhausted, ErrorReason::InvitationLimit, INVITATION_LIMIT)
         }
         Error::SignUpClosed => precondition(ErrorReason::SignUpClosed, SIGN_UP_CLOSED),
         Error::InvitationClosed => precondition(ErrorReason::InvitationClosed, INVITATION_CLOSED),
@@ -315,6 +328,9 @@ fn applications(error: Error) -> api::Error {
 }
 
 const MAIL_TOKEN_INVALID: &str = "the link was used, has ended, or a newer one has taken its place; ask for a new mail";
+const MAIL_CODE_REFUSED: &str = "the code is wrong, was used or is no longer good; ask for another one";
+const MAIL_LIMIT: &str = "many mails of this kind have gone to the address; try again in an hour";
+const INVITATION_LIMIT: &str = "the organization has 1,000 open invitations; take back those that nobody will accept";
 const SIGN_UP_CLOSED: &str = "nobody can sign up by himself here; ask an administrator for an invitation";
 const INVITATION_CLOSED: &str = "the invitation is not open any more; make another one";
 const INVITATION_FOREIGN: &str =

@@ -34,6 +34,18 @@ pub(crate) fn organization_updated(tx: &Tx, organization: &Organization) -> Resu
     tx.publish_for(organization.id, &event, organization.id.0, organization.version)
 }
 
+/// An organization was deleted; that can still be taken back.
+pub(crate) fn organization_deleted(tx: &Tx, organization: &Organization) -> Result<(), db::Error> {
+    let event = wire::OrganizationDeleted { name: organization.id.name() };
+    tx.publish_for(organization.id, &event, organization.id.0, organization.version)
+}
+
+/// An organization is gone for good: its last version.
+pub(crate) fn organization_purged(tx: &Tx, organization: &Organization) -> Result<(), db::Error> {
+    let event = wire::OrganizationPurged { name: organization.id.name() };
+    tx.publish_for(organization.id, &event, organization.id.0, organization.version)
+}
+
 /// A user was created; users have no later version.
 pub(crate) fn user_created(tx: &Tx, user: &User) -> Result<(), db::Error> {
     let event = wire::UserCreated {

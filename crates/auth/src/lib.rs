@@ -20,29 +20,31 @@ use std::{path::Path, sync::Arc, time::Duration};
 use chassis::{BootError, Kit, Mount, Profile, ServiceSpec, identity::Source};
 use futures::future::BoxFuture;
 use proto::auth::v1::{
-    Directory, GetDirectoryRequest, Revocation, audit_service_server::AuditServiceServer,
-    authorization_service_server::AuthorizationServiceServer, bootstrap_service_server::BootstrapServiceServer,
-    browser_service_server::BrowserServiceServer, consent_service_server::ConsentServiceServer,
-    delegation_service_server::DelegationServiceServer, factor_service_server::FactorServiceServer,
-    group_service_server::GroupServiceServer, identity_provider_service_server::IdentityProviderServiceServer,
-    identity_service_server::IdentityServiceServer, invitation_service_server::InvitationServiceServer,
-    key_service_server::KeyServiceServer, list_verify_keys_response::VerifyKey,
-    login_service_server::LoginServiceServer, mail_service_server::MailServiceServer,
-    o_auth_client_service_server::OAuthClientServiceServer, o_auth_service_server::OAuthServiceServer,
-    organization_service_server::OrganizationServiceServer, passkey_service_server::PasskeyServiceServer,
-    role_service_server::RoleServiceServer, signing_key_service_server::SigningKeyServiceServer,
-    token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
+    Directory, GetDirectoryRequest, ListRevocationsRequest, ListRevocationsResponse,
+    audit_service_server::AuditServiceServer, authorization_service_server::AuthorizationServiceServer,
+    bootstrap_service_server::BootstrapServiceServer, browser_service_server::BrowserServiceServer,
+    consent_service_server::ConsentServiceServer, delegation_service_server::DelegationServiceServer,
+    factor_service_server::FactorServiceServer, group_service_server::GroupServiceServer,
+    identity_provider_service_server::IdentityProviderServiceServer, identity_service_server::IdentityServiceServer,
+    invitation_service_server::InvitationServiceServer, key_service_server::KeyServiceServer,
+    list_verify_keys_response::VerifyKey, login_service_server::LoginServiceServer,
+    mail_service_server::MailServiceServer, o_auth_client_service_server::OAuthClientServiceServer,
+    o_auth_service_server::OAuthServiceServer, organization_service_server::OrganizationServiceServer,
+    passkey_service_server::PasskeyServiceServer, role_service_server::RoleServiceServer,
+    signing_key_service_server::SigningKeyServiceServer, token_service_server::TokenServiceServer,
+    user_service_server::UserServiceServer,
 };
 use rpc::Rpc;
 use service::{Auth, Secrets};
 
 pub use config::Config;
-pub use service::{Operator, Verified};
+pub use service::{Operator, Successor, Verified};
 
 const MIGRATIONS: db::Migrations = db::migrations!(
     "0001_identities.sql",
     "0010_roles_and_groups.sql",
     "0011_relations.sql",
+    "0012_delegation_scopes.sql",
     "0020_oauth_clients.sql",
     "0021_authorization.sql",
     "0022_signing_key_states.sql",
@@ -52,7 +54,10 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0032_identity_providers.sql",
     "0040_audit.sql",
     "0041_mail.sql",
-    "0042_life_and_keys.sql"
+    "0042_life_and_keys.sql",
+    "0043_mail_flows.sql",
+    "0044_audit_retention.sql",
+    "0045_asking.sql"
 );
 
 /// The service.
@@ -230,10 +235,14 @@ impl Source for Own {
         Box::pin(async { Ok(self.auth.own_verify_keys().await.into_iter().map(rpc::render_key).collect()) })
     }
 
-    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, api::Error>> {
-        Box::pin(async {
+    fn revocations(
+        &self,
+        request: ListRevocationsRequest,
+    ) -> BoxFuture<'_, Result<ListRevocationsResponse, api::Error>> {
+        Box::pin(async move {
             let context = api::CallContext::background("auth-identity", &self.kit.ids());
-            Ok(self.auth.revocations(&context).await?.into_iter().map(rpc::render_revocation).collect())
+            let page = rpc::page(request.page_size, request.page_token);
+            Ok(rpc::render_revocations(self.auth.revocations(&context, &page).await?))
         })
     }
 

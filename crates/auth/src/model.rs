@@ -39,7 +39,7 @@ pub(crate) use account::{
 };
 pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
-pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, Link};
+pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, AuditRetention, Link};
 pub(crate) use authorize::{Asked, Expected, Flaw, Next, Parameters, Problem, SignedIn, next, problem};
 pub(crate) use chain::Chains;
 pub(crate) use client::{
@@ -53,9 +53,12 @@ pub(crate) use factor::{FactorKind, FactorName, MfaFactor, RECOVERY_CODES, Secon
 pub(crate) use facts::Facts;
 pub(crate) use group::{Group, GroupName, limit as group_limit};
 pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
-pub(crate) use life::{OrganizationState, UserState};
+pub(crate) use life::{OrganizationChange, OrganizationState, UserState};
 pub(crate) use lockout::{DeviceClass, Factor, LOCKOUT_FREE, LOCKOUT_STEPS, lockout_delay};
-pub(crate) use mail::{INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose};
+pub(crate) use mail::{
+    ADDRESS_MAILS_PER_HOUR, INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose,
+    REQUEST_LIFE, network,
+};
 pub(crate) use object::{Object, Wanted, collection};
 pub(crate) use passkey::{PASSKEYS_MAX, Passkey, PasskeyName};
 pub(crate) use permission::{Permission, Permissions, Rights, catalog};

@@ -1,7 +1,8 @@
 //! The relying party: what is asked of identity providers and what of their answers is believed.
 //!
-//! Only what the row and the flow expect is taken: the issuer byte for byte, our client id as audience, the flow's nonce, ES256 or
-//! RS256 by a key of the issuer. Keys are loaded again at most once a minute, and a set that names one key twice is refused.
+//! Only what the row and the flow expect is taken: the issuer byte for byte, our client id as the one audience, or as the authorized party
+//! where there are several, the flow's nonce, ES256 or RS256 by a key of the issuer. Keys are loaded again at most once a minute, and a
+//! set that names one key twice is refused.
 //! Written on the JWT library that the service has anyway; the ready-made clients bring a second stack of ciphers (docs/adr/0030).
 mod fetch;
 
@@ -82,9 +83,28 @@ struct Metadata {
     authorization_response_iss_parameter_supported: bool,
 }
 
+/// One audience, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// The one that there is.
+    fn only(&self) -> Option<&String> {
+        match self {
+            Self::One(one) => Some(one),
+            Self::Many(many) => many.first().filter(|_| many.len() == 1),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct IdClaims {
     sub: String,
+    aud: Audience,
     iat: i64,
     exp: i64,
     #[serde(default)]
@@ -311,10 +331,12 @@ impl Upstreams {
         if came.since.is_some_and(|since| claims.auth_time.is_none_or(|time| time < since - LEEWAY)) {
             return Err(UpstreamError::Misfit("the person was not asked again, or the provider does not say when"));
         }
-        if !timely || claims.nonce != came.nonce || claims.azp.is_some_and(|azp| azp != provider.client_id) {
+        let party = claims.azp.as_ref().or(claims.aud.only());
+        if !timely || claims.nonce != came.nonce || party != Some(&provider.client_id) {
             return Err(UpstreamError::Misfit("time, nonce or authorized party of the ID token"));
         }
-        whole(Upstream { subject: claims.sub, email: claims.email, email_verified: claims.email_verified })
+        let IdClaims { sub: subject, email, email_verified, auth_time, .. } = claims;
+        whole(Upstream { subject, email, email_verified, auth_time })
     }
 
     async fn ask_who(&self, provider: &Provider, token: &str) -> Result<Upstream, UpstreamError> {
@@ -337,7 +359,7 @@ impl Upstreams {
         let at = |path: &str| primary.and_then(|entry| entry.pointer(path));
         let email = at(&plain.email_path).and_then(Value::as_str).map(str::to_owned);
         let email_verified = at(&plain.email_verified_path) == Some(&Value::Bool(true));
-        whole(Upstream { subject, email, email_verified })
+        whole(Upstream { subject, email, email_verified, auth_time: None })
     }
 }
 

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use api::{Caller, Etag, Id, OrganizationId, UserId, timestamp};
 use proto::auth::v1 as wire;
 
-pub(crate) use token::{render_directory, render_key, render_revocation};
+pub(crate) use token::{render_directory, render_key, render_revocations};
 
 use crate::{
     error::Error,
@@ -86,8 +86,10 @@ fn chosen_id(field: &str, text: &str) -> Result<Option<Id>, Error> {
     if text.is_empty() {
         return Ok(None);
     }
-    let problem = "must be 26 characters of lower-case Crockford base32, or absent";
-    Ok(Some(text.parse().map_err(|_| api::Error::invalid_field(field, problem))?))
+    let problem = "must be 26 characters of lower-case Crockford base32, not all zero, or absent";
+    // Lists begin after the all-zero id.
+    let id = text.parse().ok().filter(|id| *id != Id::ZERO);
+    Ok(Some(id.ok_or_else(|| api::Error::invalid_field(field, problem))?))
 }
 
 fn role(field: &str, number: i32) -> Result<Option<Role>, Error> {
@@ -122,6 +124,7 @@ fn render_organization(organization: Organization) -> wire::Organization {
         update_time: Some(timestamp(organization.update_time)),
         state: organization.state as i32,
         purge_time: organization.purge_time.map(timestamp),
+        audit_retention_days: organization.audit_retention_days.unwrap_or(0),
     }
 }
 

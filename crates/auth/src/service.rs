@@ -15,6 +15,7 @@ mod delegation;
 mod device;
 mod exchange;
 mod factor;
+mod factor_reset;
 mod group;
 mod introspection;
 mod invitation;
@@ -32,6 +33,7 @@ mod organization;
 mod passkey;
 mod passkey_login;
 mod projection;
+mod proven;
 mod provider;
 mod relation;
 mod second_factor;
@@ -77,10 +79,10 @@ pub(crate) use introspection::{Introspected, UserInfo};
 pub(crate) use invitation::Lookup;
 pub(crate) use listing::Listing;
 pub(crate) use login::{FirstFactor, FlowStart, Step};
-pub(crate) use mail::{MailText, SignUp};
+pub(crate) use mail::{FromMail, MailText, SignUp};
 pub(crate) use membership::NewRoles;
 pub(crate) use oauth::{Answer, Exchange, Grant};
-pub use operator::Operator;
+pub use operator::{Operator, Successor};
 pub(crate) use passkey::NewPasskey;
 pub(crate) use provider::ProviderChange;
 pub(crate) use relation::Filter;
@@ -118,6 +120,8 @@ pub(crate) struct Auth {
     vault: Vault,
     /// Makes what mails carry.
     mail_key: MailKey,
+    /// Told when entries of the audit log got their place.
+    sealed: watch::Sender<()>,
     /// Signalled when somebody has asked for a mail.
     mails: Notify,
     /// The public URL: issuer and audience of access tokens.
@@ -169,13 +173,21 @@ impl Once {
 }
 
 /// A transaction that may void tokens. Once it is committed the verifiers of this process know; those of others hear the event.
-struct Change {
+struct Change<'a> {
+    auth: &'a Auth,
     tx: Tx,
-    revoked: Mutex<Vec<authz::Revocation>>,
-    verifiers: authz::Revocations,
+    voided: Mutex<Vec<Voided>>,
 }
 
-impl Deref for Change {
+/// What a change voids.
+struct Voided {
+    what: RevocationKind,
+    entry: Revocation,
+    owner: Owner,
+    organization: OrganizationId,
+}
+
+impl Deref for Change<'_> {
     type Target = Tx;
 
     fn deref(&self) -> &Tx {
@@ -183,12 +195,30 @@ impl Deref for Change {
     }
 }
 
-impl Change {
+impl Change<'_> {
+    /// Until the commit others see the state before, and tokens rest on it. Those of a second that the entries do not hit any more are hit
+    /// by entries that are moved forward: a commit that takes so long is rare.
     async fn commit(self) -> Result<(), Error> {
+        let (auth, context) = (self.auth, self.tx.context().clone());
+        let voided = self.told().await?;
+        let now = auth.clock.now();
+        if voided.iter().all(|voided| now < voided.entry.not_before) {
+            return Ok(());
+        }
+        let again = auth.db.system("void what was issued during a commit", &lockout::quiet(&context)).await?;
+        let again = auth.change(again);
+        for voided in voided {
+            auth.void(&again, Voided { entry: voided.entry.moved(now), ..voided }).await?;
+        }
+        again.told().await.map(drop)
+    }
+
+    /// Commits and tells the verifiers of this process.
+    async fn told(self) -> Result<Vec<Voided>, Error> {
         self.tx.commit().await?;
-        let revoked = self.revoked.into_inner().unwrap_or_else(PoisonError::into_inner);
-        revoked.into_iter().for_each(|entry| self.verifiers.insert(entry));
-        Ok(())
+        let voided = self.voided.into_inner().unwrap_or_else(PoisonError::into_inner);
+        voided.iter().for_each(|voided| self.auth.tell_verifiers(voided));
+        Ok(voided)
     }
 }
 
@@ -223,21 +253,30 @@ impl Auth {
 
     /// Longest life of any token that a revocation may have to hit.
     fn longest_life(&self) -> Duration {
-        Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW
+        longest_life(&self.config)
     }
 
     /// A transaction that may void tokens.
-    fn change(&self, tx: Tx) -> Change {
-        Change { tx, revoked: Mutex::default(), verifiers: self.verifiers.clone() }
+    fn change(&self, tx: Tx) -> Change<'_> {
+        Change { auth: self, tx, voided: Mutex::default() }
     }
 
     /// Voids tokens, in the transaction of the cause.
-    async fn revoke(&self, tx: &Change, what: RevocationKind, owner: Owner, renew: bool) -> Result<(), Error> {
+    async fn revoke(&self, tx: &Change<'_>, what: RevocationKind, owner: Owner, renew: bool) -> Result<(), Error> {
         let entry = Revocation::now(what, renew, self.clock.now(), self.longest_life());
-        store::revocation::upsert(tx, &entry, owner).await?;
-        events::credentials_revoked(tx, tx.organization(), &entry, self.ids.next())?;
         metrics::revoked(what.text());
-        let kind = match what {
+        self.void(tx, Voided { what, entry, owner, organization: tx.organization() }).await
+    }
+
+    async fn void(&self, tx: &Change<'_>, voided: Voided) -> Result<(), Error> {
+        store::revocation::upsert(tx, &voided.entry, voided.owner).await?;
+        events::credentials_revoked(tx, voided.organization, &voided.entry, self.ids.next())?;
+        tx.voided.lock().unwrap_or_else(PoisonError::into_inner).push(voided);
+        Ok(())
+    }
+
+    fn tell_verifiers(&self, voided: &Voided) {
+        let kind = match voided.what {
             RevocationKind::Session(_) => authz::Kind::Sid,
             RevocationKind::Member(..) => authz::Kind::Member,
             RevocationKind::Delegation(_) => authz::Kind::Delegation,
@@ -245,10 +284,8 @@ impl Auth {
             RevocationKind::Tenant(_) => authz::Kind::Tenant,
             RevocationKind::Key(_) => authz::Kind::Key,
         };
-        let Revocation { id, not_before, keep_until, .. } = entry;
-        let entry = authz::Revocation { kind, id, not_before, keep_until, renew };
-        tx.revoked.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
-        Ok(())
+        let Revocation { id, not_before, keep_until, renew, .. } = voided.entry.clone();
+        self.verifiers.insert(authz::Revocation { kind, id, not_before, keep_until, renew });
     }
 
     /// Keyset position and number of rows to read for a page: one more than is shown says whether there is another page.
@@ -323,6 +360,11 @@ impl Auth {
     }
 }
 
+/// Longest life of any token.
+fn longest_life(config: &Config) -> Duration {
+    Duration::try_from(config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW
+}
+
 /// Whether a row was made; ALREADY_EXISTS when another has its place.
 fn inserted<T>(result: Result<T, db::Error>, constraint: &str, name: impl std::fmt::Display) -> Result<T, Error> {
     result.map_err(|error| match error.is_unique(constraint) {
@@ -336,7 +378,7 @@ fn limit(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX - 1) + 1
 }
 
-/// Whole seconds, rounded up: no token may be older than a revocation it is to survive.
+/// The second that a token carries: no token may be older than a revocation it is to survive.
 fn issue_time(now: OffsetDateTime, live: &[Revocation]) -> OffsetDateTime {
     let floor = now.replace_nanosecond(0).unwrap_or(now);
     live.iter().map(|entry| entry.not_before).fold(floor, OffsetDateTime::max)

@@ -64,6 +64,12 @@ impl Directory {
         self.0.changes.load(Ordering::Acquire)
     }
 
+    /// Holds no role.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.roles.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Puts these roles in the place of all others, unless something changed since `seen` was read by [`Directory::changes`]: then
     /// what was loaded may be older than what is held, and must be loaded again. Gives whether they were taken.
     pub fn replace(&self, seen: u64, roles: Vec<CustomRole>) -> bool {

@@ -77,13 +77,21 @@ impl Mint {
     /// # Errors
     /// INTERNAL when the subject does not fit into a token: too many scopes, too long a client id.
     pub fn mint(&self, subject: &Subject, life: Duration) -> Result<Bytes, Error> {
-        let token = self.build(subject, life.min(LIFE_MAX)).map_err(Error::internal)?;
+        self.mint_as_of(subject, self.clock.now(), life)
+    }
+
+    /// A token issued at this time: the moment from which on what it says was true. A revocation of a later second voids it.
+    ///
+    /// # Errors
+    /// As [`Mint::mint`].
+    pub fn mint_as_of(&self, subject: &Subject, issued: OffsetDateTime, life: Duration) -> Result<Bytes, Error> {
+        let token = self.build(subject, issued, life.min(LIFE_MAX)).map_err(Error::internal)?;
         gate::check(&token).map_err(Error::internal)?;
         Ok(token)
     }
 
-    fn build(&self, subject: &Subject, life: Duration) -> Result<Bytes, error::Token> {
-        let now = self.clock.now().unix_timestamp();
+    fn build(&self, subject: &Subject, issued: OffsetDateTime, life: Duration) -> Result<Bytes, error::Token> {
+        let now = issued.unix_timestamp();
         let end = now.saturating_add(i64::try_from(life.as_secs()).unwrap_or_default());
         let mut block = Biscuit::builder()
             .root_key_id(self.key_id)

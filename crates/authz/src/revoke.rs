@@ -19,7 +19,7 @@ use crate::vocabulary::{Claims, Credential};
 
 /// Age at which the set counts as stale.
 pub const STALE_AFTER: Duration = Duration::from_secs(30);
-/// Entries held at most; the oldest ends are dropped first, which only `auth` could cause.
+/// From so many entries on, those that no token can be affected by any more are dropped with the next that is pushed.
 const ENTRIES_MAX: usize = 1_000_000;
 
 /// What an entry is about.
@@ -102,7 +102,13 @@ struct Entry {
 }
 
 #[derive(Debug, Default)]
-struct Set([HashMap<String, Entry>; Kind::COUNT]);
+struct Set {
+    held: [HashMap<String, Entry>; Kind::COUNT],
+    /// What was pushed since the last load began, which may not have it.
+    pushed: Vec<Revocation>,
+    /// How many were pushed ever.
+    count: usize,
+}
 
 /// The set in force. Clones share it.
 #[derive(Clone, Debug)]
@@ -119,13 +125,25 @@ impl Revocations {
         Self { set: Arc::default(), refreshed: Arc::new(AtomicI64::new(i64::MIN)), clock }
     }
 
-    /// Puts these entries in the place of all others, and counts as a refresh.
-    pub fn replace(&self, entries: Vec<Revocation>) {
+    /// How many entries were pushed: asked for before a load begins.
+    #[must_use]
+    pub fn pushed(&self) -> usize {
+        self.set.read().unwrap_or_else(PoisonError::into_inner).count
+    }
+
+    /// Puts these entries in the place of all others, and counts as a refresh. What was pushed since `seen` was read by
+    /// [`Revocations::pushed`] stays: the load may be older.
+    pub fn replace(&self, seen: usize, entries: Vec<Revocation>) {
         let mut next = Set::default();
-        for entry in entries.into_iter().take(ENTRIES_MAX) {
-            next.add(entry);
-        }
-        *self.set.write().unwrap_or_else(PoisonError::into_inner) = next;
+        entries.into_iter().for_each(|entry| next.add(entry));
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        let newer = set.count.saturating_sub(seen).min(set.pushed.len());
+        let known = set.pushed.len() - newer;
+        next.pushed = set.pushed.split_off(known);
+        next.pushed.clone().into_iter().for_each(|entry| next.add(entry));
+        next.count = set.count;
+        *set = next;
+        drop(set);
         self.refreshed();
     }
 
@@ -136,6 +154,8 @@ impl Revocations {
         if set.len() >= ENTRIES_MAX {
             set.forget(now);
         }
+        set.count += 1;
+        set.pushed.push(entry.clone());
         set.add(entry);
     }
 
@@ -156,7 +176,7 @@ impl Revocations {
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         let mut standing = Standing::Good;
         let mut ask = |kind: Kind, id: &str| {
-            let Some(entry) = set.0[kind as usize].get(id) else { return };
+            let Some(entry) = set.held[kind as usize].get(id) else { return };
             if claims.issued < entry.end_before {
                 standing = Standing::Ended;
             } else if claims.issued < entry.renew_before && standing == Standing::Good {
@@ -180,17 +200,17 @@ impl Revocations {
 
 impl Set {
     fn len(&self) -> usize {
-        self.0.iter().map(HashMap::len).sum()
+        self.held.iter().map(HashMap::len).sum()
     }
 
     fn forget(&mut self, now: i64) {
-        for entries in &mut self.0 {
+        for entries in &mut self.held {
             entries.retain(|_, entry| entry.keep_until > now);
         }
     }
 
     fn add(&mut self, revocation: Revocation) {
-        let entry = self.0[revocation.kind as usize].entry(revocation.id).or_default();
+        let entry = self.held[revocation.kind as usize].entry(revocation.id).or_default();
         // Rounded up: a token of the same second as the revocation is void.
         let before = revocation.not_before.unix_timestamp() + i64::from(revocation.not_before.nanosecond() > 0);
         let slot = if revocation.renew { &mut entry.renew_before } else { &mut entry.end_before };

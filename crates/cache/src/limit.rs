@@ -92,7 +92,7 @@ pub struct Decision {
 
 impl Cache {
     /// Draws `cost` from the budget of a key. A cost above the burst counts as the burst, else it could never be allowed; a
-    /// refused call draws nothing. Never fails, and takes no longer than the settings' `limit_timeout`.
+    /// refused call draws nothing, and one of cost 0 only looks what remains. Never fails, and takes no longer than the settings' `limit_timeout`.
     pub async fn limit(&self, key: &str, limit: &Limit, cost: u32) -> Decision {
         let shared = &self.shared;
         if shared.limits.is_due() {

@@ -5,7 +5,8 @@
 //! something was revoked (an event, or the owner itself).
 //!
 //! The directory is loaded beside them and holds up neither: it grows with what customers make, and a custom role that is not in it
-//! allows nothing. The start waits for it as long as one call may take, no longer, so that a new process refuses nobody needlessly.
+//! allows nothing. The start waits for it as long as one call may take, no longer, so that a new process refuses nobody needlessly; and
+//! one that cannot be loaded for longer than tokens live is forgotten.
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -16,7 +17,7 @@ use authz::{CustomRole, Directory, Keys, Revocations};
 use futures::future::BoxFuture;
 use mesh::client::Mesh;
 use proto::auth::v1::{
-    self as wire, GetDirectoryRequest, ListRevocationsRequest, ListVerifyKeysRequest, Revocation,
+    self as wire, GetDirectoryRequest, ListRevocationsRequest, ListRevocationsResponse, ListVerifyKeysRequest,
     list_verify_keys_response::VerifyKey, token_service_client::TokenServiceClient,
 };
 use tokio::{sync::Notify, time::Instant};
@@ -31,14 +32,16 @@ const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// Time a load may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Age at which a directory is forgotten.
+const BELIEVED: Duration = authz::LIFE_MAX;
 
 /// Where keys and revocations come from. Services get them over the mesh; the service that owns them, and tests, give their own.
 pub trait Source: Send + Sync + 'static {
     /// The public keys that verify tokens.
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, Error>>;
 
-    /// Everything revoked that could still be presented.
-    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>>;
+    /// A page of what is revoked and could still be presented.
+    fn revocations(&self, request: ListRevocationsRequest) -> BoxFuture<'_, Result<ListRevocationsResponse, Error>>;
 
     /// A page of what custom roles allow, unless the revision in the request is the current one. A source without custom roles has no
     /// revision.
@@ -72,10 +75,10 @@ impl Source for OverMesh {
         })
     }
 
-    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>> {
-        Box::pin(async {
-            let reply = self.client().list_revocations(ListRevocationsRequest {}).await;
-            reply.map(|reply| reply.into_inner().revocations).map_err(|status| Error::from_status(&status))
+    fn revocations(&self, request: ListRevocationsRequest) -> BoxFuture<'_, Result<ListRevocationsResponse, Error>> {
+        Box::pin(async move {
+            let reply = self.client().list_revocations(request).await;
+            reply.map(tonic::Response::into_inner).map_err(|status| Error::from_status(&status))
         })
     }
 
@@ -177,6 +180,7 @@ impl Identity {
     /// Keeps the directory fresh until the stop.
     pub(crate) async fn keep_directory(self, awaited: Arc<Awaited>, shutdown: CancellationToken) {
         let (mut retry, patience) = (RETRY, Instant::now() + TIMEOUT);
+        let mut last = Instant::now();
         loop {
             let load = self.load_directory();
             tokio::pin!(load);
@@ -193,12 +197,13 @@ impl Identity {
             };
             let wait = match loaded {
                 Ok(()) => {
-                    retry = RETRY;
+                    (last, retry) = (Instant::now(), RETRY);
                     awaited.done();
                     awaited.clear_note();
                     EVERY
                 }
                 Err(error) => {
+                    self.forget_directory(last);
                     let text = format!("the directory of roles cannot be loaded: {}", error.message());
                     tracing::warn!(error.message = text, "deciding by the custom roles that are held");
                     awaited.note(&text);
@@ -222,10 +227,28 @@ impl Identity {
         let source = self.source();
         let late = |_| Error::unavailable("the source of verify keys and revocations");
         let keys = tokio::time::timeout(TIMEOUT, source.keys()).await.map_err(late)??;
-        let revocations = tokio::time::timeout(TIMEOUT, source.revocations()).await.map_err(late)??;
+        let seen = self.0.revocations.pushed();
+        let (mut revocations, mut request) = (Vec::new(), ListRevocationsRequest::default());
+        loop {
+            let page = tokio::time::timeout(TIMEOUT, source.revocations(request)).await.map_err(late)??;
+            revocations.extend(page.revocations.iter().filter_map(authz::Revocation::parse));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request = ListRevocationsRequest { page_token: page.next_page_token, ..ListRevocationsRequest::default() };
+        }
         self.0.keys.replace(keys.iter().filter_map(authz::VerifyKey::parse).collect());
-        self.0.revocations.replace(revocations.iter().filter_map(authz::Revocation::parse).collect());
+        self.0.revocations.replace(seen, revocations);
         Ok(())
+    }
+
+    /// The last load of the directory is so old that no token of its time lives: what it allows is not believed any more.
+    fn forget_directory(&self, loaded: Instant) {
+        let directory = &self.0.directory;
+        if loaded.elapsed() > BELIEVED && !directory.is_empty() {
+            tracing::warn!("custom roles allow nothing until the directory is loaded again");
+            directory.replace(directory.changes(), Vec::new());
+        }
     }
 
     /// Loads the directory, page by page, when it is not the one that is held. The revision is that of the first page: what changes while

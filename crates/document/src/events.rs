@@ -1,11 +1,21 @@
-//! What this service publishes. Events are thin: whoever needs content reads it. It consumes none.
+//! What this service publishes: events are thin, whoever needs content reads it. And what it hears: that an organization is gone.
+use ::events::Consumer;
 use api::timestamp;
 use proto::{
     api::v1::{Relations, relations},
+    auth::v1::OrganizationPurged,
     document::v1::{DocumentCreated, DocumentDeleted, DocumentGrantsChanged, DocumentUndeleted, DocumentUpdated},
 };
 
 use crate::model::{Document, DocumentName, Grant};
+
+/// Name of the consumer.
+pub(crate) const ERASURE: &str = "erasure";
+
+/// The consumer of organizations that are gone for good.
+pub(crate) fn erasure() -> Consumer {
+    Consumer::new(ERASURE).on::<OrganizationPurged>()
+}
 
 /// A document was created.
 pub(crate) fn created(document: &Document) -> DocumentCreated {
@@ -32,8 +42,8 @@ fn files_are(name: DocumentName, files: Vec<String>) -> DocumentUpdated {
 }
 
 /// A document was moved to the trash.
-pub(crate) fn deleted(document: &Document) -> DocumentDeleted {
-    DocumentDeleted { name: document.name.to_string() }
+pub(crate) fn deleted(name: DocumentName) -> DocumentDeleted {
+    DocumentDeleted { name: name.to_string() }
 }
 
 /// A document was taken out of the trash.

@@ -7,6 +7,7 @@
 //! - A document in the trash is as it was; when it is purged nothing of it is left but its last version and the audit.
 use std::sync::Arc;
 
+use ::events::{Delivery, Outcome};
 use chassis::{BootError, Kit, Mount, ServiceSpec};
 use futures::future::BoxFuture;
 use proto::document::v1::document_service_server::DocumentServiceServer;
@@ -39,6 +40,14 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let documents = Documents::new(kit.db(), kit.clock(), kit.ids(), Files::new(kit.mesh()), config);
         let documents = Arc::new(documents);
         mount.rpc(mesh::rpc!(DocumentServiceServer::new(Rpc::new(documents.clone(), pages))));
+        let hearing = documents.clone();
+        mount.consume(events::erasure(), move |delivery: Delivery| {
+            let documents = hearing.clone();
+            async move {
+                let context = delivery.context(events::ERASURE);
+                Outcome::from(documents.erase(delivery.envelope.organization, &context).await)
+            }
+        });
         mount.task("sweep", move |shutdown| {
             let documents = documents.clone();
             async move { documents.keep_sweeping(shutdown).await }

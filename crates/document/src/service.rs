@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod document;
+mod erase;
 mod file;
 mod folder;
 mod grant;

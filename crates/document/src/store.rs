@@ -4,6 +4,7 @@ use api::Caller;
 use time::OffsetDateTime;
 
 pub(crate) mod document;
+pub(crate) mod erase;
 pub(crate) mod folder;
 pub(crate) mod grant;
 pub(crate) mod index;

@@ -6,6 +6,7 @@ use std::{future::Future, time::Duration};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use futures::{StreamExt, future::join_all};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Broker, Consumer, Error, error::What, subject};
@@ -14,6 +15,7 @@ use crate::{Broker, Consumer, Error, error::What, subject};
 const FORGOTTEN: Duration = Duration::from_secs(60);
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
+const REOPEN_MIN: Duration = Duration::from_millis(50);
 const REOPEN_MAX: Duration = Duration::from_secs(5);
 
 impl Broker {
@@ -38,11 +40,11 @@ impl Broker {
     }
 
     async fn follow(&self, publisher: &str, types: &[&str], heard: &(impl Fn() + Sync)) {
-        let mut wait = Duration::from_millis(50);
+        let mut wait = REOPEN_MIN;
         loop {
+            let opened = Instant::now();
             let problem = match self.open_ears(publisher, types).await {
                 Ok(mut events) => {
-                    wait = Duration::from_millis(50);
                     heard();
                     loop {
                         match events.next().await {
@@ -54,6 +56,10 @@ impl Broker {
                 }
                 Err(error) => error.to_string(),
             };
+            // One that ends as soon as it was opened is not opened again and again at once.
+            if opened.elapsed() > REOPEN_MAX {
+                wait = REOPEN_MIN;
+            }
             tracing::info!(publisher, problem, "subscribes again");
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(REOPEN_MAX);

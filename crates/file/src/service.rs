@@ -2,6 +2,7 @@
 mod append;
 mod complete;
 mod download;
+mod erase;
 mod file;
 mod lease;
 mod reference;

@@ -10,6 +10,7 @@
 //! Shares with everybody (`organizations/{o}#member`) notify nobody.
 use std::sync::Arc;
 
+use ::events::{Delivery, Outcome};
 use chassis::{BootError, Kit, Mount, Profile, ServiceSpec};
 use futures::future::BoxFuture;
 use proto::notification::v1::{
@@ -61,6 +62,14 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.consume(events::consumer(), move |delivery| {
             let notifications = hearing.clone();
             async move { notifications.heard(&delivery).await }
+        });
+        let hearing = notifications.clone();
+        mount.consume(events::erasure(), move |delivery: Delivery| {
+            let notifications = hearing.clone();
+            async move {
+                let context = delivery.context(events::ERASURE);
+                Outcome::from(notifications.erase(delivery.envelope.organization, &context).await)
+            }
         });
         for worker in 1..=workers {
             let notifications = notifications.clone();

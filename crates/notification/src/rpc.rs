@@ -53,7 +53,7 @@ impl InboxService for Rpc {
     async fn watch_inbox(&self, request: Request<WatchInboxRequest>) -> Reply<Items<InboxItem>> {
         let (caller, metadata, request) = caller_with_metadata(request)?;
         let parent = inbox::parse_parent(&caller, &request.parent)?;
-        let after = inbox::parse_after(&metadata, request.after_sequence)?;
+        let after = api::stream_after(&metadata, request.after_sequence)?;
         let stream = self.notifications.watch(caller, parent, after).await;
         reply_stream(stream.map(|stream| stream.map(|item| item.map(inbox::render))))
     }

@@ -12,6 +12,7 @@ use crate::{channel::MailChannel, config::Config, error::Error, model::InboxName
 
 mod deliver;
 mod delivery;
+mod erase;
 mod hub;
 mod inbox;
 mod notify;

@@ -15,7 +15,7 @@ use chassis::{Config, Host, Parts, ServiceSpec, identity::Source};
 use engines::{Addresses, NatsAccount};
 use futures::future::BoxFuture;
 use proto::auth::v1::{
-    Revocation,
+    ListRevocationsRequest, ListRevocationsResponse, Revocation,
     list_verify_keys_response::{VerifyKey, verify_key::Use},
 };
 use serde::Serialize;
@@ -376,9 +376,9 @@ impl Source for Injected {
         Box::pin(async move { Ok(vec![key]) })
     }
 
-    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>> {
+    fn revocations(&self, _: ListRevocationsRequest) -> BoxFuture<'_, Result<ListRevocationsResponse, Error>> {
         let revocations = self.0.revocations.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Box::pin(async move { Ok(revocations) })
+        Box::pin(async move { Ok(ListRevocationsResponse { revocations, ..ListRevocationsResponse::default() }) })
     }
 }
 

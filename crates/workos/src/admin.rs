@@ -4,11 +4,19 @@ use chassis::{Config, Options};
 
 use crate::{bootstrap, running, terminal};
 
-/// Administration beside the API.
+/// Administration beside the API: for the operator, with access to the database and to the secrets of the auth service.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Print a new one-time code for the first owner (15 minutes)
     Bootstrap,
+    /// Let an account that was locked by wrong attempts sign in at once
+    ///
+    /// Forgets the wrong attempts at its password and at its second factors, from all devices. Password, factors and sessions stay as they
+    /// are: who has forgotten his password needs reset-password, and who guesses goes on guessing.
+    Unlock {
+        /// E-mail address of the account
+        email: String,
+    },
     /// Print a link to choose a new password (10 minutes, once)
     ResetPassword {
         /// E-mail address of the account
@@ -34,9 +42,23 @@ pub(crate) enum Command {
         /// E-mail address of the account
         email: String,
     },
+    /// The keys that sign tokens
+    #[command(subcommand)]
+    Keys(Keys),
     /// The audit log
     #[command(subcommand)]
     Audit(Audit),
+}
+
+/// What can be done with the keys that sign tokens.
+#[derive(clap::Subcommand)]
+pub(crate) enum Keys {
+    /// Announce a successor of every signing key, whatever its age
+    ///
+    /// Successors sign after ten minutes, when every verifier knows them. What the keys before them have signed is good until it ends, so
+    /// nobody is signed out. Without this command keys are replaced by their age (internal_key_age, edge_key_age). Services that run need
+    /// no restart: they find the new keys within a minute.
+    Rotate,
 }
 
 /// What can be done with the audit log.
@@ -52,6 +74,7 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
     match command {
         Command::Bootstrap => bootstrap::run(&config).await,
         Command::Audit(Audit::Verify) => verify_audit(&config).await,
+        Command::Keys(Keys::Rotate) => rotate_keys(&operator(&config).await?).await,
         account => of_account(account, &operator(&config).await?).await,
     }
 }
@@ -63,7 +86,16 @@ async fn of_account(command: &Command, operator: &auth::Operator) -> Result<()> 
         Command::Disable { email } => operator.disable(email, true).await?,
         Command::Enable { email } => operator.disable(email, false).await?,
         Command::RecoverOperator { email } => operator.recover_operator(email).await?,
-        Command::Bootstrap | Command::Audit(_) => bail!("this command is about no account"),
+        Command::Unlock { email } => operator.unlock(email).await?,
+        Command::Bootstrap | Command::Audit(_) | Command::Keys(_) => bail!("this command is about no account"),
+    }
+    terminal::line("done; it stands in the audit log");
+    Ok(())
+}
+
+async fn rotate_keys(operator: &auth::Operator) -> Result<()> {
+    for successor in operator.rotate_keys().await? {
+        terminal::line(successor);
     }
     terminal::line("done; it stands in the audit log");
     Ok(())

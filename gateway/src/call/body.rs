@@ -126,8 +126,18 @@ pub(crate) async fn whole(
     headers: &HeaderMap,
     incoming: Incoming,
 ) -> Result<Whole, Refusal> {
+    within(edge, passage, headers, incoming, edge.config.message_max()).await
+}
+
+/// The same within a limit of its own.
+pub(crate) async fn within(
+    edge: &Edge,
+    passage: &Passage,
+    headers: &HeaderMap,
+    incoming: Incoming,
+    limit: usize,
+) -> Result<Whole, Refusal> {
     let config = &edge.config;
-    let limit = config.message_max();
     let mut source = Source::open(config, headers, incoming, limit as u64)?;
     let mut share = edge.bodies.share(passage.address);
     let now = Instant::now();

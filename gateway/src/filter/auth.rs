@@ -104,7 +104,7 @@ impl Credentials {
     }
 
     /// The caller behind a browser's session.
-    async fn visitor(&self, secret: &str, context: &CallContext) -> Result<Principal, Error> {
+    pub(crate) async fn visitor(&self, secret: &str, context: &CallContext) -> Result<Principal, Error> {
         let credential: [u8; 32] = Sha256::digest(format!("session {secret}").as_bytes()).into();
         if let Some(known) = self.exchanges.get(&credential).await.filter(|known| known.ends > Instant::now()) {
             return Ok(known);
@@ -230,11 +230,11 @@ pub(crate) async fn authenticate(
     let token = bearer(headers)?;
     let public = method.access.as_ref().is_some_and(|access| access.rule == Rule::Public);
     // Browsers send cookies unasked: on a public method one is no claim to be somebody.
-    if session::is_shown(headers) && !public {
+    if let Some(jar) = Jar::of(&edge.public_url).filter(|jar| jar.is_shown(headers) && !public) {
         if token.is_some() {
             return Err(Error::credential_invalid().into());
         }
-        return Ok(Some(edge.credentials.visitor(cookie(edge, headers, method)?, context).await?));
+        return Ok(Some(edge.credentials.visitor(cookie(edge, jar, headers, method)?, context).await?));
     }
     match token {
         // A bad credential is refused on public methods too: the caller believes to be somebody.
@@ -246,8 +246,7 @@ pub(crate) async fn authenticate(
 
 /// The secret in the cookie of a browser's session, if a page of ours stands behind the request. What only reads needs none, because
 /// no other page may read the answer; a WebSocket does, because every page may read what it says.
-fn cookie<'h>(edge: &Edge, headers: &'h HeaderMap, method: &Method) -> Result<&'h str, Error> {
-    let jar = Jar::of(&edge.public_url).ok_or_else(Error::credential_invalid)?;
+fn cookie<'h>(edge: &Edge, jar: Jar, headers: &'h HeaderMap, method: &Method) -> Result<&'h str, Error> {
     let secret = jar.session(headers).ok_or_else(Error::credential_invalid)?;
     let upgrades = headers.contains_key(header::SEC_WEBSOCKET_VERSION) || headers.contains_key(header::UPGRADE);
     let reads = method.idempotency == Idempotency::NoSideEffects;

@@ -47,8 +47,28 @@ pub(crate) async fn principal(
 
 /// Calls of one network in a class.
 pub(crate) async fn class(edge: &Edge, from: IpAddr, rate: Rate) -> Result<(), Refusal> {
-    let key = format!("{}:{}", rate.as_str_name(), address::network(from));
-    ask(edge, &key, &limit(edge, rate), "calls of this kind from this network").await
+    ask(edge, &network_key(rate, from), &limit(edge, rate), "calls of this kind from this network").await
+}
+
+/// Calls of an application that says with a secret who it is: as many as a caller has, for each network on its own, so that nobody
+/// else uses them up. A network that has used up its attempts is refused before its secret is looked at.
+pub(crate) async fn client(edge: &Edge, from: IpAddr, client: &str, rate: Rate) -> Result<(), Refusal> {
+    let attempts = edge.cache.limit(&network_key(Rate::Credential, from), &limit(edge, Rate::Credential), 0).await;
+    if attempts.remaining == 0 {
+        let wait = Duration::from_secs(60) / edge.config.rate_credential.max(1);
+        return Err(too_many("attempts of this network", wait));
+    }
+    let key = format!("{}:clients/{client}:{}", rate.as_str_name(), address::network(from));
+    ask(edge, &key, &limit(edge, rate), "calls of this client").await
+}
+
+/// The secret was wrong: that was an attempt of the network.
+pub(crate) async fn wrong_secret(edge: &Edge, from: IpAddr) {
+    edge.cache.limit(&network_key(Rate::Credential, from), &limit(edge, Rate::Credential), 1).await;
+}
+
+fn network_key(rate: Rate, from: IpAddr) -> String {
+    format!("{}:{}", rate.as_str_name(), address::network(from))
 }
 
 fn limit(edge: &Edge, rate: Rate) -> Limit {

@@ -43,7 +43,7 @@ pub(crate) async fn authorize(edge: &Edge, passage: Passage, incoming: Incoming)
     };
     let mut endpoint = OAuthServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
     let answer = endpoint.authorize(request).await?.into_inner();
-    show(edge, &passage, (jar, &browser), answer).await
+    show(edge, &passage, (jar, &browser), answer, None).await
 }
 
 /// `POST /consent`.
@@ -66,7 +66,7 @@ pub(crate) async fn consent(edge: &Edge, passage: Passage, incoming: Incoming) -
     let (request, approve) = (form.take("request"), decision == "approve");
     let decided = DecideAuthorizationRequest { request, session, browser: browser.clone(), approve };
     match browsers(edge, &passage).decide_authorization(decided).await {
-        Ok(answer) => show(edge, &passage, (jar, &browser), answer.into_inner()).await,
+        Ok(answer) => show(edge, &passage, (jar, &browser), answer.into_inner(), None).await,
         Err(status) => over(status),
     }
 }
@@ -84,7 +84,7 @@ pub(super) async fn go_on(
         browser: browser.to_owned(),
     };
     match browsers(edge, passage).continue_authorization(request).await {
-        Ok(answer) => show(edge, passage, (jar, browser), answer.into_inner()).await,
+        Ok(answer) => show(edge, passage, (jar, browser), answer.into_inner(), Some(ANOTHER)).await,
         Err(status) => over(status),
     }
 }
@@ -102,23 +102,28 @@ fn over(status: Status) -> Result<Response<Body>, Refusal> {
     Err(status.into())
 }
 
+/// What the person reads when the sign-in that he has just finished is not the one that the application asked for.
+const ANOTHER: &str = "The application expects another account, or a sign-in of its own. To give up, close this page";
+
+/// What follows on a request; `note` is for who has to sign in for it.
 async fn show(
     edge: &Edge,
     passage: &Passage,
     (jar, browser): (Jar, &str),
     answer: AuthorizeResponse,
+    note: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
     let page = match answer.outcome {
         Some(Outcome::Refused(error)) => {
             let text = format!("{} ({})", error.error_description, error.error);
             pages::message(StatusCode::BAD_REQUEST, "The application cannot sign you in", &text)
         }
-        Some(Outcome::RedirectUri(uri)) => pages::see_other(&uri),
+        Some(Outcome::RedirectUri(uri)) => pages::on(passage.head.method == Method::POST, &uri),
         Some(Outcome::Consent(asked)) => with_cookie(pages::consent(&asked), jar.set_flow(browser)),
         Some(Outcome::SignIn(asked)) => {
             let origin = asked.client.as_ref().map(|client| client.redirect_origin.clone()).unwrap_or_default();
-            let hidden = Hidden { request: asked.request, origin, ..Hidden::default() };
-            let shown = (asked.client.as_ref(), asked.login_hint.as_str(), None);
+            let hidden = Hidden { request: asked.request, origin, again: asked.again, ..Hidden::default() };
+            let shown = (asked.client.as_ref(), asked.login_hint.as_str(), note);
             return start(edge, passage, (jar, browser), hidden, shown).await;
         }
         None => return Err(api::Error::fault("an authorization without an outcome").into()),

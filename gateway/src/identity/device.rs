@@ -1,5 +1,5 @@
-//! The page on which a person lets a device in (RFC 8628 section 3.3). A link with the code filled in shows what it is about, and
-//! approves nothing.
+//! The page on which a person lets a device in (RFC 8628 section 3.3). A link with the code fills in the field and nothing else: wrong
+//! codes count against the person, and anybody can make a browser follow a link.
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use proto::auth::v1::{DecideDeviceRequest, FindDeviceRequest};
@@ -36,12 +36,12 @@ pub(crate) async fn page(edge: &Edge, passage: Passage, incoming: Incoming) -> R
     };
     let user_code = sent.take("user_code");
     let Some(session) = jar.session(&passage.head.headers).map(str::to_owned) else { return Ok(first(&user_code)) };
-    if user_code.is_empty() {
-        return Ok(pages::device_entry(None));
+    if user_code.is_empty() || !is_post {
+        return Ok(pages::device_entry(None, &user_code));
     }
     let network = address::network(passage.address).to_string();
     let decision = sent.take("decision");
-    if is_post && !decision.is_empty() {
+    if !decision.is_empty() {
         let approve = decision == "approve";
         let request = DecideDeviceRequest { user_code: user_code.clone(), session, network, approve };
         return match browsers(edge, &passage).decide_device(request).await {
@@ -72,7 +72,7 @@ fn first(user_code: &str) -> Response<Body> {
 fn refused(status: Status, user_code: &str) -> Result<Response<Body>, Refusal> {
     let error = api::Error::from_status(&status);
     match error.reason() {
-        "USER_CODE_INVALID" | "NO_MEMBERSHIP" => Ok(pages::device_entry(Some(error.message()))),
+        "USER_CODE_INVALID" | "NO_MEMBERSHIP" => Ok(pages::device_entry(Some(error.message()), user_code)),
         "CREDENTIAL_INVALID" => Ok(first(user_code)),
         _ => Err(status.into()),
     }

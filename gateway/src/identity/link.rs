@@ -4,14 +4,14 @@
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use proto::auth::v1::{
-    LookupInvitationRequest, ResetPasswordRequest, SignUpRequest, VerifyEmailRequest,
-    invitation_service_client::InvitationServiceClient, mail_service_client::MailServiceClient,
+    LookupVerificationRequest, ResetPasswordRequest, SignUpRequest, VerifyEmailRequest,
+    mail_service_client::MailServiceClient,
 };
 use tonic::{Status, body::Body};
 
 use super::{
-    Endpoint,
-    pages::{self, NAME, NEW_PASSWORD, escaped},
+    Endpoint, invitation,
+    pages::{self, NEW_PASSWORD, OWN_PASSWORD, escaped},
     parameters::Parameters,
 };
 use crate::{edge::Edge, filter::Passage, form, refusal::Refusal};
@@ -29,39 +29,55 @@ pub(crate) enum Link {
 
 /// `GET /auth/link/...`: a page with a form.
 pub(crate) async fn show(edge: &Edge, passage: &Passage, link: Link) -> Result<Response<Body>, Refusal> {
-    let query = passage.head.uri.query().unwrap_or_default();
-    let token = form::value(query, "token").and_then(form::decoded).and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(token) = token.filter(|token| !token.is_empty() && token.len() <= 128) else {
-        return Ok(over(StatusCode::BAD_REQUEST));
-    };
-    let action = Endpoint::Act(link).path();
-    Ok(match link {
-        Link::Verify => pages::link("Confirm your address", action, &token, ("", "", "Confirm")),
-        Link::Reset => pages::link("Choose a new password", action, &token, ("", NEW_PASSWORD, "Change the password")),
-        Link::Invitation => return invited(edge, passage, token, action).await,
-    })
+    let Some(token) = token(passage) else { return Ok(over(StatusCode::BAD_REQUEST)) };
+    shown(edge, passage, link, &token, None).await
 }
 
-async fn invited(
+/// The form behind a link; with a note, what was wrong with the answer to it.
+async fn shown(
     edge: &Edge,
     passage: &Passage,
-    token: String,
-    action: &'static str,
+    link: Link,
+    token: &str,
+    note: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
-    let mut client = InvitationServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
-    let found = match client.lookup_invitation(LookupInvitationRequest { token: token.clone() }).await {
-        Ok(found) => found.into_inner(),
-        Err(status) => return refused(status),
+    let action = Endpoint::Act(link).path();
+    let show = |title: &str, parts: (&str, &str, &str)| match note {
+        Some(note) => pages::link_again(title, action, token, parts, note),
+        None => pages::link(title, action, token, parts),
     };
-    let title = "You are invited";
-    let (to, by) = (escaped(&found.organization_display_name), escaped(&found.inviter_display_name));
-    let intro = format!("<p>{by} invites {} to {to}.</p>", escaped(&found.email));
-    if found.account_exists {
-        let text =
-            "You have an account: sign in, then accept with POST /v1/invitations:accept and the token of this link.";
-        return Ok(pages::unreferred(pages::message(StatusCode::OK, title, text)));
+    match link {
+        Link::Verify => {
+            let request = LookupVerificationRequest { token: token.to_owned() };
+            let found = match mails(edge, passage).lookup_verification(request).await {
+                Ok(found) => found.into_inner(),
+                Err(status) => return refused(status),
+            };
+            let (address, name) = (escaped(&found.email), escaped(&found.display_name));
+            let (about, inputs, button) = if found.sign_up {
+                ("This makes an account", OWN_PASSWORD, "Make the account")
+            } else {
+                ("This belongs to the account", "", "Confirm")
+            };
+            let intro = format!(
+                "<p>{about} for {name} with the address {address}.</p><p>If you did not ask for this, close this page.</p>"
+            );
+            Ok(show("Confirm your address", (&intro, inputs, button)))
+        }
+        Link::Reset => Ok(show("Choose a new password", ("", NEW_PASSWORD, "Change the password"))),
+        Link::Invitation => invitation::show(edge, passage, token, note).await,
     }
-    Ok(pages::link(title, action, &token, (&intro, &format!("{NAME}{NEW_PASSWORD}"), "Join")))
+}
+
+fn mails(edge: &Edge, passage: &Passage) -> MailServiceClient<mesh::client::Channel> {
+    MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context))
+}
+
+/// What the link carries.
+pub(super) fn token(passage: &Passage) -> Option<String> {
+    let query = passage.head.uri.query().unwrap_or_default();
+    let token = form::value(query, "token").and_then(form::decoded).and_then(|bytes| String::from_utf8(bytes).ok());
+    token.filter(|token| !token.is_empty() && token.len() <= 128)
 }
 
 /// `POST /auth/link/.../done`: acts.
@@ -74,12 +90,17 @@ pub(crate) async fn act(
     let Ok(mut form) = Parameters::read(edge, &passage, incoming).await? else {
         return Ok(over(StatusCode::BAD_REQUEST));
     };
-    let mut client = MailServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
+    if link == Link::Invitation && form.has("accept") {
+        return invitation::accept(edge, &passage, form.take("token")).await;
+    }
+    let mut client = mails(edge, &passage);
     let mut take = |name: &str| form.take(name);
     let (token, password, display_name) = (take("token"), take("password"), take("display_name"));
+    let sent = token.clone();
     let (done, told) = match link {
         Link::Verify => {
-            (client.verify_email(VerifyEmailRequest { token }).await.map(drop), "Your address is confirmed.")
+            let request = VerifyEmailRequest { token, password };
+            (client.verify_email(request).await.map(drop), "Your address is confirmed.")
         }
         Link::Reset => {
             let request = ResetPasswordRequest { token, new_password: password };
@@ -91,14 +112,19 @@ pub(crate) async fn act(
             (client.sign_up(request).await.map(drop), "Welcome. You can sign in now.")
         }
     };
-    match done {
-        Ok(()) => Ok(pages::message(StatusCode::OK, "Done", told)),
-        Err(status) => refused(status),
+    let Err(status) = done else { return Ok(pages::done(told, (Endpoint::SignIn, "Sign in"))) };
+    let error = api::Error::from_status(&status);
+    match error.code() {
+        // The reader can do something about it, and the link is still good.
+        api::Code::InvalidArgument | api::Code::PermissionDenied | api::Code::AlreadyExists => {
+            shown(edge, &passage, link, &sent, Some(error.message())).await
+        }
+        _ => refused(status),
     }
 }
 
 /// What the reader can do something about is shown; everything else is an error of the edge.
-fn refused(status: Status) -> Result<Response<Body>, Refusal> {
+pub(super) fn refused(status: Status) -> Result<Response<Body>, Refusal> {
     let error = api::Error::from_status(&status);
     match error.code() {
         api::Code::FailedPrecondition => Ok(over(StatusCode::GONE)),

@@ -3,6 +3,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use proto::Rate;
 use proto::auth::v1::{
     AuthorizeDeviceRequest, ClientAuthentication, GetUserInfoRequest, IntrospectRequest, OAuthError,
     PushAuthorizationRequest, RevokeRequest, TokenRequest, o_auth_service_client::OAuthServiceClient,
@@ -12,28 +13,57 @@ use tonic::body::Body;
 
 use crate::{
     edge::Edge,
-    filter::{Passage, auth::bearer},
+    filter::{Passage, auth::bearer, rate_limit},
     identity::{Endpoint, parameters::Parameters},
     refusal::Refusal,
 };
 
-/// Form and client of a request, or the answer that there is to it.
-async fn read(
+/// Longest id of a client that has a budget of its own.
+const LONGEST_ID: usize = 64;
+
+/// Answers an endpoint that applications call with a form, and counts the call: one that says with a secret who it is, as a call of that
+/// client; everything else as an attempt of its network, a wrong secret too.
+pub(crate) async fn drive(
     edge: &Edge,
-    passage: &Passage,
+    passage: Passage,
     incoming: Incoming,
-) -> Result<Result<(Parameters, ClientAuthentication), Response<Body>>, Refusal> {
-    let read = Parameters::read(edge, passage, incoming).await?;
+    endpoint: Endpoint,
+) -> Result<Response<Body>, Refusal> {
+    let read = Parameters::read(edge, &passage, incoming).await?;
     let read = read.and_then(|mut form| form.client(&passage.head.headers).map(|client| (form, client)));
-    Ok(read.map_err(|problem| failed("invalid_request", problem, false)))
+    let named = read.as_ref().ok().map(|(_, client)| client).filter(|client| !client.client_secret.is_empty());
+    let named = named.map(|client| client.client_id.clone()).filter(|id| id.len() <= LONGEST_ID);
+    match &named {
+        Some(id) => {
+            let rate = if endpoint == Endpoint::Introspect { Rate::Read } else { Rate::Write };
+            rate_limit::client(edge, passage.address, id, rate).await?;
+        }
+        None => rate_limit::class(edge, passage.address, Rate::Credential).await?,
+    }
+    let (form, client) = match read {
+        Ok(read) => read,
+        Err(problem) => return Ok(failed("invalid_request", problem, false)),
+    };
+    let answer = match endpoint {
+        Endpoint::PushedAuthorization => push(edge, &passage, form, client).await?,
+        Endpoint::Revoke => revoke(edge, &passage, form, client).await?,
+        Endpoint::Introspect => introspect(edge, &passage, form, client).await?,
+        Endpoint::DeviceAuthorization => device(edge, &passage, form, client).await?,
+        _ => token(edge, &passage, form, client).await?,
+    };
+    if named.is_some() && answer.status() == StatusCode::UNAUTHORIZED {
+        rate_limit::wrong_secret(edge, passage.address).await;
+    }
+    Ok(answer)
 }
 
 /// `POST /oauth2/token`.
-pub(crate) async fn token(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let (mut form, client) = match read(edge, &passage, incoming).await? {
-        Ok(read) => read,
-        Err(answer) => return Ok(answer),
-    };
+async fn token(
+    edge: &Edge,
+    passage: &Passage,
+    mut form: Parameters,
+    client: ClientAuthentication,
+) -> Result<Response<Body>, Refusal> {
     let basic = client.basic;
     let request = TokenRequest {
         grant_type: form.take("grant_type"),
@@ -51,7 +81,7 @@ pub(crate) async fn token(edge: &Edge, passage: Passage, incoming: Incoming) -> 
         audience: form.take_all("audience"),
         resource: form.take_all("resource"),
     };
-    let answer = service(edge, &passage).token(request).await?.into_inner();
+    let answer = service(edge, passage).token(request).await?.into_inner();
     if !answer.error.is_empty() {
         return Ok(failed(&answer.error, &answer.error_description, basic));
     }
@@ -73,32 +103,34 @@ pub(crate) async fn token(edge: &Edge, passage: Passage, incoming: Incoming) -> 
 }
 
 /// `POST /oauth2/revoke`: 200 for unknown tokens too (RFC 7009 section 2.2).
-pub(crate) async fn revoke(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let (mut form, client) = match read(edge, &passage, incoming).await? {
-        Ok(read) => read,
-        Err(answer) => return Ok(answer),
-    };
+async fn revoke(
+    edge: &Edge,
+    passage: &Passage,
+    mut form: Parameters,
+    client: ClientAuthentication,
+) -> Result<Response<Body>, Refusal> {
     if !form.has("token") {
         return Ok(failed("invalid_request", "the parameter token is missing", false));
     }
     let basic = client.basic;
     let request = RevokeRequest { token: form.take("token"), client: Some(client) };
-    let answer = service(edge, &passage).revoke(request).await?.into_inner();
+    let answer = service(edge, passage).revoke(request).await?.into_inner();
     Ok(answer.error.map_or_else(|| reply(StatusCode::OK, &json!({})), |error| told(&error, basic)))
 }
 
 /// `POST /oauth2/introspect`.
-pub(crate) async fn introspect(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let (mut form, client) = match read(edge, &passage, incoming).await? {
-        Ok(read) => read,
-        Err(answer) => return Ok(answer),
-    };
+async fn introspect(
+    edge: &Edge,
+    passage: &Passage,
+    mut form: Parameters,
+    client: ClientAuthentication,
+) -> Result<Response<Body>, Refusal> {
     if !form.has("token") {
         return Ok(failed("invalid_request", "the parameter token is missing", false));
     }
     let basic = client.basic;
     let request = IntrospectRequest { token: form.take("token"), client: Some(client) };
-    let answer = service(edge, &passage).introspect(request).await?.into_inner();
+    let answer = service(edge, passage).introspect(request).await?.into_inner();
     if let Some(error) = answer.error {
         return Ok(told(&error, basic));
     }
@@ -126,14 +158,15 @@ pub(crate) async fn introspect(edge: &Edge, passage: Passage, incoming: Incoming
 }
 
 /// `POST /oauth2/par`.
-pub(crate) async fn push(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let (mut form, client) = match read(edge, &passage, incoming).await? {
-        Ok(read) => read,
-        Err(answer) => return Ok(answer),
-    };
+async fn push(
+    edge: &Edge,
+    passage: &Passage,
+    mut form: Parameters,
+    client: ClientAuthentication,
+) -> Result<Response<Body>, Refusal> {
     let basic = client.basic;
     let request = PushAuthorizationRequest { client: Some(client), parameters: Some(form.authorization()) };
-    let answer = service(edge, &passage).push_authorization(request).await?.into_inner();
+    let answer = service(edge, passage).push_authorization(request).await?.into_inner();
     if let Some(error) = answer.error {
         return Ok(told(&error, basic));
     }
@@ -142,14 +175,15 @@ pub(crate) async fn push(edge: &Edge, passage: Passage, incoming: Incoming) -> R
 }
 
 /// `POST /oauth2/device_authorization`.
-pub(crate) async fn device(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let (mut form, client) = match read(edge, &passage, incoming).await? {
-        Ok(read) => read,
-        Err(answer) => return Ok(answer),
-    };
+async fn device(
+    edge: &Edge,
+    passage: &Passage,
+    mut form: Parameters,
+    client: ClientAuthentication,
+) -> Result<Response<Body>, Refusal> {
     let basic = client.basic;
     let request = AuthorizeDeviceRequest { client: Some(client), scope: form.take("scope") };
-    let answer = service(edge, &passage).authorize_device(request).await?.into_inner();
+    let answer = service(edge, passage).authorize_device(request).await?.into_inner();
     if let Some(error) = answer.error {
         return Ok(told(&error, basic));
     }

@@ -5,12 +5,13 @@
 //! browsers offer to scripts alone.
 mod steps;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use proto::auth::v1::{ClientShown, DeviceShown, authorize_response::Consent};
 use serde::{Deserialize, Serialize};
-pub(crate) use steps::{NAME, NEW_PASSWORD, email_code, forgotten, offered, sign_up, step};
+pub(crate) use steps::{NAME, NEW_PASSWORD, OWN_PASSWORD, email_code, forgotten, offered, sign_up, step};
 use tonic::body::Body;
 
 use crate::identity::Endpoint;
@@ -18,7 +19,7 @@ use crate::identity::Endpoint;
 const STYLE: &str = include_str!("pages/style.css");
 const PASSKEY: &str = include_str!("pages/passkey.js");
 
-/// What a form carries from page to page, and a cookie over the way to an identity provider.
+/// What a form carries from page to page, and a cookie over the way to an identity provider or to a mail.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hidden {
     /// Handle of the authorization request, if the person was sent here by an application.
@@ -29,20 +30,39 @@ pub(crate) struct Hidden {
     pub(crate) return_to: String,
     /// Where the application's redirect leads; the policy of the page must admit it.
     pub(crate) origin: String,
+    /// The person must prove anew who he is: an identity provider asks him again.
+    #[serde(default)]
+    pub(crate) again: bool,
 }
 
 impl Hidden {
+    /// As a cookie keeps it while the person is elsewhere, at a provider or at his mail.
+    pub(crate) fn packed(&self) -> Option<String> {
+        Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).ok()?))
+    }
+
+    /// What a cookie has kept.
+    pub(crate) fn unpacked(kept: &str) -> Option<Self> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(kept).ok()?).ok()
+    }
+
     fn fields(&self) -> String {
+        let again = if self.again { "1".to_owned() } else { String::new() };
         let fields = [
             ("request", &self.request),
             ("flow", &self.flow),
             ("return_to", &self.return_to),
             ("origin", &self.origin),
+            ("again", &again),
         ];
-        let sent = fields.into_iter().filter(|(_, value)| !value.is_empty());
-        sent.map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
-            .collect()
+        hidden_fields(&fields.map(|(name, value)| (name, value.as_str())))
     }
+}
+
+/// Fields that nobody sees; those without a value are left out.
+fn hidden_fields(fields: &[(&str, &str)]) -> String {
+    let sent = fields.iter().filter(|(_, value)| !value.is_empty());
+    sent.map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value))).collect()
 }
 
 /// What an application asks for.
@@ -50,8 +70,13 @@ pub(crate) fn consent(asked: &Consent) -> Response<Body> {
     let client = asked.client.clone().unwrap_or_default();
     let name = named(&client);
     let hidden = Hidden { request: asked.request.clone(), ..Hidden::default() };
+    // The name is the application's own choice; where it leads is registered.
+    let to = match client.redirect_origin.as_str() {
+        "" => String::new(),
+        origin => format!("<p class=\"quiet\">Then you go on to {}.</p>", escaped(origin)),
+    };
     let body = format!(
-        "<h1>Let {name} in?</h1><p>{name} asks for:</p><ul>{}</ul>{}\
+        "<h1>Let {name} in?</h1><p>{name} asks for:</p><ul>{}</ul>{to}{}\
          <form method=\"post\" action=\"{}\">{}\
          <button name=\"decision\" value=\"approve\">Allow</button>\
          <button class=\"second\" name=\"decision\" value=\"deny\">Do not allow</button></form>",
@@ -63,14 +88,19 @@ pub(crate) fn consent(asked: &Consent) -> Response<Body> {
     page(StatusCode::OK, "Let an application in?", &body, &client.redirect_origin)
 }
 
-/// Asks for the code that a device shows.
-pub(crate) fn device_entry(note: Option<&str>) -> Response<Body> {
-    let alert = note.map_or_else(String::new, alert);
+/// Asks for the code that a device shows; `code` is what is known of it.
+pub(crate) fn device_entry(note: Option<&str>, code: &str) -> Response<Body> {
+    let (alert, fields) = noted(
+        note,
+        format!(
+            "<label for=\"user_code\">Code on the device's screen</label>\
+             <input id=\"user_code\" name=\"user_code\" type=\"text\" autocomplete=\"off\" autocapitalize=\"characters\" required \
+             maxlength=\"16\" value=\"{}\">",
+            escaped(code)
+        ),
+    );
     let body = format!(
-        "<h1>Connect a device</h1>{alert}<form method=\"post\" action=\"{}\">\
-         <label for=\"user_code\">Code on the device's screen</label>\
-         <input id=\"user_code\" name=\"user_code\" type=\"text\" autocomplete=\"off\" autocapitalize=\"characters\" required maxlength=\"16\">\
-         <button>Go on</button></form>",
+        "<h1>Connect a device</h1>{alert}<form method=\"post\" action=\"{}\">{fields}<button>Go on</button></form>",
         Endpoint::Device.path()
     );
     let status = if note.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
@@ -97,10 +127,7 @@ pub(crate) fn device_confirm(device: &DeviceShown) -> Response<Body> {
 
 /// Asks whether to sign out.
 pub(crate) fn sign_out(fields: &[(&str, &str)], origin: &str) -> Response<Body> {
-    let sent = fields.iter().filter(|(_, value)| !value.is_empty());
-    let fields: String = sent
-        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
-        .collect();
+    let fields = hidden_fields(fields);
     let body = format!(
         "<h1>Sign out?</h1><form method=\"post\" action=\"{}\">{fields}<button name=\"confirmed\" value=\"yes\">Sign out</button></form>",
         Endpoint::Logout.path()
@@ -119,6 +146,29 @@ pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response<B
     page(status, title, &format!("<h1>{}</h1><p>{}</p>", escaped(title), escaped(&sentence(text))), "")
 }
 
+/// Something is done; a link leads on.
+pub(crate) fn done(text: &str, (to, label): (Endpoint, &str)) -> Response<Body> {
+    let body = format!("<h1>Done</h1><p>{}</p><p><a href=\"{}\">{label}</a></p>", escaped(text), to.path());
+    page(StatusCode::OK, "Done", &body, "")
+}
+
+/// What the edge refuses, with a way to begin again and what whoever runs this service needs to find it.
+pub(crate) fn refused(status: StatusCode, text: &str, again: &str, id: &str) -> Response<Body> {
+    let title = match status {
+        StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => "Not available at the moment",
+        status if status.is_server_error() => "Something went wrong here",
+        _ => "This did not work",
+    };
+    let body = format!(
+        "<h1>{title}</h1><p>{}</p><p><a href=\"{}\">Begin again</a></p><p class=\"quiet\">Request {}</p>",
+        escaped(&sentence(text)),
+        escaped(again),
+        escaped(id)
+    );
+    unreferred(page(status, title, &body, ""))
+}
+
 /// Sends the browser elsewhere, by GET whatever it came with (RFC 9700 section 4.12).
 pub(crate) fn see_other(location: &str) -> Response<Body> {
     let Ok(location) = HeaderValue::from_str(location) else {
@@ -130,19 +180,29 @@ pub(crate) fn see_other(location: &str) -> Response<Body> {
     sealed(response, "", false)
 }
 
-/// Leads to an identity provider. A page and not a redirect: it follows a form, and the policy lets forms lead nowhere else.
-pub(crate) fn away(uri: &str) -> Response<Body> {
-    let uri = escaped(uri);
-    let body = format!(
-        "<h1>On to your provider</h1><p>If nothing happens, <a href=\"{uri}\">go on by this link</a>.</p>\
-         <meta http-equiv=\"refresh\" content=\"0;url={uri}\">"
-    );
-    page(StatusCode::OK, "On to your provider", &body, "")
+/// Sends the browser to an application. After a form an address that no policy can name, an IPv6 literal, is reached over a page.
+pub(crate) fn on(after_form: bool, uri: &str) -> Response<Body> {
+    let nameless = uri.starts_with("http://[") || uri.starts_with("https://[");
+    if after_form && nameless { away("Back to the application", uri) } else { see_other(uri) }
 }
 
-/// What did not work.
-fn alert(note: &str) -> String {
-    format!("<p role=\"alert\">{}</p>", escaped(&sentence(note)))
+/// Leads elsewhere, for example to an identity provider. A page and not a redirect: it follows a form, and the policy lets forms lead
+/// nowhere else.
+pub(crate) fn away(title: &str, uri: &str) -> Response<Body> {
+    let uri = escaped(uri);
+    let body = format!(
+        "<h1>{title}</h1><p>If nothing happens, <a href=\"{uri}\">go on by this link</a>.</p>\
+         <meta http-equiv=\"refresh\" content=\"0;url={uri}\">"
+    );
+    page(StatusCode::OK, title, &body, "")
+}
+
+/// What did not work, and the fields with the first of them tied to it.
+fn noted(note: Option<&str>, fields: String) -> (String, String) {
+    let Some(note) = note else { return (String::new(), fields) };
+    let tied = "<input aria-invalid=\"true\" aria-describedby=\"problem\" autofocus id=";
+    let alert = format!("<p role=\"alert\" id=\"problem\">{}</p>", escaped(&sentence(note)));
+    (alert, fields.replacen("<input id=", tied, 1))
 }
 
 /// A message of the API begins small and ends without a period.
@@ -154,16 +214,44 @@ fn sentence(text: &str) -> String {
 }
 
 /// The page behind a link of a mail: a form that acts, with the token of the link.
-pub(crate) fn link(
+pub(crate) fn link(title: &str, action: &str, token: &str, parts: (&str, &str, &str)) -> Response<Body> {
+    behind(title, action, token, parts, None)
+}
+
+/// The same once more, with what was wrong: the link is still good.
+pub(crate) fn link_again(
+    title: &str,
+    action: &str,
+    token: &str,
+    parts: (&str, &str, &str),
+    note: &str,
+) -> Response<Body> {
+    behind(title, action, token, parts, Some(note))
+}
+
+fn behind(
     title: &str,
     action: &str,
     token: &str,
     (intro, inputs, button): (&str, &str, &str),
+    note: Option<&str>,
 ) -> Response<Body> {
+    let (alert, inputs) = noted(note, inputs.to_owned());
     let form = format!(
-        "<h1>{title}</h1>{intro}<form method=\"post\" action=\"{action}\">\
+        "<h1>{title}</h1>{intro}{alert}<form method=\"post\" action=\"{action}\">\
          <input type=\"hidden\" name=\"token\" value=\"{}\">{inputs}<button>{button}</button></form>",
         escaped(token)
+    );
+    let status = if note.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    unreferred(page(status, title, &form, ""))
+}
+
+/// A page that leads to the sign-in.
+pub(crate) fn sign_in_first(title: &str, intro: &str, fields: &[(&str, &str)], button: &str) -> Response<Body> {
+    let form = format!(
+        "<h1>{title}</h1>{intro}<form method=\"get\" action=\"{}\">{}<button>{button}</button></form>",
+        Endpoint::SignIn.path(),
+        hidden_fields(fields)
     );
     unreferred(page(StatusCode::OK, title, &form, ""))
 }
@@ -192,7 +280,8 @@ fn named(client: &ClientShown) -> String {
 
 fn who(email: &str, organization: &str) -> String {
     let place = if organization.is_empty() { String::new() } else { format!(" in {}", escaped(organization)) };
-    format!("<p class=\"quiet\">You are signed in as {}{place}.</p>", escaped(email))
+    let out = Endpoint::Logout.path();
+    format!("<p class=\"quiet\">You are signed in as {}{place}. <a href=\"{out}\">Not you?</a></p>", escaped(email))
 }
 
 /// Scopes in words; a permission of the contract is `resource:verb`.
@@ -212,9 +301,11 @@ fn scopes(scopes: &[String]) -> String {
 }
 
 fn page(status: StatusCode, title: &str, body: &str, origin: &str) -> Response<Body> {
+    // The title is what is read first.
+    let problem = if status.is_client_error() || status.is_server_error() { "Error: " } else { "" };
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{problem}{}</title>\
          <link rel=\"stylesheet\" href=\"{}\"></head><body><main>{body}</main></body></html>",
         escaped(title),
         Endpoint::Style.path()
@@ -247,9 +338,10 @@ fn sealed(mut response: Response<Body>, origin: &str, script: bool) -> Response<
     response
 }
 
-/// A source of Content Security Policy: an origin, or a scheme with its colon. Nothing that could end the directive.
+/// A source of Content Security Policy: an origin, or a scheme with its colon. Nothing that could end the directive, and no IPv6
+/// literal, which the policy's grammar does not know.
 fn is_source(origin: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:/[]".contains(&byte);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:/".contains(&byte);
     !origin.is_empty() && origin.len() <= 1024 && origin.bytes().all(allowed) && origin.contains(':')
 }
 

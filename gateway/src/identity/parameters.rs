@@ -10,6 +10,8 @@ use crate::{call::body, edge::Edge, filter::Passage, form, refusal::Refusal};
 
 /// Most parameters of a request.
 const MOST: usize = 100;
+/// Longest form, in bytes.
+const LONGEST: usize = 64 * 1024;
 
 /// Parameters. What is repeated is refused, but for those that a standard lets repeat.
 #[derive(Debug, Default)]
@@ -55,7 +57,7 @@ impl Parameters {
         let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let is_form = kind.eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
-        let body = body::whole(edge, passage, headers, incoming).await?;
+        let body = body::within(edge, passage, headers, incoming, LONGEST).await.map_err(shorter)?;
         Ok(if is_form {
             Self::parse(&body.bytes)
         } else {
@@ -144,6 +146,14 @@ fn basic(value: &HeaderValue) -> Option<(String, String)> {
     let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
     Some((decoded(id).ok()?, decoded(secret).ok()?))
+}
+
+/// A refusal of a body for its length says the limit of a form.
+fn shorter(refusal: Refusal) -> Refusal {
+    if refusal.parts.http != Some(413) {
+        return refusal;
+    }
+    Refusal::new(413, tonic::Code::InvalidArgument, "BODY_TOO_LARGE", "a form has at most 64 KiB; send less")
 }
 
 fn decoded(text: &str) -> Result<String, &'static str> {

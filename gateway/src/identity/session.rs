@@ -13,8 +13,8 @@ const FLOW_SECONDS: i64 = 60 * 60;
 /// How long it keeps the mark of an earlier sign-in.
 const DEVICE_SECONDS: i64 = 180 * 24 * 60 * 60;
 const DEVICE_BYTES: usize = 1024;
-/// How long a person may be at an identity provider.
-const AWAY_SECONDS: i64 = 10 * 60;
+/// How long a person may be at an identity provider, or at his mail: as long as auth waits for that.
+const AWAY_SECONDS: i64 = 60 * 60;
 /// Most of a cookie that browsers must keep (RFC 6265 section 6.1), less its name and attributes.
 const AWAY_BYTES: usize = 3900;
 
@@ -66,6 +66,11 @@ impl Jar {
         self.read(headers, Kind::Session).filter(|value| is_secret(value))
     }
 
+    /// The request carries a session's cookie, good or bad. One of another scheme is nothing here.
+    pub(crate) fn is_shown(&self, headers: &HeaderMap) -> bool {
+        cookies(headers).any(|(name, _)| name == Kind::Session.name(self.secure))
+    }
+
     /// The secret of the flows that have begun in this browser.
     pub(crate) fn flow<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         self.read(headers, Kind::Flow).filter(|value| is_secret(value))
@@ -76,7 +81,7 @@ impl Jar {
         self.read(headers, Kind::Device).filter(|value| value.len() <= DEVICE_BYTES)
     }
 
-    /// What was kept of a sign-in whose person went to an identity provider.
+    /// What was kept of a sign-in whose person went to an identity provider or to his mail.
     pub(crate) fn away<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         self.read(headers, Kind::Away).filter(|value| value.len() <= AWAY_BYTES)
     }
@@ -125,12 +130,6 @@ impl Jar {
     }
 }
 
-/// The request carries a session's cookie, good or bad.
-pub(crate) fn is_shown(headers: &HeaderMap) -> bool {
-    let names = [true, false].map(|secure| Kind::Session.name(secure));
-    cookies(headers).any(|(name, _)| names.contains(&name))
-}
-
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
@@ -174,8 +173,8 @@ pub(crate) fn is_beyond_forms(headers: &HeaderMap) -> bool {
     kind.contains('/') && !OF_FORMS.contains(&kind.as_str())
 }
 
-/// Scheme, host and port.
-pub(crate) fn origin(url: &str) -> &str {
+/// Scheme, host and port of the public address.
+fn origin(url: &str) -> &str {
     let Some(at) = url.find("://").map(|at| at + 3) else { return url };
     url[at..].find('/').map_or(url, |end| &url[..at + end])
 }
@@ -216,9 +215,8 @@ mod tests {
         ] {
             assert_eq!(read(&bad), None, "{bad}");
         }
-        assert!(
-            is_shown(&headers(&[("cookie", "__Host-workos_session=x")])) && !is_shown(&headers(&[("cookie", "a=b")]))
-        );
+        let shown = |cookie: &str| jar.is_shown(&headers(&[("cookie", cookie)]));
+        assert!(shown("a=b; workos_session=x") && !shown("a=b") && !shown("__Host-workos_session=x"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Signing in and out in a browser. The browser is a client of its own (`workos-browser`): the secret in its flow cookie is the PKCE
+//! Signing in in a browser. The browser is a client of its own (`workos-browser`): the secret in its flow cookie is the PKCE
 //! verifier, so a sign-in can only be completed where it began, and a form from elsewhere completes none.
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use proto::auth::v1::{
-    BeginBrowserSessionRequest, ClientShown, ContinueLoginRequest, EndBrowserSessionRequest, GetBrowserSessionRequest,
-    LoginStep, RequestEmailCodeRequest, StartLoginRequest,
+    BeginBrowserSessionRequest, ClientShown, ContinueLoginRequest, GetBrowserSessionRequest, LoginStep,
+    RequestEmailCodeRequest, StartLoginRequest,
     browser_service_client::BrowserServiceClient,
     continue_login_request::{Answer, Password},
     login_service_client::LoginServiceClient,
@@ -18,10 +18,10 @@ use crate::{
     edge::Edge,
     filter::Passage,
     identity::{
-        Endpoint, authorize,
+        authorize,
         pages::{self, Hidden},
         parameters::Parameters,
-        session::{self, Jar, is_same_origin, origin},
+        session::{self, Jar, is_same_origin},
         social,
     },
     refusal::Refusal,
@@ -55,14 +55,15 @@ pub(super) fn with_cookie(mut response: Response<Body>, cookie: Option<HeaderVal
     response
 }
 
-/// Begins a sign-in for the browser with this secret.
-async fn begin(edge: &Edge, passage: &Passage, browser: &str) -> Result<LoginStep, Status> {
+/// Begins a sign-in for the browser with this secret; `again` asks a person anew whom an identity provider knows.
+async fn begin(edge: &Edge, passage: &Passage, browser: &str, again: bool) -> Result<LoginStep, Status> {
     let request = StartLoginRequest {
         client_id: "workos-browser".to_owned(),
         redirect_uri: "workos:browser".to_owned(),
         code_challenge: URL_SAFE_NO_PAD.encode(Sha256::digest(browser.as_bytes())),
         code_challenge_method: "S256".to_owned(),
         state: String::new(),
+        again,
     };
     Ok(logins(edge, passage).start_login(request).await?.into_inner())
 }
@@ -79,7 +80,7 @@ pub(super) async fn start(
     hidden: Hidden,
     (client, hint, note): (Option<&ClientShown>, &str, Option<&str>),
 ) -> Result<Response<Body>, Refusal> {
-    let begun = begin(edge, passage, browser).await?;
+    let begun = begin(edge, passage, browser, hidden.again).await?;
     let Some(step) = begun.step else { return Err(api::Error::fault("a sign-in without a step").into()) };
     let page = pages::step(&step, &Hidden { flow: begun.flow, ..hidden }, client, hint, note);
     Ok(with_cookie(page, jar.set_flow(browser)))
@@ -105,7 +106,8 @@ pub(crate) async fn page(edge: &Edge, passage: Passage, incoming: Incoming) -> R
         }
     }
     let browser = flow_secret(jar, &passage.head.headers);
-    start(edge, &passage, (jar, &browser), Hidden { return_to, ..Hidden::default() }, (None, "", None)).await
+    let hidden = Hidden { return_to, again: anew, ..Hidden::default() };
+    start(edge, &passage, (jar, &browser), hidden, (None, "", None)).await
 }
 
 /// The secret of this browser's flows; a new one when it has none.
@@ -136,6 +138,7 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         flow: form.take("flow"),
         return_to: local(form.take("return_to")),
         origin: form.take("origin"),
+        again: form.has("again"),
     };
     let (email, provider) = (form.take("email"), form.take("provider"));
     let second = pages::offered(&form.take("methods"), form.take("passkey_options"));
@@ -147,13 +150,21 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
     } else if form.has("send_code") {
         let request = RequestEmailCodeRequest { flow: hidden.flow.clone(), email: email.clone() };
         match logins(edge, &passage).request_email_code(request).await {
-            Ok(_) => return Ok(pages::email_code(&hidden, &email)),
+            Ok(_) => {
+                let kept = hidden.packed().and_then(|kept| jar.set_away(&kept));
+                return Ok(with_cookie(pages::email_code(&hidden, &email), kept));
+            }
             Err(status) => Err(status),
         }
     } else {
+        let filled = answer_of(&mut form, &email);
+        if filled.is_none() && !second.methods.is_empty() {
+            // Nothing was answered, so nothing is asked: the sign-in would be over.
+            return Ok(pages::step(&Step::SecondFactor(second), &hidden, None, "", Some(EMPTY)));
+        }
         let request = ContinueLoginRequest {
             flow: hidden.flow.clone(),
-            answer: answer_of(&mut form, &email),
+            answer: filled,
             device: jar.device(&passage.head.headers).unwrap_or_default().to_owned(),
         };
         logins(edge, &passage).continue_login(request).await.map(tonic::Response::into_inner)
@@ -179,6 +190,9 @@ pub(super) async fn go_on(
         Err(status) => again(edge, passage, browser, (hidden, email, second), status).await,
     }
 }
+
+const EMPTY: &str = "Fill in one of the fields, or use a passkey where one is offered";
+const WRONG: &str = "That was not right, or was used before. Wait for the next code, then try again";
 
 /// The one answer that the form holds.
 fn answer_of(form: &mut Parameters, email: &str) -> Option<Answer> {
@@ -214,7 +228,7 @@ async fn again(
     ];
     let error = api::Error::from_status(&status);
     if let ("FACTOR_REFUSED", Some(second)) = (error.reason(), second) {
-        return Ok(pages::step(&Step::SecondFactor(second), &hidden, None, "", Some(error.message())));
+        return Ok(pages::step(&Step::SecondFactor(second), &hidden, None, "", Some(WRONG)));
     }
     if !OVER.contains(&error.reason()) {
         return Err(status.into());
@@ -238,70 +252,23 @@ async fn complete(
         Err(status) => return Err(status.into()),
     };
     let response = if hidden.request.is_empty() {
-        pages::see_other(if hidden.return_to.is_empty() { "/" } else { &hidden.return_to })
+        Ok(pages::see_other(if hidden.return_to.is_empty() { "/" } else { &hidden.return_to }))
     } else {
-        authorize::go_on(edge, passage, (jar, browser), (&hidden.request, &begun.session)).await?
+        authorize::go_on(edge, passage, (jar, browser), (&hidden.request, &begun.session)).await
     };
     let seconds = begun.expire_after.map_or(0, |life| life.seconds);
-    let response = with_cookie(response, jar.set_session(&begun.session, seconds));
-    let mark = Some(done.device).filter(|mark| !mark.is_empty());
-    Ok(with_cookie(response, mark.and_then(|mark| jar.set_device(&mark))))
-}
-
-/// `GET` and `POST /oauth2/logout`. Whoever is sent here by an application with a good ID token is signed out; anybody else is asked.
-pub(crate) async fn sign_out(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
-    let is_post = passage.head.method == Method::POST;
-    let read = if is_post {
-        Parameters::read(edge, &passage, incoming).await?
-    } else {
-        Parameters::parse(passage.head.uri.query().unwrap_or_default().as_bytes())
-    };
-    let mut sent = match read {
-        Ok(sent) => sent,
-        Err(problem) => return Ok(unreadable(problem)),
-    };
-    if session::came_without_cookies(&edge.public_url, &passage.head) {
-        return Ok(pages::see_other(&format!("{}?{}", Endpoint::Logout.path(), sent.query())));
+    let session = jar.set_session(&begun.session, seconds);
+    let mark = Some(done.device).filter(|mark| !mark.is_empty()).and_then(|mark| jar.set_device(&mark));
+    match response {
+        Ok(page) => Ok(with_cookie(with_cookie(page, session), mark)),
+        // The session has begun, whatever became of the rest.
+        Err(mut refusal) => {
+            for cookie in [session, mark].into_iter().flatten() {
+                refusal.headers.append(header::SET_COOKIE, cookie);
+            }
+            Err(refusal)
+        }
     }
-    let headers = &passage.head.headers;
-    let request = EndBrowserSessionRequest {
-        session: jar.session(headers).unwrap_or_default().to_owned(),
-        id_token_hint: sent.take("id_token_hint"),
-        client_id: sent.take("client_id"),
-        post_logout_redirect_uri: sent.take("post_logout_redirect_uri"),
-        state: sent.take("state"),
-        confirmed: is_post && sent.has("confirmed"),
-    };
-    let answer = browsers(edge, &passage).end_browser_session(request.clone()).await?.into_inner();
-    if let Some(error) = answer.error {
-        return Ok(pages::message(
-            StatusCode::BAD_REQUEST,
-            "You cannot be signed out like this",
-            &error.error_description,
-        ));
-    }
-    if !answer.ended {
-        let fields = [
-            ("client_id", request.client_id.as_str()),
-            ("post_logout_redirect_uri", &request.post_logout_redirect_uri),
-            ("state", &request.state),
-        ];
-        return Ok(pages::sign_out(&fields, origin(&request.post_logout_redirect_uri)));
-    }
-    let page = if answer.redirect_uri.is_empty() {
-        pages::message(StatusCode::OK, "You are signed out", "You can close this page.")
-    } else {
-        pages::see_other(&answer.redirect_uri)
-    };
-    if jar.session(headers).is_none() {
-        // Nobody was signed in here as far as the request shows: nothing of the browser's is taken away.
-        return Ok(page);
-    }
-    let mut page = with_cookie(page, jar.end_session());
-    // What the browser keeps of authenticated pages goes too, so that the back button shows nothing.
-    page.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
-    Ok(page)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The way to an identity provider and back (OpenID Connect Core section 3.1.2, RFC 9207).
 //!
 //! What a form would carry lies in a cookie meanwhile, so that the answer is good in the browser alone that went out, and once.
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Response;
 use hyper::body::Incoming;
 use proto::auth::v1::{FinishSocialLoginRequest, LoginStep, StartSocialLoginRequest};
@@ -28,9 +27,8 @@ pub(super) async fn leave(
     let LoginStep { flow, step, .. } = logins(edge, passage).start_social_login(request).await?.into_inner();
     let step = step.ok_or_else(|| api::Error::fault("a sign-in without a step"))?;
     let hidden = Hidden { flow, ..hidden.clone() };
-    let kept = serde_json::to_vec(&hidden).map_err(api::Error::internal)?;
     let page = pages::step(&step, &hidden, None, "", None);
-    Ok(with_cookie(page, jar.set_away(&URL_SAFE_NO_PAD.encode(kept))))
+    Ok(with_cookie(page, hidden.packed().and_then(|kept| jar.set_away(&kept))))
 }
 
 /// `GET /auth/callback/{identity_provider}`: what the provider sent back with the browser.
@@ -41,8 +39,7 @@ pub(crate) async fn back(edge: &Edge, passage: Passage, _: Incoming) -> Result<R
         Err(problem) => return Ok(unreadable(problem)),
     };
     let headers = &passage.head.headers;
-    let kept = jar.away(headers).and_then(|kept| URL_SAFE_NO_PAD.decode(kept).ok());
-    let hidden = kept.and_then(|kept| serde_json::from_slice::<Hidden>(&kept).ok());
+    let hidden = jar.away(headers).and_then(Hidden::unpacked);
     let (Some(hidden), Some(browser)) = (hidden, jar.flow(headers).map(str::to_owned)) else { return Ok(foreign()) };
     let request = FinishSocialLoginRequest {
         flow: hidden.flow.clone(),
@@ -55,6 +52,8 @@ pub(crate) async fn back(edge: &Edge, passage: Passage, _: Incoming) -> Result<R
     let answer = logins(edge, &passage).finish_social_login(request).await;
     let hidden = Hidden { return_to: signin::local(hidden.return_to), ..hidden };
     let answer = answer.map(tonic::Response::into_inner);
+    // What did not succeed here may have been meant for a sign-in in another tab, which needs the cookie still.
+    let used = answer.as_ref().ok().and_then(|_| jar.end_away());
     let page = signin::go_on(edge, &passage, (jar, &browser), (hidden, "", None), answer).await?;
-    Ok(with_cookie(pages::unreferred(page), jar.end_away()))
+    Ok(with_cookie(pages::unreferred(page), used))
 }

@@ -80,8 +80,27 @@ class Browser:
     def press(self, css):
         self.ask("POST", f"/element/{self.find(css)}/click", {})
 
-    def look(self, name):
+    def await_heading(self, heading):
+        """A page with this heading, and nothing else, is what comes."""
+        end = time.monotonic() + 20
+        while True:
+            found = self.run("return [...document.querySelectorAll('h1')].map((each) => each.innerText)")
+            if found == [heading]:
+                return
+            assert time.monotonic() < end, f"not {heading} but {self.run('return document.body.innerText')} at {self.url}"
+            time.sleep(0.05)
+
+    def await_url(self, start):
+        end = time.monotonic() + 20
+        while not self.url.startswith(start):
+            assert time.monotonic() < end, f"not {start} but {self.url}"
+            time.sleep(0.05)
+        check(True, start)
+
+    def look(self, name, heading, path):
         """The page as a phone and a desktop show it."""
+        self.await_heading(heading)
+        check(urllib.parse.urlsplit(self.url).path == path, f"{name} is at {self.url}")
         for size, (width, height) in SIZES.items():
             self.ask("POST", "/window/rect", {"width": width, "height": height})
             wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -90,7 +109,6 @@ class Browser:
                 pathlib.Path(PICTURES, f"{name}-{size}.png").write_bytes(base64.b64decode(self.ask("GET", "/screenshot")))
         bare = self.run("return [...document.querySelectorAll('input:not([type=hidden])')].filter((field) => !field.labels.length).map((field) => field.name)")
         check(not bare, f"{name}: fields without a label: {bare}")
-        check(self.run("return document.querySelectorAll('h1').length") == 1, f"{name} has not one heading")
         refused = [entry["message"] for entry in self.ask("POST", "/se/log", {"type": "browser"}) if "Content Security Policy" in entry["message"]]
         check(not refused, f"{name}: {refused}")
 
@@ -124,13 +142,15 @@ def sign_in(page, first=False):
     if first:
         page.press("form button:not([class])")
         page.find("[role=alert]:not([hidden])")
-        page.look("sign-in-refused")
+        page.look("sign-in-refused", "Sign in", "/signin")
+        check(page.run("return document.title") == "Error: Sign in", "what is wrong is not said first")
+        check(page.run("return document.activeElement.id") == "email", "the first field is not where one types")
         page.write("#email", EMAIL)
     page.write("#password", PASSWORD)
     page.press("form button:not([class])")
     page.find("input[name=organization]")
     if first:
-        page.look("organization")
+        page.look("organization", "Choose an organization", "/signin")
     page.press(f"input[value='{ORGANIZATION}']")
     page.press("form button")
 
@@ -138,10 +158,10 @@ def sign_in(page, first=False):
 def walk(page):
     home = WORLD["issuer"]
     page.go(f"{home}/signin?return_to=/device")
-    page.look("sign-in")
+    page.look("sign-in", "Sign in", "/signin")
     sign_in(page, first=True)
     page.find("#user_code")
-    page.look("device")
+    page.look("device", "Connect a device", "/device")
     check(page.url == f"{home}/device", page.url)
 
     # A passkey, by the calls that an application of the same origin would make. The pages' own policy lets no script call anything.
@@ -164,10 +184,9 @@ def walk(page):
     check(len(codes) == 10, codes)
 
     page.go(f"{home}/oauth2/logout")
-    page.look("sign-out")
+    page.look("sign-out", "Sign out?", "/oauth2/logout")
     page.press("button[name=confirmed]")
-    page.find("h1")
-    page.look("signed-out")
+    page.look("signed-out", "You are signed out", "/oauth2/logout")
 
     # The passkey alone, and the application that sent the person here.
     web = WORLD["web"]
@@ -177,20 +196,24 @@ def walk(page):
     authorize = f"{home}/oauth2/authorize?{urllib.parse.urlencode(asked)}"
     page.go(authorize)
     page.find("#use_passkey:not([hidden])")
-    page.look("sign-in-passkey")
+    page.look("sign-in-passkey", "Sign in", "/oauth2/authorize")
     page.press("#use_passkey")
     page.find("input[name=organization], button[name=decision]")
     if page.run("return document.querySelector('input[name=organization]') !== null"):
         page.press(f"input[value='{ORGANIZATION}']")
         page.press("form button")
     page.find("button[name=decision]")
-    page.look("consent")
+    page.look("consent", "Let Web in?", "/signin")
     page.press("button[value=deny]")
-    end = time.monotonic() + 20
-    while not page.run("return location.href").startswith(("https://app.example/cb", "chrome-error:")):
-        assert time.monotonic() < end, page.url
-        time.sleep(0.05)
-    check(page.url.startswith("https://app.example/cb?error=access_denied"), page.url)
+    page.await_url("https://app.example/cb?error=access_denied")
+
+    # Allowed, and back to an application on this machine: the policy lets the form lead to the first address, and cannot name the second.
+    for host in ("127.0.0.1", "[::1]"):
+        back = {"client_id": WORLD["loopback"]["id"], "redirect_uri": f"http://{host}:49152/cb"}
+        page.go(f"{home}/oauth2/authorize?{urllib.parse.urlencode(asked | back)}")
+        page.look("consent-desk", "Let Desk in?", "/oauth2/authorize")
+        page.press("button[value=approve]")
+        page.await_url(f"http://{host}:49152/cb?code=")
 
     # The password is no longer enough.
     page.go(f"{home}/signin?prompt=login&return_to=/device")
@@ -198,21 +221,52 @@ def walk(page):
     page.write("#password", PASSWORD)
     page.press("form button:not([class])")
     page.find("#recovery_code")
-    page.look("second-factor")
+    page.look("second-factor", "Confirm that it is you", "/signin")
+    page.press("form button:not([class])")
+    page.find("[role=alert]:not([hidden])")
+    page.look("second-factor-empty", "Confirm that it is you", "/signin")
     page.write("#recovery_code", "aaaa-aaaa-aaaa-aaaa")
     page.press("form button:not([class])")
     page.find("[role=alert]:not([hidden])")
     page.press("#use_passkey")
     page.find("input[name=organization], #user_code")
 
-    for name, path in (("forgot", "/signin/forgot"), ("sign-up", "/signup"), ("reset", "/auth/link/reset?token=x"), ("error", "/oauth2/authorize")):
-        page.go(home + path)
-        page.look(name)
+    # A link in a mail is good in the browser that asked for it, and shows a form there.
+    page.go(f"{home}/auth/link/magic?token=x")
+    check(not page.run("return document.querySelector('form') !== null"), "nobody has asked for a link here")
+    page.look("magic-elsewhere", "You have not asked for this link here", "/auth/link/magic")
+    page.go(f"{home}/signin?prompt=login&return_to=/device")
+    page.write("#email", EMAIL)
+    page.press("button[name=send_code]")
+    page.look("mail-sent", "Look into your mail", "/signin")
+    page.go(f"{home}/auth/link/magic?token=x")
+    page.look("magic", "Sign in", "/auth/link/magic")
+    page.press("form button")
+    page.look("magic-over", "The link is not good here", "/auth/link/magic")
+    # What leads to a sign-in without one is looked at, and sent.
     page.go(f"{home}/signin/forgot")
+    page.look("forgot", "Forgot your password?", "/signin/forgot")
     page.write("#email", EMAIL)
     page.press("form button")
-    page.find("h1")
-    page.look("forgot-sent")
+    page.look("forgot-sent", "Look into your mail", "/signin/forgot")
+    page.go(f"{home}/signup")
+    page.look("sign-up", "Create an account", "/signup")
+    page.write("#display_name", "Grace")
+    page.write("#email", "grace@example.com")
+    page.write("#password", "aaaaaaaaaaaaaaaa")
+    page.press("form button")
+    page.find("[role=alert]:not([hidden])")
+    page.look("sign-up-refused", "Create an account", "/signup")
+    page.write("#password", "six lighthouses by the sea")
+    page.press("form button")
+    page.look("sign-up-sent", "Look into your mail", "/signup")
+    page.go(f"{home}/auth/link/reset?token=x")
+    page.look("reset", "Choose a new password", "/auth/link/reset")
+    page.write("#password", "six lighthouses by the sea")
+    page.press("form button")
+    page.look("reset-over", "The link is not good any more", "/auth/link/reset/done")
+    page.go(f"{home}/oauth2/authorize")
+    page.look("error", "The application cannot sign you in", "/oauth2/authorize")
 
 
 with browser() as opened:

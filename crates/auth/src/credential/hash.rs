@@ -1,6 +1,7 @@
 //! Argon2id on its own threads, so that sign-ins never take the cores that serve everybody else.
 //!
-//! Threads: all cores but one, at least one. At most 64 wait, none longer than 2 s; beyond that the answer is RESOURCE_EXHAUSTED.
+//! Threads: all cores but one, at least one. At most 64 wait, none longer than 2 s; beyond that the answer is RESOURCE_EXHAUSTED. New
+//! passwords take half of these places at most, so that nobody keeps people from signing in by making accounts.
 //! 19 MiB, two passes, one lane (OWASP's minimum), with a pepper; stored as PHC strings. A hash that has begun is finished even
 //! when its caller has gone, and holds its place until then.
 use std::{
@@ -82,7 +83,7 @@ impl HashPool {
     /// HASH_QUEUE_FULL.
     pub(crate) async fn make(&self, password: Password) -> Result<PasswordHash, Error> {
         let (answer, result) = oneshot::channel();
-        self.queue(Job::Make(password, answer)).await?;
+        self.queue(Job::Make(password, answer), QUEUE / 2).await?;
         result.await.map_err(Error::fault)?
     }
 
@@ -93,7 +94,7 @@ impl HashPool {
     pub(crate) async fn test(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, Error> {
         let known = hash.is_some();
         let (answer, result) = oneshot::channel();
-        self.queue(Job::Test(password, hash.unwrap_or_else(|| self.0.dummy.clone()), answer)).await?;
+        self.queue(Job::Test(password, hash.unwrap_or_else(|| self.0.dummy.clone()), answer), QUEUE).await?;
         Ok(result.await.map_err(Error::fault)?? && known)
     }
 
@@ -102,13 +103,13 @@ impl HashPool {
         tokio::time::sleep(Duration::from_micros(self.0.pace.load(Ordering::Relaxed))).await;
     }
 
-    async fn queue(&self, job: Job) -> Result<(), Error> {
-        let place = self.place().await?;
+    async fn queue(&self, job: Job, most: usize) -> Result<(), Error> {
+        let place = self.place(most).await?;
         self.0.jobs.send((job, place)).map_err(|_| Error::fault("the password threads have ended"))
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let waiting = Waiting::enter(&self.0.waiting).ok_or(Error::HashQueueFull(PATIENCE))?;
+    async fn place(&self, most: usize) -> Result<OwnedSemaphorePermit, Error> {
+        let waiting = Waiting::enter(&self.0.waiting, most).ok_or(Error::HashQueueFull(PATIENCE))?;
         let place = tokio::time::timeout(PATIENCE, Arc::clone(&self.0.places).acquire_owned()).await;
         drop(waiting);
         match place {
@@ -122,11 +123,11 @@ impl HashPool {
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn enter(waiting: &'a AtomicUsize) -> Option<Self> {
+    fn enter(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
         let before = waiting.fetch_add(1, Ordering::AcqRel);
         metrics::hash_queue(before + 1);
         let place = Self(waiting);
-        (before < QUEUE).then_some(place)
+        (before < most).then_some(place)
     }
 }
 
@@ -207,5 +208,20 @@ mod tests {
         let results = futures::future::join_all(attempts).await;
         assert!(results.iter().all(|result| matches!(result, Err(Error::HashQueueFull(_)))));
         assert_eq!(pool.0.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn new_passwords_leave_places_for_sign_ins() {
+        let pool = HashPool::start([1; 32]).expect("threads start");
+        let all = u32::try_from(pool.0.places.available_permits()).expect("few");
+        let _places = Arc::clone(&pool.0.places).acquire_many_owned(all).await;
+        let mut makes: Vec<_> = (0..QUEUE).map(|_| Box::pin(pool.make(password("vK4 rqz Lp8 wmN")))).collect();
+        let mut refused = 0;
+        for make in &mut makes {
+            refused += usize::from(futures::poll!(make).is_ready());
+        }
+        assert_eq!(refused, QUEUE / 2);
+        let mut test = Box::pin(pool.test(password("vK4 rqz Lp8 wmN"), None));
+        assert!(futures::poll!(&mut test).is_pending(), "it waits for its turn");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Claims {
     pub(crate) org: Option<String>,
     /// Roles at issue, for the client's eyes; rights come from the database at each exchange.
     pub(crate) roles: Vec<String>,
-    /// When the password was tested, in seconds since 1970.
+    /// When the person last proved who he is, in seconds since 1970; 0 where an identity provider does not say.
     pub(crate) auth_time: i64,
     /// How (RFC 8176): `pwd`, `otp`, `pop`, `user`, `fed`, `mfa`.
     pub(crate) amr: Vec<String>,

@@ -102,6 +102,9 @@ pub(crate) struct Organization {
     /// When a deleted one is erased.
     #[serde(skip)]
     pub(crate) purge_time: Option<OffsetDateTime>,
+    /// Days for which its audit log is kept; none is the platform's default.
+    #[serde(default)]
+    pub(crate) audit_retention_days: Option<i32>,
 }
 
 /// A person.
@@ -244,6 +247,8 @@ pub(crate) struct Delegation {
     pub(crate) purpose: String,
     /// RPCs it covers, as `package.Service/Method`.
     pub(crate) methods: Vec<String>,
+    /// Scopes of the credential that it was made with.
+    pub(crate) scopes: Vec<String>,
     /// When it ends.
     #[serde(with = "micros")]
     pub(crate) expire_time: OffsetDateTime,

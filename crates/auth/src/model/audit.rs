@@ -8,6 +8,21 @@ api::resource_name!(
     pub(crate) struct AuditEventName { organization: OrganizationId, event: Id } = "organizations/*/auditEvents/*"
 );
 
+/// Days for which an organization keeps its audit log; none is the platform's default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AuditRetention(pub(crate) Option<i32>);
+
+impl AuditRetention {
+    /// Reads days; 0 is the default.
+    pub(crate) fn parse(field: &str, days: i32) -> Result<Self, api::Error> {
+        match days {
+            0 => Ok(Self(None)),
+            30..=3650 => Ok(Self(Some(days))),
+            _ => Err(api::Error::invalid_field(field, "must be 30 to 3,650 days, or 0 for the platform's default")),
+        }
+    }
+}
+
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AuditEvent {

@@ -1,8 +1,8 @@
 //! The authorization endpoint as two pure steps: what was asked, and what is next.
 //!
-//! Until client and redirect URI are proven good, errors are for the page and never redirect. From then on every error goes to the client.
-//! Consent is never skipped for clients that others registered and that keep no secret: whoever has their `client_id` could
-//! pretend to be them.
+//! Until client and redirect URI are proven good, errors are for the page and never redirect. From then on they go to the client, where
+//! somebody is signed in or the client is one for all. Consent is never skipped for clients that keep no secret, the platform's own
+//! among them: whoever has their `client_id` could pretend to be them.
 use api::{OrganizationId, UserId};
 use time::{Duration, OffsetDateTime};
 

@@ -1,7 +1,8 @@
 //! Clients of the OAuth endpoints: those that come with the platform, and those that organizations register.
 //!
 //! A client belongs to one organization, and people sign in with it to that organization only; a client of the operators'
-//! organization is good for all. The platform's own clients act with all rights of their person and need no consent.
+//! organization is good for all. The platform's own clients act with all rights of their person. They sign people in by LoginService,
+//! where nobody is asked for consent; at the authorization endpoint they are public clients like others, asked about each time.
 use std::sync::LazyLock;
 
 use api::{Id, OrganizationId};
@@ -176,7 +177,7 @@ impl Client {
         BUILT_IN.iter().find(|client| client.id == id)
     }
 
-    /// It comes with the platform: all rights of the person, no consent.
+    /// It comes with the platform: all rights of the person.
     pub(crate) fn is_built_in(&self) -> bool {
         self.organization.is_none()
     }

@@ -24,6 +24,7 @@ pub(crate) struct Facts {
     places: HashMap<String, usize>,
     resources: Vec<Resource>,
     parents: usize,
+    relations: usize,
 }
 
 /// An active member.
@@ -69,6 +70,7 @@ impl Facts {
     pub(crate) fn add_relation(&mut self, object: String, subject: Subject, share: Share, end: Option<OffsetDateTime>) {
         let object = self.place(object);
         self.resources[object].relations.push((subject, share, end));
+        self.relations += 1;
     }
 
     fn place(&mut self, path: String) -> usize {
@@ -88,6 +90,11 @@ impl Facts {
         for (count, most, what) in [
             (self.resources.len(), limit::ASKED, "resources above those that one request asks about"),
             (self.parents, limit::LINKS, "parents of all resources above those that one request asks about"),
+            (
+                self.relations,
+                limit::LINKS,
+                "relations to all resources that one request asks about and those above them",
+            ),
         ] {
             if count > most {
                 return Err(Authorization::Limit(what, i64::try_from(most).unwrap_or(i64::MAX)).into());
@@ -165,7 +172,7 @@ impl Facts {
             found = strong.min_by_key(|(subject, given, _)| (*subject, *given as i32)).copied();
             found.is_none()
         });
-        let (subject, given, _) = found?;
+        let (subject, given, end) = found?;
         let mut way: Vec<String> = before
             .way()
             .into_iter()
@@ -173,7 +180,7 @@ impl Facts {
             .map(|resource| resource.path.clone())
             .collect();
         way.reverse();
-        Some(Held { share, way, subject, given })
+        Some(Held { share, way, subject, given, end })
     }
 
     /// Until when these hold at least this on the resource: the latest end of all relations that give it. `None` when none does.

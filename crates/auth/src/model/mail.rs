@@ -2,6 +2,8 @@
 //!
 //! A link is good for ten minutes from when its mail was first made, at most an hour from when it was asked for; an invitation for seven
 //! days. It works once, and is dead after a newer one of its kind.
+use std::net::{IpAddr, Ipv6Addr};
+
 use api::{Id, OrganizationId, UserId};
 use time::{Duration, OffsetDateTime};
 
@@ -11,8 +13,10 @@ pub(crate) const LINK_LIFE: Duration = Duration::minutes(10);
 pub(crate) const REQUEST_LIFE: Duration = Duration::minutes(60);
 /// Of an invitation.
 pub(crate) const INVITATION_LIFE: Duration = Duration::days(7);
-/// Mails of one kind to one address within an hour; what is asked for beyond is dropped without a word.
+/// Mails of one kind to one address within an hour that one asker gets; what a stranger asks for beyond is dropped without a word.
 pub(crate) const MAILS_PER_HOUR: i64 = 5;
+/// The same, whoever asks.
+pub(crate) const ADDRESS_MAILS_PER_HOUR: i64 = 20;
 
 /// What a mail is for; the numbers are those of the contract and of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +70,15 @@ impl Purpose {
         match self {
             Self::SignUp | Self::VerifyEmail | Self::ChangeEmail => Some("verify"),
             Self::ResetPassword => Some("reset"),
+            Self::SignIn => Some("magic"),
             Self::Invitation => Some("invitation"),
             _ => None,
         }
+    }
+
+    /// A newer one of its kind to the address takes its place.
+    pub(crate) fn replaces(self) -> bool {
+        matches!(self, Self::SignUp | Self::VerifyEmail | Self::ChangeEmail | Self::ResetPassword)
     }
 
     /// How long it may be taken from when it was asked for.
@@ -128,9 +138,28 @@ pub(crate) struct MailRequest {
     pub(crate) flow: Option<Vec<u8>>,
 }
 
+/// The network of whoever asks, for the count of what he asks for: hosts of one IPv6 network are one asker.
+pub(crate) fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
+        Ok(address) => address.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_of_one_network_are_one_asker() {
+        assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2::9"));
+        assert_ne!(network("2001:db8:1:3::4"), network("2001:db8:1:2::4"));
+        assert_eq!((network("::ffff:192.0.2.1"), network("x")), ("192.0.2.1".to_owned(), String::new()));
+    }
 
     #[test]
     fn auth_p17_a_link_lives_from_its_sending_but_not_for_ever() {

@@ -133,6 +133,21 @@ impl Rights {
         by_role && self.scope.as_ref().is_none_or(|scope| scope.has(permission.text))
     }
 
+    /// Nobody gives a built-in role that allows what he lacks, beside what every member holds.
+    ///
+    /// # Errors
+    /// ROLE_TOO_HIGH; PERMISSION_LACKED when the credential is not good for all of it.
+    pub(crate) fn cover_role(&self, role: Option<Role>) -> Result<(), Error> {
+        Role::at_most(role, self.role)?;
+        let given = |permission: &&Permission| {
+            permission.held_by(role, self.organization) && !permission.held_by(None, self.organization)
+        };
+        match catalog().values().filter(given).find(|permission| !self.hold(permission)) {
+            None => Ok(()),
+            Some(permission) => Err(Authorization::PermissionLacked(permission.text).into()),
+        }
+    }
+
     /// Nobody gives, takes or touches what he lacks.
     ///
     /// # Errors
@@ -169,6 +184,10 @@ mod tests {
         let narrowed = editor.within(|text| text == "document:read");
         assert!(narrowed.cover(&permissions(&["document:read"])).is_ok());
         assert!(narrowed.cover(&permissions(&["document:write"])).is_err(), "out of the credential's scope");
+        assert!(narrowed.cover_role(None).is_ok() && narrowed.cover_role(Some(Role::Viewer)).is_err());
+        let editor = Rights::new(organization, Some(Role::Editor), &[]);
+        assert!(editor.cover_role(Some(Role::Editor)).is_ok());
+        assert!(matches!(editor.cover_role(Some(Role::Admin)), Err(Error::RoleTooHigh)));
         let nobody = Rights::new(organization, None, &[]);
         assert!(nobody.cover(&permissions(&["document:read"])).is_err());
         assert!(matches!(

@@ -170,6 +170,8 @@ pub(crate) struct Upstream {
     pub(crate) email: Option<String>,
     /// The provider vouches for the address.
     pub(crate) email_verified: bool,
+    /// When he proved it there, in seconds since 1970, if the provider says so.
+    pub(crate) auth_time: Option<i64>,
 }
 
 /// A linked upstream account.

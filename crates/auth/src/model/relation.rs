@@ -19,7 +19,7 @@ pub(crate) mod limit {
     pub(crate) const ABOVE: usize = 1000;
     /// Resources, those above them included, that one request may ask about.
     pub(crate) const ASKED: usize = 5000;
-    /// Links to parents among those.
+    /// Links to parents among those, relations to those, and resources below one, as far as they are read for one request.
     pub(crate) const LINKS: usize = 50_000;
     /// Updates, preconditions and questions in one request.
     pub(crate) const PER_REQUEST: usize = 100;
@@ -117,6 +117,8 @@ pub(crate) struct Held {
     pub(crate) subject: Subject,
     /// How strong it is where it stands.
     pub(crate) given: Share,
+    /// Until when it holds.
+    pub(crate) end: Option<OffsetDateTime>,
 }
 
 impl Standing {

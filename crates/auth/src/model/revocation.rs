@@ -63,12 +63,33 @@ pub(crate) struct Revocation {
 }
 
 impl Revocation {
-    /// An entry for now: tokens carry whole seconds, so the time is rounded up.
+    /// An entry for now: tokens carry whole seconds, and one of this second is void too.
     pub(crate) fn now(what: RevocationKind, renew: bool, now: OffsetDateTime, longest_life: Duration) -> Self {
-        let floor = now.replace_nanosecond(0).unwrap_or(now);
-        let not_before = if floor == now { floor } else { floor + Duration::SECOND };
+        let not_before = next_second(now);
         Self { kind: what.text().to_owned(), id: what.id(), not_before, keep_until: not_before + longest_life, renew }
     }
+
+    /// Where it stands in the list of all.
+    pub(crate) fn place(&self) -> String {
+        format!("{} {} {}", self.kind, self.renew, self.id)
+    }
+
+    /// Kind, id and renewal of a place; before all others for anything else.
+    pub(crate) fn at(place: &str) -> (&str, &str, bool) {
+        let mut parts = place.splitn(3, ' ');
+        let (kind, renew) = (parts.next().unwrap_or_default(), parts.next() == Some("true"));
+        (kind, parts.next().unwrap_or_default(), renew)
+    }
+
+    /// The same for later.
+    pub(crate) fn moved(self, now: OffsetDateTime) -> Self {
+        let (not_before, kept) = (next_second(now), self.keep_until - self.not_before);
+        Self { not_before, keep_until: not_before + kept, ..self }
+    }
+}
+
+fn next_second(now: OffsetDateTime) -> OffsetDateTime {
+    now.replace_nanosecond(0).unwrap_or(now) + Duration::SECOND
 }
 
 #[cfg(test)]
@@ -82,5 +103,9 @@ mod tests {
         let entry = Revocation::now(what, true, now, Duration::seconds(60));
         assert_eq!((entry.not_before.unix_timestamp(), entry.keep_until.unix_timestamp()), (11, 71));
         assert_eq!(entry.id, format!("{0}/{0}", Id::ZERO));
+        assert_eq!(Revocation::at(&entry.place()), ("member", entry.id.as_str(), true));
+        assert_eq!(Revocation::at(""), ("", "", false));
+        let entry = entry.moved(OffsetDateTime::UNIX_EPOCH + Duration::seconds(12));
+        assert_eq!((entry.not_before.unix_timestamp(), entry.keep_until.unix_timestamp()), (13, 73));
     }
 }

@@ -30,6 +30,11 @@ impl Scopes {
         Some(Self(scopes))
     }
 
+    /// Reads what our own code has written: of a consent that has grown by several requests there may be more than one may ask for.
+    pub(crate) fn stored(text: &str) -> Self {
+        Self(text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect())
+    }
+
     /// All of these are among the others.
     pub(crate) fn within(&self, others: &Self) -> bool {
         self.0.iter().all(|scope| others.has(scope))
@@ -79,6 +84,13 @@ mod tests {
         {
             assert_eq!(Scopes::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_consented_to_in_several_requests_is_read_whole() {
+        let grown: Vec<_> = (0..MOST + 8).map(|n| format!("s{n}")).collect();
+        assert_eq!(Scopes::stored(&grown.join(" ")).0, grown);
+        assert_eq!(Scopes::stored("").0, Vec::<String>::new());
     }
 
     proptest! {

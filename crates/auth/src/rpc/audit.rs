@@ -1,17 +1,15 @@
 //! `AuditService`.
-use std::pin::Pin;
-
 use api::{Caller, Id, from_timestamp};
-use futures::{Stream, stream};
-use mesh::{Reply, caller, reply};
+use futures::{Stream, TryStreamExt, stream};
+use mesh::{Items, Reply, caller, caller_with_metadata, reply, reply_stream};
 use proto::auth::v1::{self as wire, audit_service_server::AuditService};
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use super::{Rpc, organization_id, page};
 use crate::{
     error::Error,
     events::audit_event as render,
-    model::{AuditEventName, AuditFilter},
+    model::{AuditEvent, AuditEventName, AuditFilter},
 };
 
 /// Longest text of a filter.
@@ -19,7 +17,8 @@ const TEXT_MAX: usize = 512;
 
 #[tonic::async_trait]
 impl AuditService for Rpc {
-    type ExportAuditEventsStream = Pin<Box<dyn Stream<Item = Result<wire::AuditEvent, Status>> + Send>>;
+    type ExportAuditEventsStream = Items<wire::AuditEvent>;
+    type WatchAuditEventsStream = Items<wire::AuditEvent>;
 
     async fn get_audit_event(&self, request: Request<wire::GetAuditEventRequest>) -> Reply<wire::AuditEvent> {
         let (caller, request) = caller(request)?;
@@ -38,9 +37,22 @@ impl AuditService for Rpc {
     async fn export_audit_events(
         &self,
         request: Request<wire::ExportAuditEventsRequest>,
-    ) -> Result<Response<Self::ExportAuditEventsStream>, Status> {
+    ) -> Reply<Items<wire::AuditEvent>> {
         let (caller, request) = caller(request)?;
-        self.audit_export(caller, request).await.map(Response::new).map_err(|error| api::Error::from(error).into())
+        reply_stream(self.audit_export(caller, request).await)
+    }
+
+    async fn watch_audit_events(
+        &self,
+        request: Request<wire::WatchAuditEventsRequest>,
+    ) -> Reply<Items<wire::AuditEvent>> {
+        let (caller, metadata, request) = caller_with_metadata(request)?;
+        let after = api::stream_after(&metadata, request.after_sequence)?;
+        let watched = async {
+            let organization = organization_id("parent", &request.parent)?;
+            Ok::<_, Error>(one_by_one(self.auth.watch_audit(caller, organization, after).await?))
+        };
+        reply_stream(watched.await)
     }
 }
 
@@ -63,7 +75,7 @@ impl Rpc {
         &self,
         caller: Caller,
         request: wire::ExportAuditEventsRequest,
-    ) -> Result<<Self as AuditService>::ExportAuditEventsStream, Error> {
+    ) -> Result<impl Stream<Item = Result<wire::AuditEvent, Error>> + Send + 'static, Error> {
         let organization = organization_id("parent", &request.parent)?;
         let texts = [request.actor, request.action, request.resource];
         let filter = filter(texts, request.start_time.as_ref(), request.end_time.as_ref())?;
@@ -72,17 +84,21 @@ impl Rpc {
         let pages = stream::try_unfold(Some(first), move |page| {
             let (auth, caller, filter) = (std::sync::Arc::clone(&auth), caller.clone(), filter.clone());
             async move {
-                let Some(page) = page else { return Ok::<_, Status>(None) };
+                let Some(page) = page else { return Ok::<_, Error>(None) };
                 let Some(last) = page.last().map(|event| event.id) else { return Ok(None) };
-                let next = auth.export_audit_events(&caller, organization, &filter, last).await;
-                let next = next.map_err(|error| Status::from(api::Error::from(error)))?;
+                let next = auth.export_audit_events(&caller, organization, &filter, last).await?;
                 Ok(Some((page, Some(next))))
             }
         });
-        let events =
-            futures::TryStreamExt::map_ok(pages, |page| stream::iter(page.into_iter().map(|event| Ok(render(event)))));
-        Ok(Box::pin(futures::TryStreamExt::try_flatten(events)))
+        Ok(one_by_one(pages))
     }
+}
+
+/// One entry after the other, as clients read them.
+fn one_by_one(
+    pages: impl Stream<Item = Result<Vec<AuditEvent>, Error>> + Send + 'static,
+) -> impl Stream<Item = Result<wire::AuditEvent, Error>> + Send + 'static {
+    pages.map_ok(|page| stream::iter(page.into_iter().map(|event| Ok(render(event))))).try_flatten()
 }
 
 fn filter(

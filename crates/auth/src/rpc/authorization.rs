@@ -257,7 +257,7 @@ fn render_explanation(found: Explanation, question: &Question) -> wire::ExplainR
     let relation = held.map(|held| Relation {
         object: Object::restore(organization, held.way.last().cloned().unwrap_or_default()),
         tie: Tie::Held(held.subject, held.given),
-        expire_time: None,
+        expire_time: held.end,
     });
     let way = held.map(|held| held.way.clone()).unwrap_or_default();
     let lacks = !allowed;

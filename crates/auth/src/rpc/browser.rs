@@ -41,13 +41,7 @@ impl BrowserService for Rpc {
             state: request.state,
             confirmed: request.confirmed,
         };
-        reply(self.auth.sign_out(caller.context(), asked).await.map(|ended| match ended {
-            Ended::Done(redirect_uri) => wire::EndBrowserSessionResponse { ended: true, redirect_uri, error: None },
-            Ended::Asks => wire::EndBrowserSessionResponse::default(),
-            Ended::Refused(problem) => {
-                wire::EndBrowserSessionResponse { error: Some(error(problem)), ..Default::default() }
-            }
-        }))
+        reply(self.auth.sign_out(caller.context(), asked).await.map(ended))
     }
 
     async fn continue_authorization(
@@ -88,6 +82,20 @@ fn session(visitor: Visitor) -> wire::BrowserSession {
         expire_after: Some(super::duration(visitor.life)),
         email: visitor.email,
         organization: visitor.organization,
+    }
+}
+
+fn ended(ended: Ended) -> wire::EndBrowserSessionResponse {
+    let none = wire::EndBrowserSessionResponse::default();
+    match ended {
+        Ended::Done(Ok(redirect_uri)) => wire::EndBrowserSessionResponse { ended: true, redirect_uri, ..none },
+        Ended::Done(Err(problem)) => {
+            wire::EndBrowserSessionResponse { ended: true, error: Some(error(problem)), ..none }
+        }
+        Ended::Asks { client, origin } => {
+            wire::EndBrowserSessionResponse { client_id: client, redirect_origin: origin, ..none }
+        }
+        Ended::Refused(problem) => wire::EndBrowserSessionResponse { error: Some(error(problem)), ..none },
     }
 }
 

@@ -16,15 +16,16 @@ use super::{Rpc, organization_id};
 use crate::{
     error::Error,
     model::{ProviderName, SecondFactor},
-    service::{FirstFactor, FlowStart, Returned, Step},
+    service::{FirstFactor, FlowStart, FromMail, Returned, Step},
 };
 
 #[tonic::async_trait]
 impl LoginService for Rpc {
     async fn start_login(&self, request: Request<wire::StartLoginRequest>) -> Reply<wire::LoginStep> {
         let (caller, request) = caller(request)?;
-        let wire::StartLoginRequest { client_id, redirect_uri, code_challenge, code_challenge_method, state } = request;
-        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state]);
+        let wire::StartLoginRequest { client_id, redirect_uri, code_challenge, code_challenge_method, state, again } =
+            request;
+        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state], again);
         reply(self.auth.start_login(caller.context(), start).await.map(render))
     }
 
@@ -49,7 +50,7 @@ impl LoginService for Rpc {
         let (caller, request) = caller(request)?;
         let wire::StartStepUpRequest { client_id, redirect_uri, code_challenge, code_challenge_method, state } =
             request;
-        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state]);
+        let start = beginning([client_id, redirect_uri, code_challenge, code_challenge_method, state], true);
         reply(self.auth.start_step_up(&caller, start).await.map(render))
     }
 
@@ -77,7 +78,12 @@ impl Rpc {
             }
             Some(Answer::Totp(code)) => self.auth.prove_totp(context, &request.flow, &code).await,
             Some(Answer::RecoveryCode(code)) => self.auth.prove_recovery(context, &request.flow, &code).await,
-            Some(Answer::EmailCode(code)) => self.auth.prove_mailbox(context, &request.flow, &code).await,
+            Some(Answer::EmailCode(code)) => {
+                self.auth.prove_mailbox(context, &request.flow, FromMail::Code(&code)).await
+            }
+            Some(Answer::EmailLink(token)) => {
+                self.auth.prove_mailbox(context, &request.flow, FromMail::Link(&token)).await
+            }
             Some(Answer::Organization(name)) => {
                 self.auth.choose_organization(context, &request.flow, organization_id("organization", &name)?).await
             }
@@ -90,19 +96,19 @@ impl Rpc {
 }
 
 /// Parameters of the two requests that begin a flow, in the order of their fields.
-fn beginning([client, redirect_uri, challenge, method, state]: [String; 5]) -> FlowStart {
-    FlowStart { client, redirect_uri, challenge, method, state }
+fn beginning([client, redirect_uri, challenge, method, state]: [String; 5], again: bool) -> FlowStart {
+    FlowStart { client, redirect_uri, challenge, method, state, again }
 }
 
 fn render(step: Step) -> wire::LoginStep {
     let life = step.life();
     let expire_after = Some(prost_types::Duration { seconds: life.whole_seconds(), nanos: 0 });
     let (flow, step) = match step {
-        Step::Password { flow, email, passkey, providers } => {
+        Step::Password { flow, email, passkey, providers, sign_up } => {
             let providers =
                 providers.into_iter().map(|(name, display_name)| Provider { provider: name.to_string(), display_name });
             let providers = providers.collect();
-            (flow, login_step::Step::Password(PasswordStep { email, passkey_options: passkey, providers }))
+            (flow, login_step::Step::Password(PasswordStep { email, passkey_options: passkey, providers, sign_up }))
         }
         Step::Social { flow, uri } => (flow, login_step::Step::Social(SocialStep { authorization_uri: uri })),
         Step::SecondFactor { flow, methods, passkey } => {

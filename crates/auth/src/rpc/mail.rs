@@ -35,9 +35,23 @@ impl MailService for Rpc {
         reply(done.map(|()| wire::RequestEmailVerificationResponse {}))
     }
 
+    async fn lookup_verification(
+        &self,
+        request: Request<wire::LookupVerificationRequest>,
+    ) -> Reply<wire::LookupVerificationResponse> {
+        let (caller, request) = caller(request)?;
+        reply(self.auth.look_up_verification(caller.context(), &request.token).await.map(|mail| {
+            wire::LookupVerificationResponse {
+                email: mail.email,
+                display_name: mail.display_name,
+                sign_up: mail.purpose == Purpose::SignUp,
+            }
+        }))
+    }
+
     async fn verify_email(&self, request: Request<wire::VerifyEmailRequest>) -> Reply<wire::VerifyEmailResponse> {
         let (caller, request) = caller(request)?;
-        let done = self.auth.verify_email(caller.context(), &request.token).await;
+        let done = self.auth.verify_email(caller.context(), &request.token, &request.password).await;
         reply(done.map(|()| wire::VerifyEmailResponse {}))
     }
 

@@ -201,8 +201,8 @@ pub(super) fn outcome(outcome: Outcome) -> wire::AuthorizeResponse {
     let outcome = match outcome {
         Outcome::Refused(problem) => Wire::Refused(error(problem)),
         Outcome::Redirect(uri) => Wire::RedirectUri(uri),
-        Outcome::SignIn { request, client, login_hint } => {
-            Wire::SignIn(SignIn { request, client: Some(shown(client)), login_hint })
+        Outcome::SignIn { request, client, login_hint, again } => {
+            Wire::SignIn(SignIn { request, client: Some(shown(client)), login_hint, again })
         }
         Outcome::Consent { request, client, scopes, email, organization } => {
             Wire::Consent(Consent { request, client: Some(shown(client)), scopes: scopes.0, email, organization })

@@ -7,7 +7,10 @@ use tonic::Request;
 use super::{Rpc, chosen_id, organization_id, page, render_membership, render_organization, role, user_id};
 use crate::{
     error::Error,
-    model::{CustomRoleName, DisplayName, MembershipChange, MembershipName, MembershipState, OrganizationState},
+    model::{
+        AuditRetention, CustomRoleName, DisplayName, MembershipChange, MembershipName, MembershipState,
+        OrganizationChange, OrganizationState,
+    },
     service::{NewRoles, Once},
 };
 
@@ -143,17 +146,23 @@ impl Rpc {
         let once = Once::new(caller, &request.request_id, request);
         let organization = request.organization.clone().unwrap_or_default();
         let id = organization_id("organization.name", &organization.name)?;
-        let populated: &[&str] = if organization.display_name.is_empty() { &[] } else { &["display_name"] };
+        let fields = ["display_name", "audit_retention_days"];
+        let sent = [!organization.display_name.is_empty(), organization.audit_retention_days != 0];
+        let populated: Vec<&str> =
+            fields.into_iter().zip(sent).filter(|(_, sent)| *sent).map(|(name, _)| name).collect();
         let mask = Mask::parse(
             request.update_mask.as_ref(),
-            &["display_name"],
+            &fields,
             &["name", "etag", "create_time", "update_time", "state", "purge_time"],
-            populated,
+            &populated,
         )?;
-        let name = mask
-            .has("display_name")
-            .then(|| DisplayName::parse("organization.display_name", &organization.display_name));
-        let changed = self.auth.update_organization(caller, id, &organization.etag, name.transpose()?, &once).await?;
+        let name = || DisplayName::parse("organization.display_name", &organization.display_name);
+        let days = || AuditRetention::parse("organization.audit_retention_days", organization.audit_retention_days);
+        let change = OrganizationChange {
+            display_name: mask.has("display_name").then(name).transpose()?,
+            audit_retention: mask.has("audit_retention_days").then(days).transpose()?,
+        };
+        let changed = self.auth.update_organization(caller, id, &organization.etag, change, &once).await?;
         Ok(render_organization(changed))
     }
 

@@ -77,11 +77,9 @@ impl TokenService for Rpc {
         &self,
         request: Request<wire::ListRevocationsRequest>,
     ) -> Reply<wire::ListRevocationsResponse> {
-        let (caller, _request) = caller(request)?;
-        let entries = self.auth.revocations(caller.context()).await;
-        reply(entries.map(|entries| wire::ListRevocationsResponse {
-            revocations: entries.into_iter().map(render_revocation).collect(),
-        }))
+        let (caller, request) = caller(request)?;
+        let page = page(request.page_size, request.page_token);
+        reply(self.auth.revocations(caller.context(), &page).await.map(render_revocations))
     }
 
     async fn get_directory(&self, request: Request<wire::GetDirectoryRequest>) -> Reply<wire::Directory> {
@@ -145,8 +143,15 @@ pub(super) fn use_of(kind: KeyUse) -> Use {
     }
 }
 
-/// A revocation as verifiers read it.
-pub(crate) fn render_revocation(entry: Revocation) -> wire::Revocation {
+/// A page of revocations as verifiers read it.
+pub(crate) fn render_revocations(
+    (entries, next_page_token): (Vec<Revocation>, String),
+) -> wire::ListRevocationsResponse {
+    let revocations = entries.into_iter().map(render_revocation).collect();
+    wire::ListRevocationsResponse { revocations, next_page_token }
+}
+
+fn render_revocation(entry: Revocation) -> wire::Revocation {
     wire::Revocation {
         kind: entry.kind,
         id: entry.id,

@@ -84,6 +84,12 @@ impl UserService for Rpc {
         reply(done.await.map(render_user))
     }
 
+    async fn reset_user_factors(&self, request: Request<wire::ResetUserFactorsRequest>) -> Reply<()> {
+        let (caller, request) = caller(request)?;
+        let done = async { self.auth.reset_factors(&caller, user_id("name", &request.name)?).await };
+        reply(done.await)
+    }
+
     async fn revoke_all_sessions(&self, request: Request<wire::RevokeAllSessionsRequest>) -> Reply<()> {
         let (caller, request) = caller(request)?;
         let done = async {

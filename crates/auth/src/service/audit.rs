@@ -3,6 +3,7 @@
 //! Entries are written with the changes they tell of ([`db::Record`]); here they get their place in the chain of their organization and
 //! are published in its order. What happens between is short, and an entry is listed before it has its place.
 mod verify;
+mod watch;
 
 use api::{CallContext, Caller, Id, OrganizationId};
 use time::Duration;
@@ -76,6 +77,9 @@ impl Auth {
             events::audit_recorded(&tx, event)?;
         }
         tx.commit().await?;
+        if !sealed.is_empty() {
+            self.sealed.send_replace(());
+        }
         Ok(sealed.len())
     }
 

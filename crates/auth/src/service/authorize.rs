@@ -53,6 +53,8 @@ pub(crate) enum Outcome {
         client: Shown,
         /// Address to fill in.
         login_hint: String,
+        /// He must prove anew who he is.
+        again: bool,
     },
     /// Decide.
     Consent {
@@ -98,8 +100,14 @@ impl Auth {
             }
             (Ok(_), None) => Ok(Outcome::Refused(PUSHED_GONE)),
             (Err(Flaw::Page(problem)), _) => Ok(Outcome::Refused(problem)),
-            (Err(Flaw::Redirect { redirect_uri, state, problem }), _) => {
-                Ok(Outcome::Redirect(self.error_for(&redirect_uri, &state, problem)))
+            (Err(Flaw::Redirect { redirect_uri, state, problem }), client) => {
+                // Whoever registers a client could make links that lead through here to where he likes (RFC 9700 section 4.11.2).
+                let known = client.is_some_and(|client| client.is_for_all())
+                    || self.browser_session(context, session).await?.is_some();
+                match known {
+                    true => Ok(Outcome::Redirect(self.error_for(&redirect_uri, &state, problem))),
+                    false => Ok(Outcome::Refused(problem)),
+                }
             }
         }
     }
@@ -259,9 +267,9 @@ impl Auth {
                 Ok(Outcome::Consent { request: handle.text, client: shown, scopes, email, organization })
             }
             (Next::SignIn | Next::Grant(_) | Next::Consent, _) => {
-                let login_hint = asked.login_hint.clone();
+                let (login_hint, again) = (asked.login_hint.clone(), auth_after > OffsetDateTime::UNIX_EPOCH);
                 self.keep(context, &handle, &waiting(asked, None)).await?;
-                Ok(Outcome::SignIn { request: handle.text, client: shown, login_hint })
+                Ok(Outcome::SignIn { request: handle.text, client: shown, login_hint, again })
             }
         }
     }
@@ -312,8 +320,13 @@ impl Auth {
             parent: Some(session.id),
         };
         let tx = self.db.system("an authorization code, and the consent behind it", context).await?;
-        if let Some(consent) = &consent {
-            self.save_consent(&tx, consent).await?;
+        match &consent {
+            Some(consent) => self.save_consent(&tx, consent).await?,
+            None => {
+                // It may have been taken back meanwhile; from here on whoever does so waits, and takes this code along.
+                let given = store::consent::find(&tx, stored.user, &stored.client, organization).await?;
+                given.filter(|given| stored.scopes.within(given)).ok_or(Error::FlowInvalid)?;
+            }
         }
         store::login::insert_code(&tx, &code.digest, &stored).await?;
         tx.commit().await?;

@@ -120,8 +120,16 @@ impl Auth {
         let now = self.clock.now();
         let id = id.unwrap_or_else(|| self.ids.next().into());
         let (state, purge_time) = (OrganizationState::Active, None);
-        let organization =
-            Organization { id, display_name, version: 1, create_time: now, update_time: now, state, purge_time };
+        let organization = Organization {
+            id,
+            display_name,
+            version: 1,
+            create_time: now,
+            update_time: now,
+            state,
+            purge_time,
+            audit_retention_days: None,
+        };
         store::organization::insert(tx, &organization).await.map_err(|error| {
             match error.is_unique("organizations_pkey") {
                 true => Error::from(api::Error::already_exists(id.name())),

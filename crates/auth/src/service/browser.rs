@@ -9,7 +9,7 @@ use super::{Auth, Change, lockout::quiet, oauth::id, session::told};
 use crate::{
     credential::{Handle, IdClaims, digest},
     error::Error,
-    model::{BROWSER, Challenge, Client, Problem, Session, answer, is_opaque, problem},
+    model::{BROWSER, Challenge, Client, Problem, Session, answer, is_opaque, origin, problem},
     store,
 };
 
@@ -46,10 +46,15 @@ pub(crate) struct SignOut {
 
 /// What became of it.
 pub(crate) enum Ended {
-    /// Nobody is signed in any more; go there, if anywhere.
-    Done(String),
+    /// Nobody is signed in any more; go there, if anywhere, or hear why not.
+    Done(Result<String, Problem>),
     /// The person must confirm.
-    Asks,
+    Asks {
+        /// The client that asks, or empty.
+        client: String,
+        /// Where the redirect afterwards goes, or empty.
+        origin: String,
+    },
     /// The request cannot be followed.
     Refused(Problem),
 }
@@ -140,16 +145,20 @@ impl Auth {
         let keys = self.keys()?;
         let hint = keys.id_tokens.read(&keys.edge, &request.hint, &self.issuer);
         let target = match self.after_sign_out(context, &request, hint.as_ref()).await? {
-            Ok(target) => target,
-            Err(problem) => return Ok(Ended::Refused(problem)),
+            // Who has confirmed wants to be signed out, wherever he goes then.
+            Err(problem) if !request.confirmed => return Ok(Ended::Refused(problem)),
+            target => target,
         };
         let session = self.browser_session(context, &request.session).await?;
         // Where nobody is signed in any more, the client's own session may still be there.
         let of_him = |hint: &IdClaims| session.as_ref().is_none_or(|session| hint.sub == session.user.to_string());
+        let client = hint.as_ref().map_or(&request.client, |hint| &hint.aud).clone();
         let named = hint.filter(of_him);
         if session.is_some() && !request.confirmed && named.is_none() {
-            return Ok(Ended::Asks);
+            return Ok(Ended::Asks { client, origin: origin(&request.redirect_uri).to_owned() });
         }
+        // Anybody can make a link that names a client; where it ends nothing, it leads nowhere (RFC 9700 section 4.11.2).
+        let target = if session.is_none() && named.is_none() { Ok(String::new()) } else { target };
         let tx = self.change(self.db.system("sign out of a browser", context).await?);
         if let Some(session) = &session {
             self.end_family(&tx, session).await?;

@@ -114,8 +114,13 @@ impl Auth {
         if users.iter().all(|user| caller.user() == Some(*user)) {
             return Ok(tx);
         }
+        if self.reads_relations(caller, &tx).await? { Ok(tx) } else { Err(api::Error::denied().into()) }
+    }
+
+    /// The caller may read all relations of his organization.
+    pub(super) async fn reads_relations(&self, caller: &Caller, tx: &Tx) -> Result<bool, Error> {
         let reads = catalog().get("relation:read").ok_or_else(|| Error::fault("the contract has no relation:read"))?;
-        if self.rights(caller, &tx).await?.hold(reads) { Ok(tx) } else { Err(api::Error::denied().into()) }
+        Ok(self.rights(caller, tx).await?.hold(reads))
     }
 
     /// Waits until this must be known here, for half a second at most. What services tell may still be on its way; a change of relations

@@ -254,11 +254,12 @@ impl Auth {
         loop {
             let tx = self.db.system("clients that people have allowed something", context).await?;
             let clients = store::consent::clients(&tx, &after, CLIENTS_MAX).await?;
+            let there = store::client::those(&tx, &clients).await?;
             drop(tx);
             let Some(last) = clients.last() else { return Ok(()) };
             after.clone_from(last);
-            for client in clients {
-                self.end_client(context, &client).await?;
+            for client in clients.iter().filter(|client| !there.contains(*client)) {
+                self.end_client(context, client).await?;
             }
         }
     }

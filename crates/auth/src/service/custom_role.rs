@@ -36,9 +36,14 @@ impl Auth {
             Some(user) => store::membership::active(tx, user, organization).await?,
             None => None,
         };
-        let member = member.ok_or_else(api::Error::denied)?;
-        let custom = store::custom_role::many(tx, organization, &member.custom_roles).await?;
-        Ok(Rights::new(organization, member.role, &custom).within(|permission| caller.in_scope(permission)))
+        let rights = match member {
+            Some(member) => {
+                let custom = store::custom_role::many(tx, organization, &member.custom_roles).await?;
+                Rights::new(organization, member.role, &custom)
+            }
+            None => Rights::new(organization, self.machine_role(caller, tx, organization).await?, &[]),
+        };
+        Ok(rights.within(|permission| caller.in_scope(permission)))
     }
 
     /// What these custom roles of the organization allow together.

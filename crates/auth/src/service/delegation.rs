@@ -24,7 +24,7 @@ impl Auth {
     ) -> Result<Delegation, Error> {
         Self::own(caller, organization)?;
         let user = caller.user_required()?;
-        // Nor one that rests on an API key: the delegation would not be held to its scopes.
+        // Nor one that rests on an API key: it would outlive the key.
         if caller.acting().is_some() || caller.session().is_none() {
             return Err(api::Error::denied().into());
         }
@@ -47,6 +47,7 @@ impl Auth {
             actor: caller.peer().to_owned(),
             purpose: new.purpose.0,
             methods: new.methods,
+            scopes: caller.scopes().to_vec(),
             expire_time: new.expire_time,
             create_time: now,
         };

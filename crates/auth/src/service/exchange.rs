@@ -8,18 +8,24 @@ use time::OffsetDateTime;
 
 use super::{
     Auth,
-    oauth::{Answer, Exchange, GRANT, SCOPE, Tokens, hits, id, narrowed},
+    oauth::{Answer, Exchange, SCOPE, Tokens, hits, id, narrowed},
 };
 use crate::{
     credential::{Actor, Claims},
     error::Error,
     metrics,
-    model::{Client, Scopes, problem},
+    model::{Client, Problem, Scopes, problem},
     store,
 };
 
 /// How many clients may stand behind each other in a token: each makes it longer.
 const ACTORS_MAX: usize = 4;
+
+/// What a token that cannot be exchanged is answered with, whatever is wrong with it (RFC 8693 section 2.2.2).
+const SUBJECT: Problem = Problem {
+    error: "invalid_request",
+    description: "the subject token is unknown, expired, revoked or not for this client; get another one",
+};
 
 impl Auth {
     /// Gives a client a token of its own for another.
@@ -40,18 +46,18 @@ impl Auth {
         }
         let now = self.clock.now();
         let claims = self.keys()?.edge.read(&request.subject, &self.issuer, now);
-        let Some(claims) = claims.filter(|claims| !claims.is_machine()) else { return Ok(Err(GRANT)) };
+        let Some(claims) = claims.filter(|claims| !claims.is_machine()) else { return Ok(Err(SUBJECT)) };
         if claims.client_id != client.id {
             let given_to = self.client(context, &claims.client_id).await?;
             if !given_to.is_some_and(|given_to| given_to.actors.contains(&client.id)) {
                 metrics::grant_refused("exchange");
-                return Ok(Err(GRANT));
+                return Ok(Err(SUBJECT));
             }
         }
         let granted = Scopes::parse(&claims.scope).unwrap_or_default();
         let Some(scopes) = narrowed(&granted, &request.scope) else { return Ok(Err(SCOPE)) };
         let scopes = Scopes(scopes.both(&client.scopes).0.into_iter().filter(|scope| scope != "*").collect());
-        let Some(act) = actors(&claims, client) else { return Ok(Err(GRANT)) };
+        let Some(act) = actors(&claims, client) else { return Ok(Err(SUBJECT)) };
         self.exchanged(context, client, (claims, act), &scopes).await
     }
 
@@ -66,14 +72,14 @@ impl Auth {
         let tx = self.db.system("exchange an access token", context).await?;
         let found = store::session::get(&tx, id(&claims.sid)?, false).await?;
         let Some((session, _)) = found.filter(|(session, _)| session.user.to_string() == claims.sub) else {
-            return Ok(Err(GRANT));
+            return Ok(Err(SUBJECT));
         };
         let live = store::revocation::of(&tx, &hits(&session), now).await?;
         let void = live.iter().any(|entry| !entry.renew && claims.iat < entry.not_before.unix_timestamp());
         // A client of one organization sees that one alone.
         let foreign = !client.is_for_all() && client.organization != session.organization;
         let role = self.still_good(&tx, &session, now).await?;
-        let Some(role) = role.filter(|_| !void && !foreign) else { return Ok(Err(GRANT)) };
+        let Some(role) = role.filter(|_| !void && !foreign) else { return Ok(Err(SUBJECT)) };
         let issued = super::issue_time(now, &live).unix_timestamp();
         let longest = OffsetDateTime::from_unix_timestamp(issued).map_err(Error::fault)? + self.access_life();
         let next = Claims {
@@ -87,7 +93,7 @@ impl Auth {
             ..claims
         };
         if next.exp <= next.iat {
-            return Ok(Err(GRANT));
+            return Ok(Err(SUBJECT));
         }
         metrics::token_issued("exchanged");
         let life = time::Duration::seconds(next.exp - next.iat);

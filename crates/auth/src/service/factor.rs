@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     events,
     model::{
-        DisplayName, FactorKind, FactorName, MfaFactor, Passkey, RECOVERY_CODES, RevocationKind, SecondFactor,
+        DisplayName, FactorKind, FactorName, MfaFactor, Passkey, Purpose, RECOVERY_CODES, RevocationKind, SecondFactor,
         TOTP_MAX, acr, second_factors,
     },
     store::{self, revocation::Owner},
@@ -107,6 +107,7 @@ impl Auth {
         let codes = if ways.has_recovery() { Vec::new() } else { self.new_codes(&tx, user).await? };
         let factor = store::factor::get(&tx, name).await?.ok_or_else(|| api::Error::not_found(name))?;
         self.end_other_sessions(&tx, caller, user).await?;
+        self.tell_factors_changed(&tx, user).await?;
         events::factor_confirmed(&tx, &factor)?;
         tx.commit().await?;
         Ok((factor, codes))
@@ -150,6 +151,7 @@ impl Auth {
         if gone.confirmed {
             self.after_delete(&tx, user, &ways).await?;
             self.end_other_sessions(&tx, caller, user).await?;
+            self.tell_factors_changed(&tx, user).await?;
             events::factor_deleted(&tx, &gone)?;
         }
         tx.commit().await
@@ -163,21 +165,27 @@ impl Auth {
             return Err(Error::FactorMissing);
         }
         let codes = self.new_codes(&tx, user).await?;
+        self.tell_factors_changed(&tx, user).await?;
         tx.commit().await?;
         Ok(codes)
     }
 
-    /// All factors, which nobody else changes until the transaction ends. Who has a second factor must have used one to be here:
-    /// otherwise a stolen password would be enough to take them away.
+    /// The owner of an account hears of each change of what he signs in with, by the one way that such a change does not touch.
+    pub(super) async fn tell_factors_changed(&self, tx: &Tx, user: UserId) -> Result<(), Error> {
+        let user = store::user::get(tx, user).await?.ok_or_else(api::Error::denied)?;
+        self.notice(tx, &user, Purpose::NoticeFactorsChanged).await
+    }
+
+    /// All factors, which nobody else changes until the transaction ends, in a session that goes on as long. Who has a second factor must
+    /// have used one to be here: otherwise a stolen password would be enough to take them away.
     pub(super) async fn changeable(&self, tx: &Tx, caller: &Caller, user: UserId) -> Result<Ways, Error> {
         store::factor::lock(tx, user).await?;
+        let session = caller.session().and_then(|session| session.parse().ok()).ok_or_else(api::Error::denied)?;
+        // What ends all that a user has ends his sessions first, and waits for this one.
+        let (session, _) = store::session::get(tx, session, true).await?.ok_or(Error::CredentialInvalid)?;
         let ways = self.ways(tx, user).await?;
-        if !ways.methods().is_empty() {
-            let session = caller.session().and_then(|session| session.parse().ok()).ok_or_else(api::Error::denied)?;
-            let found = store::session::get(tx, session, false).await?;
-            if found.is_none_or(|(session, _)| acr(&session.amr) < 2) {
-                return Err(api::Error::step_up_required(2, None).into());
-            }
+        if !ways.methods().is_empty() && acr(&session.amr) < 2 {
+            return Err(api::Error::step_up_required(2, None).into());
         }
         Ok(ways)
     }

@@ -1,7 +1,8 @@
 //! Groups of members.
 //!
-//! Who puts somebody into a group gives him what is shared with it. Editors and above hold everything in the organization; anybody else
-//! who may change groups must be in the group himself. Decisions read the rows, so a change acts with its commit.
+//! Who puts somebody into a group gives him what is shared with it. Editors and above hold everything in the organization, as far as their
+//! credential is good for it; anybody else who may change groups must be in the group himself. Decisions read the rows, so a change acts
+//! with its commit.
 use api::{Caller, Etag, Id, OrganizationId};
 use db::{Record, Tx};
 
@@ -151,7 +152,7 @@ impl Auth {
             Some(user) => store::group::holds(&tx, name, user).await?,
             None => false,
         };
-        if rights.role() < Some(Role::Editor) && !inside {
+        if rights.cover_role(Some(Role::Editor)).is_err() && !inside {
             return Err(Authorization::PermissionLacked("what the group holds").into());
         }
         if !store::group::strangers(&tx, name.organization, members).await?.is_empty() {

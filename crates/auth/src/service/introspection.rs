@@ -19,6 +19,12 @@ use crate::{
     store::{self, revocation::Owner},
 };
 
+/// What the client of a token out of an exchange hears that wants it revoked (RFC 7009 section 2.2.1).
+const EXCHANGED: Problem = Problem {
+    error: "unsupported_token_type",
+    description: "a token out of an exchange is not revoked by itself; it ends with its session, or within minutes",
+};
+
 /// A token that is good, and the client's own.
 pub(crate) struct Introspected {
     /// It is a refresh token.
@@ -154,7 +160,10 @@ impl Auth {
             return Ok(Ok(()));
         }
         // A token out of an exchange is not the session's: it ends with it, and by itself within minutes.
-        let session = match (access.filter(|claims| claims.act.is_none()), keys.refresh.read(token)) {
+        if access.as_ref().is_some_and(|claims| claims.act.is_some()) {
+            return Ok(Err(EXCHANGED));
+        }
+        let session = match (access, keys.refresh.read(token)) {
             (Some(claims), _) => id(&claims.sid)?,
             (None, Some(token)) => token.session,
             (None, None) => return Ok(Ok(())),

@@ -2,10 +2,10 @@
 //!
 //! The role is read at acceptance, and it is never above what the inviter holds at that moment: an invitation of somebody who has
 //! been put back gives nothing any more.
-use api::{CallContext, Caller, OrganizationId, UserId};
+use api::{CallContext, Caller, Id, OrganizationId, UserId};
 use db::{Record, Tx};
 
-use super::{Auth, Once, PageRequest, limit};
+use super::{Auth, Change, Once, PageRequest, limit};
 use crate::{
     credential::digest,
     error::Error,
@@ -14,6 +14,9 @@ use crate::{
     },
     store,
 };
+
+/// Most open invitations of an organization.
+const INVITATIONS_MAX: i64 = 1000;
 
 /// What whoever holds the token may know before he accepts.
 pub(crate) struct Lookup {
@@ -38,13 +41,16 @@ impl Auth {
         once: &Once,
     ) -> Result<Invitation, Error> {
         Self::own(caller, organization)?;
-        Role::at_most(role, Self::role(caller))?;
         let now = self.clock.now();
         let tx = self.db.tenant(caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
+        self.may_give(caller, &tx, role, &[]).await?;
         store::invitation::close_ended(&tx, organization, &email.key, now).await?;
+        if store::invitation::count_open(&tx, organization, now).await? >= INVITATIONS_MAX {
+            return Err(Error::InvitationLimit);
+        }
         let invitation = Invitation {
             id: self.ids.next(),
             organization,
@@ -79,6 +85,7 @@ impl Auth {
             expire_time: invitation.expire_time,
             ..self.new_mail(Purpose::Invitation)
         };
+        self.few_mails(tx, Purpose::Invitation, &mail.email_key).await?;
         store::mail::end_of_invitation(tx, invitation.id, self.clock.now()).await?;
         self.post(tx, &mail).await
     }
@@ -151,14 +158,21 @@ impl Auth {
     /// Makes the caller a member. The token proves that he reads the mailbox; his account must have that address.
     pub(crate) async fn accept_invitation(&self, caller: &Caller, token: &str) -> Result<Membership, Error> {
         let user = caller.user_required()?;
-        let tx = self.db.system("accept an invitation", caller.context()).await?;
-        let membership = self.join(&tx, user, &digest(token)).await?;
+        let tx = self.change(self.db.system("accept an invitation", caller.context()).await?);
+        let session = caller.session().and_then(|session| session.parse().ok());
+        let membership = self.join(&tx, user, &digest(token), session).await?;
         tx.commit().await?;
         Ok(membership)
     }
 
-    /// Uses an invitation up for a user; system transactions only.
-    pub(super) async fn join(&self, tx: &Tx, user: UserId, secret: &[u8]) -> Result<Membership, Error> {
+    /// Uses an invitation up for a user, who is signed in here if there is a session; system transactions only.
+    pub(super) async fn join(
+        &self,
+        tx: &Change,
+        user: UserId,
+        secret: &[u8],
+        session: Option<Id>,
+    ) -> Result<Membership, Error> {
         let now = self.clock.now();
         let mail = store::mail::consume(tx, secret, &[Purpose::Invitation], now).await?;
         let mail = mail.ok_or(Error::MailTokenInvalid)?;
@@ -175,7 +189,7 @@ impl Auth {
         if !store::invitation::close(tx, &invitation, InvitationState::Accepted, now).await? {
             return Err(Error::MailTokenInvalid);
         }
-        store::user::verify(tx, user, &mail.email_key, now).await?;
+        self.prove_address(tx, user, &mail.email_key, session).await?;
         tx.audit(told("invitation.accepted", &invitation).by(user.name()).of(organization));
         self.add_member(tx, organization, user, invitation.role).await
     }

@@ -6,16 +6,18 @@ use api::{CallContext, Caller, OrganizationId, UserId};
 use authz::{Credential, Subject};
 use db::Record;
 use rand::RngExt;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
-use super::{Auth, Once, PageRequest, issue_time, limit, token::InternalToken};
+use super::{
+    Auth, HOPS, Once, PageRequest, limit,
+    token::{Ground, InternalToken},
+};
 use crate::{
     credential::digest,
     error::Error,
-    metrics,
     model::{
         ApiKey, ApiKeyName, DisplayName, KEYS_MAX, MembershipName, NewApiKey, RevocationKind, Role, ServiceAccount,
-        ServiceAccountName,
+        ServiceAccountName, Session,
     },
     store::{self, revocation::Owner},
 };
@@ -75,9 +77,9 @@ impl Auth {
     ) -> Result<(), Error> {
         let account = store::api_key::account(tx, organization, owner).await?;
         let account = account.filter(|_| Self::role(caller) >= Some(Role::Admin)).ok_or_else(api::Error::denied)?;
-        Role::at_most(account.role, Self::role(caller))?;
         let member = store::membership::of_user(tx, owner, organization).await?;
-        self.may_give(caller, tx, &member.map(|member| member.custom_roles).unwrap_or_default()).await
+        let custom = member.map(|member| member.custom_roles).unwrap_or_default();
+        self.may_touch(caller, tx, account.role, &custom).await
     }
 
     /// A key that the caller may see: his own, or any for administrators.
@@ -125,7 +127,9 @@ impl Auth {
             self.manageable(caller, &tx, name.organization, key.owner).await?;
         }
         let secret = new_secret();
-        store::api_key::rotate(&tx, name, &digest(&secret)).await?;
+        if !store::api_key::rotate(&tx, name, &digest(&secret), self.clock.now()).await? {
+            return Err(api::Error::not_found(name).into());
+        }
         self.revoke(&tx, RevocationKind::Key(key.id), owner(&key), false).await?;
         tx.audit(told("api_key.rotated", &key));
         tx.commit().await?;
@@ -137,7 +141,10 @@ impl Auth {
         if !authz::api_key::is_well_formed(secret) {
             return Err(Error::CredentialInvalid);
         }
-        let now = self.clock.now();
+        self.minted("key", async |now| self.ground_of_key(context, secret, now).await).await
+    }
+
+    async fn ground_of_key(&self, context: &CallContext, secret: &str, now: OffsetDateTime) -> Result<Ground, Error> {
         let tx = self.db.system("exchange an API key", context).await?;
         let key = store::api_key::find(&tx, &digest(secret)).await?.filter(|key| now < key.expire_time);
         let key = key.ok_or(Error::CredentialInvalid)?;
@@ -166,10 +173,7 @@ impl Auth {
             auth_time: None,
             methods: Vec::new(),
         };
-        metrics::token_issued("key");
-        self.wait_for(issue_time(now, &live)).await;
-        let expire_time = key.expire_time.min(now + KEY_LIFE);
-        self.mint(&subject, expire_time, expire_time + super::HOPS - self.clock.now())
+        Ok(Ground { subject, live, expire_time: key.expire_time.min(now + KEY_LIFE), rest: HOPS })
     }
 
     /// Makes a service account.
@@ -182,12 +186,12 @@ impl Auth {
         once: &Once,
     ) -> Result<ServiceAccount, Error> {
         Self::own(caller, organization)?;
-        Role::at_most(role, Self::role(caller))?;
         let tx = self.db.tenant(caller).await?;
         in_person(&tx, caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
+        self.may_give(caller, &tx, role, &[]).await?;
         let (user, create_time) = (UserId(self.ids.next()), self.clock.now());
         let account = ServiceAccount { organization, user, display_name: display_name.0, role, create_time };
         store::api_key::insert_account(&tx, &account).await?;
@@ -228,12 +232,13 @@ impl Auth {
     /// Ends a service account with its membership and keys.
     pub(crate) async fn delete_service_account(&self, caller: &Caller, name: ServiceAccountName) -> Result<(), Error> {
         let account = self.service_account(caller, name).await?;
-        Role::at_most(account.role, Self::role(caller))?;
         let tx = self.change(self.db.tenant(caller).await?);
         store::organization::lock(&tx, name.organization).await?;
         let member = store::membership::of_user(&tx, account.user, name.organization).await?;
         let member = member.ok_or_else(|| api::Error::not_found(name.to_string()))?;
-        self.may_give(caller, &tx, &member.custom_roles).await?;
+        self.may_touch(caller, &tx, member.role, &member.custom_roles).await?;
+        // Should there be no owner beside it, the organization would be nobody's.
+        self.keep_an_owner(&tx, &member, None).await?;
         self.end_membership(&tx, &member).await?;
         store::user::mark_deleted(&tx, account.user, self.clock.now()).await?;
         store::membership::delete(&tx, MembershipName { organization: name.organization, membership: member.id })
@@ -245,11 +250,10 @@ impl Auth {
 
 /// Credentials are made, changed and given by people who have signed in themselves. An application that acts for somebody within
 /// scopes would otherwise make a credential that goes beyond them and outlives its consent.
-pub(super) async fn in_person(tx: &db::Tx, caller: &Caller) -> Result<(), Error> {
+pub(super) async fn in_person(tx: &db::Tx, caller: &Caller) -> Result<Session, Error> {
     let session = caller.session().and_then(|session| session.parse().ok()).ok_or(Error::SignInNeeded)?;
-    let found = store::session::get(tx, session, false).await?;
-    let all = found.is_some_and(|(session, _)| session.scopes.has("*"));
-    if all && caller.acting().is_none() { Ok(()) } else { Err(Error::SignInNeeded) }
+    let found = store::session::get(tx, session, false).await?.map(|(session, _)| session);
+    found.filter(|session| session.scopes.has("*") && caller.acting().is_none()).ok_or(Error::SignInNeeded)
 }
 
 fn new_secret() -> String {

@@ -127,7 +127,10 @@ impl Auth {
             let owner = Owner { organization: Some(id), user: None };
             self.revoke(tx, RevocationKind::Tenant(id), owner, false).await?;
         }
-        events::organization_updated(tx, &next)?;
+        match state {
+            OrganizationState::Deleted => events::organization_deleted(tx, &next)?,
+            OrganizationState::Active | OrganizationState::Suspended => events::organization_updated(tx, &next)?,
+        }
         tx.audit(Record::done(format!("organization.{}", state.verb())).about(id.name()).of(id));
         Ok(next)
     }
@@ -182,21 +185,36 @@ impl Auth {
     pub(crate) async fn set_user_state(&self, caller: &Caller, user: UserId, state: UserState) -> Result<User, Error> {
         let organization = caller.organization()?;
         let tx = self.change(self.db.system("disable or enable a user", caller.context()).await?);
-        let found = store::user::get(&tx, user).await?;
-        let found =
-            found.filter(|found| found.managing_organization == Some(organization) && found.id != caller_id(caller));
-        let found = found.filter(|found| found.state != UserState::Deleted).ok_or_else(api::Error::denied)?;
-        if let Some(member) = store::membership::of_user(&tx, user, organization).await? {
-            Role::at_most(member.role, Self::role(caller))?;
-            store::organization::lock(&tx, organization).await?;
-            self.may_give(caller, &tx, &member.custom_roles).await?;
-            if state == UserState::Disabled {
-                self.keep_an_owner(&tx, &member, None).await?;
-            }
+        let (found, member) = self.managed(caller, &tx, user).await?;
+        match member {
+            Some(member) if state == UserState::Disabled => self.keep_an_owner(&tx, &member, None).await?,
+            Some(member) => self.may_give(caller, &tx, member.role, &[]).await?,
+            None => {}
         }
         let next = self.change_user(&tx, found, state, organization).await?;
         tx.commit().await?;
         Ok(next)
+    }
+
+    /// Somebody else whom the caller's organization manages, with his membership in it; nobody touches who stands above him. System
+    /// transactions only.
+    pub(super) async fn managed(
+        &self,
+        caller: &Caller,
+        tx: &Tx,
+        user: UserId,
+    ) -> Result<(User, Option<Membership>), Error> {
+        let organization = caller.organization()?;
+        let found = store::user::get(tx, user).await?;
+        let found =
+            found.filter(|found| found.managing_organization == Some(organization) && found.id != caller_id(caller));
+        let found = found.filter(|found| found.state != UserState::Deleted).ok_or_else(api::Error::denied)?;
+        store::organization::lock(tx, organization).await?;
+        let member = store::membership::of_user(tx, user, organization).await?;
+        if let Some(member) = &member {
+            self.may_touch(caller, tx, member.role, &member.custom_roles).await?;
+        }
+        Ok((found, member))
     }
 
     /// All credentials of a user who is not active end.
@@ -277,7 +295,8 @@ impl Auth {
 
     async fn purge_organizations(&self, tx: &Tx) -> Result<(), Error> {
         for organization in store::organization::purge(tx, self.clock.now()).await? {
-            tx.audit(Record::done("organization.purged").about(organization.name()).of(organization));
+            events::organization_purged(tx, &organization)?;
+            tx.audit(Record::done("organization.purged").about(organization.id.name()).of(organization.id));
         }
         Ok(())
     }

@@ -60,8 +60,7 @@ impl Auth {
     }
 
     fn counter(&self, factor: Factor, of: &[u8], device: DeviceClass) -> Counter {
-        let parts = [factor.text().as_bytes(), b"\0", device.text().as_bytes(), b"\0", of];
-        Counter { key: hmac(&self.identifiers, &parts), device }
+        Counter { key: counter_key(&self.identifiers, factor, of, device), device }
     }
 
     /// Runs a test behind the lockout. `None` for wrong and locked; a locked one takes as long as a password's test.
@@ -135,6 +134,32 @@ impl Auth {
         let counters = classes.map(|device| self.password_counter(email, device).key);
         Ok(store::attempt::reset(tx, &counters, self.clock.now()).await?)
     }
+}
+
+fn counter_key(identifiers: &[u8; 32], factor: Factor, of: &[u8], device: DeviceClass) -> [u8; 32] {
+    hmac(identifiers, &[factor.text().as_bytes(), b"\0", device.text().as_bytes(), b"\0", of])
+}
+
+impl Auth {
+    /// The second factors are gone: new ones begin anew.
+    pub(super) async fn reset_factor_counters(&self, tx: &db::Tx, user: UserId) -> Result<(), Error> {
+        let classes = [DeviceClass::Known, DeviceClass::Unknown];
+        let counters = [Factor::Totp, Factor::Recovery]
+            .into_iter()
+            .flat_map(|factor| classes.map(|device| self.factor_counter(factor, user, device).key));
+        Ok(store::attempt::reset(tx, &counters.collect::<Vec<_>>(), self.clock.now()).await?)
+    }
+}
+
+/// All counters of an account.
+pub(super) fn counters_of(identifiers: &[u8; 32], user: UserId, email: &str) -> Vec<[u8; 32]> {
+    let (address, id) = (Email::key(email), user.uuid());
+    let of = |factor| if factor == Factor::Password { address.as_bytes() } else { id.as_bytes().as_slice() };
+    let classes = [DeviceClass::Known, DeviceClass::Unknown];
+    Factor::ALL
+        .into_iter()
+        .flat_map(|factor| classes.map(|device| counter_key(identifiers, factor, of(factor), device)))
+        .collect()
 }
 
 /// Context of a transaction that is no change of its own: the call's audit row is written with its outcome, once.

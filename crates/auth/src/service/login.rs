@@ -41,6 +41,8 @@ pub(crate) struct FlowStart {
     pub(crate) method: String,
     /// State as sent.
     pub(crate) state: String,
+    /// The person must prove anew who he is.
+    pub(crate) again: bool,
 }
 
 /// A first factor: name and password.
@@ -65,6 +67,8 @@ pub(crate) enum Step {
         passkey: String,
         /// Identity providers to choose from.
         providers: Vec<(ProviderName, String)>,
+        /// Anybody may make an account instead.
+        sign_up: bool,
     },
     /// The answer of an identity provider.
     Social {
@@ -138,10 +142,10 @@ impl Auth {
             passkey = ceremony.options;
             flow.ceremony = Some(ceremony.state);
         }
-        let again = flow.step_up.is_some();
+        let providers = self.offered(context, flow.again).await?;
+        let sign_up = self.config.sign_up && flow.step_up.is_none();
         let flow = self.save_flow(context, &flow).await?;
-        let providers = self.offered(context, again).await?;
-        Ok(Step::Password { flow, email, passkey, providers })
+        Ok(Step::Password { flow, email, passkey, providers, sign_up })
     }
 
     /// Tests name and password.
@@ -315,6 +319,7 @@ fn new_flow(start: FlowStart, step_up: Option<StepUp>) -> Result<Flow, Error> {
         stage: Stage::First,
         proven: None,
         device: DeviceClass::Unknown,
+        again: start.again || step_up.is_some(),
         step_up,
         recovery_left: None,
         ceremony: None,

@@ -2,7 +2,8 @@
 //!
 //! A machine's id stands where a user's does, so that it can be the author of what it makes and be shared with. The session of its token is
 //! the token: nothing is stored, and one token can be revoked alone. Its rights are those that its registration has at the moment.
-use api::{CallContext, UserId};
+use api::{CallContext, Caller, OrganizationId, UserId};
+use db::Tx;
 
 use super::{
     Auth, issue_time,
@@ -12,11 +13,24 @@ use crate::{
     credential::Claims,
     error::Error,
     metrics,
-    model::{Client, ClientKind, OrganizationState, RevocationKind, acr, problem},
+    model::{Client, ClientKind, ClientName, OrganizationState, RevocationKind, Role, acr, problem},
     store,
 };
 
 impl Auth {
+    /// The present role of a machine that calls; nobody else comes here.
+    pub(super) async fn machine_role(
+        &self,
+        caller: &Caller,
+        tx: &Tx,
+        organization: OrganizationId,
+    ) -> Result<Option<Role>, Error> {
+        let name = ClientName { organization, client: caller.user_required()?.0 };
+        let found = store::client::get(tx, name, false).await?;
+        let machine = found.filter(|found| found.kind == ClientKind::Machine);
+        Ok(machine.ok_or_else(api::Error::denied)?.role)
+    }
+
     /// A token for a machine that acts by itself. Its session is the token: nothing is stored, and it can be revoked alone.
     pub(super) async fn machine(&self, context: &CallContext, client: &Client, scope: &str) -> Result<Answer, Error> {
         let (ClientKind::Machine, Some(organization)) = (client.kind, client.organization) else {

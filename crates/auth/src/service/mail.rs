@@ -11,13 +11,15 @@ use time::Duration;
 
 use super::Auth;
 use crate::{
+    credential::hmac,
     error::Error,
     events,
-    model::{Email, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose},
+    model::{ADDRESS_MAILS_PER_HOUR, BROWSER, Email, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose, network},
     store,
 };
 
 pub(crate) use account::SignUp;
+pub(crate) use code::FromMail;
 
 /// Requests looked at in one transaction.
 const BATCH: i64 = 50;
@@ -40,7 +42,8 @@ impl Auth {
     /// Keeps a request for the worker.
     pub(super) async fn ask_mail(&self, context: &CallContext, request: MailRequest) -> Result<(), Error> {
         let tx = self.db.system("keep a request for a mail", context).await?;
-        if !store::mail::ask(&tx, self.ids.next(), &request, self.clock.now()).await? {
+        let asker = hmac(&self.identifiers, &[b"asks for a mail", network(&context.network).as_bytes()]);
+        if !store::mail::ask(&tx, self.ids.next(), &request, &asker, self.clock.now()).await? {
             return Err(Error::MailQueueFull);
         }
         tx.audit(Record::done("mail.requested").with("purpose", format!("{:?}", request.purpose)));
@@ -73,14 +76,14 @@ impl Auth {
         let tx = self.db.system("look whose mails were asked for", &context).await?;
         let requests = store::mail::take_requests(&tx, BATCH).await?;
         let count = requests.len();
-        for request in requests {
-            self.serve_mail(&tx, request).await?;
+        for (request, asker) in requests {
+            self.serve_mail(&tx, request, &asker).await?;
         }
         tx.commit().await?;
         Ok(count)
     }
 
-    async fn serve_mail(&self, tx: &Tx, request: MailRequest) -> Result<(), Error> {
+    async fn serve_mail(&self, tx: &Tx, request: MailRequest, asker: &[u8]) -> Result<(), Error> {
         let user = store::user::find(tx, &request.email_key).await?;
         let purpose = match (request.purpose, &user) {
             (Purpose::SignUp, Some(_)) => Purpose::NoticeSignUp,
@@ -89,8 +92,7 @@ impl Auth {
             (Purpose::ResetPassword | Purpose::SignIn, Some(user)) if user.is_active() => request.purpose,
             _ => return Ok(()),
         };
-        let hour = self.clock.now() - Duration::HOUR;
-        if store::mail::count_since(tx, &request.email_key, purpose, hour).await? >= MAILS_PER_HOUR {
+        if self.too_many(tx, purpose, &request.email_key, Some(asker)).await? {
             return Ok(());
         }
         let sign_up = purpose == Purpose::SignUp;
@@ -107,7 +109,21 @@ impl Auth {
             hash: if sign_up { request.hash } else { String::new() },
             ..self.new_mail(purpose)
         };
-        self.post(tx, &mail).await
+        self.post(tx, &mail).await?;
+        Ok(store::mail::asked_by(tx, mail.id, asker).await?)
+    }
+
+    /// What somebody known asks for goes no more often to one address than what strangers do. The transaction sees what he, or his
+    /// organization, has asked for.
+    pub(super) async fn few_mails(&self, tx: &Tx, purpose: Purpose, email_key: &str) -> Result<(), Error> {
+        if self.too_many(tx, purpose, email_key, None).await? { Err(Error::MailLimit) } else { Ok(()) }
+    }
+
+    /// Whoever asks has a number of his own, so that a stranger does not use up an owner's; and there is one for the address.
+    async fn too_many(&self, tx: &Tx, purpose: Purpose, key: &str, asker: Option<&[u8]>) -> Result<bool, Error> {
+        let hour = self.clock.now() - Duration::HOUR;
+        let (own, all) = store::mail::count_since(tx, key, purpose, asker, hour).await?;
+        Ok(own >= MAILS_PER_HOUR || all >= ADDRESS_MAILS_PER_HOUR)
     }
 
     /// A mail that is about nobody yet.
@@ -128,11 +144,11 @@ impl Auth {
         }
     }
 
-    /// Sends a mail on its way, in the transaction of its cause; earlier ones of its kind to the address are dead.
+    /// Sends a mail on its way, in the transaction of its cause; earlier links of its kind to the address are dead. Codes are not: each is
+    /// good in its flow alone, and who asks elsewhere must not end them.
     pub(super) async fn post(&self, tx: &Tx, mail: &MailDelivery) -> Result<(), Error> {
         let now = self.clock.now();
-        let replaces = mail.purpose.page().is_some() || mail.purpose == Purpose::SignIn;
-        if replaces && mail.purpose != Purpose::Invitation {
+        if mail.purpose.replaces() {
             store::mail::end_earlier(tx, &mail.email_key, mail.purpose, now).await?;
         }
         store::mail::insert(tx, mail, &self.mail_key.digest(mail.id), now).await?;
@@ -150,11 +166,22 @@ impl Auth {
             store::mail::mark_sent(&tx, delivery, now, mail.expire_time).await?;
         }
         let (organization, inviter) = self.invites(&tx, &mail).await?;
+        let page = self.page_of(&tx, &mail).await?;
         tx.commit().await?;
         let token = self.mail_key.token(delivery);
-        let link = mail.purpose.page().map(|page| format!("{}/auth/link/{page}?token={token}", self.issuer));
+        let link = page.map(|page| format!("{}/auth/link/{page}?token={token}", self.issuer));
         let code = if mail.purpose == Purpose::SignIn { self.mail_key.code(delivery) } else { String::new() };
         Ok(MailText { delivery: mail, link: link.unwrap_or_default(), code, organization, inviter })
+    }
+
+    /// Where the link leads. A link to sign in is good in the browser that asked for it, so a flow of another client has the code alone.
+    async fn page_of(&self, tx: &Tx, mail: &MailDelivery) -> Result<Option<&'static str>, Error> {
+        let page = mail.purpose.page();
+        if let Some(flow) = &mail.flow {
+            let client = store::login::client_of_flow(tx, flow).await?;
+            return Ok(page.filter(|_| client.as_deref() == Some(BROWSER)));
+        }
+        Ok(page)
     }
 
     async fn invites(&self, tx: &Tx, mail: &MailDelivery) -> Result<(String, String), Error> {

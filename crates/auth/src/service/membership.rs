@@ -1,11 +1,13 @@
 //! Memberships: who belongs to an organization, with which role.
 //!
-//! Nobody gives, takes or touches a role above his own; the last active owner stays. Changes of one organization come one by one, under
-//! the lock of its row, so that two owners cannot remove each other at the same moment.
+//! Nobody gives, takes or touches a role above his own, nor gives one that allows more than the credential that he uses; an owner is made
+//! by somebody who has just signed in. The last active owner stays. Changes of one organization come one by one, under the lock of its
+//! row, so that two owners cannot remove each other at the same moment.
 use api::{Caller, Etag, Id, OrganizationId, UserId};
 use db::{Record, Tx};
+use time::Duration;
 
-use super::{Auth, Change, Once, PageRequest};
+use super::{Auth, Change, Once, PageRequest, key::in_person};
 use crate::{
     error::Error,
     events,
@@ -22,8 +24,11 @@ pub(crate) struct NewRoles {
     pub(crate) custom: Vec<Id>,
 }
 
+/// Age of a sign-in that makes an owner; as old as methods let it be that ask for a fresh one.
+const FRESH_SECONDS: u32 = 900;
+
 impl Auth {
-    /// Makes a user a member.
+    /// Makes a user a member, of those that the organization manages: others are invited, and join by themselves.
     pub(crate) async fn create_membership(
         &self,
         caller: &Caller,
@@ -33,7 +38,6 @@ impl Auth {
         once: &Once,
     ) -> Result<Membership, Error> {
         Self::own(caller, organization)?;
-        Role::at_most(roles.role, Self::role(caller))?;
         let tx = self.db.tenant(caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
@@ -41,8 +45,13 @@ impl Auth {
         if store::organization::lock(&tx, organization).await?.is_none() {
             return Err(api::Error::not_found(organization.name()).into());
         }
-        self.may_give(caller, &tx, &roles.custom).await?;
+        self.may_give(caller, &tx, roles.role, &roles.custom).await?;
         let membership = self.add_member_with(&tx, organization, user, roles).await?;
+        // Only a member's record is seen here. Of who is not taken nothing is told, not even that he is there.
+        let account = store::user::get(&tx, user).await?;
+        if !account.is_some_and(|account| account.may_be_taken_by(organization)) {
+            return Err(Error::UserNotFound(user.name()));
+        }
         once.remember(&tx, &membership)?;
         tx.commit().await?;
         Ok(membership)
@@ -121,10 +130,10 @@ impl Auth {
             return Ok(first);
         }
         let found = self.lock_member(caller, &tx, name).await?;
-        Role::at_most(change.role.flatten(), Self::role(caller))?;
-        self.may_give(caller, &tx, change.custom_roles.as_deref().unwrap_or_default()).await?;
-        Etag::check(etag, found.version)?;
         let next = found.changed(&change, self.clock.now());
+        let custom = change.custom_roles.as_deref().unwrap_or_default();
+        self.may_give(caller, &tx, next.role_given(&found), custom).await?;
+        Etag::check(etag, found.version)?;
         if next.version != found.version {
             self.keep_an_owner(&tx, &found, Some(&next)).await?;
             store::membership::save(&tx, &next).await?;
@@ -164,18 +173,49 @@ impl Auth {
         store::organization::lock(tx, name.organization).await?;
         let found = store::membership::get(tx, name).await?;
         let found = caller.permit(found, |_| None, name)?;
-        Role::at_most(found.role, Self::role(caller))?;
-        self.may_give(caller, tx, &found.custom_roles).await?;
+        self.may_touch(caller, tx, found.role, &found.custom_roles).await?;
         Ok(found)
     }
 
-    /// These custom roles exist, and allow nothing that the caller lacks. The organization is locked.
-    pub(super) async fn may_give(&self, caller: &Caller, tx: &Tx, roles: &[Id]) -> Result<(), Error> {
-        if roles.is_empty() {
+    /// Who has these roles may be changed by the caller: the built-in one is not above his own, the others allow nothing that he lacks.
+    pub(super) async fn may_touch(
+        &self,
+        caller: &Caller,
+        tx: &Tx,
+        role: Option<Role>,
+        custom: &[Id],
+    ) -> Result<(), Error> {
+        if role.is_none() && custom.is_empty() {
             return Ok(());
         }
-        let wanted = self.permissions_of(tx, caller.organization()?, roles).await?;
-        self.rights(caller, tx).await?.cover(&wanted)
+        let wanted = self.permissions_of(tx, caller.organization()?, custom).await?;
+        let rights = self.rights(caller, tx).await?;
+        Role::at_most(role, rights.role())?;
+        rights.cover(&wanted)
+    }
+
+    /// These roles exist, and allow nothing that the caller lacks with the credential that he uses. The organization is locked.
+    pub(super) async fn may_give(
+        &self,
+        caller: &Caller,
+        tx: &Tx,
+        role: Option<Role>,
+        custom: &[Id],
+    ) -> Result<(), Error> {
+        if role.is_none() && custom.is_empty() {
+            return Ok(());
+        }
+        let wanted = self.permissions_of(tx, caller.organization()?, custom).await?;
+        let rights = self.rights(caller, tx).await?;
+        rights.cover_role(role)?;
+        rights.cover(&wanted)?;
+        if role == Some(Role::Owner) {
+            let signed_in = in_person(tx, caller).await?.auth_time;
+            if self.clock.now() - signed_in > Duration::seconds(FRESH_SECONDS.into()) {
+                return Err(api::Error::step_up_required(1, Some(FRESH_SECONDS)).into());
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn keep_an_owner(

@@ -203,26 +203,24 @@ impl Auth {
             tx.audit(told("session.ended", &session));
             return refuse(tx, "session_over").await;
         };
-        let Some(scopes) = narrowed(&session.scopes, scope) else { return Ok(Err(SCOPE)) };
         let window = self.refresh_window();
-        let counter = match decide(&state, token.counter, now, window, client.refresh) {
-            Refresh::Rotate(counter) => {
-                store::session::rotate(&tx, session.id, counter, now).await?;
-                counter
-            }
-            Refresh::Repeat(counter) => {
-                // A client that keeps its token never rotates, and is in use all the same.
-                if client.refresh == RefreshMode::Keep {
-                    store::session::touch(&tx, session.id, now).await?;
-                }
-                counter
-            }
+        // Whatever a copy asks for, its use is seen.
+        let (counter, rotates) = match decide(&state, token.counter, now, window, client.refresh) {
+            Refresh::Rotate(counter) => (counter, true),
+            Refresh::Repeat(counter) => (counter, false),
             Refresh::Reuse => return self.reused(tx, &session).await,
             Refresh::Ahead => {
                 tracing::error!(session = %session.id, "a refresh token is ahead of its session: the database is older than the token");
                 return refuse(tx, "refresh_ahead").await;
             }
         };
+        let Some(scopes) = narrowed(&session.scopes, scope) else { return Ok(Err(SCOPE)) };
+        if rotates {
+            store::session::rotate(&tx, session.id, counter, now).await?;
+        } else if client.refresh == RefreshMode::Keep {
+            // A client that keeps its token never rotates, and is in use all the same.
+            store::session::touch(&tx, session.id, now).await?;
+        }
         let tokens = self.issue(&tx, client, &session, (role, counter), &scopes).await?;
         tx.commit().await?;
         Ok(Ok(tokens))

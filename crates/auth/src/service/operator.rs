@@ -4,12 +4,17 @@ use std::path::Path;
 use api::{CallContext, Clock, Id, Ids, OrganizationId};
 use chassis::{BootError, Profile};
 use db::{Db, Record, Tx};
-use time::Duration;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{HOPS, SKEW, start::Secrets};
+use super::{
+    lockout::counters_of,
+    longest_life,
+    signing_key::{Keeper, open},
+    start::Secrets,
+};
 use crate::{
     config::Config,
-    credential::MailKey,
+    credential::{KeyUse, MailKey, StoredKey, Vault},
     error::Error,
     events,
     model::{
@@ -29,7 +34,36 @@ pub struct Operator {
     ids: Ids,
     config: Config,
     mail_key: MailKey,
+    vault: Vault,
+    identifiers: [u8; 32],
     public_url: String,
+}
+
+/// A key that takes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// What it will sign, in words.
+    pub signs: &'static str,
+    /// Its id, in the headers of what it will sign.
+    pub kid: String,
+    /// From when on it signs.
+    pub activate_time: OffsetDateTime,
+    /// Until when what the one before it has signed is good.
+    pub old_until: OffsetDateTime,
+    /// It was announced just now; otherwise it was on its way already.
+    pub is_new: bool,
+}
+
+impl std::fmt::Display for Successor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { signs, kid, activate_time, old_until, is_new } = self;
+        let how = if *is_new { "signs" } else { "was announced before and signs" };
+        let (from, until) = (shown(*activate_time), shown(*old_until));
+        write!(
+            formatter,
+            "{signs}: {kid} {how} from {from} on; what the key before it has signed is good until {until}"
+        )
+    }
 }
 
 impl std::fmt::Debug for Operator {
@@ -51,9 +85,10 @@ impl Operator {
         data_dir: &Path,
         public_url: &str,
     ) -> Result<Self, BootError> {
-        let mail_key = Secrets::resolve(&config, profile, data_dir)?.mail_key();
+        let secrets = Secrets::resolve(&config, profile, data_dir)?;
+        let (mail_key, vault, identifiers) = (secrets.mail_key(), secrets.vault(), secrets.identifiers());
         let public_url = public_url.trim_end_matches('/').to_owned();
-        Ok(Self { db, clock, ids: Ids::default(), config, mail_key, public_url })
+        Ok(Self { db, clock, ids: Ids::default(), config, mail_key, vault, identifiers, public_url })
     }
 
     /// A link to choose a new password, good for ten minutes and once; it is printed, not mailed.
@@ -148,6 +183,42 @@ impl Operator {
         .await
     }
 
+    /// Forgets the wrong attempts at an account, its password's and its second factors', on all devices: its owner can sign in at once.
+    ///
+    /// # Errors
+    /// There is no such account, or the database is away.
+    pub async fn unlock(&self, email: &str) -> Result<(), BootError> {
+        self.run("user.unlocked", email, async |tx, user| {
+            let counters = counters_of(&self.identifiers, user.id, &user.email);
+            Ok(store::attempt::reset(tx, &counters, self.clock.now()).await?)
+        })
+        .await
+    }
+
+    /// Announces successors of all signing keys, whatever their age. They sign ten minutes later, when every verifier knows them; services
+    /// that run find them within a minute.
+    ///
+    /// # Errors
+    /// The database is away, or the wrapping key is not the one that sealed the present keys.
+    pub async fn rotate_keys(&self) -> Result<Vec<Successor>, BootError> {
+        let done = async {
+            let now = self.clock.now();
+            let tx = self.db.system("keys.rotate", &self.context()).await?;
+            let keeper = Keeper { vault: &self.vault, config: &self.config, now };
+            let (keys, made) = keeper.look(&tx, true).await?;
+            open(&self.vault, &keys, &self.clock)?;
+            tx.audit(Record::done("signing_keys.rotated").with_all("made", &made));
+            tx.commit().await?;
+            let announced = keys.iter().filter(|key| key.times.activate > now);
+            Ok::<_, Error>(announced.filter_map(|key| successor_of(key, &keys, &made)).collect())
+        };
+        done.await.map_err(|error| BootError::msg(error.for_operator()))
+    }
+
+    fn context(&self) -> CallContext {
+        CallContext { actor: ACTOR.to_owned(), ..CallContext::background("admin", &self.ids) }
+    }
+
     async fn run<T>(
         &self,
         action: &str,
@@ -155,10 +226,11 @@ impl Operator {
         work: impl AsyncFnOnce(&Tx, &User) -> Result<T, Error>,
     ) -> Result<T, BootError> {
         let done = async {
-            let context = CallContext { actor: ACTOR.to_owned(), ..CallContext::background("admin", &self.ids) };
-            let tx = self.db.system(action, &context).await?;
+            let tx = self.db.system(action, &self.context()).await?;
             let found = store::user::find(&tx, &Email::key(email)).await?;
-            let user = found.ok_or_else(|| Error::fault(format!("there is no account with the address {email}")))?;
+            let user = found.ok_or_else(|| {
+                Error::fault(format!("there is no account with the address {email}; look how it is spelt"))
+            })?;
             let done = work(&tx, &user).await?;
             tx.audit(Record::done(action).about(user.id.name()));
             tx.commit().await?;
@@ -172,9 +244,26 @@ impl Operator {
         store::session::delete_pending(tx, user.id).await?;
         store::session::delete_others(tx, user.id, Id::ZERO).await?;
         store::mail::end_of_user(tx, user.id, now).await?;
-        let life = Duration::try_from(self.config.access_token_life).unwrap_or(Duration::MINUTE) + HOPS + SKEW;
-        let entry = Revocation::now(RevocationKind::User(user.id), false, now, life);
+        let entry = Revocation::now(RevocationKind::User(user.id), false, now, longest_life(&self.config));
         store::revocation::upsert(tx, &entry, Owner { user: Some(user.id), organization: None }).await?;
         Ok(events::credentials_revoked(tx, OrganizationId::SYSTEM, &entry, self.ids.next())?)
     }
+}
+
+fn successor_of(key: &StoredKey, all: &[StoredKey], made: &[String]) -> Option<Successor> {
+    let signs = match key.kind {
+        KeyUse::Internal => "internal tokens",
+        KeyUse::Edge => "access tokens, and ID tokens with ES256",
+        KeyUse::IdToken => "ID tokens with RS256",
+        KeyUse::Refresh => return None,
+    };
+    let before = all.iter().filter(|old| old.kind == key.kind && old.kid != key.kid);
+    let old_until = before.filter_map(|old| old.times.expire).max()?;
+    let (kid, activate_time, is_new) = (key.kid.clone(), key.times.activate, made.contains(&key.kid));
+    Some(Successor { signs, kid, activate_time, old_until, is_new })
+}
+
+fn shown(time: OffsetDateTime) -> String {
+    let whole = time.replace_nanosecond(0).unwrap_or(time);
+    whole.format(&Rfc3339).unwrap_or_else(|_| whole.to_string())
 }

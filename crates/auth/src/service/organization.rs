@@ -1,4 +1,4 @@
-//! Organizations: read and rename.
+//! Organizations: read and changed.
 use api::{Caller, Etag, OrganizationId};
 use db::Record;
 
@@ -6,7 +6,7 @@ use super::{Auth, Once};
 use crate::{
     error::Error,
     events,
-    model::{DisplayName, Organization},
+    model::{Organization, OrganizationChange, Role},
     store,
 };
 
@@ -19,13 +19,13 @@ impl Auth {
         Ok(caller.permit(found, |_| None, id.name())?)
     }
 
-    /// Renames an organization; `None` changes nothing.
+    /// Changes an organization. How long its audit log is kept is the owners' matter: a shorter time takes evidence away.
     pub(crate) async fn update_organization(
         &self,
         caller: &Caller,
         id: OrganizationId,
         etag: &str,
-        display_name: Option<DisplayName>,
+        change: OrganizationChange,
         once: &Once,
     ) -> Result<Organization, Error> {
         Self::own(caller, id)?;
@@ -36,16 +36,19 @@ impl Auth {
         let found = store::organization::lock(&tx, id).await?;
         let mut organization = caller.permit(found, |_| None, id.name())?;
         Etag::check(etag, organization.version)?;
-        if let Some(DisplayName(name)) = display_name.filter(|name| name.0 != organization.display_name) {
-            organization = Organization {
-                display_name: name,
-                version: organization.version + 1,
-                update_time: self.clock.now(),
-                ..organization
-            };
+        let display_name = change.display_name.map_or(organization.display_name.clone(), |name| name.0);
+        let kept = organization.audit_retention_days;
+        let audit_retention_days = change.audit_retention.map_or(kept, |retention| retention.0);
+        if audit_retention_days != kept && Self::role(caller) != Some(Role::Owner) {
+            return Err(api::Error::denied().into());
+        }
+        if (&display_name, audit_retention_days) != (&organization.display_name, kept) {
+            let (version, update_time) = (organization.version + 1, self.clock.now());
+            organization = Organization { display_name, audit_retention_days, version, update_time, ..organization };
             store::organization::save(&tx, &organization).await?;
             events::organization_updated(&tx, &organization)?;
-            tx.audit(Record::done("organization.updated").about(id.name()));
+            let days = audit_retention_days.map_or_else(|| "default".to_owned(), |days| days.to_string());
+            tx.audit(Record::done("organization.updated").about(id.name()).with("audit_retention_days", days));
         }
         once.remember(&tx, &organization)?;
         tx.commit().await?;

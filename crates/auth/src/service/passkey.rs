@@ -88,6 +88,7 @@ impl Auth {
         })?;
         let codes = if ways.has_recovery() { Vec::new() } else { self.new_codes(&tx, user).await? };
         self.end_other_sessions(&tx, caller, user).await?;
+        self.tell_factors_changed(&tx, user).await?;
         events::passkey_registered(&tx, &passkey)?;
         tx.commit().await?;
         Ok((passkey, codes))
@@ -150,6 +151,7 @@ impl Auth {
         store::passkey::delete(&tx, name).await?;
         self.after_delete(&tx, user, &Ways { factors, passkeys }).await?;
         self.end_other_sessions(&tx, caller, user).await?;
+        self.tell_factors_changed(&tx, user).await?;
         events::passkey_deleted(&tx, &gone)?;
         tx.commit().await
     }

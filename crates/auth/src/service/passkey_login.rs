@@ -74,6 +74,7 @@ impl Auth {
             Tested::Copied => {
                 tracing::error!(passkey = %passkey.name(), "the counter of a passkey went back, it is disabled: somebody may have a copy");
                 store::passkey::disable(&tx, passkey.name()).await?;
+                self.tell_factors_changed(&tx, passkey.user).await?;
                 events::passkey_disabled(&tx, &passkey)?;
                 tx.commit().await?;
                 metrics::sign_in("passkey_copied");

@@ -172,6 +172,7 @@ impl Auth {
         store::provider::unlink(&tx, name).await?;
         tx.audit(Record::done("identity.unlinked").about(name).of(home(caller)));
         self.end_other_sessions(&tx, caller, user).await?;
+        self.tell_factors_changed(&tx, user).await?;
         tx.commit().await
     }
 }

@@ -42,6 +42,7 @@ impl Auth {
         }
         let revision = store::relation::advance(&tx, organization).await?;
         self.may_write(caller, &tx, organization, updates).await?;
+        self.may_presume(caller, &tx, organization, preconditions).await?;
         let now = self.clock.now();
         for Precondition { relation, absent } in preconditions {
             if store::relation::exists(&tx, relation, now).await? == *absent {
@@ -97,6 +98,28 @@ impl Auth {
             update.within(own, on_parent)?;
         }
         self.subjects_exist(tx, organization, updates).await
+    }
+
+    /// Whether a precondition holds tells what is there: to who may read relations, and to owners of the resource.
+    async fn may_presume(
+        &self,
+        caller: &Caller,
+        tx: &Tx,
+        organization: OrganizationId,
+        preconditions: &[Precondition],
+    ) -> Result<(), Error> {
+        if preconditions.is_empty() || self.reads_relations(caller, tx).await? {
+            return Ok(());
+        }
+        let user = caller.user_required()?;
+        let paths: Vec<&str> = preconditions.iter().map(|sent| sent.relation.object.path.as_str()).collect();
+        let facts = store::standing::facts(tx, organization, &[user], &paths, self.clock.now()).await?.bounded()?;
+        let subjects = facts.subjects(user, Subject::Members(organization));
+        let held = |path: &&str| facts.standing(user, path, &subjects).held.map(|held| held.share);
+        match paths.iter().all(|path| held(path) == Some(Share::Keeper)) {
+            true => Ok(()),
+            false => Err(api::Error::denied().into()),
+        }
     }
 
     /// Whom something is given to is there: else a relation would wait for whoever takes that id.

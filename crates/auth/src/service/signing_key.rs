@@ -4,14 +4,15 @@
 //! than the ten minutes for which a key is announced.
 use std::sync::Arc;
 
-use api::{CallContext, Id, OrganizationId};
+use api::{CallContext, Clock, Id, OrganizationId};
 use db::{Record, Tx};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Auth, PageRequest};
+use super::{Auth, PageRequest, longest_life};
 use crate::{
-    credential::{KeyUse, Keyring, NewKey, PublicKey, StoredKey, VaultError},
+    config::Config,
+    credential::{KeyUse, Keyring, NewKey, PublicKey, StoredKey, Vault, VaultError},
     error::Error,
     model::{KeyState, KeyTimes, states, successor},
     store,
@@ -70,36 +71,15 @@ impl Auth {
 
     /// One look under the lock; gives the kids of new keys.
     async fn turn(&self, context: &CallContext, early: bool) -> Result<Vec<String>, Error> {
-        let now = self.clock.now();
         let tx = self.db.system("look after the signing keys", context).await?;
-        store::key::lock(&tx).await?;
-        let mut keys = store::key::list(&tx, now).await?;
-        let mut made = Vec::new();
-        for kind in KeyUse::ALL {
-            let times: Vec<KeyTimes> = keys.iter().filter(|key| key.kind == kind).map(|key| key.times).collect();
-            let activate = match times.is_empty() {
-                true => Some(now),
-                false if !KeyUse::TURNED.contains(&kind) => None,
-                false => successor(&times, self.key_age(kind), early, now),
-            };
-            let Some(activate) = activate else { continue };
-            let expire = activate + self.longest_life() + Duration::HOUR;
-            store::key::retire(&tx, kind, expire).await?;
-            keys.iter_mut().filter(|key| key.kind == kind && key.times.expire.is_none()).for_each(|key| {
-                key.times.expire = Some(expire);
-            });
-            let key = self.make_key(&tx, kind, activate).await?;
-            made.push(key.kid.clone());
-            keys.push(key);
-        }
-        store::key::forget(&tx, now).await?;
+        let keeper = Keeper { vault: &self.vault, config: &self.config, now: self.clock.now() };
+        let (keys, made) = keeper.look(&tx, early).await?;
         let known = self.keys.borrow().as_ref().map(|ring| ring.public.clone());
         let stale = known.is_none_or(|known| {
             keys.iter().filter(|key| key.kind != KeyUse::Refresh).count() != known.len()
                 || keys.iter().any(|key| known.iter().any(|old| old.kid == key.kid && old.times != key.times))
         });
-        let ring = stale.then(|| Keyring::open(&self.vault, &keys, &self.clock)).transpose();
-        let ring = ring.map_err(|VaultError| Error::fault(WRONG_KEY))?;
+        let ring = stale.then(|| open(&self.vault, &keys, &self.clock)).transpose()?;
         tx.commit().await?;
         if let Some(ring) = ring {
             let of_mesh = ring.public.iter().filter(|key| key.kind == KeyUse::Internal);
@@ -110,11 +90,50 @@ impl Auth {
         }
         Ok(made)
     }
+}
 
-    async fn make_key(&self, tx: &Tx, kind: KeyUse, activate: OffsetDateTime) -> Result<StoredKey, Error> {
+/// Looks after the keys, for the service and for an operator at the machine.
+pub(super) struct Keeper<'a> {
+    /// Seals their private halves.
+    pub(super) vault: &'a Vault,
+    /// Says how long they sign.
+    pub(super) config: &'a Config,
+    /// Now.
+    pub(super) now: OffsetDateTime,
+}
+
+impl Keeper<'_> {
+    /// Makes the keys that are missing and announces successors that are due, under the lock; `early`, whatever the age of the present
+    /// ones. Gives all keys, and the kids of new ones.
+    pub(super) async fn look(&self, tx: &Tx, early: bool) -> Result<(Vec<StoredKey>, Vec<String>), Error> {
+        store::key::lock(tx).await?;
+        let mut keys = store::key::list(tx, self.now).await?;
+        let mut made = Vec::new();
+        for kind in KeyUse::ALL {
+            let times: Vec<KeyTimes> = keys.iter().filter(|key| key.kind == kind).map(|key| key.times).collect();
+            let activate = match times.is_empty() {
+                true => Some(self.now),
+                false if !KeyUse::TURNED.contains(&kind) => None,
+                false => successor(&times, self.age(kind), early, self.now),
+            };
+            let Some(activate) = activate else { continue };
+            let expire = activate + longest_life(self.config) + Duration::HOUR;
+            store::key::retire(tx, kind, expire).await?;
+            keys.iter_mut().filter(|key| key.kind == kind && key.times.expire.is_none()).for_each(|key| {
+                key.times.expire = Some(expire);
+            });
+            let key = self.make(tx, kind, activate).await?;
+            made.push(key.kid.clone());
+            keys.push(key);
+        }
+        store::key::forget(tx, self.now).await?;
+        Ok((keys, made))
+    }
+
+    async fn make(&self, tx: &Tx, kind: KeyUse, activate: OffsetDateTime) -> Result<StoredKey, Error> {
         let number = store::key::newest(tx).await? + 1;
-        let key = NewKey::make(&self.vault, kind, number, activate)?;
-        store::key::insert(tx, &key, self.clock.now()).await?;
+        let key = NewKey::make(self.vault, kind, number, activate)?;
+        store::key::insert(tx, &key, self.now).await?;
         tracing::info!(kind = ?kind, key = key.kid, "signing key made");
         tx.audit(
             Record::done("signing_key.created").about(format!("signingKeys/{}", key.kid)).of(OrganizationId::SYSTEM),
@@ -122,10 +141,15 @@ impl Auth {
         Ok(key.stored())
     }
 
-    fn key_age(&self, kind: KeyUse) -> Duration {
+    fn age(&self, kind: KeyUse) -> Duration {
         let age = if kind == KeyUse::Internal { self.config.internal_key_age } else { self.config.edge_key_age };
         Duration::try_from(age).unwrap_or(Duration::DAY)
     }
+}
+
+/// Opens the keys; who cannot must not replace them either.
+pub(super) fn open(vault: &Vault, keys: &[StoredKey], clock: &Clock) -> Result<Keyring, Error> {
+    Keyring::open(vault, keys, clock).map_err(|VaultError| Error::fault(WRONG_KEY))
 }
 
 const WRONG_KEY: &str = "the signing keys in the database do not open with this wrapping key: restore the file `wrapping-key` of the data folder \

@@ -43,6 +43,16 @@ impl Secrets {
     pub(crate) fn mail_key(&self) -> MailKey {
         MailKey::new(&self.pepper)
     }
+
+    /// What seals secrets for the database.
+    pub(crate) fn vault(&self) -> Vault {
+        Vault::new(&self.wrapping_key)
+    }
+
+    /// The key of what attempts are counted under.
+    pub(crate) fn identifiers(&self) -> [u8; 32] {
+        hmac(&self.pepper, &[b"workos sign-in identifiers v1"])
+    }
 }
 
 /// One secret: configured, or out of the data folder (`dev`), which then has a file of its name with `-` for `_`.
@@ -104,12 +114,13 @@ impl Auth {
             hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
             keys: watch::Sender::new(None),
             mail_key: secrets.mail_key(),
+            sealed: watch::Sender::new(()),
             mails: Notify::new(),
-            identifiers: hmac(&secrets.pepper, &[b"workos sign-in identifiers v1"]),
+            identifiers: secrets.identifiers(),
             turns: super::lockout::Turns::new(),
             devices: DeviceKey::new(hmac(&secrets.pepper, &[b"workos device marks v1"])),
             passkeys: Passkeys::new(kit.public_url()),
-            vault: Vault::new(&secrets.wrapping_key),
+            vault: secrets.vault(),
             issuer: kit.public_url().to_owned(),
             data_dir: kit.data_dir(),
             verifiers: kit.revocations(),

@@ -1,14 +1,15 @@
 //! Internal tokens, and what verifiers need.
 //!
 //! An exchange believes of an access token only who it is and which session: membership and role are read from the database each time, so
-//! that a role given or taken acts with the next exchange.
-use api::{CallContext, Caller, OrganizationId, UserId};
+//! that a role given or taken acts with the next exchange. A token is as old as the moment in which that reading began, so whatever
+//! changes from then on voids it.
+use api::{CallContext, Caller, OrganizationId, Page, UserId};
 use authz::{Credential, Subject};
 use bytes::Bytes;
 use db::Tx;
 use time::{Duration, OffsetDateTime};
 
-use super::{Auth, HOPS, issue_time, oauth::hits, oauth::id};
+use super::{Auth, HOPS, PageRequest, issue_time, limit, oauth::hits, oauth::id};
 use crate::{
     credential::{Claims, PublicKey},
     error::Error,
@@ -22,6 +23,8 @@ use crate::{
 
 /// Life of a token from a delegation.
 const DELEGATED_LIFE: Duration = Duration::minutes(5);
+/// Revocations on a page: a quarter of the largest message.
+const REVOCATIONS_PAGE: usize = 10_000;
 
 /// A token for the mesh.
 pub(crate) struct InternalToken {
@@ -31,6 +34,18 @@ pub(crate) struct InternalToken {
     pub(crate) expire_time: OffsetDateTime,
     /// `organization/user`.
     pub(crate) principal: String,
+}
+
+/// What a token rests on.
+pub(super) struct Ground {
+    /// Whose it is, with present rights.
+    pub(super) subject: Subject,
+    /// Revocations in force that a token must be younger than.
+    pub(super) live: Vec<Revocation>,
+    /// Until when calls may begin with it.
+    pub(super) expire_time: OffsetDateTime,
+    /// What it lives longer than that.
+    pub(super) rest: Duration,
 }
 
 impl Auth {
@@ -48,13 +63,22 @@ impl Auth {
         if claims.is_machine() {
             return self.exchange_machine(context, claims).await;
         }
+        self.minted("internal", async |now| self.ground_of_access(context, &claims, now).await).await
+    }
+
+    async fn ground_of_access(
+        &self,
+        context: &CallContext,
+        claims: &Claims,
+        now: OffsetDateTime,
+    ) -> Result<Ground, Error> {
         let user = UserId(id(&claims.sub)?);
         // First, since it is another transaction.
         let client = self.client(context, &claims.client_id).await?.ok_or(Error::CredentialInvalid)?;
         let tx = self.db.subject(user, context).await?;
-        let (session, state) = self.session_of(&tx, &claims, user, now).await?;
+        let (session, state) = self.session_of(&tx, claims, user, now).await?;
         let standing = self.membership_of(&tx, &session).await?;
-        let live = self.live(&tx, &hits(&session), claims.iat).await?;
+        let live = self.live(&tx, &hits(&session), claims.iat, now).await?;
         if claims.generation == state.counter && !state.confirmed {
             store::session::confirm(&tx, session.id, state.counter).await?;
             tx.commit().await?;
@@ -63,33 +87,44 @@ impl Auth {
         }
         let scopes = Scopes::parse(&claims.scope).unwrap_or_default().both(&session.scopes).both(&client.scopes);
         let expire_time = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(Error::fault)?;
-        let subject = of_session(&session, standing, claims.client_id, scopes);
-        self.mint_for(&subject, expire_time, &live).await
+        let subject = of_session(&session, standing, claims.client_id.clone(), scopes);
+        Ok(Ground { subject, live, expire_time, rest: HOPS })
     }
 
     /// Exchanges the secret of a browser's session, which acts with all rights of its user.
     pub(crate) async fn exchange_session(&self, context: &CallContext, secret: &str) -> Result<InternalToken, Error> {
-        let now = self.clock.now();
-        let session = self.browser_session(context, secret).await?.ok_or(Error::CredentialInvalid)?;
-        let tx = self.db.subject(session.user, context).await?;
-        let standing = self.membership_of(&tx, &session).await?;
-        // The present second counts as the time of issue: whoever holds the secret holds it now.
-        let live = self.live(&tx, &hits(&session), now.unix_timestamp() + 1).await?;
-        drop(tx);
-        let expire_time = session.expire_time.min(now + self.access_life());
-        let subject = of_session(&session, standing, session.client.clone(), session.scopes.clone());
-        self.mint_for(&subject, expire_time, &live).await
+        self.minted("internal", async |now| {
+            let session = self.browser_session(context, secret).await?.ok_or(Error::CredentialInvalid)?;
+            let tx = self.db.subject(session.user, context).await?;
+            let standing = self.membership_of(&tx, &session).await?;
+            // The present second counts as the time of issue: whoever holds the secret holds it now.
+            let live = self.live(&tx, &hits(&session), now.unix_timestamp() + 1, now).await?;
+            drop(tx);
+            let expire_time = session.expire_time.min(now + self.access_life());
+            let subject = of_session(&session, standing, session.client.clone(), session.scopes.clone());
+            Ok(Ground { subject, live, expire_time, rest: HOPS })
+        })
+        .await
     }
 
     /// Exchanges the token of a machine that acts by itself, with the rights that it has now.
     async fn exchange_machine(&self, context: &CallContext, claims: Claims) -> Result<InternalToken, Error> {
+        self.minted("internal", async |now| self.ground_of_machine(context, &claims, now).await).await
+    }
+
+    async fn ground_of_machine(
+        &self,
+        context: &CallContext,
+        claims: &Claims,
+        now: OffsetDateTime,
+    ) -> Result<Ground, Error> {
         let client = self.client(context, &claims.sub).await?.ok_or(Error::CredentialInvalid)?;
         let own = client.organization.filter(|own| Some(own.to_string()) == claims.org);
         let organization = own.filter(|_| client.kind == ClientKind::Machine).ok_or(Error::CredentialInvalid)?;
         let user = UserId(id(&claims.sub)?);
-        let what = of_machine(&claims, organization)?;
+        let what = of_machine(claims, organization)?;
         let tx = self.db.tenant_as(organization, context).await?;
-        let live = self.live(&tx, &what, claims.iat).await?;
+        let live = self.live(&tx, &what, claims.iat, now).await?;
         drop(tx);
         let subject = Subject {
             user,
@@ -97,8 +132,8 @@ impl Auth {
             role: numbered(client.role),
             custom_roles: Vec::new(),
             // No session: what takes one, as making API keys does, is not for machines.
-            credential: Credential::Key(claims.sid),
-            client: claims.client_id,
+            credential: Credential::Key(claims.sid.clone()),
+            client: claims.client_id.clone(),
             scopes: Scopes::parse(&claims.scope).unwrap_or_default().both(&client.scopes).0,
             acting: None,
             amr: Vec::new(),
@@ -107,7 +142,7 @@ impl Auth {
             methods: Vec::new(),
         };
         let expire_time = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(Error::fault)?;
-        self.mint_for(&subject, expire_time, &live).await
+        Ok(Ground { subject, live, expire_time, rest: HOPS })
     }
 
     /// Present membership of a session's user; `None` for a session of no organization.
@@ -121,23 +156,41 @@ impl Auth {
     }
 
     /// Revocations that are in force; one that ends a credential issued then refuses it.
-    async fn live(&self, tx: &Tx, what: &[RevocationKind], issued: i64) -> Result<Vec<Revocation>, Error> {
-        let live = store::revocation::of(tx, what, self.clock.now()).await?;
+    async fn live(
+        &self,
+        tx: &Tx,
+        what: &[RevocationKind],
+        issued: i64,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Revocation>, Error> {
+        let live = store::revocation::of(tx, what, now).await?;
         if live.iter().any(|entry| !entry.renew && issued < entry.not_before.unix_timestamp()) {
             return Err(Error::CredentialInvalid);
         }
         Ok(live)
     }
 
-    async fn mint_for(
+    /// A token of what `read` finds, as old as the moment in which it began to read. Where a revocation has voided the tokens of this
+    /// second, all of it is read again in the next: it may have changed once more.
+    pub(super) async fn minted(
         &self,
-        subject: &Subject,
-        expire_time: OffsetDateTime,
-        live: &[Revocation],
+        kind: &'static str,
+        read: impl AsyncFn(OffsetDateTime) -> Result<Ground, Error>,
     ) -> Result<InternalToken, Error> {
-        metrics::token_issued("internal");
-        self.wait_for(issue_time(self.clock.now(), live)).await;
-        self.mint(subject, expire_time, expire_time + HOPS - self.clock.now())
+        let mut begun = self.clock.now();
+        let mut ground = read(begun).await?;
+        let due = issue_time(begun, &ground.live);
+        if due > begun {
+            self.wait_for(due).await;
+            begun = self.clock.now();
+            ground = read(begun).await?;
+        }
+        let Ground { subject, expire_time, rest, .. } = ground;
+        let life = std::time::Duration::try_from(expire_time + rest - begun).map_err(|_| Error::CredentialInvalid)?;
+        let token = self.keys()?.mint(begun)?.mint_as_of(&subject, begun, life)?;
+        metrics::token_issued(kind);
+        let organization = subject.organization.map(|id| id.to_string()).unwrap_or_default();
+        Ok(InternalToken { token, expire_time, principal: format!("{organization}/{}", subject.user) })
     }
 
     /// Exchanges a delegation, for the workload that it was given to.
@@ -146,7 +199,15 @@ impl Auth {
         caller: &Caller,
         name: DelegationName,
     ) -> Result<InternalToken, Error> {
-        let now = self.clock.now();
+        self.minted("delegated", async |now| self.ground_of_delegation(caller, name, now).await).await
+    }
+
+    async fn ground_of_delegation(
+        &self,
+        caller: &Caller,
+        name: DelegationName,
+        now: OffsetDateTime,
+    ) -> Result<Ground, Error> {
         let tx = self.db.tenant_as(name.organization, caller.context()).await?;
         let found = store::delegation::get(&tx, name).await?;
         let delegation = found
@@ -163,9 +224,7 @@ impl Auth {
         let live = store::revocation::of(&tx, &what, now).await?;
         drop(tx);
         let expire_time = delegation.expire_time.min(now + DELEGATED_LIFE);
-        metrics::token_issued("delegated");
-        self.wait_for(issue_time(now, &live)).await;
-        self.mint(&delegated(delegation, member), expire_time, expire_time - self.clock.now())
+        Ok(Ground { subject: delegated(delegation, member), live, expire_time, rest: Duration::ZERO })
     }
 
     /// Public keys for the verifier of this process, as soon as they are open.
@@ -181,10 +240,22 @@ impl Auth {
         Ok(keys.public.iter().filter(|key| !key.times.is_gone(now)).cloned().collect())
     }
 
-    /// All revocations still needed.
-    pub(crate) async fn revocations(&self, context: &CallContext) -> Result<Vec<Revocation>, Error> {
+    /// A page of all revocations still needed.
+    pub(crate) async fn revocations(
+        &self,
+        context: &CallContext,
+        request: &PageRequest,
+    ) -> Result<(Vec<Revocation>, String), Error> {
+        let size = Page::parse(request.size, REVOCATIONS_PAGE, REVOCATIONS_PAGE)?.size;
+        let position = self.position(context, "revocations", &request.token)?;
+        let after = Revocation::at(std::str::from_utf8(&position).map_err(Error::fault)?);
         let tx = self.db.system("all revocations, for the verifiers", context).await?;
-        Ok(store::revocation::list(&tx, self.clock.now()).await?)
+        let mut entries = store::revocation::list(&tx, self.clock.now(), after, limit(size)).await?;
+        let more = entries.len() > size;
+        entries.truncate(size);
+        let last = entries.last().filter(|_| more);
+        let next = last.map(|last| self.token_of(context, "revocations", last.place().as_bytes()));
+        Ok((entries, next.unwrap_or_default()))
     }
 
     async fn session_of(
@@ -206,23 +277,11 @@ impl Auth {
         found.filter(|(session, _)| matches(session)).ok_or(Error::CredentialInvalid)
     }
 
-    /// A token must not be older than a revocation that it is to survive, and revocations are rounded up: wait for at most that second.
-    pub(super) async fn wait_for(&self, issued: OffsetDateTime) {
+    /// A token must not be older than a revocation that it is to survive, and revocations hit all of their second: wait for its end.
+    async fn wait_for(&self, issued: OffsetDateTime) {
         if let Ok(rest) = std::time::Duration::try_from(issued - self.clock.now()) {
             tokio::time::sleep(rest.min(std::time::Duration::from_secs(1))).await;
         }
-    }
-
-    pub(super) fn mint(
-        &self,
-        subject: &Subject,
-        expire_time: OffsetDateTime,
-        life: Duration,
-    ) -> Result<InternalToken, Error> {
-        let life = std::time::Duration::try_from(life).map_err(|_| Error::CredentialInvalid)?;
-        let token = self.keys()?.mint(self.clock.now())?.mint(subject, life)?;
-        let organization = subject.organization.map(|id| id.to_string()).unwrap_or_default();
-        Ok(InternalToken { token, expire_time, principal: format!("{organization}/{}", subject.user) })
     }
 }
 
@@ -270,7 +329,7 @@ fn delegated(delegation: Delegation, member: Membership) -> Subject {
         custom_roles: member.custom_roles,
         credential: Credential::Delegation(delegation.id.to_string()),
         client: delegation.actor.clone(),
-        scopes: vec!["*".to_owned()],
+        scopes: delegation.scopes,
         acting: Some(delegation.actor),
         amr: Vec::new(),
         acr: 0,

@@ -6,7 +6,7 @@ use db::Record;
 
 use db::Tx;
 
-use super::{Auth, Once, PageRequest, limit, lockout::quiet};
+use super::{Auth, Once, PageRequest, key::in_person, limit, lockout::quiet};
 use crate::{
     credential::Password,
     error::{Error, Unfit},
@@ -38,16 +38,22 @@ impl Auth {
         new: NewUser,
         once: &Once,
     ) -> Result<User, Error> {
-        Role::at_most(new.role, Self::role(caller))?;
         let name = self.organization(caller, organization).await?.display_name;
         let password =
             Password::choose("password", &new.password, &names(&name, &new.display_name.0, &new.email.text))?;
+        if let Some(first) = self.before_hashing(caller, &new, once).await? {
+            return Ok(first);
+        }
         let hash = self.hashes.make(password).await?;
         let now = self.clock.now();
         let tx = self.db.tenant(caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
+        store::organization::lock(&tx, organization).await?;
+        // Who knows the password signs in with all rights of the user: no key makes that.
+        in_person(&tx, caller).await?;
+        self.may_give(caller, &tx, new.role, &[]).await?;
         let user = User {
             id: new.id.unwrap_or_else(|| self.ids.next().into()),
             email: new.email.text.clone(),
@@ -66,6 +72,22 @@ impl Auth {
         once.remember(&tx, &user)?;
         tx.commit().await?;
         Ok(user)
+    }
+
+    /// Hashing is dear, and sign-ins wait for it: none is made for a request that was answered before or that must fail.
+    async fn before_hashing(&self, caller: &Caller, new: &NewUser, once: &Once) -> Result<Option<User>, Error> {
+        let tx = self.db.tenant(caller).await?;
+        if let Some(first) = once.replay(&tx).await? {
+            return Ok(Some(first));
+        }
+        in_person(&tx, caller).await?;
+        self.may_give(caller, &tx, new.role, &[]).await?;
+        drop(tx);
+        let tx = self.db.system("whether an address is free", &quiet(caller.context())).await?;
+        match store::user::find(&tx, &new.email.key).await? {
+            Some(_) => Err(Error::EmailTaken),
+            None => Ok(None),
+        }
     }
 
     /// The caller's own record.

@@ -73,10 +73,10 @@ pub(crate) async fn insert(tx: &Tx, key: &ApiKey, digest: &[u8]) -> Result<(), d
     tx.execute(sql, &params).await.map(drop)
 }
 
-/// Another secret.
-pub(crate) async fn rotate(tx: &Tx, name: ApiKeyName, digest: &[u8]) -> Result<(), db::Error> {
-    let sql = "update api_keys set secret_digest = $3 where organization_id = $1 and key_id = $2";
-    tx.execute(sql, &[&name.organization.uuid(), &name.key.uuid(), &digest]).await.map(drop)
+/// Another secret; false when there is no such key, or it has ended.
+pub(crate) async fn rotate(tx: &Tx, name: ApiKeyName, digest: &[u8], now: OffsetDateTime) -> Result<bool, db::Error> {
+    let sql = "update api_keys set secret_digest = $3 where organization_id = $1 and key_id = $2 and expire_time > $4";
+    Ok(tx.execute(sql, &[&name.organization.uuid(), &name.key.uuid(), &digest, &now]).await? == 1)
 }
 
 /// The key was used; written at most once a minute.

@@ -137,6 +137,13 @@ pub(crate) async fn piece(
     tx.query(&sql, &[&organization.uuid(), &after, &limit]).await?.iter().map(read).collect()
 }
 
+/// The newest place in a chain; 0 before the first.
+pub(crate) async fn newest(tx: &Tx, organization: OrganizationId) -> Result<i64, db::Error> {
+    let found =
+        tx.query_opt("select sequence from audit_heads where organization_id = $1", &[&organization.uuid()]).await?;
+    Ok(found.map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+}
+
 /// Events that are neither chained nor wait for it.
 pub(crate) async fn loose(tx: &Tx, before: OffsetDateTime) -> Result<i64, db::Error> {
     let sql = "select count(*) from audit_event e where e.create_time < $1 and not exists (select from audit_chain c where c.audit_id = e.audit_id) \

@@ -1,4 +1,6 @@
 //! Rows of OAuth clients.
+use std::collections::HashSet;
+
 use api::{Id, OrganizationId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
@@ -68,6 +70,13 @@ pub(crate) async fn list(
 pub(crate) async fn count(tx: &Tx, organization: OrganizationId) -> Result<i64, db::Error> {
     let sql = "select count(*) from oauth_clients where organization_id = $1";
     Ok(tx.query_one(sql, &[&organization.uuid()]).await?.try_get(0)?)
+}
+
+/// Those of these ids that are there. System transactions only.
+pub(crate) async fn those(tx: &Tx, ids: &[String]) -> Result<HashSet<String>, db::Error> {
+    let ids: Vec<_> = ids.iter().filter_map(|id| id.parse::<Id>().ok()).map(Id::uuid).collect();
+    let rows = tx.query("select client_id from oauth_clients where client_id = any($1)", &[&ids]).await?;
+    rows.iter().map(|row| Ok(id(row, "client_id")?.to_string())).collect()
 }
 
 /// A new client.

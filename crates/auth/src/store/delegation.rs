@@ -7,20 +7,18 @@ use crate::model::{Delegation, DelegationName};
 
 /// A new delegation.
 pub(crate) async fn insert(tx: &Tx, delegation: &Delegation) -> Result<(), db::Error> {
-    let sql = "insert into delegations (organization_id, delegation_id, user_id, actor, purpose, methods, expire_time, create_time) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let Delegation { id, organization, user, actor, purpose, methods, expire_time, create_time } = delegation;
-    tx.execute(
-        sql,
-        &[&organization.uuid(), &id.uuid(), &user.uuid(), actor, purpose, methods, expire_time, create_time],
-    )
-    .await
-    .map(drop)
+    let sql = "insert into delegations (organization_id, delegation_id, user_id, actor, purpose, methods, expire_time, create_time, scopes) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let Delegation { id, organization, user, actor, purpose, methods, scopes, expire_time, create_time } = delegation;
+    let (organization, id, user) = (organization.uuid(), id.uuid(), user.uuid());
+    let params: [&(dyn db::ToSql + Sync); 9] =
+        [&organization, &id, &user, actor, purpose, methods, expire_time, create_time, scopes];
+    tx.execute(sql, &params).await.map(drop)
 }
 
 /// A delegation.
 pub(crate) async fn get(tx: &Tx, name: DelegationName) -> Result<Option<Delegation>, db::Error> {
-    let sql = "select delegation_id, organization_id, user_id, actor, purpose, methods, expire_time, create_time from delegations \
+    let sql = "select delegation_id, organization_id, user_id, actor, purpose, methods, scopes, expire_time, create_time from delegations \
          where organization_id = $1 and delegation_id = $2";
     let Some(row) = tx.query_opt(sql, &[&name.organization.uuid(), &name.delegation.uuid()]).await? else {
         return Ok(None);
@@ -32,6 +30,7 @@ pub(crate) async fn get(tx: &Tx, name: DelegationName) -> Result<Option<Delegati
         actor: row.try_get("actor")?,
         purpose: row.try_get("purpose")?,
         methods: row.try_get("methods")?,
+        scopes: row.try_get("scopes")?,
         expire_time: row.try_get("expire_time")?,
         create_time: row.try_get("create_time")?,
     }))

@@ -85,6 +85,14 @@ pub(crate) async fn delete_recovery(tx: &Tx, user: UserId) -> Result<(), db::Err
     tx.execute("delete from mfa_factors where user_id = $1 and kind = 2", &[&user.uuid()]).await.map(drop)
 }
 
+/// Deletes everything that a user answers with beside the password, and what would become such a thing.
+pub(crate) async fn delete_all(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    for table in ["recovery_codes", "mfa_factors", "passkeys", "passkey_registrations"] {
+        tx.execute(&format!("delete from {table} where user_id = $1"), &[&user.uuid()]).await?;
+    }
+    Ok(())
+}
+
 /// Codes of a new set.
 pub(crate) async fn insert_codes(tx: &Tx, user: UserId, digests: &[[u8; 32]]) -> Result<(), db::Error> {
     let digests: Vec<&[u8]> = digests.iter().map(<[u8; 32]>::as_slice).collect();

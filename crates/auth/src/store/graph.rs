@@ -7,7 +7,10 @@ use db::Tx;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::{
+    error::{Authorization, Error},
+    model::relation_limit,
+};
 
 /// Whose relations count, from which strength on, at what time.
 pub(crate) struct Reach<'a> {
@@ -132,7 +135,7 @@ pub(crate) async fn holders(
     path: &str,
     least: i16,
     now: OffsetDateTime,
-) -> Result<Vec<Vec<u8>>, db::Error> {
+) -> Result<Vec<Vec<u8>>, Error> {
     let sql = "with recursive up as ( \
            select $2::text collate \"C\" as object \
            union select a.parent from up cross join lateral ( \
@@ -147,9 +150,13 @@ pub(crate) async fn holders(
              select member from group_members where organization_id = $1 \
                and group_id = encode(substr(down.key, 2), 'hex')::uuid and member >= '\\x02'::bytea and member < '\\x03'::bytea offset 0 \
            ) m where down.key >= '\\x02'::bytea and down.key < '\\x03'::bytea \
-         ) select key from down";
-    let rows = tx.query(sql, &[&organization.uuid(), &path, &least, &now]).await?;
-    rows.iter().map(|row| row.try_get(0).map_err(Into::into)).collect()
+         ) select key from down limit $5";
+    let most = i64::try_from(relation_limit::LINKS).unwrap_or(i64::MAX - 1);
+    let rows = tx.query(sql, &[&organization.uuid(), &path, &least, &now, &(most + 1)]).await?;
+    if rows.len() > relation_limit::LINKS {
+        return Err(Authorization::Limit("subjects of one resource and those above it", most).into());
+    }
+    rows.iter().map(|row| row.try_get(0).map_err(|error| Error::from(db::Error::from(error)))).collect()
 }
 
 /// Who of the members counts, for [`members`].

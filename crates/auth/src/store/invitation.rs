@@ -95,3 +95,9 @@ pub(crate) async fn close_ended(
     let sql = "update invitations set state = 3 where organization_id = $1 and email_key = $2 and state = 1 and expire_time <= $3";
     tx.execute(sql, &[&organization.uuid(), &email_key, &now]).await.map(drop)
 }
+
+/// How many invitations of an organization are open.
+pub(crate) async fn count_open(tx: &Tx, organization: OrganizationId, now: OffsetDateTime) -> Result<i64, db::Error> {
+    let sql = "select count(*) from invitations where organization_id = $1 and state = 1 and expire_time > $2";
+    Ok(tx.query_one(sql, &[&organization.uuid(), &now]).await?.try_get(0)?)
+}

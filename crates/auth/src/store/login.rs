@@ -51,6 +51,8 @@ pub(crate) struct Flow {
     pub(crate) step_up: Option<StepUp>,
     /// Recovery codes left after one was used.
     pub(crate) recovery_left: Option<i16>,
+    /// The person must prove anew who he is, whatever session an identity provider has of him.
+    pub(crate) again: bool,
     /// State of the WebAuthn ceremony that it waits for, beside its other answers, or of the way to an identity provider.
     pub(crate) ceremony: Option<String>,
 }
@@ -85,7 +87,7 @@ pub(crate) struct Code {
 }
 
 const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
-     organization_id, recovery_left, ceremony";
+     organization_id, recovery_left, ceremony, again";
 
 /// A new flow.
 pub(crate) async fn insert_flow(
@@ -95,10 +97,9 @@ pub(crate) async fn insert_flow(
     expire_time: OffsetDateTime,
 ) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     );
-    let Flow { client, redirect_uri, code_challenge, state, stage, proven, device, step_up, recovery_left, ceremony } =
-        flow;
+    let Flow { client, redirect_uri, code_challenge, state, stage, proven, device, step_up, .. } = flow;
     let proven = proven.as_ref();
     let user = proven.map(|proof| proof.user).or(step_up.as_ref().map(|step_up| step_up.user)).map(|user| user.uuid());
     let auth_time = proven.map(|proof| proof.time);
@@ -106,7 +107,7 @@ pub(crate) async fn insert_flow(
     let known = *device == DeviceClass::Known;
     let replaces = step_up.as_ref().map(|step_up| step_up.session.uuid());
     let organization = step_up.as_ref().and_then(|step_up| step_up.organization).map(OrganizationId::uuid);
-    let params: [&(dyn db::ToSql + Sync); 15] = [
+    let params: [&(dyn db::ToSql + Sync); 16] = [
         &digest,
         &expire_time,
         client,
@@ -120,8 +121,9 @@ pub(crate) async fn insert_flow(
         &known,
         &replaces,
         &organization,
-        recovery_left,
-        ceremony,
+        &flow.recovery_left,
+        &flow.ceremony,
+        &flow.again,
     ];
     tx.execute(&sql, &params).await.map(drop)
 }
@@ -144,6 +146,31 @@ pub(crate) async fn take_ceremony(tx: &Tx, digest: &[u8], now: OffsetDateTime) -
         "delete from login_flows where flow_digest = $1 and ceremony is not null and stage < 3 and expire_time > $2 returning {FLOW}"
     );
     tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_flow).transpose()
+}
+
+/// Lets a flow that waits for a first factor wait for a mail; false when there is no such flow.
+pub(crate) async fn await_mail(
+    tx: &Tx,
+    digest: &[u8],
+    until: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<bool, db::Error> {
+    let sql = "update login_flows set mail_expire_time = $2 where flow_digest = $1 and stage = 1 and expire_time > $3";
+    Ok(tx.execute(sql, &[&digest, &until, &now]).await? == 1)
+}
+
+/// Takes a flow that waits for a mail.
+pub(crate) async fn take_mail_flow(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
+    let sql = format!(
+        "delete from login_flows where flow_digest = $1 and stage = 1 and greatest(expire_time, mail_expire_time) > $2 returning {FLOW}"
+    );
+    tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_flow).transpose()
+}
+
+/// The client that began a flow.
+pub(crate) async fn client_of_flow(tx: &Tx, digest: &[u8]) -> Result<Option<String>, db::Error> {
+    let found = tx.query_opt("select client from login_flows where flow_digest = $1", &[&digest]).await?;
+    Ok(found.map(|row| row.try_get("client")).transpose()?)
 }
 
 /// A flow that waits for this, left where it is.
@@ -173,6 +200,7 @@ fn read_flow(row: &Row) -> Result<Flow, db::Error> {
         device: if row.try_get("known_device")? { DeviceClass::Known } else { DeviceClass::Unknown },
         step_up: replaced.map(|(user, session)| StepUp { session, user, organization }),
         recovery_left: row.try_get("recovery_left")?,
+        again: row.try_get("again")?,
         ceremony: row.try_get("ceremony")?,
     })
 }

@@ -17,13 +17,15 @@ pub(crate) async fn ask(
     tx: &Tx,
     request_id: Id,
     request: &MailRequest,
+    asker: &[u8],
     now: OffsetDateTime,
 ) -> Result<bool, db::Error> {
-    let sql = "insert into mail_requests (request_id, purpose, email, email_key, display_name, hash, flow_digest, create_time) \
-         select $1, $2, $3, $4, $5, $6, $7, $8 where (select count(*) from (select from mail_requests limit $9) as waiting) < $9";
+    let sql = "insert into mail_requests (request_id, purpose, email, email_key, display_name, hash, flow_digest, create_time, asker) \
+         select $1, $2, $3, $4, $5, $6, $7, $8, $10 where (select count(*) from (select from mail_requests limit $9) as waiting) < $9";
     let MailRequest { purpose, email, email_key, display_name, hash, flow } = request;
-    let params: [&(dyn db::ToSql + Sync); 9] =
-        [&request_id.uuid(), &(*purpose as i16), email, email_key, display_name, hash, flow, &now, &WAITING_MAX];
+    let (request_id, purpose) = (request_id.uuid(), *purpose as i16);
+    let params: [&(dyn db::ToSql + Sync); 10] =
+        [&request_id, &purpose, email, email_key, display_name, hash, flow, &now, &WAITING_MAX, &asker];
     Ok(tx.execute(sql, &params).await? == 1)
 }
 
@@ -32,23 +34,24 @@ pub(crate) async fn waits(tx: &Tx) -> Result<bool, db::Error> {
     Ok(tx.query_one("select mail_waits()", &[]).await?.try_get(0)?)
 }
 
-/// Takes requests: they are gone when the transaction is committed.
-pub(crate) async fn take_requests(tx: &Tx, most: i64) -> Result<Vec<MailRequest>, db::Error> {
+/// Takes requests with who asks: they are gone when the transaction is committed.
+pub(crate) async fn take_requests(tx: &Tx, most: i64) -> Result<Vec<(MailRequest, Vec<u8>)>, db::Error> {
     let sql = "delete from mail_requests where request_id in \
          (select request_id from mail_requests order by request_id limit $1 for update skip locked) \
-         returning purpose, email, email_key, display_name, hash, flow_digest";
+         returning purpose, email, email_key, display_name, hash, flow_digest, asker";
     let rows = tx.query(sql, &[&most]).await?;
     let mut requests = Vec::with_capacity(rows.len());
     for row in &rows {
         let Some(purpose) = Purpose::of_number(row.try_get("purpose")?) else { continue };
-        requests.push(MailRequest {
+        let request = MailRequest {
             purpose,
             email: row.try_get("email")?,
             email_key: row.try_get("email_key")?,
             display_name: row.try_get("display_name")?,
             hash: row.try_get("hash")?,
             flow: row.try_get("flow_digest")?,
-        });
+        };
+        requests.push((request, row.try_get("asker")?));
     }
     Ok(requests)
 }
@@ -175,15 +178,25 @@ pub(crate) async fn end_of_invitation(tx: &Tx, invitation: Id, now: OffsetDateTi
     tx.execute(sql, &[&invitation.uuid(), &now]).await.map(drop)
 }
 
-/// Mails of one kind to an address since a time.
+/// A stranger has asked for this mail.
+pub(crate) async fn asked_by(tx: &Tx, delivery: Id, asker: &[u8]) -> Result<(), db::Error> {
+    let sql = "update mail_deliveries set asker = $2 where delivery_id = $1";
+    tx.execute(sql, &[&delivery.uuid(), &asker]).await.map(drop)
+}
+
+/// Mails of one kind to an address since a time: those of an asker, or, without one, those that the transaction sees; and all that there
+/// are. Any transaction may ask.
 pub(crate) async fn count_since(
     tx: &Tx,
     email_key: &str,
     purpose: Purpose,
+    asker: Option<&[u8]>,
     since: OffsetDateTime,
-) -> Result<i64, db::Error> {
-    let sql = "select count(*) from mail_deliveries where email_key = $1 and purpose = $2 and create_time > $3";
-    Ok(tx.query_one(sql, &[&email_key, &(purpose as i16), &since]).await?.try_get(0)?)
+) -> Result<(i64, i64), db::Error> {
+    let sql = "select count(*) filter (where $4::bytea is null or asker = $4), mails_to($1, $2, $3) from mail_deliveries \
+         where email_key = $1 and purpose = $2 and create_time > $3";
+    let row = tx.query_one(sql, &[&email_key, &(purpose as i16), &since, &asker]).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
 /// Deletes what nobody can use any more; gives the number of rows.

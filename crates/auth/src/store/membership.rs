@@ -87,10 +87,11 @@ pub(crate) async fn list_of_user(tx: &Tx, user: UserId, after: Id, limit: i64) -
     read_all(&tx.query(&sql, &[&user.uuid(), &after.uuid(), &limit]).await?)
 }
 
-/// Active owners with active accounts of an organization other than one membership. The organization is locked.
+/// People with active accounts who are active owners of an organization, other than one membership. Nobody signs in as a service account,
+/// so one alone would leave the organization to nobody. The organization is locked.
 pub(crate) async fn other_owners(tx: &Tx, name: MembershipName) -> Result<i64, db::Error> {
     let sql = "select count(*) from memberships m where organization_id = $1 and membership_id <> $2 and role = 4 and state = 1 \
-         and exists (select from users u where u.user_id = m.user_id and u.state = 1)";
+         and exists (select from users u where u.user_id = m.user_id and u.state = 1 and u.kind = 1)";
     Ok(tx.query_one(sql, &[&name.organization.uuid(), &name.membership.uuid()]).await?.try_get(0)?)
 }
 

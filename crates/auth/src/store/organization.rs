@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use super::id;
 use crate::model::{Organization, OrganizationState};
 
-const COLUMNS: &str = "organization_id, display_name, version, create_time, update_time, state, purge_time";
+const COLUMNS: &str =
+    "organization_id, display_name, version, create_time, update_time, state, purge_time, audit_retention_days";
 
 fn read(row: &Row) -> Result<Organization, db::Error> {
     Ok(Organization {
@@ -18,6 +19,7 @@ fn read(row: &Row) -> Result<Organization, db::Error> {
         // The column's check leaves three numbers; anything else counts as not in force.
         state: OrganizationState::of_number(row.try_get("state")?).unwrap_or(OrganizationState::Suspended),
         purge_time: row.try_get("purge_time")?,
+        audit_retention_days: row.try_get("audit_retention_days")?,
     })
 }
 
@@ -46,9 +48,9 @@ pub(crate) async fn insert(tx: &Tx, organization: &Organization) -> Result<(), d
 
 /// Changes an organization; the row is locked.
 pub(crate) async fn save(tx: &Tx, organization: &Organization) -> Result<(), db::Error> {
-    let sql = "update organizations set display_name = $2, version = $3, update_time = $4 where organization_id = $1";
-    let Organization { id, display_name, version, update_time, .. } = organization;
-    tx.execute(sql, &[&id.uuid(), display_name, version, update_time]).await.map(drop)
+    let sql = "update organizations set display_name = $2, version = $3, update_time = $4, audit_retention_days = $5 where organization_id = $1";
+    let Organization { id, display_name, version, update_time, audit_retention_days, .. } = organization;
+    tx.execute(sql, &[&id.uuid(), display_name, version, update_time, audit_retention_days]).await.map(drop)
 }
 
 /// Changes the state of an organization; the row is locked.
@@ -58,13 +60,13 @@ pub(crate) async fn save_state(tx: &Tx, organization: &Organization) -> Result<(
     tx.execute(sql, &[&id.uuid(), &(*state as i16), purge_time, version, update_time]).await.map(drop)
 }
 
-/// Erases what hangs on organizations whose time is over, and their names; gives their ids. System transactions only.
-pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<OrganizationId>, db::Error> {
-    let sql =
-        "update organizations set display_name = '', purge_time = null where purge_time < $1 returning organization_id";
-    let rows = tx.query(sql, &[&now]).await?;
-    let ids = rows.iter().map(|row| id(row, "organization_id").map(OrganizationId)).collect::<Result<Vec<_>, _>>()?;
-    let uuids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+/// Erases what hangs on organizations whose time is over, and their names; gives them as they are now. System transactions only.
+pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Organization>, db::Error> {
+    let sql = format!(
+        "update organizations set display_name = '', purge_time = null, version = version + 1 where purge_time < $1 returning {COLUMNS}"
+    );
+    let gone = tx.query(&sql, &[&now]).await?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let uuids: Vec<_> = gone.iter().map(|organization| organization.id.uuid()).collect();
     for table in [
         "memberships",
         "invitations",
@@ -86,5 +88,5 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Organizati
     ] {
         tx.execute(&format!("delete from {table} where organization_id = any($1)"), &[&uuids]).await?;
     }
-    Ok(ids)
+    Ok(gone)
 }

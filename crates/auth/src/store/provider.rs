@@ -1,7 +1,6 @@
 //! Rows of identity providers and linked accounts.
 use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
-use time::OffsetDateTime;
 
 use super::{id, id_opt};
 use crate::model::{Identity, IdentityName, Plain, Protocol, Provider, ProviderName};
@@ -164,33 +163,8 @@ pub(crate) async fn unlink(tx: &Tx, name: IdentityName) -> Result<(), db::Error>
     tx.execute(sql, &[&name.user.uuid(), &name.identity.uuid()]).await.map(drop)
 }
 
-/// The user with this address, locked, and whether he has shown that it is his. System transactions only.
-pub(crate) async fn user_with_email(tx: &Tx, key: &str) -> Result<Option<(UserId, bool)>, db::Error> {
-    let sql = "select user_id, email_verified_time is not null as verified from users where email_key = $1 and state = 1 and kind = 1 for update";
-    let Some(row) = tx.query_opt(sql, &[&key]).await? else { return Ok(None) };
-    Ok(Some((id(&row, "user_id")?.into(), row.try_get("verified")?)))
-}
-
-/// A provider vouched for the user's address.
-pub(crate) async fn verify_email(tx: &Tx, user: UserId, now: OffsetDateTime) -> Result<(), db::Error> {
-    let sql = "update users set email_verified_time = coalesce(email_verified_time, $2) where user_id = $1";
-    tx.execute(sql, &[&user.uuid(), &now]).await.map(drop)
-}
-
-/// Everything that signs in or acts for the user, set up by somebody who never showed that the address is his.
-pub(crate) async fn drop_credentials(tx: &Tx, user: UserId) -> Result<(), db::Error> {
-    for table in [
-        "passwords",
-        "passkeys",
-        "passkey_registrations",
-        "mfa_factors",
-        "recovery_codes",
-        "identities",
-        "api_keys",
-        "consents",
-        "delegations",
-    ] {
-        tx.execute(&format!("delete from {table} where user_id = $1"), &[&user.uuid()]).await?;
-    }
-    Ok(())
+/// The user with this address, locked. System transactions only.
+pub(crate) async fn user_with_email(tx: &Tx, key: &str) -> Result<Option<UserId>, db::Error> {
+    let sql = "select user_id from users where email_key = $1 and state = 1 and kind = 1 for no key update";
+    tx.query_opt(sql, &[&key]).await?.map(|row| id(&row, "user_id").map(UserId)).transpose()
 }

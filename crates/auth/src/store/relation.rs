@@ -6,7 +6,10 @@ use db::{Row, Tx};
 use time::OffsetDateTime;
 
 use super::standing::share_of;
-use crate::model::{Holder, Object, Relation, Subject, Tie, relation_limit};
+use crate::{
+    error::{Authorization, Error},
+    model::{Holder, Object, Relation, Subject, Tie, relation_limit},
+};
 
 /// Locks the relations of an organization for a change; gives the number of this change.
 pub(crate) async fn advance(tx: &Tx, organization: OrganizationId) -> Result<i64, db::Error> {
@@ -151,25 +154,31 @@ pub(crate) async fn raise(tx: &Tx, organization: OrganizationId, heights: &[(&st
 }
 
 /// The longest chain below a resource, measured; one more than may be when it is longer. Each resource counts once a level, so the work
-/// is bounded by the levels, not by the ways.
-pub(crate) async fn height(tx: &Tx, organization: OrganizationId, path: &str) -> Result<i32, db::Error> {
+/// is bounded by the levels, not by the ways, and below more than is read for one request it is not measured.
+pub(crate) async fn height(tx: &Tx, organization: OrganizationId, path: &str) -> Result<i32, Error> {
     let sql = "with recursive down as ( \
            select $2::text collate \"C\" as object, 0 as level \
            union select c.object, down.level + 1 from down cross join lateral ( \
              select object from relation_parents where organization_id = $1 and parent = down.object offset 0 \
            ) c where down.level <= $3 \
-         ) select max(level) from down";
-    tx.query_one(sql, &[&organization.uuid(), &path, &relation_limit::CHAIN]).await?.try_get(0).map_err(Into::into)
+         ) select max(level), count(*) from (select level from down limit $4) d";
+    let most = i64::try_from(relation_limit::LINKS).unwrap_or(i64::MAX - 1);
+    let row = tx.query_one(sql, &[&organization.uuid(), &path, &relation_limit::CHAIN, &(most + 1)]).await?;
+    if row.try_get::<_, i64>(1).map_err(db::Error::from)? > most {
+        return Err(Authorization::Limit("resources below one that is hung below another", most).into());
+    }
+    Ok(row.try_get(0).map_err(db::Error::from)?)
 }
 
-/// A page of the relations of a resource: parents first, then holders. `after` is what [`position`] gave.
+/// A page of the relations of a resource: parents first, then holders. `after` is what [`position`] gave. Subjects of kinds that a newer
+/// release wrote take no place on it.
 pub(crate) async fn of_object(tx: &Tx, object: &Object, after: &[u8], limit: i64) -> Result<Vec<Relation>, db::Error> {
     let sql = "select object, parent, subject, relation, expire_time from ( \
            select object, parent, null::bytea as subject, null::int2 as relation, null::timestamptz as expire_time, \
              '\\x00'::bytea || convert_to(parent, 'UTF8') as place \
            from relation_parents where organization_id = $1 and object = $2 \
            union all select object, null, subject, relation, expire_time, '\\x01'::bytea || subject || int2send(relation) \
-           from relations where organization_id = $1 and object = $2 \
+           from relations where organization_id = $1 and object = $2 and subject < '\\x04'::bytea \
          ) r where place > $3 order by place limit $4";
     read_all(object.organization, &tx.query(sql, &[&object.organization.uuid(), &object.path, &after, &limit]).await?)
 }

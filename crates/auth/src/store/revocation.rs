@@ -34,10 +34,16 @@ fn read(row: &Row) -> Result<Revocation, db::Error> {
     })
 }
 
-/// All entries still needed.
-pub(crate) async fn list(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Revocation>, db::Error> {
-    let sql = "select kind, id, not_before, keep_until, renew from revocations where keep_until > $1";
-    tx.query(sql, &[&now]).await?.iter().map(read).collect()
+/// A page of the entries still needed, after one.
+pub(crate) async fn list(
+    tx: &Tx,
+    now: OffsetDateTime,
+    (kind, id, renew): (&str, &str, bool),
+    limit: i64,
+) -> Result<Vec<Revocation>, db::Error> {
+    let sql = "select kind, id, not_before, keep_until, renew from revocations \
+         where keep_until > $1 and (kind, id, renew) > ($2, $3, $4) order by kind, id, renew limit $5";
+    tx.query(sql, &[&now, &kind, &id, &renew, &limit]).await?.iter().map(read).collect()
 }
 
 /// The entries still needed that hit any of these.
@@ -49,11 +55,11 @@ pub(crate) async fn of(tx: &Tx, what: &[RevocationKind], now: OffsetDateTime) ->
     tx.query(sql, &[&now, &kinds, &ids]).await?.iter().map(read).collect()
 }
 
-/// Deletes what has ended; gives the number of rows. Used codes are kept until no session of theirs can be refreshed twice.
+/// Deletes what has ended; gives the number of rows. Used codes are kept for a day: so long a second use ends the session of the first.
 pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error> {
     let mut rows = 0;
     for sql in [
-        "delete from login_flows where expire_time < $1",
+        "delete from login_flows where expire_time < $1 and (mail_expire_time is null or mail_expire_time < $1)",
         "delete from passkey_registrations where expire_time < $1",
         "delete from authorization_codes where expire_time < $1::timestamptz - interval '1 day'",
         "delete from sessions where expire_time < $1",
@@ -68,6 +74,7 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<u64, db::Error
         "delete from authorization_requests where expire_time < $1",
         "delete from device_codes where expire_time < $1::timestamptz - interval '1 day'",
         "delete from device_attempts where expire_time < $1",
+        "delete from invitations where expire_time < $1::timestamptz - interval '90 days'",
     ] {
         rows += tx.execute(sql, &[&now]).await?;
     }

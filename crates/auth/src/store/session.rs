@@ -26,7 +26,7 @@ fn read(row: &Row) -> Result<Session, db::Error> {
 
 /// The column `scope`, which our own code has written.
 pub(super) fn scopes(row: &Row) -> Result<Scopes, db::Error> {
-    Ok(Scopes::parse(row.try_get("scope")?).unwrap_or_default())
+    Ok(Scopes::stored(row.try_get("scope")?))
 }
 
 /// A session with the state of its refresh tokens; `locked` until the transaction ends.

@@ -55,11 +55,11 @@ const TAIL: &str = "(select 4 as kind, null::uuid as id, p.most as number, null:
        from above a cross join lateral (
          select parent, most from relation_parents where organization_id = $1 and object = a.object offset 0
        ) p limit (select $4::int8 * 10 + 1))
-     union all select 5, null, r.relation, null, null, a.object, null, r.subject, r.expire_time, null from above a cross join lateral (
+     union all (select 5, null, r.relation, null, null, a.object, null, r.subject, r.expire_time, null from above a cross join lateral (
          select subject, relation, expire_time from relations
          where organization_id = $1 and object = a.object and subject = any((select keys from subject)::bytea[])
            and (expire_time is null or expire_time > $3) offset 0
-       ) r";
+       ) r limit (select $4::int8 * 10 + 1))";
 
 /// Everything about these users and these resources (names below the organization), with the revision of that state.
 pub(crate) async fn facts(

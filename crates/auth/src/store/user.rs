@@ -92,6 +92,11 @@ pub(crate) async fn password_fits_alone(tx: &Tx, user: UserId) -> Result<bool, d
     Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(true))
 }
 
+/// The password is gone; a new one is chosen by mail.
+pub(crate) async fn delete_password(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    tx.execute("delete from passwords where user_id = $1", &[&user.uuid()]).await.map(drop)
+}
+
 /// The password hash of a user.
 pub(crate) async fn password(tx: &Tx, user: UserId) -> Result<Option<PasswordHash>, db::Error> {
     let sql = "select hash from passwords where user_id = $1";
@@ -115,6 +120,33 @@ pub(crate) async fn find(tx: &Tx, email_key: &str) -> Result<Option<User>, db::E
 pub(crate) async fn verify(tx: &Tx, user: UserId, email_key: &str, now: OffsetDateTime) -> Result<(), db::Error> {
     let sql = "update users set email_verified_time = $3 where user_id = $1 and email_key = $2 and email_verified_time is null";
     tx.execute(sql, &[&user.uuid(), &email_key, &now]).await.map(drop)
+}
+
+/// A user who has this address and never showed that it is his, locked. Others may still refer to the row: a change that waits for it
+/// while it holds a session would otherwise never end. System transactions only.
+pub(crate) async fn lock_unproven(tx: &Tx, user: UserId, email_key: &str) -> Result<Option<User>, db::Error> {
+    let sql = format!(
+        "select {COLUMNS} from users u where u.user_id = $1 and u.email_key = $2 and u.email_verified_time is null for no key update"
+    );
+    tx.query_opt(&sql, &[&user.uuid(), &email_key]).await?.as_ref().map(read).transpose()
+}
+
+/// Everything that signs in or acts for the user, set up by somebody who never showed that the address is his.
+pub(crate) async fn drop_credentials(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    for table in [
+        "passwords",
+        "passkeys",
+        "passkey_registrations",
+        "mfa_factors",
+        "recovery_codes",
+        "identities",
+        "api_keys",
+        "consents",
+        "delegations",
+    ] {
+        tx.execute(&format!("delete from {table} where user_id = $1"), &[&user.uuid()]).await?;
+    }
+    Ok(())
 }
 
 /// Another address, proven just now.

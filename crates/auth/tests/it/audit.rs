@@ -26,14 +26,14 @@ async fn entries(platform: &Platform, signed: &Signed, request: wire::ListAuditE
         .audit_events
 }
 
-async fn service_db(system: &System) -> Db {
+pub(crate) async fn service_db(system: &System) -> Db {
     let settings =
         Settings::new(system.engine_url(testkit::Engine::Postgres), "auth", crate::bootstrap::role_password());
     Db::connect(&settings).await.expect("the address is valid")
 }
 
 /// Waits until everything that was written has its place.
-async fn chained(system: &System) {
+pub(crate) async fn chained(system: &System) {
     eventually("every entry has its place", || async {
         (system.sql("select count(*) from auth.audit_pending").await[0][0].as_deref() == Some("0")).then_some(())
     })

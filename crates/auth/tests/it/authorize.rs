@@ -178,20 +178,27 @@ async fn auth_o09_every_error_carries_state_and_issuer_and_o06_none_before_the_u
     let platform = platform().await;
     let owner = platform.owner().await;
     let app = register(&platform, &owner, web(&["openid"])).await;
+    let session = owner_browser(&platform).await;
     for (change, error) in [
         ((|p| p.code_challenge.clear()) as fn(&mut wire::AuthorizationParameters), "invalid_request"),
         (|p| p.code_challenge_method = "plain".to_owned(), "invalid_request"),
         (|p| p.response_type = "token".to_owned(), "unsupported_response_type"),
         (|p| p.scope = "organization:read".to_owned(), "invalid_scope"),
-        (|p| p.prompt = "none".to_owned(), "login_required"),
     ] {
         let mut sent = asks(&app, "openid");
         change(&mut sent);
-        let uri = redirected(authorize(&platform, sent, "").await);
+        let Outcome::Refused(shown) = authorize(&platform, sent.clone(), "").await else {
+            panic!("nobody has signed in: a link must not lead through here to where its maker likes")
+        };
+        assert_eq!(shown.error, error);
+        let uri = redirected(authorize(&platform, sent, &session).await);
         assert_eq!(parameter(&uri, "error").as_deref(), Some(error));
         assert_eq!(parameter(&uri, "state").as_deref(), Some("s 1"));
         assert_eq!(parameter(&uri, "iss").as_deref(), Some("http://localhost:8080"));
     }
+    let silent = wire::AuthorizationParameters { prompt: "none".to_owned(), ..asks(&app, "openid") };
+    let uri = redirected(authorize(&platform, silent, "").await);
+    assert_eq!(parameter(&uri, "error").as_deref(), Some("login_required"), "a silent request shows nothing");
     for uri in ["", "https://app.example/cb/", "https://evil.example/cb", "javascript:alert(1)"] {
         let sent = wire::AuthorizationParameters { redirect_uri: uri.to_owned(), ..asks(&app, "openid") };
         let Outcome::Refused(error) = authorize(&platform, sent, "").await else { panic!("{uri} was taken") };
@@ -289,6 +296,7 @@ async fn auth_o10_an_old_sign_in_is_repeated_and_one_that_is_fresh_enough_is_not
         let Outcome::SignIn(asked) = authorize(&platform, aged(max_age, prompt), &session).await else {
             panic!("too old")
         };
+        assert!(asked.again, "an identity provider is to ask him again");
         let go_on = |session: &str, request: &str| wire::ContinueAuthorizationRequest {
             request: request.to_owned(),
             session: session.to_owned(),

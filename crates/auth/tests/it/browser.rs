@@ -4,8 +4,9 @@ use testkit::System;
 use tonic::{Code, Status};
 
 use crate::{
-    OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, challenge, exchange, logins, organization_answer,
-    password_answer, password_of, platform, token, users, with,
+    OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, challenge,
+    client::{register, web},
+    exchange, logins, organization_answer, password_answer, password_of, platform, token, users, with,
 };
 use mesh::client::Channel;
 
@@ -16,16 +17,21 @@ pub(crate) fn browsers(system: &System) -> BrowserServiceClient<Channel> {
     BrowserServiceClient::new(system.as_workload("gateway").channel("auth"))
 }
 
-/// A code for the browser's own client, as the gateway's pages get it.
-pub(crate) async fn browser_code(system: &System, email: &str, password: &str, organization: &str) -> String {
+/// Begins a sign-in as the gateway's pages do.
+pub(crate) async fn begin_flow(system: &System) -> String {
     let start = wire::StartLoginRequest {
         client_id: "workos-browser".to_owned(),
         redirect_uri: "workos:browser".to_owned(),
         code_challenge: challenge(BROWSER),
         code_challenge_method: "S256".to_owned(),
-        state: String::new(),
+        ..wire::StartLoginRequest::default()
     };
-    let flow = logins(system).start_login(start).await.expect("the client is built in").into_inner().flow;
+    logins(system).start_login(start).await.expect("the client is built in").into_inner().flow
+}
+
+/// A code for the browser's own client, as the gateway's pages get it.
+pub(crate) async fn browser_code(system: &System, email: &str, password: &str, organization: &str) -> String {
+    let flow = begin_flow(system).await;
     let step =
         logins(system).continue_login(password_answer(&flow, email, password)).await.expect("right").into_inner();
     let step = match &step.step {
@@ -137,6 +143,25 @@ async fn auth_s08_signing_out_asks_first_and_then_ends_everything_at_once() {
         .await;
     assert_refused(held, Code::Unauthenticated, "CREDENTIAL_INVALID");
     assert!(sign_out(system, request).await.ended, "again is fine");
+}
+
+#[tokio::test]
+async fn where_nobody_is_signed_in_signing_out_leads_nowhere() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let app = register(&platform, &owner, web(&["openid"])).await;
+    let request = wire::EndBrowserSessionRequest {
+        client_id: app.id.clone(),
+        post_logout_redirect_uri: "https://app.example/bye".to_owned(),
+        ..Default::default()
+    };
+    let done = sign_out(&platform.system, request.clone()).await;
+    assert_eq!((done.ended, done.redirect_uri.as_str()), (true, ""), "anybody can make this link");
+    let session = owner_browser(&platform).await;
+    let request = wire::EndBrowserSessionRequest { session, ..request };
+    assert!(!sign_out(&platform.system, request.clone()).await.ended, "he is asked");
+    let done = sign_out(&platform.system, wire::EndBrowserSessionRequest { confirmed: true, ..request }).await;
+    assert_eq!((done.ended, done.redirect_uri.as_str()), (true, "https://app.example/bye"), "he was told where to");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::{
     authorize::signed_in,
     browser::owner_browser,
     client::{App, clients, credentials, machine, register, web},
-    exchange, organizations, platform, refresh_grant, tokens,
+    exchange, oauth, organizations, platform, refresh_grant, tokens,
 };
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -71,7 +71,26 @@ async fn an_actor_gets_a_smaller_token_of_its_own_that_falls_with_the_session() 
     crate::browser::sign_out(&platform.system, out).await;
     assert_refused(exchange(&platform.system, &answer.access_token).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
     let dead = tokens(&platform.system, request(&backend, &subject.access_token)).await;
-    assert_eq!(dead.err().as_deref(), Some("invalid_grant"));
+    assert_eq!(dead.err().as_deref(), Some("invalid_request"));
+}
+
+#[tokio::test]
+async fn a_token_out_of_an_exchange_cannot_be_revoked_and_that_is_said() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let backend = register(&platform, &owner, machine(Role::Viewer, &["organization:read"])).await;
+    let front = wire::OAuthClient { actors: vec![backend.id.clone()], ..web(&["openid", "organization:read"]) };
+    let front = register(&platform, &owner, front).await;
+    let session = owner_browser(&platform).await;
+    let subject = signed_in(&platform, &front, &session, "openid organization:read").await;
+    let answer = tokens(&platform.system, request(&backend, &subject.access_token)).await.expect("it is an actor");
+    let revoke = |token: &str| wire::RevokeRequest { token: token.to_owned(), client: backend.proof() };
+    let told = oauth(&platform.system).revoke(revoke(&answer.access_token)).await.expect("it answers").into_inner();
+    assert_eq!(told.error.expect("not done").error, "unsupported_token_type");
+    exchange(&platform.system, &answer.access_token).await.expect("it lives as long as it says");
+    let told = oauth(&platform.system).revoke(revoke(&subject.access_token)).await.expect("it answers").into_inner();
+    assert!(told.error.is_none(), "another client's token is nobody's");
+    exchange(&platform.system, &subject.access_token).await.expect("nor is it touched");
 }
 
 #[tokio::test]
@@ -84,11 +103,11 @@ async fn who_is_no_actor_gets_nothing() {
     let subject = signed_in(&platform, &front, &session, "openid organization:read").await;
     let own = tokens(&platform.system, credentials(&backend, "")).await.expect("it may").access_token;
     for (subject, error) in [
-        (subject.access_token.as_str(), "invalid_grant"),
-        (owner.access.as_str(), "invalid_grant"),
-        (own.as_str(), "invalid_grant"),
-        (subject.id_token.as_str(), "invalid_grant"),
-        ("garbage", "invalid_grant"),
+        (subject.access_token.as_str(), "invalid_request"),
+        (owner.access.as_str(), "invalid_request"),
+        (own.as_str(), "invalid_request"),
+        (subject.id_token.as_str(), "invalid_request"),
+        ("garbage", "invalid_request"),
         ("", "invalid_request"),
     ] {
         assert_eq!(tokens(&platform.system, request(&backend, subject)).await.err().as_deref(), Some(error));
@@ -128,6 +147,13 @@ async fn auth_s05_a_strict_clients_reuse_ends_the_session_and_one_that_keeps_its
         Some("invalid_grant"),
         "the session has ended"
     );
+    let first = signed_in(&platform, &strict, &session, "openid offline_access").await;
+    let second = refresh(&strict, &first.refresh_token).await.expect("rotated");
+    let greedy =
+        wire::TokenRequest { client: strict.proof(), scope: "email".to_owned(), ..refresh_grant(&first.refresh_token) };
+    assert_eq!(tokens(&platform.system, greedy).await.err().as_deref(), Some("invalid_grant"));
+    let dead = refresh(&strict, &second.refresh_token).await;
+    assert_eq!(dead.err().as_deref(), Some("invalid_grant"), "reuse is reuse, whatever it asks for");
     let keep = register(&platform, &owner, of_mode(RefreshMode::Keep)).await;
     let first = signed_in(&platform, &keep, &session, "openid offline_access").await;
     for _ in 0..3 {

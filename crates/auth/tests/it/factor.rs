@@ -63,13 +63,13 @@ pub(crate) async fn enrolled(platform: &Platform) -> Enrolled {
 }
 
 /// A flow of Bob's that waits for the second factor.
-async fn waiting(platform: &Platform, bob: &Enrolled) -> String {
+pub(crate) async fn waiting(platform: &Platform, bob: &Enrolled) -> String {
     let step = try_password(&platform.system, &bob.user.email, &password_of("bob")).await.expect("right");
     assert!(matches!(step.step, Some(Step::SecondFactor(_))), "a second factor is asked for");
     step.flow
 }
 
-async fn answer(system: &System, flow: &str, answer: Answer) -> Result<wire::LoginStep, Status> {
+pub(crate) async fn answer(system: &System, flow: &str, answer: Answer) -> Result<wire::LoginStep, Status> {
     logins(system).continue_login(second(flow, answer)).await.map(tonic::Response::into_inner)
 }
 

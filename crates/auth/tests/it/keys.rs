@@ -12,13 +12,13 @@ use crate::{
     OPERATORS, OWNER, OWNER_PASSWORD, assert_refused, channel, exchange, platform, refresh_grant, sign_in, token,
 };
 
-async fn published(system: &System) -> Vec<String> {
+pub(crate) async fn published(system: &System) -> Vec<String> {
     let mut client = TokenServiceClient::new(system.as_workload("gateway").channel("auth"));
     let keys = client.list_verify_keys(wire::ListVerifyKeysRequest {}).await.expect("for workloads").into_inner().keys;
     keys.into_iter().filter(|key| key.r#use() == Use::Edge).map(|key| key.kid).collect()
 }
 
-fn kid(access: &str) -> String {
+pub(crate) fn kid(access: &str) -> String {
     jsonwebtoken::decode_header(access).expect("a header").kid.expect("a kid")
 }
 

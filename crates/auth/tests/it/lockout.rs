@@ -139,7 +139,7 @@ async fn auth_p08_the_limits_hold_without_redis() {
 }
 
 /// The whole sign-in of the owner; gives the mark for the device.
-async fn sign_in_fully(platform: &Platform, mark: &str) -> String {
+pub(crate) async fn sign_in_fully(platform: &Platform, mark: &str) -> String {
     let asked = try_password_on(&platform.system, mark, OWNER, OWNER_PASSWORD).await.expect("right");
     let chosen = crate::organization_answer(&asked.flow, &platform.organization);
     let done = logins(&platform.system).continue_login(chosen).await.expect("member").into_inner();

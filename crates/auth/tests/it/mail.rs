@@ -15,12 +15,12 @@ use crate::{
     sign_in, token, try_password, users,
 };
 
-fn mails(system: &System) -> MailServiceClient<Channel> {
+pub(crate) fn mails(system: &System) -> MailServiceClient<Channel> {
     MailServiceClient::new(system.anonymous().channel("auth"))
 }
 
 /// Names of the deliveries that were published under a type, oldest first.
-async fn deliveries(system: &System, kind: &str) -> Vec<String> {
+pub(crate) async fn deliveries(system: &System, kind: &str) -> Vec<String> {
     let events = system.published("auth", kind).await;
     // Field 1 is the name in all of these events.
     let name = |event: &testkit::Published| {
@@ -30,7 +30,7 @@ async fn deliveries(system: &System, kind: &str) -> Vec<String> {
 }
 
 /// The newest delivery once there are so many of a type.
-async fn delivery(system: &System, kind: &str, count: usize) -> String {
+pub(crate) async fn delivery(system: &System, kind: &str, count: usize) -> String {
     let names = eventually("the mail is on its way", || async {
         let names = deliveries(system, kind).await;
         if names.len() >= count { Ok(names) } else { Err(names.len()) }
@@ -38,18 +38,31 @@ async fn delivery(system: &System, kind: &str, count: usize) -> String {
     names.await.pop().expect("there is one")
 }
 
+/// What the notices to an account were about, once there are so many; oldest first.
+pub(crate) async fn notices(system: &System, count: usize) -> Vec<(String, String)> {
+    delivery(system, "security.notice", count).await;
+    queue_is_empty(system).await;
+    let mut told = Vec::new();
+    for name in deliveries(system, "security.notice").await {
+        let mail = take(system, &name).await.expect("it is on its way");
+        assert_eq!((mail.link.as_str(), mail.code.as_str()), ("", ""), "a notice holds no secret");
+        told.push((mail.purpose().as_str_name().to_owned(), mail.email));
+    }
+    told
+}
+
 /// The first notice to an account.
 pub(crate) async fn notice(system: &System) -> wire::TakeEmailSecretResponse {
     take(system, &delivery(system, "security.notice", 1).await).await.expect("it is on its way")
 }
 
-async fn take(system: &System, name: &str) -> Result<wire::TakeEmailSecretResponse, Status> {
+pub(crate) async fn take(system: &System, name: &str) -> Result<wire::TakeEmailSecretResponse, Status> {
     let mut client = TokenServiceClient::new(system.as_workload("notification").channel("auth"));
     let request = wire::TakeEmailSecretRequest { name: name.to_owned() };
     client.take_email_secret(request).await.map(tonic::Response::into_inner)
 }
 
-fn token_of(mail: &wire::TakeEmailSecretResponse) -> String {
+pub(crate) fn token_of(mail: &wire::TakeEmailSecretResponse) -> String {
     mail.link.split_once("?token=").expect("the link carries it").1.to_owned()
 }
 
@@ -79,7 +92,7 @@ fn sign_up(email: &str) -> wire::SignUpRequest {
     }
 }
 
-async fn queue_is_empty(system: &System) {
+pub(crate) async fn queue_is_empty(system: &System) {
     eventually("the queue is empty", || async {
         (system.sql("select count(*) from auth.mail_requests").await[0][0].as_deref() == Some("0")).then_some(())
     })
@@ -129,8 +142,15 @@ async fn a_sign_up_is_an_account_once_its_address_is_proven_and_only_once() {
     let name = delivery(system, "email.verification_requested", 1).await;
     assert_refused(try_password(system, email, &password_of("grace")).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
     let token = token_of(&take(system, &name).await.expect("it is on its way"));
-    let verify = wire::VerifyEmailRequest { token };
-    mails(system).verify_email(verify.clone()).await.expect("proven");
+    let lookup = wire::LookupVerificationRequest { token: token.clone() };
+    let about = mails(system).lookup_verification(lookup).await.expect("it is good").into_inner();
+    assert_eq!((about.email.as_str(), about.display_name.as_str(), about.sign_up), (email, "Grace", true));
+    let verify = wire::VerifyEmailRequest { token, password: password_of("grace") };
+    for stranger in [String::new(), password_of("mallory")] {
+        let verify = wire::VerifyEmailRequest { password: stranger, ..verify.clone() };
+        assert_refused(mails(system).verify_email(verify).await, Code::PermissionDenied, "SIGN_IN_REFUSED");
+    }
+    mails(system).verify_email(verify.clone()).await.expect("a wrong password leaves the link good");
     assert_refused(mails(system).verify_email(verify).await, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     let signed = sign_in(system, email, &password_of("grace"), "").await;
     let request = wire::GetUserRequest { name: "users/me".to_owned() };
@@ -227,7 +247,10 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     assert_eq!((first.purpose, first.email.as_str()), (Purpose::ChangeEmail as i32, "robert@example.com"));
     client.change_email(change("rob@example.com")).await.expect("asked again");
     let second = take(system, &delivery(system, "email.verification_requested", 2).await).await.expect("on its way");
-    let verify = |mail: &wire::TakeEmailSecretResponse| wire::VerifyEmailRequest { token: token_of(mail) };
+    let verify = |mail: &wire::TakeEmailSecretResponse| wire::VerifyEmailRequest {
+        token: token_of(mail),
+        password: String::new(),
+    };
     let dead = mails(system).verify_email(verify(&first)).await;
     assert_refused(dead, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     sign_in(system, &bob.email, &password_of("bob"), "").await;
@@ -244,11 +267,11 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     assert_refused(dead, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
 }
 
-async fn invitations(system: &System, signed: &Signed) -> InvitationServiceClient<Channel> {
+pub(crate) async fn invitations(system: &System, signed: &Signed) -> InvitationServiceClient<Channel> {
     InvitationServiceClient::new(channel(system, signed).await)
 }
 
-fn invite(platform: &Platform, email: &str, role: Role) -> wire::CreateInvitationRequest {
+pub(crate) fn invite(platform: &Platform, email: &str, role: Role) -> wire::CreateInvitationRequest {
     let invitation = wire::Invitation { email: email.to_owned(), role: role.into(), ..Default::default() };
     wire::CreateInvitationRequest {
         parent: platform.organization.clone(),
@@ -258,7 +281,7 @@ fn invite(platform: &Platform, email: &str, role: Role) -> wire::CreateInvitatio
 }
 
 /// Token of the newest invitation once there are so many.
-async fn invitation_token(system: &System, count: usize) -> String {
+pub(crate) async fn invitation_token(system: &System, count: usize) -> String {
     token_of(&take(system, &delivery(system, "invitation.created", count).await).await.expect("on its way"))
 }
 
@@ -340,7 +363,7 @@ async fn an_invitation_gives_no_more_than_its_inviter_holds_and_ends() {
 }
 
 /// A flow, and the code that was mailed for it once there are so many.
-async fn code_for(system: &System, email: &str, count: usize) -> (String, String) {
+pub(crate) async fn code_for(system: &System, email: &str, count: usize) -> (String, String) {
     let flow = crate::begin(system).await;
     let request = wire::RequestEmailCodeRequest { flow: flow.clone(), email: email.to_owned() };
     crate::logins(system).request_email_code(request).await.expect("one answer for all");
@@ -349,7 +372,7 @@ async fn code_for(system: &System, email: &str, count: usize) -> (String, String
     (flow, mail.code)
 }
 
-async fn answer(system: &System, flow: &str, code: &str) -> Result<wire::LoginStep, Status> {
+pub(crate) async fn answer(system: &System, flow: &str, code: &str) -> Result<wire::LoginStep, Status> {
     let answer = Some(wire::continue_login_request::Answer::EmailCode(code.to_owned()));
     let request = wire::ContinueLoginRequest { flow: flow.to_owned(), answer, ..Default::default() };
     crate::logins(system).continue_login(request).await.map(tonic::Response::into_inner)
@@ -366,12 +389,14 @@ async fn auth_p15_a_code_signs_in_where_it_was_asked_for_once_and_nowhere_else()
     assert!(matches!(step.step, Some(wire::login_step::Step::ChooseOrganization(_))));
     let (flow, code) = code_for(system, OWNER, 2).await;
     let wrong = if code == "00000000" { "11111111" } else { "00000000" };
-    assert_refused(answer(system, &flow, wrong).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
+    let told = answer(system, &flow, wrong).await.expect_err("wrong");
+    assert!(told.message().contains("code") && !told.message().contains("password"), "{}", told.message());
+    assert_refused::<()>(Err(told), Code::Unauthenticated, "SIGN_IN_REFUSED");
     assert_refused(answer(system, &flow, &code).await, Code::FailedPrecondition, "FLOW_INVALID");
     let (first, old) = code_for(system, OWNER, 3).await;
     let (second, new) = code_for(system, OWNER, 4).await;
-    assert_refused(answer(system, &first, &old).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
-    answer(system, &second, &new).await.expect("the newest");
+    answer(system, &first, &old).await.expect("who asks elsewhere ends nothing here");
+    assert_refused(answer(system, &second, &new).await, Code::Unauthenticated, "SIGN_IN_REFUSED");
     let flow = crate::begin(system).await;
     let unknown = wire::RequestEmailCodeRequest { flow: flow.clone(), email: "nobody@example.com".to_owned() };
     crate::logins(system).request_email_code(unknown).await.expect("one answer for all");
@@ -385,6 +410,7 @@ async fn auth_p14_p15_neither_a_reset_nor_a_code_by_mail_skips_the_second_factor
     let platform = platform().await;
     let system = &platform.system;
     let bob = crate::factor::enrolled(&platform).await;
+    crate::proven::mark_proven(system, "bob@example.com").await;
     let token = reset_token(system, &bob.user.email, 1).await;
     reset(system, &token, &password_of("new")).await.expect("good");
     let step = try_password(system, &bob.user.email, &password_of("new")).await.expect("right").step;

@@ -3,7 +3,9 @@
 //! Nothing is minted here: every person in these tests has signed in. Time is moved by the clock that services and tokens share.
 
 mod account;
+mod asking;
 mod audit;
+mod audit_watch;
 mod authorize;
 mod bootstrap;
 mod browser;
@@ -14,6 +16,7 @@ mod delegation;
 mod device;
 mod exchange;
 mod factor;
+mod factor_reset;
 mod grant;
 mod group;
 mod key;
@@ -22,9 +25,14 @@ mod life;
 mod listing;
 mod lockout;
 mod login;
+mod magic;
 mod mail;
+mod meanwhile;
 mod member;
+mod operator;
 mod passkey;
+mod proven;
+mod reach;
 mod refresh;
 mod relation;
 mod role;
@@ -127,6 +135,7 @@ fn start_login() -> wire::StartLoginRequest {
         code_challenge: challenge(VERIFIER),
         code_challenge_method: "S256".to_owned(),
         state: "s 1".to_owned(),
+        again: false,
     }
 }
 

@@ -228,7 +228,7 @@ async fn auth_b03_removing_a_member_voids_every_token_in_the_organization_and_on
             platform.system.as_workload("document").channel("auth"),
         );
         let entries = client
-            .list_revocations(wire::ListRevocationsRequest {})
+            .list_revocations(wire::ListRevocationsRequest::default())
             .await
             .expect("for workloads")
             .into_inner()

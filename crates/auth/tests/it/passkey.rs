@@ -106,7 +106,7 @@ impl Device {
     }
 }
 
-async fn passkeys(system: &System, signed: &Signed) -> PasskeyServiceClient<Channel> {
+pub(crate) async fn passkeys(system: &System, signed: &Signed) -> PasskeyServiceClient<Channel> {
     PasskeyServiceClient::new(channel(system, signed).await)
 }
 
@@ -131,15 +131,15 @@ async fn end(
 }
 
 /// Bob with a passkey on his device.
-struct Registered {
-    user: wire::User,
-    signed: Signed,
+pub(crate) struct Registered {
+    pub(crate) user: wire::User,
+    pub(crate) signed: Signed,
     device: Device,
-    name: String,
+    pub(crate) name: String,
     recovery: Vec<String>,
 }
 
-async fn registered(platform: &Platform) -> Registered {
+pub(crate) async fn registered(platform: &Platform) -> Registered {
     let owner = platform.owner().await;
     let (user, signed) = platform.signed_user(&owner, "bob", Role::Editor).await;
     let mut device = Device::default();
@@ -148,6 +148,17 @@ async fn registered(platform: &Platform) -> Registered {
     let done = end(&platform.system, &signed, &started.registration, made).await.expect("registered");
     let name = done.passkey.expect("it is told").name;
     Registered { user, signed, device, name, recovery: done.recovery_codes }
+}
+
+impl Registered {
+    /// Bob signed in with his passkey.
+    pub(crate) async fn signed_strongly(&mut self, platform: &Platform) -> Signed {
+        let (flow, options) = asked(&platform.system).await;
+        let given = self.device.get(ORIGIN, &options).await;
+        let step = answer(&platform.system, &flow, given).await.expect("his").step;
+        let Some(Step::Done(done)) = step else { panic!("complete") };
+        token(&platform.system, code_grant(&done.code)).await.expect("the code is good")
+    }
 }
 
 /// A new sign-in: its flow, and what a passkey is asked.
@@ -355,10 +366,7 @@ async fn a_passkey_is_renamed_listed_and_deleted_by_its_user() {
     let stale = wire::Passkey { etag: "\"stale\"".to_owned(), display_name: "x".to_owned(), ..renamed };
     let request = wire::UpdatePasskeyRequest { passkey: Some(stale), update_mask: None };
     assert_eq!(weak.update_passkey(request).await.expect_err("not the current one").code(), Code::Aborted);
-    let (flow, options) = asked(system).await;
-    let given = bob.device.get(ORIGIN, &options).await;
-    let Some(Step::Done(done)) = answer(system, &flow, given).await.expect("his").step else { panic!("complete") };
-    let strong = token(system, code_grant(&done.code)).await.expect("the code is good");
+    let strong = bob.signed_strongly(&platform).await;
     let mut own = passkeys(system, &strong).await;
     own.delete_passkey(delete.clone()).await.expect("his own");
     own.delete_passkey(delete).await.expect("gone already");

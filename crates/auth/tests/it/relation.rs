@@ -81,8 +81,17 @@ async fn a_relation_allows_what_it_says_until_it_ends_or_is_deleted() {
     let now = platform.system.clock().now().unix_timestamp();
     let until = Some(prost_types::Timestamp { seconds: now + 60, nanos: 0 });
     let short = wire::Relation { expire_time: until, ..relation(&plans, Kind::Viewer, &bob.name) };
-    written(&platform, &owner, vec![write(short)]).await.expect("the owner may");
+    written(&platform, &owner, vec![write(short.clone())]).await.expect("the owner may");
     assert!(may(&platform, &owner, &bob.name, "object:read", &plans).await);
+    let why = wire::ExplainRequest {
+        parent: platform.organization.clone(),
+        subject: bob.name.clone(),
+        permission: "object:read".to_owned(),
+        resource: plans.clone(),
+        at_least: String::new(),
+    };
+    let why = authorization(&platform, &owner).await.explain(why).await.expect("the owner may").into_inner();
+    assert_eq!(why.relation, Some(short), "it tells until when");
     platform.system.clock().advance(std::time::Duration::from_secs(61));
     assert!(!may(&platform, &platform.owner().await, &bob.name, "object:read", &plans).await, "it has ended");
 }

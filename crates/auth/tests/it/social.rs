@@ -48,6 +48,10 @@ pub(crate) struct Says {
     pub(crate) authorize_at: Option<String>,
 }
 
+pub(crate) fn now() -> i64 {
+    api::Clock::default().now().unix_timestamp()
+}
+
 /// An OpenID Connect issuer, which also answers like a plain OAuth 2.0 service.
 pub(crate) struct Issuer {
     pub(crate) url: String,
@@ -90,7 +94,7 @@ impl Issuer {
 
     pub(crate) fn person(&self, subject: &str, email: &str, verified: Option<bool>) {
         self.say(|says| {
-            says.claims = json!({"sub": subject, "email": email});
+            says.claims = json!({"sub": subject, "email": email, "auth_time": now()});
             if let Some(verified) = verified {
                 says.claims["email_verified"] = json!(verified);
             }
@@ -183,7 +187,7 @@ fn tokens(
         Some(basic) => assert_eq!(basic, &format!("Basic {}", STANDARD.encode("workos:s3cret"))),
         None => assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), ("workos", "s3cret")),
     }
-    let now = api::Clock::default().now().unix_timestamp();
+    let now = now();
     let mut claims = json!({"iss": url, "aud": "workos", "iat": now, "exp": now + 300, "nonce": code["nonce"]});
     for (name, value) in says.claims.as_object().expect("an object") {
         claims[name] = value.clone();
@@ -239,7 +243,11 @@ pub(crate) async fn providers(system: &System, signed: &Signed) -> IdentityProvi
 impl Social {
     /// Out to the provider: the flow, and what the browser would bring back.
     pub(crate) async fn out(&self) -> (String, String, String) {
-        let flow = begin(&self.platform.system).await;
+        self.out_of(begin(&self.platform.system).await).await
+    }
+
+    /// The same out of a flow that waits for a first factor.
+    pub(crate) async fn out_of(&self, flow: String) -> (String, String, String) {
         let request = wire::StartSocialLoginRequest { flow, provider: self.provider.clone() };
         let step = logins(&self.platform.system).start_social_login(request).await.expect("it is offered").into_inner();
         let Some(Step::Social(out)) = step.step else { panic!("the browser goes to the provider") };
@@ -313,7 +321,7 @@ async fn an_account_whose_address_was_proven_keeps_its_password() {
     let system = &social.platform.system;
     let owner = social.platform.owner().await;
     let bob = social.platform.user(&owner, "bob", Role::Editor).await;
-    system.sql("update auth.users set email_verified_time = now() where email_key = 'bob@example.com'").await;
+    crate::proven::mark_proven(system, "bob@example.com").await;
     social.issuer.person("1", &bob.email, Some(true));
     let signed = social.signed().await;
     try_password(system, &bob.email, &password_of("bob")).await.expect("both ways lead in");
@@ -356,11 +364,14 @@ async fn an_answer_that_does_not_fit_the_flow_is_refused() {
     let social = social().await;
     let owner = social.platform.owner().await;
     let bob = social.platform.user(&owner, "bob", Role::Editor).await;
-    let now = api::Clock::default().now().unix_timestamp();
+    let now = now();
     for twist in [
         json!({"iss": "http://127.0.0.1:1"}),
         json!({"aud": "somebody"}),
         json!({"aud": ["workos", "somebody"], "azp": "somebody"}),
+        json!({"aud": ["workos", "somebody"]}),
+        json!({"aud": ["somebody", "workos"], "azp": null}),
+        json!({"aud": []}),
         json!({"nonce": "another"}),
         json!({"exp": now - 120}),
         json!({"iat": now + 600}),

@@ -280,3 +280,54 @@ async fn what_has_ended_takes_no_place() -> Result<(), Status> {
     assert_refused(refused, Code::FailedPrecondition, "AUTHORIZATION_LIMIT");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_precondition_tells_nothing_of_what_the_writer_may_not_read() -> Result<(), Status> {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Unspecified).await;
+    let (plans, secret) = (object(&platform, "board", "plans"), object(&platform, "board", "secret"));
+    let held = relation(&secret, Kind::Viewer, &platform.owner);
+    let changes = vec![write(relation(&plans, Kind::Owner, &bob.name)), write(held.clone())];
+    written(&platform, &owner, changes).await?;
+    let asked = async |about: &wire::Relation, absent| {
+        let precondition = wire::write_relations_request::Precondition { relation: Some(about.clone()), absent };
+        let mut request = updates(&platform, vec![write(relation(&plans, Kind::Viewer, &platform.owner))]);
+        request.preconditions = vec![precondition];
+        authorization(&platform, &signed).await.write_relations(request).await.map(drop)
+    };
+    for absent in [false, true] {
+        assert_refused(asked(&held, absent).await, Code::PermissionDenied, "ACCESS_DENIED");
+    }
+    asked(&relation(&plans, Kind::Owner, &bob.name), false).await
+}
+
+#[tokio::test]
+async fn a_question_that_too_many_relations_answer_is_refused() -> Result<(), Status> {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Unspecified).await.name;
+    let plans = object(&platform, "board", "plans");
+    written(&platform, &owner, vec![write(relation(&plans, Kind::Viewer, &bob))]).await?;
+    for name in ["one", "two", "three"] {
+        let group = group(&platform, &owner, name).await.name;
+        add(&platform, &owner, &group, &[&bob]).await?;
+    }
+    let parents = "insert into auth.relation_parents (organization_id, object, parent, most) \
+         select organization_id, object, 'objectTypes/board/objects/p' || n, 4 from auth.relation_objects, generate_series(1, 4000) n";
+    platform.system.sql(parents).await;
+    let held = "insert into auth.relations (organization_id, object, subject, relation) \
+         select p.organization_id, p.parent, k.key, r from auth.relation_parents p, generate_series(1, 4) r, ( \
+           select distinct member from auth.group_members union select '\\x02'::bytea || uuid_send(group_id) from auth.groups) k(key)";
+    platform.system.sql(held).await;
+    let request = question(&platform, &bob, "object:read", &plans);
+    let refused = authorization(&platform, &owner).await.check(request).await;
+    assert_refused(refused, Code::FailedPrecondition, "AUTHORIZATION_LIMIT");
+    let request = wire::ListSubjectsRequest {
+        parent: platform.organization.clone(),
+        permission: "object:read".to_owned(),
+        resource: plans,
+        ..Default::default()
+    };
+    authorization(&platform, &owner).await.list_subjects(request).await.map(drop)
+}

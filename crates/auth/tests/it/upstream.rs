@@ -8,8 +8,8 @@ use tonic::Code;
 
 use crate::{
     assert_refused, code_grant, logins, mail,
-    social::{Social, oidc, providers, social},
-    step_up, token,
+    social::{Social, now, oidc, providers, social},
+    step_up, token, users,
 };
 
 /// Bob, whose account at the provider is linked, and his session.
@@ -18,10 +18,6 @@ async fn linked(social: &Social) -> crate::Signed {
     let bob = social.platform.user(&owner, "bob", Role::Editor).await;
     social.issuer.person("1", &bob.email, Some(true));
     social.signed().await
-}
-
-fn now() -> i64 {
-    api::Clock::default().now().unix_timestamp()
 }
 
 #[tokio::test]
@@ -112,6 +108,67 @@ async fn auth_p16_a_step_up_by_a_provider_needs_its_word_that_the_person_was_ask
     let refused = logins(&social.platform.system).start_social_login(request).await;
     assert_refused(refused.map(drop), Code::Unauthenticated, "SOCIAL_REFUSED");
     social.out().await;
+}
+
+#[tokio::test]
+async fn auth_p16_a_sign_in_by_a_provider_is_as_old_as_the_provider_says() {
+    let social = social().await;
+    linked(&social).await;
+    for (auth_time, told) in [(None, 0), (Some(now() - 3600), now() - 3600)] {
+        social.issuer.say(|says| says.claims["auth_time"] = json!(auth_time));
+        let signed = social.signed().await;
+        let claimed = step_up::claims(&signed.access)["auth_time"].as_i64().expect("a number");
+        assert!((told..told + 60).contains(&claimed), "{auth_time:?} became {claimed}");
+        let change = wire::ChangeEmailRequest { name: "users/me".to_owned(), email: "new@example.com".to_owned() };
+        let refused = users(&social.platform.system, &signed).await.change_email(change).await;
+        assert_refused(refused, Code::Unauthenticated, "STEP_UP_REQUIRED");
+    }
+    social.issuer.say(|says| says.claims["auth_time"] = json!(now() + 3600));
+    let signed = social.signed().await;
+    let claimed = step_up::claims(&signed.access)["auth_time"].as_i64().expect("a number");
+    assert!(claimed <= now(), "nobody signs in tomorrow");
+}
+
+#[tokio::test]
+async fn auth_p16_a_sign_in_that_must_be_fresh_is_asked_for_again_at_the_provider() {
+    let social = social().await;
+    linked(&social).await;
+    let system = &social.platform.system;
+    for (auth_time, good) in [(None, false), (Some(now() - 600), false), (Some(now()), true)] {
+        let request = wire::StartLoginRequest { again: true, ..crate::start_login() };
+        let flow = logins(system).start_login(request).await.expect("started").into_inner().flow;
+        let (flow, state, code) = social.out_of(flow).await;
+        social.issuer.say(|says| says.claims["auth_time"] = json!(auth_time));
+        let back = social.back(&flow, &state, &code).await;
+        match back.map(|step| step.step) {
+            Ok(Some(Step::Done(_))) if good => {}
+            Err(refused) if !good => assert_refused::<()>(Err(refused), Code::Unauthenticated, "SOCIAL_REFUSED"),
+            other => panic!("{auth_time:?}: {other:?}"),
+        }
+    }
+    let asked = "select count(*) from auth.login_flows where again";
+    assert_eq!(system.sql(asked).await[0][0].as_deref(), Some("0"), "each was taken");
+}
+
+#[tokio::test]
+async fn auth_o21_an_answer_with_another_state_leaves_the_sign_in_as_it_is() {
+    let social = social().await;
+    linked(&social).await;
+    let (flow, state, code) = social.out().await;
+    for forged in ["", "x", &state[1..]] {
+        let refused = social.back(&flow, forged, &code).await;
+        assert_refused(refused.map(drop), Code::FailedPrecondition, "FLOW_INVALID");
+    }
+    social.back(&flow, &state, &code).await.expect("nobody else's answer ends it");
+}
+
+#[tokio::test]
+async fn what_a_flow_keeps_on_its_way_to_a_provider_is_sealed() {
+    let social = social().await;
+    let (_, state, _) = social.out().await;
+    let kept = social.platform.system.sql("select ceremony from auth.login_flows where stage = 4").await;
+    let kept = kept[0][0].as_deref().expect("set");
+    assert!(!kept.contains(&state) && !kept.contains("verifier"), "{kept}");
 }
 
 #[tokio::test]

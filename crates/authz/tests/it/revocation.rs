@@ -109,7 +109,23 @@ fn a_set_that_was_never_loaded_is_stale() {
 fn replacing_the_set_forgets_what_is_not_in_it() {
     let world = World::new();
     world.verifier.revocations().insert(entry(&world, Kind::User, world.user.to_string(), false));
-    world.verifier.revocations().replace(Vec::new());
+    let revocations = world.verifier.revocations();
+    revocations.replace(revocations.pushed(), Vec::new());
+    assert!(call(&world).is_ok());
+}
+
+#[test]
+fn b3_a_load_that_began_before_a_revocation_does_not_undo_it() {
+    let world = World::new();
+    let revocations = world.verifier.revocations();
+    revocations.insert(entry(&world, Kind::Sid, world.session.clone(), true));
+    let seen = revocations.pushed();
+    revocations.insert(entry(&world, Kind::User, world.user.to_string(), false));
+    revocations.replace(seen, Vec::new());
+    assert_eq!(call(&world).expect_err("revoked").reason(), "CREDENTIAL_INVALID");
+    revocations.replace(seen, Vec::new());
+    assert!(call(&world).is_err(), "and of two that began before it neither does");
+    revocations.replace(revocations.pushed(), Vec::new());
     assert!(call(&world).is_ok());
 }
 

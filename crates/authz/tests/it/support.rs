@@ -27,7 +27,7 @@ impl World {
         let (private, _) = generate_key();
         let mint = Mint::new(&private, 7, clock.clone()).expect("a fresh key is a key");
         let revocations = Revocations::new(clock.clone());
-        revocations.replace(Vec::new());
+        revocations.replace(0, Vec::new());
         let of = |name| Verifier::new(name, Keys::new(vec![mint.verify_key()]), revocations.clone(), clock.clone());
         let (verifier, edge) = (of("document"), of("gateway"));
         let (organization, other, user) = (OrganizationId(ids.next()), OrganizationId(ids.next()), UserId(ids.next()));

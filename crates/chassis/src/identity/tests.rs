@@ -14,8 +14,8 @@ impl Source for Pages {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
-    fn revocations(&self) -> BoxFuture<'_, Result<Vec<Revocation>, Error>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    fn revocations(&self, _: ListRevocationsRequest) -> BoxFuture<'_, Result<ListRevocationsResponse, Error>> {
+        Box::pin(std::future::ready(Ok(ListRevocationsResponse::default())))
     }
 
     fn directory(&self, request: GetDirectoryRequest) -> BoxFuture<'_, Result<wire::Directory, Error>> {
@@ -48,6 +48,23 @@ async fn pages_are_read_to_the_end_and_what_is_held_is_told() {
     let asked = source.asked.lock().expect("not poisoned");
     let asked: Vec<_> = asked.iter().map(|request| (&*request.known_revision, &*request.page_token)).collect();
     assert_eq!(asked, [("", ""), ("", "next"), ("1", "")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_was_not_loaded_for_longer_than_tokens_live_allows_nothing() {
+    let identity = identity(Arc::new(Pages::default()));
+    let organization = api::OrganizationId::SYSTEM;
+    let role = CustomRole { organization, id: api::Id::ZERO, version: 1, permissions: Default::default() };
+    identity.directory().put(role);
+    let loaded = Instant::now();
+    tokio::time::advance(BELIEVED).await;
+    identity.forget_directory(loaded);
+    assert!(!identity.directory().is_empty(), "a token may still live");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    identity.forget_directory(loaded);
+    assert!(identity.directory().is_empty());
+    identity.load_directory().await.expect("it is there");
+    assert_eq!(identity.directory().changes(), 3, "it is loaded again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,7 +95,7 @@ impl Documents {
             checked => checked?,
         }
         let next = document.deleted(self.clock.now(), self.config.trash_age);
-        let event = events::deleted(&next);
+        let event = events::deleted(next.name);
         change.save(next, event).await
     }
 

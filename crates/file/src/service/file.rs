@@ -76,7 +76,7 @@ impl Files {
         }
         let file = file.deleted(self.clock.now());
         store::file::save(&tx, &file).await?;
-        tx.publish(&events::deleted(&file), name.file, file.version)?;
+        tx.publish(&events::deleted(name), name.file, file.version)?;
         attempt.remember(&tx, &name.to_string());
         Ok(tx.commit().await?)
     }

@@ -67,7 +67,7 @@ impl World {
         let (clock, ids) = (Clock::default(), Ids::default());
         let mint = Mint::new(&generate_key().0, 1, clock.clone()).expect("a fresh key is a key");
         let revocations = Revocations::new(clock.clone());
-        revocations.replace(Vec::new());
+        revocations.replace(0, Vec::new());
         let verifier = Verifier::new("test", Keys::new(vec![mint.verify_key()]), revocations, clock.clone());
         let (network, handler) = (pipe::network(), Handler::default());
         let (organization, user) = (OrganizationId(ids.next()), UserId(ids.next()));

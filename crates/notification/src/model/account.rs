@@ -54,7 +54,7 @@ impl AccountMail {
             Matter::VerifyEmail => "Confirm your e-mail address".to_owned(),
             Matter::ChangeEmail => "Confirm your new e-mail address".to_owned(),
             Matter::ResetPassword => "Choose a new password".to_owned(),
-            Matter::SignIn => "Your sign-in code".to_owned(),
+            Matter::SignIn => "Sign in".to_owned(),
             Matter::Invitation => format!("You are invited to {}", named(&self.organization, "an organization")),
             Matter::NoticeSignUp => "You have an account already".to_owned(),
             Matter::NoticePasswordChanged => "Your password was changed".to_owned(),
@@ -75,10 +75,17 @@ impl AccountMail {
             Matter::VerifyEmail => asks("follow this link to confirm that this address is yours:"),
             Matter::ChangeEmail => asks("follow this link to make this the address of your account:"),
             Matter::ResetPassword => asks("follow this link to choose a new password:"),
-            Matter::SignIn => format!(
-                "your code is {code}. Type it where you sign in. It is good for ten minutes, once, and nowhere else.\n\nIf this was \
-                 not you, ignore this mail, and tell the code to nobody."
-            ),
+            Matter::SignIn => {
+                let follow = if link.is_empty() {
+                    String::new()
+                } else {
+                    format!("follow this link in the browser in which you sign in:\n\n{link}\n\nOr ")
+                };
+                format!(
+                    "{follow}type this code where you sign in: {code}\n\nThis is good for ten minutes, once, and nowhere else. If this \
+                     was not you, ignore this mail, and tell the code to nobody."
+                )
+            }
             Matter::Invitation => {
                 let (inviter, to) = (named(&self.inviter, "somebody"), named(&self.organization, "an organization"));
                 format!("{inviter} invites you to {to}. Follow this link to join:\n\n{link}\n\nIt is good for seven days and once.")

@@ -1,12 +1,8 @@
 //! Inboxes on the wire.
 use api::{Caller, Error as ApiError, Id, timestamp};
 use proto::notification::v1 as wire;
-use tonic::metadata::MetadataMap;
 
 use crate::model::{InboxItem, InboxName, ItemName, limit, own};
-
-/// Where a browser that connects again says which item it has seen last.
-const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Reads the inbox; `users/me` is the caller.
 pub(super) fn parse_parent(caller: &Caller, parent: &str) -> Result<InboxName, ApiError> {
@@ -29,23 +25,6 @@ pub(super) fn parse_items(caller: &Caller, inbox: InboxName, names: &[String]) -
     names.iter().map(parse).collect()
 }
 
-/// Reads where a stream begins; `None` is from now on. What the header says goes before the request, because a browser that
-/// connects again repeats the address it began with.
-pub(super) fn parse_after(metadata: &MetadataMap, after_sequence: Option<i64>) -> Result<Option<i64>, ApiError> {
-    if let Some(last) = metadata.get(LAST_EVENT_ID).filter(|last| !last.is_empty()) {
-        let last = last.to_str().ok().and_then(|last| last.parse().ok()).filter(|last| *last >= 0);
-        let wrong = "must be the id of an event of this stream; leave it out to use after_sequence";
-        return last.map(Some).ok_or_else(|| ApiError::invalid_field(LAST_EVENT_ID, wrong));
-    }
-    match after_sequence {
-        None | Some(-1) => Ok(None),
-        Some(after) if after >= 0 => Ok(Some(after)),
-        Some(_) => {
-            Err(ApiError::invalid_field("after_sequence", "must be a sequence, 0 for the beginning, or -1 for now"))
-        }
-    }
-}
-
 /// Writes an item.
 pub(super) fn render(item: InboxItem) -> wire::InboxItem {
     wire::InboxItem {
@@ -56,32 +35,5 @@ pub(super) fn render(item: InboxItem) -> wire::InboxItem {
         subject: item.subject,
         read: item.read,
         create_time: Some(timestamp(item.create_time)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after(header: Option<&str>, sequence: Option<i64>) -> Result<Option<i64>, String> {
-        let mut metadata = MetadataMap::new();
-        if let Some(header) = header {
-            metadata.insert(LAST_EVENT_ID, header.parse().expect("ASCII"));
-        }
-        parse_after(&metadata, sequence).map_err(|error| error.reason().to_owned())
-    }
-
-    #[test]
-    fn a_stream_begins_where_the_header_or_else_the_request_says() {
-        assert_eq!(after(None, None), Ok(None));
-        assert_eq!(after(None, Some(-1)), Ok(None));
-        assert_eq!(after(None, Some(0)), Ok(Some(0)));
-        assert_eq!(after(Some("7"), Some(0)), Ok(Some(7)));
-        assert_eq!(after(Some(""), Some(3)), Ok(Some(3)));
-        for (header, sequence) in
-            [(None, Some(-2)), (Some("x"), None), (Some("-1"), Some(0)), (Some("99999999999999999999"), None)]
-        {
-            assert_eq!(after(header, sequence), Err("FIELD_INVALID".to_owned()), "{header:?} {sequence:?}");
-        }
     }
 }

@@ -1,4 +1,5 @@
 //! Clearing away what is too old, across organizations, in bounded steps. What still waits to be sent stays.
+use api::OrganizationId;
 use db::{Error, Tx};
 use time::OffsetDateTime;
 
@@ -10,6 +11,15 @@ const STEPS: [&str; 3] = [
     "delete from captured_mails where (organization_id, id) in (
        select organization_id, id from captured_mails where create_time < $1 order by create_time limit $2)",
 ];
+
+/// Deletes everything of an organization; attempts and what waits to be sent go with their deliveries.
+pub(crate) async fn erase(tx: &Tx, organization: OrganizationId) -> Result<(), Error> {
+    for table in ["inbox_items", "inboxes", "deliveries", "captured_mails"] {
+        let sql = format!("delete from {table} where organization_id = $1");
+        tx.execute(&sql, &[&organization.uuid()]).await?;
+    }
+    Ok(())
+}
 
 /// Clears away at most so many rows of each table; says whether there may be more.
 pub(crate) async fn clear(tx: &Tx, before: OffsetDateTime, most: i64) -> Result<bool, Error> {

@@ -145,6 +145,7 @@ impl UserService for Stage {
         change_email(auth::ChangeEmailRequest) -> ();
         disable_user(auth::DisableUserRequest) -> User;
         enable_user(auth::EnableUserRequest) -> User;
+        reset_user_factors(auth::ResetUserFactorsRequest) -> ();
         revoke_all_sessions(auth::RevokeAllSessionsRequest) -> ();
     }
 }

@@ -22,6 +22,9 @@ pub(super) fn declared(contract: &Contract) -> Vec<String> {
         if access.rate == Rate::Unspecified {
             found.push(format!("{}: set `rate`", method.rpc));
         }
+        if access.rate != Rate::Credential && takes_password(&method.input()) {
+            found.push(format!("{}: set `rate: CREDENTIAL`: whoever sends a password has it hashed", method.rpc));
+        }
         if access.audit == Audit::Unspecified {
             found.push(format!("{}: set `audit`", method.rpc));
         }
@@ -95,6 +98,17 @@ fn leads_to_string(message: &MessageDescriptor, path: &str) -> bool {
         (Kind::Message(inner), Some(rest)) => leads_to_string(&inner, rest),
         _ => false,
     }
+}
+
+/// A field of the message, or of one in it, holds a password.
+fn takes_password(message: &MessageDescriptor) -> bool {
+    message.fields().any(|field| match field.kind() {
+        Kind::String => field.name() == "password" || field.name().ends_with("_password"),
+        Kind::Message(inner) => {
+            inner.parent_message().is_some_and(|parent| parent == *message) && takes_password(&inner)
+        }
+        _ => false,
+    })
 }
 
 /// Calls exist, make no cycle, and stay within what a token and a deadline can carry.

@@ -28,7 +28,7 @@ fn form(client: &Client, path: &str, pairs: &[(&str, &str)]) -> crate::client::C
     client.call(Method::POST, path).body("application/x-www-form-urlencoded", pairs.join("&"))
 }
 
-async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
+pub(crate) async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
     let start = json!({
         "clientId": CLIENT, "redirectUri": REDIRECT, "codeChallengeMethod": "S256",
         "codeChallenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
@@ -63,6 +63,36 @@ async fn auth_p14_p15_following_a_link_shows_a_page_and_only_its_form_acts() {
     assert!(answer.status.is_success(), "{}", answer.show());
     assert_eq!(done(new).send().await.status, 410, "once");
     assert!(password_is_right(&client, &bob.email, new).await);
+}
+
+#[tokio::test]
+async fn auth_p15_a_sign_up_is_finished_by_who_knows_its_password_and_sees_whose_account_it_is() {
+    let shared = shared().await;
+    let client = shared.platform.client();
+    let (email, password) = (format!("{}@victim.example", api::Ids::default().next()), "nine lighthouses by the sea");
+    let body = json!({"email": email, "displayName": "Mallory <b>", "password": password});
+    client.post("/v1/account:signUp", &body).good().await;
+    let link = mailed_link(shared, &client, &email).await;
+    let page = client.get(link.clone()).send().await;
+    let shown = String::from_utf8_lossy(&page.body);
+    for part in [email.as_str(), "Mallory &lt;b&gt;", "close this page", "name=\"password\""] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let (path, query) = link.split_once('?').expect("the link carries the token");
+    let token = query.strip_prefix("token=").expect("and nothing else");
+    let done = |password: &str| form(&client, &format!("{path}/done"), &[("token", token), ("password", password)]);
+    // Whoever owns the mailbox alone puts no password of a stranger in force.
+    for guess in ["", "another lighthouse by the sea"] {
+        let refused = done(guess).send().await;
+        let shown = String::from_utf8_lossy(&refused.body);
+        assert_eq!(refused.status, 400, "{shown}");
+        assert!(shown.contains("role=\"alert\"") && shown.contains(&format!("value=\"{token}\"")), "{shown}");
+        assert!(!password_is_right(&client, &email, password).await);
+    }
+    let answer = done(password).send().await;
+    assert!(answer.status.is_success(), "{}", answer.show());
+    assert!(String::from_utf8_lossy(&answer.body).contains("href=\"/signin\""), "{}", answer.show());
+    assert!(password_is_right(&client, &email, password).await);
 }
 
 #[tokio::test]

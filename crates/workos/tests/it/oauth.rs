@@ -402,7 +402,11 @@ async fn auth_o17_a_device_link_shows_what_it_is_about_and_lets_nobody_in() {
     let first = browser.get(&link).await;
     let page = browser.get(first.header("location")).await;
     browser.sign_in(&page, &shared.owner).await;
-    let shown = browser.get(&link).await;
+    let filled = browser.get(&link).await;
+    let code = codes["user_code"].as_str().expect("text");
+    assert!(text(&filled).contains(&format!("value=\"{code}\"")), "{}", filled.show());
+    assert!(!text(&filled).contains("Planner"), "following a link tests no code: {}", filled.show());
+    let shown = browser.post("/device", &[("user_code", code)]).await;
     assert!(
         text(&shown).contains("Planner &lt;b&gt;") && text(&shown).contains("value=\"approve\""),
         "{}",

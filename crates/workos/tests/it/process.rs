@@ -96,6 +96,18 @@ impl Process {
         output
     }
 
+    /// Waits for the end by itself, which must be a failure.
+    pub(crate) async fn fails(mut self, patience: Duration) -> Output {
+        let output = self.output.clone();
+        eventually_within(patience, &format!("the end of workos {}", self.name), || async {
+            if output.has_ended() { Ok(()) } else { Err(output.tail()) }
+        })
+        .await;
+        let code = self.close();
+        assert_ne!(code, Some(0), "workos {}: {}", self.name, output.tail());
+        output
+    }
+
     /// Closes the pipe, which ends whatever still runs, and gives the exit code.
     fn close(&mut self) -> Option<i32> {
         drop(self.pipe.take());

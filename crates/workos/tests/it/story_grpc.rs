@@ -100,6 +100,7 @@ async fn a_sign_in_by_grpc_ends_in_a_code() {
         code_challenge: "A".repeat(43),
         code_challenge_method: "S256".to_owned(),
         state: String::new(),
+        again: false,
     };
     let step = login.start_login(request).await.expect("anybody may begin").into_inner();
     assert!(matches!(step.step, Some(Step::Password(_))));

@@ -8,12 +8,15 @@ use proto::auth::v1::{
 };
 use tonic::body::Body;
 
-use super::{Hidden, SCRIPT, alert, away, escaped, message, page};
+use super::{Hidden, SCRIPT, away, escaped, message, noted, page};
 use crate::identity::Endpoint;
 
-/// Fields of a new password; the length is what auth demands of people with one factor.
+/// Field of the password of a sign-up that is to be finished.
+pub(crate) const OWN_PASSWORD: &str = "<label for=\"password\">The password that you chose</label>\
+     <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required maxlength=\"1024\">";
+/// Field of a new password; the length is what auth demands of people with one factor.
 pub(crate) const NEW_PASSWORD: &str = "<label for=\"password\">New password, at least 15 characters</label>\
-     <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"new-password\" required minlength=\"8\" maxlength=\"1024\">";
+     <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"new-password\" required minlength=\"15\" maxlength=\"1024\">";
 /// Field of a person's name.
 pub(crate) const NAME: &str = "<label for=\"display_name\">Your name</label>\
      <input id=\"display_name\" name=\"display_name\" type=\"text\" autocomplete=\"name\" required maxlength=\"255\">";
@@ -30,7 +33,7 @@ pub(crate) fn step(
         Step::Password(asked) => ("Sign in", password(asked, hint)),
         Step::SecondFactor(asked) => ("Confirm that it is you", second_factor(asked)),
         Step::ChooseOrganization(asked) => ("Choose an organization", organizations(asked)),
-        Step::Social(asked) => return away(&asked.authorization_uri),
+        Step::Social(asked) => return away("On to your provider", &asked.authorization_uri),
         Step::Done(_) => {
             return message(StatusCode::BAD_REQUEST, "The sign-in is complete", "Go back to the application.");
         }
@@ -50,7 +53,7 @@ fn form(
     hidden: &Hidden,
     fields: &str,
 ) -> Response<Body> {
-    let alert = note.map_or_else(String::new, alert);
+    let (alert, fields) = noted(note, fields.to_owned());
     let body = format!(
         "<h1>{title}</h1>{intro}{alert}<form method=\"post\" action=\"{}\">{}{fields}</form>",
         to.path(),
@@ -79,16 +82,17 @@ fn password(asked: &PasswordStep, hint: &str) -> String {
         )
     });
     let providers: String = providers.collect();
+    let sign_up = format!(" <a href=\"{}\">Create an account</a>", Endpoint::SignUp.path());
+    let sign_up = if asked.sign_up { sign_up.as_str() } else { "" };
     format!(
         "{}<label for=\"password\">Password</label>\
          <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required maxlength=\"1024\">\
          <button>Sign in</button>{}{providers}\
-         <button class=\"second\" name=\"send_code\" value=\"yes\" formnovalidate>Send a code to my address</button>\
-         <p class=\"quiet\"><a href=\"{}\">Forgot your password?</a> <a href=\"{}\">Create an account</a></p>",
+         <button class=\"second\" name=\"send_code\" value=\"yes\" formnovalidate>Sign in by a mail to my address</button>\
+         <p class=\"quiet\"><a href=\"{}\">Forgot your password?</a>{sign_up}</p>",
         email(address),
         passkey(&asked.passkey_options),
         Endpoint::Forgotten.path(),
-        Endpoint::SignUp.path(),
     )
 }
 
@@ -149,10 +153,11 @@ fn organizations(asked: &OrganizationStep) -> String {
     format!("<fieldset><legend>Sign in to</legend>{choices}</fieldset><button>Go on</button>")
 }
 
-/// Asks for the code that was sent.
+/// Asks for the code of the mail that was sent; its link does without this page.
 pub(crate) fn email_code(hidden: &Hidden, address: &str) -> Response<Body> {
     let intro = format!(
-        "<p>If there is an account with {}, a code is on its way to it. It is good here only, and for ten minutes.</p>",
+        "<p>If there is an account with {}, a mail is on its way to it. Follow its link in this browser, or type its code here. Both \
+         are good for ten minutes.</p>",
         escaped(address)
     );
     let fields = format!(

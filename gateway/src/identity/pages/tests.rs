@@ -32,7 +32,13 @@ async fn auth_o13_no_page_is_framed_runs_script_or_leads_elsewhere() {
         (&parts.headers["x-frame-options"], &parts.headers["cache-control"]),
         (&"DENY".parse().expect("a value"), &"no-store".parse().expect("a value"))
     );
-    for origin in ["https://a.example; script-src *", "https://a.example 'unsafe-inline'", "x", "https://a.example,*"] {
+    for origin in [
+        "https://a.example; script-src *",
+        "https://a.example 'unsafe-inline'",
+        "x",
+        "https://a.example,*",
+        "http://[::1]:9",
+    ] {
         let (parts, _) = html(page(StatusCode::OK, "x", "", origin)).await;
         let policy = parts.headers["content-security-policy"].to_str().expect("ASCII");
         assert!(policy.contains("form-action 'self';"), "{policy}");
@@ -43,8 +49,8 @@ async fn auth_o13_no_page_is_framed_runs_script_or_leads_elsewhere() {
 async fn what_comes_from_outside_is_text() {
     let evil = "\"><script>alert('x')</script>&";
     let client = ClientShown { display_name: evil.to_owned(), redirect_origin: evil.to_owned() };
-    let hidden =
-        Hidden { request: evil.to_owned(), flow: evil.to_owned(), return_to: evil.to_owned(), origin: evil.to_owned() };
+    let of = || evil.to_owned();
+    let hidden = Hidden { request: of(), flow: of(), return_to: of(), origin: of(), again: true };
     let choice = Choice { organization: evil.to_owned(), display_name: evil.to_owned() };
     let provider = Provider { provider: evil.to_owned(), display_name: evil.to_owned() };
     let first = PasswordStep { passkey_options: evil.to_owned(), providers: vec![provider], ..PasswordStep::default() };
@@ -71,9 +77,12 @@ async fn what_comes_from_outside_is_text() {
             email: evil.to_owned(),
             organization: evil.to_owned(),
         }),
-        device_entry(Some(evil)),
+        device_entry(Some(evil), evil),
         sign_out(&[("state", evil)], evil),
         message(StatusCode::OK, evil, evil),
+        refused(StatusCode::BAD_GATEWAY, evil, evil, evil),
+        link_again("Title", "/auth/link/reset/done", evil, ("", NEW_PASSWORD, "Go"), evil),
+        on(true, &format!("http://[::1]/{evil}")),
     ];
     for page in pages {
         let (_, html) = html(page).await;
@@ -113,7 +122,7 @@ async fn every_field_has_a_label_and_every_page_a_title_and_a_heading() {
             "",
             None,
         ),
-        device_entry(None),
+        device_entry(None, ""),
         email_code(&Hidden::default(), ""),
         forgotten(None, ""),
         sign_up(None, ("", "")),
@@ -123,5 +132,19 @@ async fn every_field_has_a_label_and_every_page_a_title_and_a_heading() {
         let fields = html.matches("<input id=\"").count();
         assert!(fields > 0 && html.matches("<label for=\"").count() == fields, "{html}");
         assert!(html.contains("<title>") && html.matches("<h1>").count() == 1 && html.contains("lang=\"en\""));
+    }
+}
+
+#[tokio::test]
+async fn what_was_wrong_is_tied_to_the_field_and_stands_in_the_title() {
+    for page in [
+        step(&Step::Password(PasswordStep::default()), &Hidden::default(), None, "", Some("wrong")),
+        device_entry(Some("wrong"), "B"),
+        link_again("Title", "/auth/link/reset/done", "t", ("", NEW_PASSWORD, "Go"), "wrong"),
+    ] {
+        let (_, html) = html(page).await;
+        let tied = "<input aria-invalid=\"true\" aria-describedby=\"problem\" autofocus id=";
+        assert!(html.contains("<title>Error: ") && html.contains("id=\"problem\">Wrong.</p>"), "{html}");
+        assert_eq!(html.matches(tied).count(), 1, "{html}");
     }
 }

@@ -4,6 +4,7 @@ use db::{Record, Tx};
 
 use super::super::{
     Auth, Change,
+    lockout::quiet,
     session::owner,
     user::{home, names, oneself, refused},
 };
@@ -67,12 +68,27 @@ impl Auth {
         let tx = self.change(self.db.system("make the account of somebody invited", context).await?);
         let mail = MailDelivery { display_name: sign_up.display_name.0, hash: hash.0, ..mail };
         let user = self.make_account(&tx, &mail).await?;
-        self.join(&tx, user, &secret).await?;
+        self.join(&tx, user, &secret, None).await?;
         tx.commit().await
     }
 
-    /// Proves an address.
-    pub(crate) async fn verify_email(&self, context: &CallContext, token: &str) -> Result<(), Error> {
+    /// What a link that proves an address is about.
+    pub(crate) async fn look_up_verification(&self, context: &CallContext, token: &str) -> Result<MailDelivery, Error> {
+        let tx = self.db.system("look at a proof of an address", &quiet(context)).await?;
+        let mail = store::mail::find(&tx, &digest(token), &PROOFS, self.clock.now()).await?;
+        mail.ok_or(Error::MailTokenInvalid)
+    }
+
+    /// Proves an address. A sign-up is finished by who knows its password, for a stranger may have begun it; a wrong one leaves the
+    /// link good.
+    pub(crate) async fn verify_email(&self, context: &CallContext, token: &str, password: &str) -> Result<(), Error> {
+        let mail = self.look_up_verification(context, token).await?;
+        if mail.purpose == Purpose::SignUp {
+            let password = Password::present("password", password)?;
+            if !self.hashes.test(password, Some(PasswordHash(mail.hash))).await? {
+                return Err(Error::PasswordWrong);
+            }
+        }
         let now = self.clock.now();
         let tx = self.change(self.db.system("prove an address", context).await?);
         let mail = store::mail::consume(&tx, &digest(token), &PROOFS, now).await?;
@@ -83,7 +99,7 @@ impl Auth {
             }
             (Purpose::ChangeEmail, Some(user)) => self.move_address(&tx, user, &mail).await?,
             (_, Some(user)) => {
-                store::user::verify(&tx, user, &mail.email_key, now).await?;
+                self.prove_address(&tx, user, &mail.email_key, None).await?;
                 tx.audit(Record::done("email.verified").about(user.name()).by(user.name()));
             }
             (_, None) => return Err(Error::MailTokenInvalid),
@@ -130,6 +146,7 @@ impl Auth {
         oneself(caller, user)?;
         let record = self.user(caller, user).await?;
         let tx = self.db.subject(user, caller.context()).await?;
+        self.few_mails(&tx, Purpose::ChangeEmail, &email.key).await?;
         let mail = MailDelivery {
             email: email.text,
             email_key: email.key,
@@ -157,8 +174,8 @@ impl Auth {
         let tx = self.change(self.db.system("choose a new password by mail", context).await?);
         let used = store::mail::consume(&tx, &secret, &[Purpose::ResetPassword], now).await?;
         used.ok_or(Error::MailTokenInvalid)?;
+        self.void_unproven(&tx, user.id, &Email::key(&user.email), None).await?;
         self.replace_password(&tx, &user, &hash).await?;
-        store::user::verify(&tx, user.id, &Email::key(&user.email), now).await?;
         tx.audit(Record::done("password.reset").about(user.id.name()).by(user.id.name()));
         tx.commit().await
     }

@@ -1,7 +1,8 @@
-//! Signing in by a code out of a mail, instead of a password.
+//! Signing in by a mail, instead of a password: by the code in it, or by its link in the browser that asked for it.
 //!
-//! A code is good in the flow that asked for it and nowhere else, so a link or code that somebody else opens signs nobody in. The flow
-//! is over after one answer: a guess costs a mail, and of those there are five an hour.
+//! Both are good in the flow that asked and nowhere else, so a code or link that somebody else opens signs nobody in. The flow is over
+//! after one code: a guess costs a mail, and of those there are five an hour. What a link carries cannot be guessed, so a wrong one, of an
+//! older mail perhaps, leaves the flow as it is.
 use api::CallContext;
 use subtle::ConstantTimeEq;
 
@@ -9,40 +10,66 @@ use super::super::{Auth, lockout::quiet, login::Step};
 use crate::{
     credential::digest,
     error::Error,
-    model::{Email, MailRequest, Proof, Purpose},
-    store::{self, login::Stage},
+    model::{Email, MailDelivery, MailRequest, Proof, Purpose, REQUEST_LIFE},
+    store,
 };
 
+/// What somebody has out of a mail.
+#[derive(Clone, Copy)]
+pub(crate) enum FromMail<'a> {
+    /// The code, as typed.
+    Code(&'a str),
+    /// What the link carries.
+    Link(&'a str),
+}
+
 impl Auth {
-    /// Sends a code for a flow that waits for a first factor.
+    /// Sends a mail for a flow that waits for a first factor.
     pub(crate) async fn request_email_code(&self, context: &CallContext, flow: &str, email: &str) -> Result<(), Error> {
         let email = Email::parse(email)?;
-        let handle = digest(flow);
-        let tx = self.db.system("look at a sign-in", &quiet(context)).await?;
-        let waiting = store::login::flow(&tx, &handle, Stage::First, self.clock.now()).await?;
-        drop(tx);
-        waiting.ok_or(Error::FlowInvalid)?;
+        let (handle, now) = (digest(flow), self.clock.now());
+        let tx = self.db.system("a sign-in waits for a mail", &quiet(context)).await?;
+        if !store::login::await_mail(&tx, &handle, now + REQUEST_LIFE, now).await? {
+            return Err(Error::FlowInvalid);
+        }
+        tx.commit().await?;
         let (display_name, hash) = (String::new(), String::new());
         let (purpose, flow) = (Purpose::SignIn, Some(handle));
         let request = MailRequest { purpose, email: email.text, email_key: email.key, display_name, hash, flow };
         self.ask_mail(context, request).await
     }
 
-    /// Tests a code. What is proven is that somebody reads the mailbox; a second factor is still asked for.
-    pub(crate) async fn prove_mailbox(&self, context: &CallContext, flow: &str, code: &str) -> Result<Step, Error> {
-        let handle = digest(flow);
-        let flow = self.take_flow(context, flow, Stage::First).await?;
-        let now = self.clock.now();
-        let tx = self.db.system("test a code out of a mail", &quiet(context)).await?;
-        let mail = store::mail::of_flow(&tx, &handle, now).await?.ok_or(Error::SignInRefused)?;
-        let right = bool::from(self.mail_key.code(mail.id).as_bytes().ct_eq(code.trim().as_bytes()));
-        let user = mail.user.filter(|_| right).ok_or(Error::SignInRefused)?;
-        if flow.step_up.as_ref().is_some_and(|step_up| step_up.user != user) {
-            return Err(Error::SignInRefused);
+    /// Tests what came out of a mail. What is proven is that somebody reads the mailbox; a second factor is still asked for.
+    pub(crate) async fn prove_mailbox(
+        &self,
+        context: &CallContext,
+        flow: &str,
+        given: FromMail<'_>,
+    ) -> Result<Step, Error> {
+        let (handle, now) = (digest(flow), self.clock.now());
+        let tx = self.change(self.db.system("test what came out of a mail", &quiet(context)).await?);
+        let mail = store::mail::of_flow(&tx, &handle, now).await?.filter(|mail| self.says(mail, given));
+        if mail.is_none() && matches!(given, FromMail::Link(_)) {
+            return Err(Error::MailTokenInvalid);
         }
-        store::mail::end_of_user(&tx, user, now).await?;
-        store::user::verify(&tx, user, &mail.email_key, now).await?;
+        let flow = store::login::take_mail_flow(&tx, &handle, now).await?.ok_or(Error::FlowInvalid)?;
+        let expected = flow.step_up.as_ref().map(|step_up| step_up.user);
+        let proven = mail.and_then(|mail| mail.user.map(|user| (user, mail.email_key)));
+        let proven = proven.filter(|(user, _)| expected.is_none_or(|expected| expected == *user));
+        if let Some((user, email_key)) = &proven {
+            store::mail::end_of_user(&tx, *user, now).await?;
+            self.prove_address(&tx, *user, email_key, None).await?;
+        }
         tx.commit().await?;
+        let (user, _) = proven.ok_or(Error::MailCodeRefused)?;
         self.after_first(context, flow, Proof { user, time: now, amr: vec!["otp".to_owned()] }).await
+    }
+
+    fn says(&self, mail: &MailDelivery, given: FromMail<'_>) -> bool {
+        let (said, given) = match given {
+            FromMail::Code(code) => (self.mail_key.code(mail.id), code.trim()),
+            FromMail::Link(token) => (self.mail_key.token(mail.id), token),
+        };
+        bool::from(said.as_bytes().ct_eq(given.as_bytes()))
     }
 }

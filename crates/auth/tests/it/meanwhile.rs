@@ -1,0 +1,91 @@
+//! What is revoked while tokens are given: whatever a token rests on, a later change of it voids the token.
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost_types::FieldMask;
+use proto::auth::v1::{
+    self as wire, membership::Role, organization_service_client::OrganizationServiceClient,
+    token_service_client::TokenServiceClient,
+};
+use testkit::{System, eventually};
+use tonic::Code;
+
+use crate::{Platform, assert_refused, exchange, organizations, platform, with};
+
+/// Moves the clock to the beginning of a second, so that what follows has most of it before it.
+fn begin_a_second(system: &System) {
+    let rest = 1_050_000 - u64::from(system.clock().now().microsecond());
+    system.clock().advance(Duration::from_micros(rest));
+}
+
+async fn assert_void(platform: &Platform, token: Bytes) {
+    let mut client = OrganizationServiceClient::new(with(&platform.system, "gateway", token));
+    let answer = client.get_organization(wire::GetOrganizationRequest { name: platform.organization.clone() }).await;
+    assert_refused(answer, Code::Unauthenticated, "CREDENTIAL_INVALID");
+}
+
+#[tokio::test]
+async fn auth_b03_who_is_removed_while_his_exchange_waits_holds_nothing() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Admin).await;
+    let membership = platform.membership(&owner, &bob.name).await;
+    let mut client = organizations(system, &owner).await;
+    let lower = wire::Membership { name: membership.name.clone(), role: Role::Viewer.into(), ..Default::default() };
+    let update_mask = Some(FieldMask { paths: vec!["role".to_owned()] });
+    let lower = wire::UpdateMembershipRequest { membership: Some(lower), update_mask, ..Default::default() };
+    let remove = wire::DeleteMembershipRequest { name: membership.name, ..Default::default() };
+    begin_a_second(system);
+    // Tokens of this second are void: the exchange waits for the next, and meanwhile he is removed.
+    client.update_membership(lower).await.expect("the owner may");
+    let (given, removed) = tokio::join!(exchange(system, &signed.access), client.delete_membership(remove));
+    removed.expect("the owner may");
+    if let Ok(token) = given {
+        assert_void(&platform, token).await;
+    }
+    assert_refused(exchange(system, &signed.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+}
+
+#[tokio::test]
+async fn auth_b03_a_token_given_while_a_removal_is_committed_is_void() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Admin).await;
+    let membership = platform.membership(&owner, &bob.name).await;
+    let mut client = organizations(system, &owner).await;
+    let remove = wire::DeleteMembershipRequest { name: membership.name, ..Default::default() };
+    let held =
+        "select 1 from pg_locks where granted and mode = 'ShareLock' and relation = 'auth.outbox_event'::regclass";
+    let waiting =
+        "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into outbox_event%'";
+    let seen = async |sql: &'static str| eventually("a lock", || async { system.sql(sql).await.pop() }).await;
+    let given = async {
+        seen(waiting).await;
+        // Seconds after the removal was written, and it is still not committed.
+        system.clock().advance(Duration::from_secs(2));
+        exchange(system, &signed.access).await
+    };
+    let removed = async {
+        seen(held).await;
+        client.delete_membership(remove).await
+    };
+    let block = system.sql("begin; lock table auth.outbox_event in share mode; select pg_sleep(3); commit");
+    let (_, removed, given) = tokio::join!(block, removed, given);
+    removed.expect("the owner may");
+    if let Ok(token) = given {
+        assert_void(&platform, token).await;
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_revocations_comes_in_pages_that_fit_into_a_message() {
+    let platform = platform().await;
+    let fill = "insert into auth.revocations (kind, id, renew, not_before, keep_until) \
+         select 'member', repeat('x', 50) || n, false, now(), now() + interval '1 hour' from generate_series(1, 60000) n";
+    platform.system.sql(fill).await;
+    let mut client = TokenServiceClient::new(platform.system.as_workload("document").channel("auth"));
+    let answer = client.list_revocations(wire::ListRevocationsRequest::default()).await;
+    assert!(!answer.expect("for workloads").into_inner().revocations.is_empty());
+}

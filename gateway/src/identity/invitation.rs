@@ -1,0 +1,112 @@
+//! The page behind the link of an invitation. Who has no account makes one there; who has one signs in, comes back and accepts.
+use http::Response;
+use proto::auth::v1::{
+    AcceptInvitationRequest, GetBrowserSessionRequest, LookupInvitationRequest, LookupInvitationResponse,
+    invitation_service_client::InvitationServiceClient,
+};
+use tonic::{Status, body::Body};
+
+use super::{
+    Endpoint,
+    link::{self, Link},
+    pages::{self, NAME, NEW_PASSWORD, escaped},
+    session::{Jar, is_same_origin},
+    signin::{browsers, foreign, unsafe_address},
+};
+use crate::{edge::Edge, filter::Passage, refusal::Refusal};
+
+const TITLE: &str = "You are invited";
+
+/// What an invitation is to, with the form that fits who reads it; with a note, what was wrong with the answer to it.
+pub(super) async fn show(
+    edge: &Edge,
+    passage: &Passage,
+    token: &str,
+    note: Option<&str>,
+) -> Result<Response<Body>, Refusal> {
+    let mut client = InvitationServiceClient::new(edge.mesh.as_workload("auth", &passage.context));
+    let found = match client.lookup_invitation(LookupInvitationRequest { token: token.to_owned() }).await {
+        Ok(found) => found.into_inner(),
+        Err(status) => return link::refused(status),
+    };
+    let intro = intro(&found);
+    if !found.account_exists {
+        return Ok(form(token, &intro, &format!("{NAME}{NEW_PASSWORD}"), note));
+    }
+    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+    let visitor = match jar.session(&passage.head.headers) {
+        Some(session) => {
+            let known = GetBrowserSessionRequest { session: session.to_owned() };
+            browsers(edge, passage).get_browser_session(known).await.ok().map(tonic::Response::into_inner)
+        }
+        None => None,
+    };
+    Ok(match visitor {
+        Some(visitor) if visitor.email.to_lowercase() == found.email.to_lowercase() => {
+            let intro = format!("{intro}<p class=\"quiet\">You are signed in as {}.</p>", escaped(&visitor.email));
+            form(token, &intro, "<input type=\"hidden\" name=\"accept\" value=\"yes\">", note)
+        }
+        Some(visitor) => {
+            let told = format!("You are signed in as {}, which is another account.", escaped(&visitor.email));
+            sign_in(token, &format!("{intro}<p role=\"alert\">{told}</p>"), "Sign in with the invited account")
+        }
+        None => {
+            sign_in(token, &format!("{intro}<p>You have an account: sign in, and you come back here.</p>"), "Sign in")
+        }
+    })
+}
+
+fn intro(found: &LookupInvitationResponse) -> String {
+    let (to, by) = (escaped(&found.organization_display_name), escaped(&found.inviter_display_name));
+    format!("<p>{by} invites {} to {to}.</p>", escaped(&found.email))
+}
+
+fn form(token: &str, intro: &str, inputs: &str, note: Option<&str>) -> Response<Body> {
+    let (action, parts) = (Endpoint::Act(Link::Invitation).path(), (intro, inputs, "Join"));
+    match note {
+        Some(note) => pages::link_again(TITLE, action, token, parts, note),
+        None => pages::link(TITLE, action, token, parts),
+    }
+}
+
+/// To the sign-in, though somebody may be signed in, and back to this page.
+fn sign_in(token: &str, intro: &str, button: &str) -> Response<Body> {
+    let mut back = format!("{}?token=", Endpoint::Show(Link::Invitation).path());
+    crate::form::encode(token.as_bytes(), &mut back);
+    pages::sign_in_first(TITLE, intro, &[("prompt", "login"), ("return_to", &back)], button)
+}
+
+/// Makes who is signed in a member.
+pub(super) async fn accept(edge: &Edge, passage: &Passage, token: String) -> Result<Response<Body>, Refusal> {
+    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+    let headers = &passage.head.headers;
+    if !is_same_origin(&edge.public_url, headers) {
+        return Ok(foreign());
+    }
+    let Some(session) = jar.session(headers) else { return show(edge, passage, &token, None).await };
+    let accepted = match accept_as(edge, passage, session, &token).await {
+        // What the person may do has changed since the internal token was made: a new one, once.
+        Err(status) if api::Error::from_status(&status).reason() == "TOKEN_STALE" => {
+            accept_as(edge, passage, session, &token).await
+        }
+        other => other,
+    };
+    match accepted {
+        Ok(()) => {
+            let intro = "<p>Welcome: you belong to the organization now. Choose it when you sign in.</p>";
+            Ok(pages::sign_in_first("Done", intro, &[("prompt", "login")], "Sign in"))
+        }
+        Err(status) if status.code() == tonic::Code::Unauthenticated => show(edge, passage, &token, None).await,
+        Err(status) => link::refused(status),
+    }
+}
+
+async fn accept_as(edge: &Edge, passage: &Passage, session: &str, token: &str) -> Result<(), Status> {
+    let principal = edge.credentials.visitor(session, &passage.context).await?;
+    let channel = edge.mesh.with_token("auth", principal.token.clone(), &passage.context);
+    let request = AcceptInvitationRequest { token: token.to_owned() };
+    let accepted = InvitationServiceClient::new(channel).accept_invitation(request).await;
+    // A membership more is in no internal token that was made before; a stale one is of no use either.
+    edge.credentials.forget(&principal).await;
+    accepted.map(drop)
+}
