@@ -32,7 +32,8 @@ use crate::{
 /// A sign-in is made anew before its access token and its freshness end.
 const FRESH: Duration = Duration::from_secs(100);
 /// Methods that end what they name: they come last, and use the second of a kind.
-const ENDING: [&str; 9] = ["Delete", "Leave", "Disable", "Suspend", "Revoke", "Cancel", "Change", "Remove", "Detach"];
+const ENDING: [&str; 10] =
+    ["Delete", "Leave", "Disable", "Suspend", "Revoke", "Cancel", "Change", "Remove", "Detach", "Reset"];
 
 /// Methods that even A's own things do not bring to a success, and why.
 const LEAST_FAILS: [(&str, &str); 0] = [];
