@@ -3,7 +3,6 @@ mod contract;
 mod decision;
 mod hostile;
 mod narrowing;
-mod released;
 mod revocation;
 mod support;
 mod token;

@@ -156,11 +156,7 @@ async fn traces_go_to_the_collector_and_log_lines_are_json() {
     let collector = Collector::start().await;
     let (address, folder) = (free_address(), temporary_folder("process").display().to_string());
     let mut settings = settings(&system, &address, &folder);
-    settings.extend([
-        ("telemetry.otlp_url", collector.url()),
-        ("telemetry.format", "json"),
-        ("lifecycle.drain", "1s"),
-    ]);
+    settings.extend([("telemetry.otlp_url", collector.url()), ("telemetry.format", "json"), ("lifecycle.drain", "1s")]);
     let child = service(&settings, &["serve"]).spawn().expect("it starts");
     until_it_runs(&address).await;
     signal(&child, nix::sys::signal::Signal::SIGTERM);

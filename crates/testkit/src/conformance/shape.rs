@@ -158,14 +158,18 @@ impl Options {
     fn of(contract: &Contract) -> Options {
         let named = |name: &str| contract.pool.get_extension_by_name(name).expect("the contract imports it");
         let resource = named("google.api.resource");
-        let text = |value: &prost_reflect::DynamicMessage, name: &str| value.get_field_by_name(name).map(|v| v.into_owned());
-        let types = contract.pool.all_messages().filter(|message| message.options().has_extension(&resource)).filter_map(|message| {
-            let said = message.options().get_extension(&resource).as_message()?.clone();
-            let kind = text(&said, "type")?.as_str()?.to_owned();
-            let pattern = text(&said, "pattern")?.as_list()?.first()?.as_str()?.to_owned();
-            let stars = pattern.split('/').map(|part| if part.starts_with('{') { "*" } else { part });
-            Some((kind, stars.collect::<Vec<_>>().join("/")))
-        });
+        let text =
+            |value: &prost_reflect::DynamicMessage, name: &str| value.get_field_by_name(name).map(|v| v.into_owned());
+        let types =
+            contract.pool.all_messages().filter(|message| message.options().has_extension(&resource)).filter_map(
+                |message| {
+                    let said = message.options().get_extension(&resource).as_message()?.clone();
+                    let kind = text(&said, "type")?.as_str()?.to_owned();
+                    let pattern = text(&said, "pattern")?.as_list()?.first()?.as_str()?.to_owned();
+                    let stars = pattern.split('/').map(|part| if part.starts_with('{') { "*" } else { part });
+                    Some((kind, stars.collect::<Vec<_>>().join("/")))
+                },
+            );
         Options {
             behavior: named("google.api.field_behavior"),
             example: named("workos.api.v1.example"),

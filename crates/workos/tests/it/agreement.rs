@@ -116,7 +116,8 @@ impl Stage {
 
 #[tokio::test]
 async fn t7_who_finds_a_document_is_who_may_read_it_by_check_and_by_its_owner() {
-    let platform = Platform::start(Site::new().await.set("gateway.rate_heavy", "10000").set("gateway.rate_write", "10000")).await;
+    let platform =
+        Platform::start(Site::new().await.set("gateway.rate_heavy", "10000").set("gateway.rate_write", "10000")).await;
     let stage = Stage::new(&platform).await;
     let mut random = StdRng::seed_from_u64(SEED);
     let mut differing = BTreeSet::new();

@@ -39,7 +39,13 @@ impl Held {
                 client.call(Method::POST, "/oauth2/token").body(FORM, written(&sent)).send().await
             }
             Held::RefreshOf(app, token) => {
-                form(client, "/oauth2/token", app, &[("grant_type", "refresh_token"), ("refresh_token", token.as_str())]).await
+                form(
+                    client,
+                    "/oauth2/token",
+                    app,
+                    &[("grant_type", "refresh_token"), ("refresh_token", token.as_str())],
+                )
+                .await
             }
             Held::Check(token, question, path) => {
                 let answer = client.with_token(token).post(path, question).good().await;
@@ -169,8 +175,13 @@ async fn applications(shared: &Shared, client: &Client) -> Vec<Case> {
         let mine = client.with_token(&shared.owner.tokens(client, &shared.owner.organization).await.access);
         let consents = mine.get("/v1/users/me/consents").good().await;
         let all = consents["consents"].as_array().into_iter().flatten();
-        let consent = all.filter(|one| one["client"] == json!(app.id)).map(name).next().expect("it was given").to_owned();
-        let path = if what == "a consent" { consent } else { format!("{}/oauthClients/{}", shared.owner.organization, app.id) };
+        let consent =
+            all.filter(|one| one["client"] == json!(app.id)).map(name).next().expect("it was given").to_owned();
+        let path = if what == "a consent" {
+            consent
+        } else {
+            format!("{}/oauthClients/{}", shared.owner.organization, app.id)
+        };
         let info = Held::At(text("access_token"), "/oauth2/userinfo".to_owned());
         let held = vec![info, Held::RefreshOf(app, text("refresh_token"))];
         cases.push(Case { what, held, end: (Method::DELETE, format!("/v1/{path}"), json!({})) });
@@ -202,7 +213,8 @@ async fn applications(shared: &Shared, client: &Client) -> Vec<Case> {
 /// A claim of an access token.
 fn claim(token: &str, name: &str) -> String {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).expect("a token has claims");
+    let claims =
+        token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).expect("a token has claims");
     let claims: Value = serde_json::from_slice(&claims).expect("claims are JSON");
     claims[name].as_str().unwrap_or_else(|| panic!("no {name}: {claims}")).to_owned()
 }

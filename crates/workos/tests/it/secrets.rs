@@ -40,7 +40,8 @@ impl Secrets {
             Value::Object(all) => {
                 for (name, value) in all {
                     let texts = value.as_array().map_or_else(|| vec![value], |all| all.iter().collect());
-                    for text in texts.into_iter().filter_map(Value::as_str).filter(|_| fields.contains(&name.as_str())) {
+                    for text in texts.into_iter().filter_map(Value::as_str).filter(|_| fields.contains(&name.as_str()))
+                    {
                         self.keep(name, text);
                     }
                     self.keep_of(value, fields);
@@ -105,7 +106,10 @@ async fn auth_h01_no_secret_is_told_by_logs_traces_metrics_or_the_audit_log() {
     eventually_within(PATIENCE, "spans of the flows arrive", look).await;
     let log = shared.platform.stop().await.everything();
     // They tell what happened, and the log is as talkative as it was told to be.
-    assert!(log.contains("\"log.level\":\"trace\"") || log.contains("\"log.level\":\"debug\""), "the log is not talkative");
+    assert!(
+        log.contains("\"log.level\":\"trace\"") || log.contains("\"log.level\":\"debug\""),
+        "the log is not talkative"
+    );
     assert!(log.contains("ContinueLogin") && String::from_utf8_lossy(&metrics).contains("workos_auth_sign_ins"));
     assert!(audit.to_string().len() + ours.to_string().len() > 5_000, "the audit log has entries");
     let mut told = Vec::new();
@@ -221,7 +225,10 @@ async fn applications(shared: &Shared, client: &Client, secrets: &mut Secrets) {
         let said = form(client, path, &app, &sent).await.json();
         secrets.keep_of(&said, &["access_token", "refresh_token", "id_token"]);
     }
-    let wrong = App { basic: format!("Basic {}", STANDARD.encode(format!("{}:a wrong secret of this test", app.id))), ..register(shared, json!({})).await };
+    let wrong = App {
+        basic: format!("Basic {}", STANDARD.encode(format!("{}:a wrong secret of this test", app.id))),
+        ..register(shared, json!({})).await
+    };
     form(client, "/oauth2/token", &wrong, &[("grant_type", "client_credentials")]).await;
     for app in [&app, &wrong] {
         secrets.keep("client secret", &app.secret);
@@ -231,9 +238,20 @@ async fn applications(shared: &Shared, client: &Client, secrets: &mut Secrets) {
     let call = client.call(Method::POST, "/oauth2/device_authorization");
     let device = call.body(FORM, written(&[("client_id", tv.id.as_str()), ("scope", "openid")])).good().await;
     secrets.keep_of(&device, &["device_code", "user_code"]);
-    let sent = [("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("client_id", tv.id.as_str()), ("device_code", device["device_code"].as_str().expect("text"))];
+    let sent = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("client_id", tv.id.as_str()),
+        ("device_code", device["device_code"].as_str().expect("text")),
+    ];
     client.call(Method::POST, "/oauth2/token").body(FORM, written(&sent)).send().await;
-    browser.get(device["verification_uri_complete"].as_str().and_then(|uri| uri.find("/device").map(|at| uri[at..].to_owned())).expect("a page")).await;
+    browser
+        .get(
+            device["verification_uri_complete"]
+                .as_str()
+                .and_then(|uri| uri.find("/device").map(|at| uri[at..].to_owned()))
+                .expect("a page"),
+        )
+        .await;
     let operator = client.with_token(&shared.owner.tokens(client, SYSTEM).await.access);
     let row = json!({"displayName": "Foreign", "protocol": "OIDC", "issuer": "https://foreign.example", "clientId": "workos", "clientSecret": "a secret at the provider", "scopes": ["openid"]});
     operator.post(format!("/v1/{SYSTEM}/identityProviders"), &row).good().await;
@@ -278,8 +296,17 @@ async fn wrong_places(shared: &Shared, client: &Client, secrets: &mut Secrets) {
     ] {
         client.call(Method::POST, "/v1/login:continue").body("application/json", body).send().await;
     }
-    client.call(Method::POST, "/oauth2/token").body("application/json", format!("{{\"password\": \"{password}\"}}")).send().await;
-    let twice = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh), ("refresh_token", &*tokens.refresh), ("client_id", CLIENT)];
+    client
+        .call(Method::POST, "/oauth2/token")
+        .body("application/json", format!("{{\"password\": \"{password}\"}}"))
+        .send()
+        .await;
+    let twice = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &*tokens.refresh),
+        ("refresh_token", &*tokens.refresh),
+        ("client_id", CLIENT),
+    ];
     client.call(Method::POST, "/oauth2/token").body(FORM, written(&twice)).send().await;
     client.with_token(&format!("{} {password}", tokens.access)).get("/v1/users/me").send().await;
     client.get("/v1/users/me").header("cookie", format!("workos_session={}", tokens.access)).send().await;

@@ -32,7 +32,8 @@ use crate::{
 /// A sign-in is made anew before its access token and its freshness end.
 const FRESH: Duration = Duration::from_secs(100);
 /// Methods that end what they name: they come last, and use the second of a kind.
-const ENDING: [&str; 9] = ["Delete", "Leave", "Disable", "Suspend", "Revoke", "Cancel", "Change", "Remove", "Detach"];
+const ENDING: [&str; 10] =
+    ["Delete", "Leave", "Disable", "Suspend", "Revoke", "Cancel", "Change", "Remove", "Detach", "Reset"];
 
 /// Methods that even A's own things do not bring to a success, and why.
 const LEAST_FAILS: [(&str, &str); 0] = [];
@@ -87,7 +88,9 @@ fn fill(tenant: &Tenant, method: &Method, place: &Place) -> Option<Value> {
         ("AppendUpload", "start.offset_bytes") => Some(json!("0")),
         ("BatchReadUsers" | "ExchangeDelegation", _) => None,
         (_, path) if path.ends_with("relation.resource") => text("organizations/*/objectTypes/*/objects/*", 0),
-        ("Check" | "Explain" | "ListSubjects" | "ReadRelations", "resource") | ("BatchCheck", "items.resource") => text("organizations/*/documents/*", 0),
+        ("Check" | "Explain" | "ListSubjects" | "ReadRelations", "resource") | ("BatchCheck", "items.resource") => {
+            text("organizations/*/documents/*", 0)
+        }
         (_, "subject" | "grant.principal" | "items.subject") => text("users/*", 1),
         (_, path) if path.ends_with("relation.subject") => text("users/*", 1),
         (_, "members" | "run.document_approval.approvers") => text("users/*", 1),
@@ -116,7 +119,18 @@ impl<'a> Trial<'a> {
     async fn new(platform: &'a Platform, ours: &'a Tenant, theirs: &'a Tenant) -> Trial<'a> {
         let client = ours.owner.sign_in(&platform.client()).await;
         let before = settled(platform.site(), theirs).await;
-        Trial { platform, ours, theirs, client, before, signed_in: Instant::now(), found: Vec::new(), cases: BTreeMap::new(), fields: 0, well: 0 }
+        Trial {
+            platform,
+            ours,
+            theirs,
+            client,
+            before,
+            signed_in: Instant::now(),
+            found: Vec::new(),
+            cases: BTreeMap::new(),
+            fields: 0,
+            well: 0,
+        }
     }
 
     async fn method(&mut self, shape: &Shape) {
@@ -138,11 +152,21 @@ impl<'a> Trial<'a> {
         for table in changed(&self.before, &after) {
             let meant = MAY_CHANGE.iter().any(|(method, of, _)| *method == shape.method.name && *of == table);
             if !meant {
-                self.found.push(format!("{} changed {table} of B: {:?} -> {:?}", shape.method.rpc, self.before.get(&table), after.get(&table)));
+                self.found.push(format!(
+                    "{} changed {table} of B: {:?} -> {:?}",
+                    shape.method.rpc,
+                    self.before.get(&table),
+                    after.get(&table)
+                ));
             }
         }
         self.before = after;
-        println!("{:6} ms {:4} cases {}", begin.elapsed().as_millis(), self.cases.get(shape.method.rpc).copied().unwrap_or_default(), shape.method.rpc);
+        println!(
+            "{:6} ms {:4} cases {}",
+            begin.elapsed().as_millis(),
+            self.cases.get(shape.method.rpc).copied().unwrap_or_default(),
+            shape.method.rpc
+        );
     }
 
     /// A's own request succeeds, so that the cases differ from a good one in nothing but what they carry.
@@ -156,11 +180,15 @@ impl<'a> Trial<'a> {
         *self.cases.entry(shape.method.rpc).or_default() += 1;
         let good = said.code == "ok" || (shape.method.server_streaming && said.code == "deadline_exceeded");
         let hidden = *rule == Rule::PeerOnly && said.reason == "ROUTE_NOT_FOUND";
-        let above = matches!(rule, Rule::Permission(permission) if permission.starts_with("platform:")) && said.reason == "ACCESS_DENIED";
+        let above = matches!(rule, Rule::Permission(permission) if permission.starts_with("platform:"))
+            && said.reason == "ACCESS_DENIED";
         let known = LEAST_FAILS.iter().any(|(method, _)| *method == shape.method.name);
         self.well += usize::from(good);
         if !(good || hidden || above || known) {
-            self.found.push(format!("{}: A's own request fails, so its cases prove nothing: {body} -> {}", shape.method.rpc, said.text));
+            self.found.push(format!(
+                "{}: A's own request fails, so its cases prove nothing: {body} -> {}",
+                shape.method.rpc, said.text
+            ));
         }
     }
 
@@ -184,7 +212,9 @@ impl<'a> Trial<'a> {
             }
         }
         *self.cases.entry(shape.method.rpc).or_default() += 1 + usize::from(probe.twin.is_some());
-        self.found.extend(found.into_iter().map(|found| format!("{} {} = {}: {found}", shape.method.rpc, place.path, probe.text)));
+        self.found.extend(
+            found.into_iter().map(|found| format!("{} {} = {}: {found}", shape.method.rpc, place.path, probe.text)),
+        );
     }
 
     /// What of B's stands in the answer that did not stand in the request.
@@ -197,7 +227,10 @@ impl<'a> Trial<'a> {
 
     fn end(self, methods: usize) {
         let cases: usize = self.cases.values().sum();
-        println!("{methods} methods, {} fields, {cases} calls; {} methods did what A asked with its own", self.fields, self.well);
+        println!(
+            "{methods} methods, {} fields, {cases} calls; {} methods did what A asked with its own",
+            self.fields, self.well
+        );
         assert_eq!(self.cases.len(), methods, "a method had no case");
         assert!(self.found.is_empty(), "{} findings:\n{}", self.found.len(), self.found.join("\n"));
     }
@@ -213,7 +246,9 @@ fn form(said: &Said, text: &str) -> Value {
 
 fn masked(value: &Value) -> Value {
     match value {
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), masked(value))).collect::<serde_json::Map<_, _>>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), masked(value))).collect::<serde_json::Map<_, _>>().into()
+        }
         Value::Array(all) => all.iter().map(masked).collect::<Vec<_>>().into(),
         Value::String(_) => json!("text"),
         other => other.clone(),

@@ -178,15 +178,24 @@ fn auth_j10_the_youngest_key_that_may_sign_signs_and_its_predecessor_still_reads
     );
 }
 
-#[test]
-fn zz_write() {
-    let fixture = fixture();
-    let token = fixture.edge.sign(&full()).expect("signed");
-    println!("PUBLIC {}", URL_SAFE_NO_PAD.encode(&fixture.public));
-    println!("TOKEN {token}");
-}
+/// What the platform gave its first owner in version 0.1, and the key that stood in its key set.
+const RELEASED: [&str; 2] = [
+    "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiIsImtpZCI6Il9Yc2ZpT0ZncFhQWmhtV1pnNXhLbncifQ.eyJpc3MiOiJodHRwOi8vbG9jYWxob3N0OjUzMjcxIiwiYXVkIjoiaHR0cDovL2xvY2FsaG9zdDo1MzI3MSIsImV4cCI6MTc5NTY4NTUxOSwiaWF0IjoxNzk1Njg1MjE5LCJqdGkiOiIwMW04Ymp2emd5ZW4ycnpkd3IxZHFmZzJ4diIsInN1YiI6IjAxbThianZ6NXRlM2c4bXNkazZ0NXhyZzRqIiwiY2xpZW50X2lkIjoid29ya29zLWNsaSIsInNjb3BlIjoiKiIsInNpZCI6IjAxbThianZ6Z2hleGF2NXlmc3B6ZzY5ejgxIiwib3JnIjoiMDFtOGJqdno1cmV6Mzg3MGpyZHBjeTlnMTkiLCJyb2xlcyI6WyJvd25lciJdLCJhdXRoX3RpbWUiOjE3OTU2ODUyMTksImFtciI6WyJwd2QiXSwiYWNyIjoiMSIsImdlbiI6MH0.C2GLY8SpQm3hC4Ife6a_pP_F74q_V3lIPgeTFWMtzwIwMO2f7VkN5VvKG1sfYRV-TEarcei3SLDZBwigixRKSA",
+    "BLG3Ea8N6NKRYToekT_MEI4ChNy30dDkg8QwRaKyv3sG2SUzRU_HrM33VkI8JouzPk4Z0G45FgLI_5IpPSJVO8o",
+];
 
-/// Every claim that an access token of version 0.1 may have.
-fn full() -> Claims {
-    Claims { org: Some("o".to_owned()), roles: vec!["editor".to_owned()], generation: 3, ..claims() }
+#[test]
+fn auth_b10_an_access_token_of_version_0_1_is_read() {
+    let public = URL_SAFE_NO_PAD.decode(RELEASED[1]).expect("base64");
+    let issued = OffsetDateTime::from_unix_timestamp(1795685219).expect("in range");
+    let times = KeyTimes { activate: issued, expire: None };
+    let edge = Edge::new(vec![EdgeKey::new("_XsfiOFgpXPZhmWZg5xKnw", times, &fixture().private, &public)]);
+    let issuer = "http://localhost:53271";
+    let read = edge.read(RELEASED[0], issuer, issued + Duration::MINUTE).expect("it was good then");
+    assert_eq!((read.sub.as_str(), read.client_id.as_str()), ("01m8bjvz5te3g8msdk6t5xrg4j", "workos-cli"));
+    assert_eq!((read.scope.as_str(), read.sid.as_str()), ("*", "01m8bjvzghexav5yfspzg69z81"));
+    assert_eq!((read.org.as_deref(), read.roles), (Some("01m8bjvz5rez3870jrdpcy9g19"), vec!["owner".to_owned()]));
+    assert_eq!((read.auth_time, read.amr, read.acr.as_str()), (1795685219, vec!["pwd".to_owned()], "1"));
+    assert_eq!((read.generation, read.act), (0, None));
+    assert!(edge.read(RELEASED[0], issuer, issued + Duration::HOUR).is_none(), "and no longer than that");
 }

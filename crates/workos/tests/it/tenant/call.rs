@@ -76,7 +76,8 @@ impl Said {
 
     fn refused(json: Value, text: String) -> Said {
         let details = json["details"].as_array().cloned().unwrap_or_default();
-        let reason = details.iter().find_map(|detail| detail["debug"]["reason"].as_str()).unwrap_or_default().to_owned();
+        let reason =
+            details.iter().find_map(|detail| detail["debug"]["reason"].as_str()).unwrap_or_default().to_owned();
         Said { code: json["code"].as_str().unwrap_or("?").to_owned(), reason, text, json }
     }
 }

@@ -72,13 +72,27 @@ pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Ten
         }
     }
     if last.ends_with("_id") || last == "client" {
-        for pattern in ["organizations/*/documents/*", "organizations/*", "users/*", "organizations/*/oauthClients/*", "organizations/*/identityProviders/*", "organizations/*/runs/*", "organizations/*/customRoles/*"] {
+        for pattern in [
+            "organizations/*/documents/*",
+            "organizations/*",
+            "users/*",
+            "organizations/*/oauthClients/*",
+            "organizations/*/identityProviders/*",
+            "organizations/*/runs/*",
+            "organizations/*/customRoles/*",
+        ] {
             let id = theirs.names[pattern][0].rsplit('/').next().unwrap_or_default();
             found.insert(twinned(id.to_owned(), &theirs.ids()));
         }
     }
     // Free text: a word of a document, and a few names.
-    for pattern in ["organizations/*", "organizations/*/documents/*", "organizations/*/folders/*", "users/*", "organizations/*/files/*"] {
+    for pattern in [
+        "organizations/*",
+        "organizations/*/documents/*",
+        "organizations/*/folders/*",
+        "users/*",
+        "organizations/*/files/*",
+    ] {
         found.insert(twinned(theirs.names[pattern][0].clone(), &theirs.ids()));
     }
     found.extend(theirs.words.iter().take(3).map(|word| Probe { text: word.clone(), twin: None }));
@@ -89,7 +103,8 @@ pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Ten
 fn twinned(text: String, ids: &BTreeSet<&str>) -> Probe {
     let last = text.split(['/', '#']).rfind(|part| ids.contains(part)).map(str::to_owned);
     let twin = last.map(|id| {
-        let new = if id.parse::<api::Id>().is_ok() { Ids::default().next().to_string() } else { id.chars().rev().collect() };
+        let new =
+            if id.parse::<api::Id>().is_ok() { Ids::default().next().to_string() } else { id.chars().rev().collect() };
         let at = text.rfind(&id).expect("it is there");
         format!("{}{new}{}", &text[..at], &text[at + id.len()..])
     });

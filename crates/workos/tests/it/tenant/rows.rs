@@ -20,7 +20,8 @@ pub(super) async fn rows(site: &Site, tenant: &Tenant) -> Rows {
         group by 1 order by 1";
     let uuid = |name: &str| name.rsplit('/').next().and_then(|id| id.parse::<api::Id>().ok()).expect("an id").uuid();
     let organization = uuid(&tenant.organization);
-    let ids: Vec<_> = tenant.names["users/*"].iter().chain([&tenant.organization]).map(|name| uuid(name).to_string()).collect();
+    let ids: Vec<_> =
+        tenant.names["users/*"].iter().chain([&tenant.organization]).map(|name| uuid(name).to_string()).collect();
     let named = format!("t::text ~ '{}'", ids.join("|"));
     let mut parts = Vec::new();
     for table in site.sql(tables).await {
@@ -28,7 +29,11 @@ pub(super) async fn rows(site: &Site, tenant: &Tenant) -> Rows {
         if BY_ITSELF.iter().any(|end| name.ends_with(end)) {
             continue;
         }
-        let filter = if has == "true" { format!("(t.organization_id = '{organization}' or t.organization_id is null and {named})") } else { named.clone() };
+        let filter = if has == "true" {
+            format!("(t.organization_id = '{organization}' or t.organization_id is null and {named})")
+        } else {
+            named.clone()
+        };
         parts.push(format!("select '{name}', count(*) || ' rows ' || md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from {name} t where {filter}"));
     }
     assert!(parts.len() > 50, "only {} tables", parts.len());

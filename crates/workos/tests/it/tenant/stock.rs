@@ -68,7 +68,8 @@ impl Tenant {
         let word = word();
         let founder = first.sign_in(client).await;
         let body = json!({"organization": {"displayName": format!("Organization {word}")}});
-        let organization = name_of(&good(&founder, &format!("{AUTH}.OrganizationService/CreateOrganization"), body).await);
+        let organization =
+            name_of(&good(&founder, &format!("{AUTH}.OrganizationService/CreateOrganization"), body).await);
         let there = Person { organization: organization.clone(), ..first.clone() };
         let owner = there.member(client, &format!("Owner {word}"), Some("OWNER")).await;
         let mut tenant = Tenant {
@@ -137,16 +138,25 @@ impl Tenant {
         let list = json!({"parent": self.organization});
         let list = good(owner, &format!("{AUTH}.OrganizationService/ListMemberships"), list).await;
         for membership in list["memberships"].as_array().into_iter().flatten() {
-            if membership["user"] != json!(self.owner.user) && self.names["users/*"].contains(&membership["user"].as_str().unwrap_or_default().to_owned()) {
+            if membership["user"] != json!(self.owner.user)
+                && self.names["users/*"].contains(&membership["user"].as_str().unwrap_or_default().to_owned())
+            {
                 self.keep(membership);
             }
         }
         for _ in 0..2 {
             let (word, email) = (self.word(), format!("{}@invited.example", self.word()));
-            let group = self.make(owner, &format!("{AUTH}.GroupService/CreateGroup"), json!({"group": {"displayName": word}})).await;
+            let group = self
+                .make(owner, &format!("{AUTH}.GroupService/CreateGroup"), json!({"group": {"displayName": word}}))
+                .await;
             let members = json!({"name": group, "members": [self.names["users/*"][1], self.names["users/*"][2]]});
             good(owner, &format!("{AUTH}.GroupService/AddGroupMembers"), members).await;
-            self.make(owner, &format!("{AUTH}.InvitationService/CreateInvitation"), json!({"invitation": {"email": email}})).await;
+            self.make(
+                owner,
+                &format!("{AUTH}.InvitationService/CreateInvitation"),
+                json!({"invitation": {"email": email}}),
+            )
+            .await;
             self.emails.push(email);
             let factor = json!({"parent": self.owner.user, "mfaFactor": {"displayName": word}});
             self.make(owner, &format!("{AUTH}.FactorService/CreateMfaFactor"), factor).await;
@@ -175,19 +185,22 @@ impl Tenant {
         let service = "workos.document.v1.DocumentService";
         for at in 0..2 {
             let (word, text) = (self.word(), self.word());
-            let folder = self.make(owner, &format!("{service}/CreateFolder"), json!({"folder": {"displayName": word}})).await;
+            let folder =
+                self.make(owner, &format!("{service}/CreateFolder"), json!({"folder": {"displayName": word}})).await;
             let mut body = json!({"document": {"title": word, "folder": folder, "content": {"mediaType": "text/plain", "text": text}, "metadata": {"note": text}}});
             if at == 0 {
                 body["requestId"] = json!(self.request_id);
             }
             let document = self.make(owner, &format!("{service}/CreateDocument"), body).await;
-            let change = json!({"document": {"name": document, "title": format!("{word} again")}, "updateMask": "title"});
+            let change =
+                json!({"document": {"name": document, "title": format!("{word} again")}, "updateMask": "title"});
             good(owner, &format!("{service}/UpdateDocument"), change).await;
             for revision in 1..=2 {
                 self.keep_name(&format!("{document}/revisions/{revision}"));
             }
             for user in [1, 2] {
-                let grant = json!({"parent": document, "grant": {"principal": self.names["users/*"][user], "role": "READER"}});
+                let grant =
+                    json!({"parent": document, "grant": {"principal": self.names["users/*"][user], "role": "READER"}});
                 self.make(owner, &format!("{service}/CreateGrant"), grant).await;
             }
         }
@@ -228,7 +241,8 @@ impl Tenant {
         let service = "workos.notification.v1.DeliveryService";
         let deliveries = list(owner, &format!("{service}/ListDeliveries"), &organization, "deliveries", 2).await;
         let mails = list(owner, &format!("{service}/ListCapturedMails"), &organization, "capturedMails", 2).await;
-        let events = list(owner, &format!("{AUTH}.AuditService/ListAuditEvents"), &organization, "auditEvents", 2).await;
+        let events =
+            list(owner, &format!("{AUTH}.AuditService/ListAuditEvents"), &organization, "auditEvents", 2).await;
         let sessions = list(owner, &format!("{AUTH}.UserService/ListSessions"), "users/me", "sessions", 1).await;
         for all in [tasks, items, deliveries, mails, events, sessions] {
             for made in all.iter().take(2) {
@@ -251,7 +265,8 @@ impl Tenant {
 
     /// What a browser, a foreign provider or a workload would have made.
     async fn in_the_database(&mut self, site: &Site) {
-        let uuid = |name: &str| name.rsplit('/').next().and_then(|id| id.parse::<api::Id>().ok()).expect("an id").uuid();
+        let uuid =
+            |name: &str| name.rsplit('/').next().and_then(|id| id.parse::<api::Id>().ok()).expect("an id").uuid();
         let (user, organization) = (uuid(&self.owner.user), uuid(&self.organization));
         let session = uuid(&self.names["users/*/sessions/*"][0]);
         for _ in 0..2 {
@@ -269,7 +284,11 @@ impl Tenant {
             ))
             .await;
             let user = self.owner.user.clone();
-            for name in [format!("{user}/passkeys/{}", ids[0]), format!("{user}/identities/{}", ids[1]), format!("{user}/consents/{}", ids[2])] {
+            for name in [
+                format!("{user}/passkeys/{}", ids[0]),
+                format!("{user}/identities/{}", ids[1]),
+                format!("{user}/consents/{}", ids[2]),
+            ] {
                 self.keep_name(&name);
             }
             self.keep_name(&format!("{}/delegations/{}", self.organization, ids[3]));
@@ -297,5 +316,9 @@ impl Tenant {
 /// Letters that nobody else has.
 fn word() -> String {
     let digits = format!("{:x}", rand::random::<u128>() | 1 << 127);
-    digits.bytes().filter(|digit| *digit != b'0').map(|digit| char::from(if digit.is_ascii_digit() { digit - b'0' + b'g' } else { digit })).collect()
+    digits
+        .bytes()
+        .filter(|digit| *digit != b'0')
+        .map(|digit| char::from(if digit.is_ascii_digit() { digit - b'0' + b'g' } else { digit }))
+        .collect()
 }
