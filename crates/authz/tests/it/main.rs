@@ -3,6 +3,7 @@ mod contract;
 mod decision;
 mod hostile;
 mod narrowing;
+mod released;
 mod revocation;
 mod support;
 mod token;
