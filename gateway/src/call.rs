@@ -8,6 +8,7 @@ pub(crate) mod grpc;
 pub(crate) mod grpc_web;
 mod idempotency;
 mod inlet;
+pub(crate) mod reflection;
 pub(crate) mod rest;
 pub(crate) mod stream;
 mod told;

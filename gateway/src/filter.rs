@@ -217,7 +217,7 @@ async fn call(
             }
             Box::pin(identity::drive(edge, passage, body, *endpoint)).await
         }
-        Target::Reflection => call::grpc::reflect(&passage.schema.clone(), passage.head, body).await,
+        Target::Reflection => Box::pin(call::reflection::drive(edge, passage, body, dialect)).await,
         Target::Page(page) => docs::serve(&passage.schema, *page, &passage.head),
         Target::Options(allow) => Ok(route::options(allow)),
     }

@@ -20,8 +20,6 @@ mod docs;
 mod edge;
 mod filter;
 mod form;
-#[doc(hidden)]
-pub mod fuzzing;
 mod identity;
 mod listener;
 mod observe;

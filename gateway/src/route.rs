@@ -7,7 +7,7 @@ use tonic::body::Body;
 use transcode::{Match, RouteError};
 
 use crate::{
-    call::{connect, websocket},
+    call::{connect, reflection, websocket},
     docs::Page,
     filter::resumable::Upload,
     identity::{Endpoint, session::Jar},
@@ -38,7 +38,7 @@ pub(crate) enum Target {
     Resumable(Upload, Option<&'static proto::Method>),
     /// An OAuth or discovery endpoint.
     Identity(Endpoint),
-    /// gRPC server reflection.
+    /// gRPC server reflection, in any protocol that streams RPCs.
     Reflection,
     /// The API page and document.
     Page(Page),
@@ -158,11 +158,8 @@ fn rpc(schema: &Schema, verb: &Method, path: &str, dialect: Dialect) -> Result<R
     if verb != Method::POST && !connect {
         return Err(not_allowed(verb, path, &[Method::POST]));
     }
-    let reflection = ["/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
-    if dialect == Dialect::Grpc
-        && schema.reflection.is_some()
-        && reflection.iter().any(|service| path.starts_with(service))
-    {
+    // It streams, so Connect's unary form has no way to ask.
+    if !connect && schema.reflection.is_some() && reflection::is_at(path) {
         return Ok(Route { target: Target::Reflection, label: "grpc.reflection".to_owned() });
     }
     let unknown = || {

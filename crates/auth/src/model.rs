@@ -74,5 +74,5 @@ pub(crate) use relation::{
 };
 pub(crate) use revocation::{Revocation, RevocationKind};
 pub(crate) use scope::{OPENID, Scopes};
-pub(crate) use signing_key::{KeyState, KeyTimes, states, successor};
+pub(crate) use signing_key::{KeyState, KeyTimes, active, states, successor};
 pub(crate) use subject::Subject;

@@ -26,6 +26,8 @@ run() { # run FOLDER TARGET
     mkdir -p "$1/corpus/$2"
     seeds=''
     [ -d "$1/seeds/$2" ] && seeds="$1/seeds/$2"
+    # The versions of the workspace; cargo adds to them what only the targets need.
+    [ "$1/Cargo.lock" -nt "$root/Cargo.lock" ] || cp "$root/Cargo.lock" "$1/Cargo.lock"
     echo "fuzz: $2 for $minutes min"
     (cd "$1/.." && cargo +nightly fuzz build "$2" 2>"$1/corpus/$2.log") || { tail -40 "$1/corpus/$2.log" >&2; exit 1; }
     spent "$1/corpus/$2.times" >"$1/corpus/$2.before"

@@ -4,8 +4,10 @@
 //! that of gRPC callers; trailing metadata has the prefix `trailer-` in unary answers and stands in the last message of
 //! streams.
 mod coded;
-pub(crate) mod envelope;
+mod envelope;
 mod query;
+
+use std::future::Future;
 
 use bytes::Bytes;
 use futures::{Stream, stream};
@@ -62,12 +64,18 @@ impl Form {
     }
 }
 
-/// Whether a call of this kind may be made so at all.
-fn check(head: &http::request::Parts, method: &Method, streams: bool) -> Result<(), Refusal> {
+/// There is one version of the protocol.
+fn version(head: &http::request::Parts) -> Result<(), Refusal> {
     if head.headers.get("connect-protocol-version").is_some_and(|version| version != "1") {
         let message = "only version 1 of Connect is spoken here; send Connect-Protocol-Version: 1";
         return Err(Refusal::new(400, tonic::Code::InvalidArgument, "CONNECT_VERSION_UNSUPPORTED", message));
     }
+    Ok(())
+}
+
+/// Whether a call of this kind may be made so at all.
+fn check(head: &http::request::Parts, method: &Method, streams: bool) -> Result<(), Refusal> {
+    version(head)?;
     let (offered, fits) = match method.is_unary() {
         true => ("application/proto, application/json", !streams),
         false => ("application/connect+proto, application/connect+json", streams),
@@ -115,7 +123,7 @@ pub(crate) async fn unary(
 async fn message(edge: &Edge, passage: &Passage, incoming: Incoming) -> Result<Whole, Refusal> {
     let head = &passage.head;
     let (message, mut share) = if head.method == Verb::GET {
-        let message = query::message(&edge.config, head.uri.query().unwrap_or_default())?;
+        let message = query::message(head.uri.query().unwrap_or_default(), edge.config.message_max())?;
         (message, edge.bodies.share(passage.address))
     } else {
         let coding = coded::of(&head.headers, &header::CONTENT_ENCODING)?;
@@ -141,23 +149,48 @@ pub(crate) async fn streaming(
 ) -> Result<Response<Body>, Refusal> {
     check(&passage.head, method, true)?;
     let form = Form::of(&passage, method, codec)?;
-    let limit = edge.config.message_max();
-    let coding = coded::of(&passage.head.headers, &HeaderName::from_static("connect-content-encoding"))?;
-    // The envelopes are coded one by one, the body as a whole is not.
-    let mut pieces = Pieces::stream(&edge.config, &HeaderMap::new(), incoming)?;
-    pieces.idle = Idle::stream(&edge.config);
-    let share = edge.bodies.share(passage.address);
-    let inlet = Inlet::messages(messages(form.clone(), pieces, Reader::new(limit, coding), share));
+    let inlet = inlet(edge, &passage, incoming, &form)?;
     let metadata = upstream::metadata(&passage.head.headers);
     let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, inlet.body);
     let patience = Patience::of(&edge.config, &passage.connection);
     // Who answers once has nothing to say before the caller's end.
     let patience = if method.server_streaming { patience } else { patience.through_silence() };
-    let mut source = Source::new(call, limit, inlet.fault, patience);
+    let source = Source::new(call, edge.config.message_max(), inlet.fault, patience);
+    opened(form, source, passage).await
+}
+
+/// Drives a conversation with a service of the edge's own: `matched` knows its messages, `serve` answers it.
+pub(super) async fn own<F: Future<Output = Response<Body>> + Send + 'static>(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    (codec, matched): (Codec, Match),
+    serve: impl FnOnce(Body) -> F,
+) -> Result<Response<Body>, Refusal> {
+    version(&passage.head)?;
+    let form = Form { codec, matched };
+    let inlet = inlet(edge, &passage, incoming, &form)?;
+    // Who asks may take his time.
+    let patience = Patience::of(&edge.config, &passage.connection).through_silence();
+    let source = Source::new(serve(inlet.body), edge.config.message_max(), inlet.fault, patience);
+    opened(form, source, passage).await
+}
+
+/// The caller's envelopes. They are coded one by one, the body as a whole is not.
+fn inlet(edge: &Edge, passage: &Passage, incoming: Incoming, form: &Form) -> Result<Inlet, Refusal> {
+    let coding = coded::of(&passage.head.headers, &HeaderName::from_static("connect-content-encoding"))?;
+    let mut pieces = Pieces::stream(&edge.config, &HeaderMap::new(), incoming)?;
+    pieces.idle = Idle::stream(&edge.config);
+    let (share, reader) = (edge.bodies.share(passage.address), Reader::new(edge.config.message_max(), coding));
+    Ok(Inlet::messages(messages(form.clone(), pieces, reader, share)))
+}
+
+/// The answer, once its headers are known.
+async fn opened(form: Form, mut source: Source, passage: Passage) -> Result<Response<Body>, Refusal> {
     source.opened().await?;
     let mut response = Response::new(Body::empty());
     response.headers_mut().extend(upstream::passed_back(&source.headers));
-    response.headers_mut().insert(header::CONTENT_TYPE, Dialect::ConnectStream(codec).content_type());
+    response.headers_mut().insert(header::CONTENT_TYPE, Dialect::ConnectStream(form.codec).content_type());
     response.headers_mut().insert("connect-accept-encoding", HeaderValue::from_static(READ));
     *response.body_mut() = Body::new(StreamBody::new(answers(form, source, passage)));
     Ok(response)

@@ -1,21 +1,19 @@
 //! Native gRPC: frames pass through unread; headers and trailers are cleaned on the way in and out.
 use bytes::Bytes;
 use futures::stream;
-use http::{HeaderMap, HeaderName, Request, Response, header};
+use http::{HeaderMap, HeaderName, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use proto::Method;
 use tokio::time::Instant;
 use tonic::body::Body;
-use tower::ServiceExt;
 
 use crate::{
     call::stream::Patience,
     edge::Edge,
     filter::Passage,
     refusal::Refusal,
-    schema::Schema,
     upstream::{self, Call},
 };
 
@@ -26,10 +24,13 @@ pub(crate) async fn drive(
     incoming: Incoming,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
-    // gRPC knows no trailers of a request: nobody below would look for what stands there.
+    pass(edge, passage, frames(incoming), method).await
+}
+
+/// The caller's frames as they are. gRPC knows no trailers of a request: nobody below would look for what stands there.
+pub(crate) fn frames(incoming: Incoming) -> Body {
     let data = incoming.map_frame(|frame| Frame::data(frame.into_data().unwrap_or_default()));
-    let body = Body::new(data.map_err(|error| tonic::Status::from(api::Error::internal(error))));
-    pass(edge, passage, body, method).await
+    Body::new(data.map_err(|error| tonic::Status::from(api::Error::internal(error))))
 }
 
 /// Sends frames on and gives back what comes. A stream of messages is told when it must end.
@@ -89,19 +90,4 @@ fn told(body: Body, patience: Patience) -> Body {
         }
     });
     Body::new(StreamBody::new(frames))
-}
-
-/// Answers reflection from the schema itself.
-pub(crate) async fn reflect(
-    schema: &Schema,
-    head: http::request::Parts,
-    incoming: Incoming,
-) -> Result<Response<Body>, Refusal> {
-    let Some(reflection) = &schema.reflection else { return Err(Refusal::not_found(head.uri.path())) };
-    let body = Body::new(incoming.map_err(|error| tonic::Status::from(api::Error::internal(error))));
-    let request = Request::from_parts(head, body);
-    match reflection.routes().oneshot(request).await {
-        Ok(response) => Ok(response.map(Body::new)),
-        Err(never) => match never {},
-    }
 }

@@ -3,12 +3,13 @@
 //!
 //! Frames pass through unread. What must hold: each piece of text is padded on its own, on the way in and out, so that no
 //! message waits for the next; the trailers frame is the last thing in the body, also when the call failed.
+mod text;
+
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
@@ -18,7 +19,11 @@ use proto::Method;
 use tonic::{Status, body::Body};
 
 use crate::{
-    call::{body::Source, grpc, inlet::Inlet},
+    call::{
+        body::Source,
+        grpc,
+        inlet::{Fault, Inlet},
+    },
     edge::Edge,
     filter::Passage,
     refusal::{Dialect, Refusal, Web, trailers_frame},
@@ -36,14 +41,20 @@ pub(crate) async fn drive(
     method: &'static Method,
     web: Web,
 ) -> Result<Response<Body>, Refusal> {
-    let response = match web {
-        Web::Binary => grpc::drive(edge, &passage, incoming, method).await?,
-        Web::Text => {
-            let source = Source::stream(&edge.config, &HeaderMap::new(), incoming)?;
-            let Inlet { body, fault } = Inlet::frames(text(source));
-            fault.or(grpc::pass(edge, &passage, body, method)).await?
-        }
-    };
+    let Inlet { body, fault } = inlet(edge, incoming, web)?;
+    framed(fault.or(grpc::pass(edge, &passage, body, method)).await?, web)
+}
+
+/// The caller's frames.
+pub(super) fn inlet(edge: &Edge, incoming: Incoming, web: Web) -> Result<Inlet, Refusal> {
+    Ok(match web {
+        Web::Binary => Inlet { body: grpc::frames(incoming), fault: Fault::default() },
+        Web::Text => Inlet::frames(read(Source::stream(&edge.config, &HeaderMap::new(), incoming)?)),
+    })
+}
+
+/// An answer of gRPC in this form.
+pub(super) fn framed(response: Response<Body>, web: Web) -> Result<Response<Body>, Refusal> {
     let (mut head, body) = response.into_parts();
     if head.status != StatusCode::OK
         && let Some(refusal) = upstream::status(head.status, &head.headers)
@@ -65,38 +76,17 @@ pub(crate) async fn drive(
 }
 
 /// Text to frames, piece by piece; padding may stand wherever a piece ended.
-fn text(source: Source) -> impl futures::Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+fn read(source: Source) -> impl futures::Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
     let pieces = source.pieces().map(Some).chain(stream::iter([None]));
     pieces.scan(BytesMut::new(), |rest, piece| {
         let decoded = match piece {
-            Some(Ok(piece)) => decode(rest, &piece),
+            Some(Ok(piece)) => text::decode(rest, &piece),
             Some(Err(refusal)) => Err(refusal),
             None if rest.is_empty() => Ok(Bytes::new()),
-            None => Err(malformed()),
+            None => Err(text::malformed()),
         };
         std::future::ready(Some(decoded))
     })
-}
-
-/// The bytes of a piece of text, after what is left of the pieces before it.
-pub(crate) fn decode(rest: &mut BytesMut, piece: &[u8]) -> Result<Bytes, Refusal> {
-    rest.extend(piece.iter().filter(|byte| !byte.is_ascii_whitespace()));
-    let whole = rest.split_to(rest.len() / 4 * 4);
-    let mut out = Vec::with_capacity(whole.len() / 4 * 3);
-    let mut begin = 0;
-    for end in (4..=whole.len()).step_by(4) {
-        if whole[end - 1] == b'=' || end == whole.len() {
-            STANDARD.decode_vec(&whole[begin..end], &mut out).map_err(|_| malformed())?;
-            begin = end;
-        }
-    }
-    Ok(out.into())
-}
-
-fn malformed() -> Refusal {
-    let message =
-        "the body is no base64; send application/grpc-web-text in base64, or application/grpc-web+proto as it is";
-    Refusal::new(400, tonic::Code::InvalidArgument, "MALFORMED_FRAME", message)
 }
 
 /// The answer's frames, and the trailers as one more.
@@ -141,23 +131,5 @@ impl HttpBody for Framed {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_may_be_cut_anywhere_and_padded_in_between() {
-        let text = [STANDARD.encode(b"a"), STANDARD.encode(b"bcdef"), STANDARD.encode(b"ghi")].concat();
-        for size in 1..=text.len() {
-            let mut rest = BytesMut::new();
-            let pieces = text.as_bytes().chunks(size);
-            let out: Vec<_> = pieces.flat_map(|piece| decode(&mut rest, piece).expect("it is base64")).collect();
-            assert_eq!(out, b"abcdefghi", "cut at {size}");
-            assert!(rest.is_empty());
-        }
-        assert!(decode(&mut BytesMut::new(), b"!!!!").is_err());
     }
 }

@@ -3,6 +3,8 @@
 //! Exactly one credential in exactly one place: the bearer token, or the cookie of a browser's session, which counts for what changes
 //! something only with a page of the same origin behind it. Tokens in the query are refused, so that they never reach a log. The
 //! internal token never leaves the platform. An API key is told from garbage by its checksum, and exchanged like a token.
+mod token;
+
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -11,7 +13,7 @@ use std::{
 use api::{CallContext, Clock, Error};
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::DecodingKey;
 use mesh::client::Mesh;
 use moka::future::Cache;
 use proto::{
@@ -22,8 +24,10 @@ use proto::{
         token_service_client::TokenServiceClient,
     },
 };
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+pub(crate) use token::bearer;
+use token::{Claims, decoding_key};
 
 use crate::{
     edge::Edge,
@@ -31,12 +35,8 @@ use crate::{
     refusal::Refusal,
 };
 
-/// Longest access token that is looked at.
-const TOKEN_BYTES: usize = 4096;
 /// Exchanges that are remembered.
 const EXCHANGES: u64 = 50_000;
-/// Clocks may differ by this much.
-const LEEWAY: u64 = 5;
 
 /// A caller whose credential was accepted.
 #[derive(Clone, Debug)]
@@ -60,15 +60,6 @@ pub(crate) struct Credentials {
     /// All that is published.
     published: RwLock<Vec<VerifyKey>>,
     exchanges: Cache<[u8; 32], Principal>,
-}
-
-/// Claims that the edge itself reads (RFC 9068).
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-    #[serde(default)]
-    org: String,
-    exp: i64,
 }
 
 impl Credentials {
@@ -166,31 +157,9 @@ impl Credentials {
         Ok(Principal { token: answer.token, key, credential, ends: Instant::now() + Duration::from_secs(life) })
     }
 
-    /// Checks signature, issuer, audience, type and time offline: garbage never reaches the auth service.
     fn verify(&self, token: &str) -> Result<Claims, Error> {
-        let head = jsonwebtoken::decode_header(token).map_err(|_| Error::credential_invalid())?;
-        let kid = head.kid.ok_or_else(Error::credential_invalid)?;
-        let typed = head.typ.is_some_and(|kind| kind.eq_ignore_ascii_case("at+jwt"));
-        if head.alg != Algorithm::ES256 || !typed {
-            return Err(Error::credential_invalid());
-        }
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        if keys.is_empty() {
-            return Err(Error::unavailable("the token issuer"));
-        }
-        // What an announced key signs is refused: it does not sign yet.
-        let soon = self.clock.now().unix_timestamp() + i64::try_from(LEEWAY).unwrap_or_default();
-        let signs = |key: &VerifyKey| key.activate_time.as_ref().is_none_or(|time| time.seconds <= soon);
-        let known = keys.iter().find(|(key, _)| key.kid == kid && signs(key));
-        let (_, key) = known.ok_or_else(Error::credential_invalid)?;
-        let mut rules = Validation::new(Algorithm::ES256);
-        rules.leeway = LEEWAY;
-        rules.validate_nbf = true;
-        rules.set_issuer(&[&self.issuer]);
-        rules.set_audience(&[&self.issuer]);
-        rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let data = jsonwebtoken::decode::<Claims>(token, key, &rules).map_err(|_| Error::credential_invalid())?;
-        Ok(data.claims)
+        token::verify(token, &keys, &self.issuer, self.clock.now().unix_timestamp())
     }
 }
 
@@ -211,13 +180,6 @@ impl Principal {
     pub(crate) fn of_a_test() -> Self {
         Self { token: Bytes::new(), key: "org/user".into(), credential: [7; 32], ends: Instant::now() }
     }
-}
-
-fn decoding_key(key: &VerifyKey) -> Option<DecodingKey> {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-    let point = key.public_key.strip_prefix(&[4]).filter(|point| point.len() == 64)?;
-    let (x, y) = point.split_at(32);
-    DecodingKey::from_ec_components(&URL_SAFE_NO_PAD.encode(x), &URL_SAFE_NO_PAD.encode(y)).ok()
 }
 
 /// The caller, as the method's access rule demands it.
@@ -262,39 +224,3 @@ fn cookie<'h>(edge: &Edge, jar: Jar, headers: &'h HeaderMap, method: &Method) ->
 
 const FOREIGN: &str = "a cookie counts for requests of pages of the same origin, with a content type that no form sends; send an \
      Authorization header instead";
-
-/// The bearer token of the one `Authorization` header.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(Error::credential_invalid());
-    }
-    let text = value.to_str().map_err(|_| Error::credential_invalid())?;
-    let (scheme, token) = text.split_once(' ').ok_or_else(Error::credential_invalid)?;
-    let token = token.trim_matches(' ');
-    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > TOKEN_BYTES || token.contains(' ') {
-        return Err(Error::credential_invalid());
-    }
-    Ok(Some(token))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exactly_one_bearer_token_counts() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(bearer(&headers).expect("none is fine"), None);
-        headers.append(header::AUTHORIZATION, "bearer  abc".parse().expect("a header"));
-        assert_eq!(bearer(&headers).expect("one"), Some("abc"));
-        headers.append(header::AUTHORIZATION, "Bearer def".parse().expect("a header"));
-        assert!(bearer(&headers).is_err(), "two are refused");
-        for bad in ["Basic abc", "Bearer", "Bearer a b", "abc"] {
-            let mut headers = HeaderMap::new();
-            headers.append(header::AUTHORIZATION, bad.parse().expect("a header"));
-            assert!(bearer(&headers).is_err(), "{bad}");
-        }
-    }
-}

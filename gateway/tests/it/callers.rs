@@ -1,10 +1,16 @@
 //! What callers learn about the contract: merged reflection in both versions, the OpenAPI document.
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http_body_util::Full;
+use prost::Message;
 use prost_reflect::DescriptorPool;
 use serde_json::Value;
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::{client, world::World};
+use crate::{
+    client::{self, framed, frames},
+    grpc_web::decoded,
+    world::World,
+};
 
 /// Asks version 1 once.
 async fn ask(world: &World, asked: v1::server_reflection_request::MessageRequest) -> v1::ServerReflectionResponse {
@@ -65,6 +71,50 @@ async fn older_callers_reflect_too() {
         client.server_reflection_info(tokio_stream::iter([request])).await.expect("it answers").into_inner();
     let answer = answers.message().await.expect("no error").expect("an answer");
     assert!(matches!(answer.message_response, Some(MessageResponse::FileDescriptorResponse(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn callers_reflect_in_whatever_protocol_they_speak() {
+    use v1::{server_reflection_request::MessageRequest, server_reflection_response::MessageResponse};
+    let world = World::start("").await;
+    let asked = Some(MessageRequest::ListServices(String::new()));
+    let wire = framed(0, &v1::ServerReflectionRequest { host: String::new(), message_request: asked }.encode_to_vec());
+    let text = STANDARD.encode(&wire).into_bytes();
+    let json = framed(0, br#"{"listServices":""}"#);
+    for service in ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"] {
+        for (kind, body) in [
+            ("application/grpc-web+proto", &wire),
+            ("application/grpc-web-text", &text),
+            ("application/connect+proto", &wire),
+            ("application/connect+json", &json),
+        ] {
+            let request = client::request(world.address, 1, "POST", &format!("/{service}/ServerReflectionInfo"));
+            let request = request.header("content-type", kind).body(Full::from(body.clone())).expect("a request");
+            let reply = client::send(world.address, 1, request).await;
+            let body = if kind.ends_with("text") { decoded(&reply.body) } else { reply.body.to_vec() };
+            let found = frames(&body);
+            assert_eq!((reply.status.as_u16(), found.len()), (200, 2), "{kind}: {body:?}");
+            let (end, last) = (found[1].0, String::from_utf8_lossy(&found[1].1));
+            let names: Vec<String> = if kind.ends_with("json") {
+                let answer: Value = serde_json::from_slice(&found[0].1).expect("JSON");
+                let list = answer["listServicesResponse"]["service"].as_array().cloned().unwrap_or_default();
+                list.iter().filter_map(|service| service["name"].as_str().map(str::to_owned)).collect()
+            } else {
+                let answer = v1::ServerReflectionResponse::decode(&found[0].1[..]).expect("both versions are the same");
+                let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
+                    panic!("{kind}")
+                };
+                list.service.into_iter().map(|service| service.name).collect()
+            };
+            assert_eq!(names, ["library.v1.Library"], "{kind}");
+            let good = if kind.contains("web") {
+                end == 0x80 && last.contains("grpc-status: 0")
+            } else {
+                (end, &*last) == (2, "{}")
+            };
+            assert!(good, "{kind}: {end} {last}");
+        }
+    }
 }
 
 #[tokio::test]

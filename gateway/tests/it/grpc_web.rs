@@ -145,7 +145,7 @@ fn frames_so_far(body: &[u8]) -> Vec<(u8, Vec<u8>)> {
 }
 
 /// Base64 with padding anywhere.
-fn decoded(text: &[u8]) -> Vec<u8> {
+pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     text.chunks(4).flat_map(|group| STANDARD.decode(group).expect("base64")).collect()
 }
 

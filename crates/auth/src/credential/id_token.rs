@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
-use super::{Edge, keyring::active};
+use super::Edge;
 use crate::{
     error::Error,
-    model::{IdTokenAlgorithm, KeyTimes},
+    model::{IdTokenAlgorithm, KeyTimes, active},
 };
 
 const TYPE: &str = "JWT";

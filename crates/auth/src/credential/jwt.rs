@@ -8,8 +8,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::keyring::active;
-use crate::{error::Error, model::KeyTimes};
+use crate::{
+    error::Error,
+    model::{KeyTimes, active},
+};
 
 const TYPE: &str = "at+jwt";
 const MOST_BYTES: usize = 4096;

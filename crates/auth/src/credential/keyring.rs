@@ -15,7 +15,10 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{Edge, IdTokens, RefreshKey, Vault, VaultError, jwt::EdgeKey};
-use crate::{error::Error, model::KeyTimes};
+use crate::{
+    error::Error,
+    model::{KeyTimes, active},
+};
 
 /// What a key is for; the numbers are those of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,12 +171,6 @@ impl Keyring {
     pub(crate) fn mint(&self, now: OffsetDateTime) -> Result<&authz::Mint, Error> {
         active(&self.mints, now).ok_or(Error::KeysAwaited)
     }
-}
-
-/// The youngest of these keys that may sign now.
-pub(super) fn active<T>(keys: &[(KeyTimes, T)], now: OffsetDateTime) -> Option<&T> {
-    let signing = keys.iter().filter(|(times, _)| times.verifies(now));
-    signing.max_by_key(|(times, _)| times.activate).map(|(_, key)| key)
 }
 
 fn purpose(kind: KeyUse, kid: &str) -> String {

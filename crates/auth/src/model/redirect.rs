@@ -21,7 +21,9 @@ pub(crate) fn check(uri: &str, native: bool) -> Result<(), &'static str> {
     if uri.contains('#') {
         return Err("must have no fragment");
     }
-    if rest.split(['/', '?']).any(|segment| segment == "." || segment == "..") {
+    // An escaped dot is a dot to a browser (URL standard, section 4.1).
+    let climbs = |segment: &str| [".", ".."].contains(&segment.to_ascii_lowercase().replace("%2e", ".").as_str());
+    if rest.split(['/', '?']).any(climbs) {
         return Err("must have no `.` or `..` in its path");
     }
     match scheme {
@@ -91,12 +93,11 @@ fn loopback(uri: &str) -> Option<(&'static str, Option<&str>, &str)> {
 
 /// Where a redirect to a good URI leads, as Content Security Policy names it: an origin, or a scheme with its colon.
 pub(crate) fn origin(uri: &str) -> &str {
-    match uri.find("://").filter(|_| uri.starts_with("http")) {
-        Some(at) => {
-            let place = &uri[at + 3..];
-            &uri[..at + 3 + place.find(['/', '?']).unwrap_or(place.len())]
+    match uri.split_once("://") {
+        Some((scheme @ ("http" | "https"), place)) => {
+            &uri[..scheme.len() + 3 + place.find(['/', '?']).unwrap_or(place.len())]
         }
-        None => &uri[..uri.find(':').map_or(0, |at| at + 1)],
+        _ => &uri[..uri.find(':').map_or(0, |at| at + 1)],
     }
 }
 
@@ -163,6 +164,8 @@ mod tests {
             "https://app.example/*",
             "https://app.example/cb#x",
             "https://app.example/a/../b",
+            "https://app.example/a/%2e%2E/b",
+            "https://app.example/.%2e",
             "https://user@app.example/cb",
             "https://app.example:0x1/cb",
             "https:app.example",
@@ -182,6 +185,7 @@ mod tests {
         assert_eq!(origin("https://app.example:8443/cb?x=1"), "https://app.example:8443");
         assert_eq!(origin("http://[::1]:9?x"), "http://[::1]:9");
         assert_eq!(origin("com.example.app:/cb"), "com.example.app:");
+        assert_eq!(origin("http.example.app://cb/x"), "http.example.app:");
     }
 
     proptest! {

@@ -42,6 +42,12 @@ impl KeyTimes {
     }
 }
 
+/// The youngest of these keys that may sign now.
+pub(crate) fn active<T>(keys: &[(KeyTimes, T)], now: OffsetDateTime) -> Option<&T> {
+    let signing = keys.iter().filter(|(times, _)| times.verifies(now));
+    signing.max_by_key(|(times, _)| times.activate).map(|(_, key)| key)
+}
+
 /// States of the keys of one kind, in the order given: the youngest that may sign is the active one.
 pub(crate) fn states(keys: &[KeyTimes], now: OffsetDateTime) -> Vec<KeyState> {
     let active = keys.iter().filter(|key| key.verifies(now)).map(|key| key.activate).max();

@@ -8,15 +8,15 @@ use base64::{
 use bytes::Bytes;
 
 use super::coded::{named, plain};
-use crate::{config::Config, form, refusal::Refusal};
+use crate::{form, refusal::Refusal};
 
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The message, as the codec reads it.
-pub(super) fn message(config: &Config, query: &str) -> Result<Bytes, Refusal> {
+/// The message, as the codec reads it; `limit` is what it may have, decoded.
+pub(crate) fn message(query: &str, limit: usize) -> Result<Bytes, Refusal> {
     let value = |name: &str| form::value(query, name);
     if value("connect").is_some_and(|version| version != "v1") {
         return Err(malformed("connect", "send connect=v1"));
@@ -31,7 +31,6 @@ pub(super) fn message(config: &Config, query: &str) -> Result<Bytes, Refusal> {
         None | Some("" | "0") => {}
         Some(_) => return Err(malformed("base64", "send base64=1, or leave it out")),
     }
-    let limit = config.message_max();
     plain(named(value("compression").unwrap_or_default())?, message.into(), limit)
 }
 

@@ -1,0 +1,28 @@
+//! What the taken modules name of the edge around them: a body cannot be had without a connection, so none is read here.
+use bytes::Bytes;
+use http::HeaderMap;
+use hyper::body::Incoming;
+
+use crate::{coding::Flaw, refusal::Refusal};
+
+/// The edge.
+pub(crate) struct Edge;
+
+/// A request on its way.
+pub(crate) struct Passage {
+    pub(crate) head: http::request::Parts,
+}
+
+/// A whole body.
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+}
+
+pub(crate) async fn whole(_: &Edge, _: &Passage, _: &HeaderMap, _: Incoming) -> Result<Whole, Refusal> {
+    Err(Refusal)
+}
+
+/// As in the crate: a body that does not decode is refused.
+pub(crate) fn flawed(_: Flaw, _: u64) -> Refusal {
+    Refusal
+}
