@@ -203,13 +203,13 @@ impl Auth {
 
     /// Ends a browser's session and what was begun from it without `offline_access`. Codes go first: one that is being redeemed at this
     /// moment has become a session by then.
-    pub(super) async fn end_family(&self, tx: &Change, session: &Session) -> Result<(), Error> {
+    pub(super) async fn end_family(&self, tx: &Change<'_>, session: &Session) -> Result<(), Error> {
         tx.audit(told("session.ended", session));
         self.end_with_children(tx, session).await
     }
 
     /// The same, for who tells the audit log in other words.
-    pub(super) async fn end_with_children(&self, tx: &Change, session: &Session) -> Result<(), Error> {
+    pub(super) async fn end_with_children(&self, tx: &Change<'_>, session: &Session) -> Result<(), Error> {
         store::session::delete_codes(tx, session.id).await?;
         self.end_session(tx, session).await?;
         for child in store::session::delete_children(tx, session.id).await? {

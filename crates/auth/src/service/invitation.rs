@@ -168,7 +168,7 @@ impl Auth {
     /// Uses an invitation up for a user, who is signed in here if there is a session; system transactions only.
     pub(super) async fn join(
         &self,
-        tx: &Change,
+        tx: &Change<'_>,
         user: UserId,
         secret: &[u8],
         session: Option<Id>,

@@ -5,6 +5,7 @@
 use api::{CallContext, Caller, OrganizationId, UserId};
 use authz::{Credential, Subject};
 use db::Record;
+use futures::FutureExt;
 use rand::RngExt;
 use time::{Duration, OffsetDateTime};
 
@@ -141,7 +142,7 @@ impl Auth {
         if !authz::api_key::is_well_formed(secret) {
             return Err(Error::CredentialInvalid);
         }
-        self.minted("key", async |now| self.ground_of_key(context, secret, now).await).await
+        self.minted("key", |now| self.ground_of_key(context, secret, now).boxed()).await
     }
 
     async fn ground_of_key(&self, context: &CallContext, secret: &str, now: OffsetDateTime) -> Result<Ground, Error> {

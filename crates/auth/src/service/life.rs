@@ -110,7 +110,7 @@ impl Auth {
     /// All credentials of an organization that is not active end.
     async fn change_state(
         &self,
-        tx: &Change,
+        tx: &Change<'_>,
         id: OrganizationId,
         state: OrganizationState,
     ) -> Result<Organization, Error> {
@@ -149,7 +149,7 @@ impl Auth {
     }
 
     /// Everything that a member holds in an organization ends with his membership.
-    pub(super) async fn end_membership(&self, tx: &Change, member: &Membership) -> Result<(), Error> {
+    pub(super) async fn end_membership(&self, tx: &Change<'_>, member: &Membership) -> Result<(), Error> {
         let (user, organization) = (member.user, member.organization);
         store::delegation::delete_of_member(tx, user, organization).await?;
         store::api_key::delete_of_member(tx, user, organization).await?;
@@ -220,7 +220,7 @@ impl Auth {
     /// All credentials of a user who is not active end.
     pub(super) async fn change_user(
         &self,
-        tx: &Change,
+        tx: &Change<'_>,
         found: User,
         state: UserState,
         log: OrganizationId,
@@ -241,7 +241,7 @@ impl Auth {
     }
 
     /// Sessions, outstanding codes, links and tokens of a user end.
-    pub(super) async fn end_all(&self, tx: &Change, user: UserId) -> Result<(), Error> {
+    pub(super) async fn end_all(&self, tx: &Change<'_>, user: UserId) -> Result<(), Error> {
         store::session::delete_pending(tx, user).await?;
         store::session::delete_others(tx, user, Id::ZERO).await?;
         store::mail::end_of_user(tx, user, self.clock.now()).await?;

@@ -232,7 +232,7 @@ impl Auth {
     }
 
     /// Internal tokens of the member are void; unless `renew`, his sessions in the organization end too.
-    pub(super) async fn revoke_member(&self, tx: &Change, member: &Membership, renew: bool) -> Result<(), Error> {
+    pub(super) async fn revoke_member(&self, tx: &Change<'_>, member: &Membership, renew: bool) -> Result<(), Error> {
         if !renew {
             store::session::delete_of_member(tx, member.user, member.organization).await?;
         }

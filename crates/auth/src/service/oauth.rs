@@ -150,7 +150,7 @@ impl Auth {
 
     /// The session that a code stands for. Where no refresh token goes with it, it ends with its access token and counts for nothing;
     /// of those that last, the oldest of the user end when there are too many.
-    pub(super) async fn begin_session(&self, tx: &Change, code: &Code) -> Result<Session, Error> {
+    pub(super) async fn begin_session(&self, tx: &Change<'_>, code: &Code) -> Result<Session, Error> {
         let now = self.clock.now();
         let end = if code.scopes.are_lasting() { now + self.config.session_life } else { now + self.access_life() };
         let session = Session {

@@ -18,7 +18,7 @@ impl Auth {
     /// the owner is told what it has ended.
     pub(super) async fn prove_address(
         &self,
-        tx: &Change,
+        tx: &Change<'_>,
         user: UserId,
         email_key: &str,
         session: Option<Id>,
@@ -32,7 +32,7 @@ impl Auth {
     /// The same for who tells the owner in other words. Gives the user, if his address is proven only now.
     pub(super) async fn void_unproven(
         &self,
-        tx: &Change,
+        tx: &Change<'_>,
         user: UserId,
         email_key: &str,
         session: Option<Id>,
@@ -50,7 +50,7 @@ impl Auth {
     }
 
     /// Everything of a user ends but one session, which goes on with internal tokens of its own.
-    async fn end_all_but(&self, tx: &Change, user: UserId, session: Id) -> Result<(), Error> {
+    async fn end_all_but(&self, tx: &Change<'_>, user: UserId, session: Id) -> Result<(), Error> {
         store::session::delete_pending(tx, user).await?;
         for other in store::session::delete_others(tx, user, session).await? {
             self.revoke(tx, RevocationKind::Session(other), owner(user, None), false).await?;

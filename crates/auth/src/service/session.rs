@@ -40,13 +40,13 @@ impl Auth {
     }
 
     /// Ends a session and all its tokens, in the transaction of the cause.
-    pub(super) async fn end_session(&self, tx: &Change, session: &Session) -> Result<(), Error> {
+    pub(super) async fn end_session(&self, tx: &Change<'_>, session: &Session) -> Result<(), Error> {
         store::session::delete(tx, session.id).await?;
         self.revoke_session(tx, session).await
     }
 
     /// The tokens of a session that is gone are void.
-    pub(super) async fn revoke_session(&self, tx: &Change, session: &Session) -> Result<(), Error> {
+    pub(super) async fn revoke_session(&self, tx: &Change<'_>, session: &Session) -> Result<(), Error> {
         self.revoke(tx, RevocationKind::Session(session.id), owner(session.user, session.organization), false).await
     }
 }

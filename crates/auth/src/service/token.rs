@@ -7,6 +7,7 @@ use api::{CallContext, Caller, OrganizationId, Page, UserId};
 use authz::{Credential, Subject};
 use bytes::Bytes;
 use db::Tx;
+use futures::{FutureExt, future::BoxFuture};
 use time::{Duration, OffsetDateTime};
 
 use super::{Auth, HOPS, PageRequest, issue_time, limit, oauth::hits, oauth::id};
@@ -63,7 +64,7 @@ impl Auth {
         if claims.is_machine() {
             return self.exchange_machine(context, claims).await;
         }
-        self.minted("internal", async |now| self.ground_of_access(context, &claims, now).await).await
+        self.minted("internal", |now| self.ground_of_access(context, &claims, now).boxed()).await
     }
 
     async fn ground_of_access(
@@ -93,23 +94,29 @@ impl Auth {
 
     /// Exchanges the secret of a browser's session, which acts with all rights of its user.
     pub(crate) async fn exchange_session(&self, context: &CallContext, secret: &str) -> Result<InternalToken, Error> {
-        self.minted("internal", async |now| {
-            let session = self.browser_session(context, secret).await?.ok_or(Error::CredentialInvalid)?;
-            let tx = self.db.subject(session.user, context).await?;
-            let standing = self.membership_of(&tx, &session).await?;
-            // The present second counts as the time of issue: whoever holds the secret holds it now.
-            let live = self.live(&tx, &hits(&session), now.unix_timestamp() + 1, now).await?;
-            drop(tx);
-            let expire_time = session.expire_time.min(now + self.access_life());
-            let subject = of_session(&session, standing, session.client.clone(), session.scopes.clone());
-            Ok(Ground { subject, live, expire_time, rest: HOPS })
-        })
-        .await
+        self.minted("internal", |now| self.ground_of_browser(context, secret, now).boxed()).await
+    }
+
+    async fn ground_of_browser(
+        &self,
+        context: &CallContext,
+        secret: &str,
+        now: OffsetDateTime,
+    ) -> Result<Ground, Error> {
+        let session = self.browser_session(context, secret).await?.ok_or(Error::CredentialInvalid)?;
+        let tx = self.db.subject(session.user, context).await?;
+        let standing = self.membership_of(&tx, &session).await?;
+        // The present second counts as the time of issue: whoever holds the secret holds it now.
+        let live = self.live(&tx, &hits(&session), now.unix_timestamp() + 1, now).await?;
+        drop(tx);
+        let expire_time = session.expire_time.min(now + self.access_life());
+        let subject = of_session(&session, standing, session.client.clone(), session.scopes.clone());
+        Ok(Ground { subject, live, expire_time, rest: HOPS })
     }
 
     /// Exchanges the token of a machine that acts by itself, with the rights that it has now.
     async fn exchange_machine(&self, context: &CallContext, claims: Claims) -> Result<InternalToken, Error> {
-        self.minted("internal", async |now| self.ground_of_machine(context, &claims, now).await).await
+        self.minted("internal", |now| self.ground_of_machine(context, &claims, now).boxed()).await
     }
 
     async fn ground_of_machine(
@@ -172,10 +179,10 @@ impl Auth {
 
     /// A token of what `read` finds, as old as the moment in which it began to read. Where a revocation has voided the tokens of this
     /// second, all of it is read again in the next: it may have changed once more.
-    pub(super) async fn minted(
+    pub(super) async fn minted<'f>(
         &self,
         kind: &'static str,
-        read: impl AsyncFn(OffsetDateTime) -> Result<Ground, Error>,
+        read: impl Fn(OffsetDateTime) -> BoxFuture<'f, Result<Ground, Error>>,
     ) -> Result<InternalToken, Error> {
         let mut begun = self.clock.now();
         let mut ground = read(begun).await?;
@@ -199,7 +206,7 @@ impl Auth {
         caller: &Caller,
         name: DelegationName,
     ) -> Result<InternalToken, Error> {
-        self.minted("delegated", async |now| self.ground_of_delegation(caller, name, now).await).await
+        self.minted("delegated", |now| self.ground_of_delegation(caller, name, now).boxed()).await
     }
 
     async fn ground_of_delegation(

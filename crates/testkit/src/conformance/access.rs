@@ -14,7 +14,7 @@ const PATH_MAX: usize = 3;
 /// Every method declares access, rate and audit.
 pub(super) fn declared(contract: &Contract) -> Vec<String> {
     let mut found = Vec::new();
-    for (_, method) in contract.methods() {
+    for (described, method) in contract.methods() {
         let Some(access) = &method.access else {
             found.push(format!("{}: add option workos.api.v1.access: nobody may call it as it stands", method.rpc));
             continue;
@@ -22,7 +22,7 @@ pub(super) fn declared(contract: &Contract) -> Vec<String> {
         if access.rate == Rate::Unspecified {
             found.push(format!("{}: set `rate`", method.rpc));
         }
-        if access.rate != Rate::Credential && takes_password(&method.input()) {
+        if access.rate != Rate::Credential && takes_password(&described.input()) {
             found.push(format!("{}: set `rate: CREDENTIAL`: whoever sends a password has it hashed", method.rpc));
         }
         if access.audit == Audit::Unspecified {

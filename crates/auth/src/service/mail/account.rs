@@ -183,7 +183,7 @@ impl Auth {
     /// A new password in force of a proof that is not the old one: everything that rests on the old one ends.
     pub(in crate::service) async fn replace_password(
         &self,
-        tx: &Change,
+        tx: &Change<'_>,
         user: &User,
         hash: &PasswordHash,
     ) -> Result<(), Error> {
