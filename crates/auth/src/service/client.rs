@@ -265,7 +265,7 @@ impl Auth {
     }
 
     /// Tokens of a machine for itself are void, or (`renew`) must be exchanged again for its present rights.
-    async fn revoke_machine(&self, tx: &super::Change, name: ClientName, renew: bool) -> Result<(), Error> {
+    async fn revoke_machine(&self, tx: &super::Change<'_>, name: ClientName, renew: bool) -> Result<(), Error> {
         let owner = Owner { organization: Some(name.organization), user: None };
         self.revoke(tx, RevocationKind::Member(api::UserId(name.client), name.organization), owner, renew).await
     }

@@ -126,7 +126,7 @@ impl Auth {
 
     async fn let_in(
         &self,
-        tx: super::Change,
+        tx: super::Change<'_>,
         client: &Client,
         (digest, device): (&[u8], Device),
     ) -> Result<Answer, Error> {

@@ -230,7 +230,7 @@ impl Auth {
     /// Ends all sessions of the caller but the one he calls from, and what would become one.
     pub(super) async fn end_other_sessions(
         &self,
-        tx: &super::Change,
+        tx: &super::Change<'_>,
         caller: &Caller,
         user: UserId,
     ) -> Result<(), Error> {

@@ -126,7 +126,7 @@ impl Auth {
     }
 
     /// A second use means that somebody has a copy: the session of the first ends.
-    async fn used_before(&self, tx: Change, digest: &[u8]) -> Result<Answer, Error> {
+    async fn used_before(&self, tx: Change<'_>, digest: &[u8]) -> Result<Answer, Error> {
         if let Some(id) = store::login::session_of_code(&tx, digest).await?
             && let Some((session, _)) = store::session::get(&tx, id, true).await?
         {
@@ -240,7 +240,7 @@ impl Auth {
         Ok(store::membership::active(tx, session.user, organization).await?.map(|membership| membership.role))
     }
 
-    async fn reused(&self, tx: Change, session: &Session) -> Result<Answer, Error> {
+    async fn reused(&self, tx: Change<'_>, session: &Session) -> Result<Answer, Error> {
         tracing::warn!(session = %session.id, user = %session.user, "refresh token reused, session ended");
         self.end_session(&tx, session).await?;
         tx.audit(told_refused("session.ended", "REFRESH_REUSED", session));
@@ -355,7 +355,7 @@ pub(super) fn hits(session: &Session) -> Vec<RevocationKind> {
 }
 
 /// Refuses, and keeps what the transaction has written: a burnt code, an ended session.
-pub(super) async fn refuse(tx: Change, reason: &'static str) -> Result<Answer, Error> {
+pub(super) async fn refuse(tx: Change<'_>, reason: &'static str) -> Result<Answer, Error> {
     tx.commit().await?;
     metrics::grant_refused(reason);
     Ok(Err(GRANT))

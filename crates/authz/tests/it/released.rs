@@ -35,7 +35,7 @@ impl Then {
 
     fn call(&self, token: &[u8], (service, peer, rpc): (&str, &str, &str), resource: &str) -> Result<Caller, Error> {
         let revocations = Revocations::new(self.clock.clone());
-        revocations.replace(Vec::new());
+        revocations.replace(0, Vec::new());
         let verifier = Verifier::new(service, self.keys.clone(), revocations, self.clock.clone());
         let context = CallContext { method: rpc.to_owned(), ..CallContext::default() };
         let (token, peer) = (Bytes::copy_from_slice(token), Peer::named(peer));
@@ -167,7 +167,7 @@ fn zz_write() {
     write("self", &mint.mint(&alone, LIFE).expect("fits"));
     let of = |name: &str| {
         let revocations = Revocations::new(then.clock.clone());
-        revocations.replace(Vec::new());
+        revocations.replace(0, Vec::new());
         Verifier::new(name, then.keys.clone(), revocations, then.clock.clone())
     };
     write("gateway", &of("gateway").narrow(&session, method(GET), Some(&document())).expect("narrowed"));

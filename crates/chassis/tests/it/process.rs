@@ -1,5 +1,8 @@
 //! The thin binary as a process: exit codes, signals, migrations, health, traces.
-use std::process::{Child, Command, Output, Stdio};
+use std::{
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use testkit::{Collector, Engine, System, eventually, temporary_folder};
