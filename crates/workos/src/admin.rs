@@ -95,7 +95,7 @@ async fn of_account(command: &Command, operator: &auth::Operator) -> Result<()> 
 
 async fn rotate_keys(operator: &auth::Operator) -> Result<()> {
     for successor in operator.rotate_keys().await? {
-        terminal::line(successor);
+        terminal::line(successor.to_string());
     }
     terminal::line("done; it stands in the audit log");
     Ok(())

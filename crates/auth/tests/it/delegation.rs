@@ -73,9 +73,8 @@ async fn auth_b11_a_delegation_acts_for_its_subject_until_it_is_ended() {
     let narrow = "update auth.delegations set scopes = '{membership:read}' where scopes = '{*}' returning 1";
     assert_eq!(platform.system.sql(narrow).await.len(), 1, "it has the scopes of who made it");
     let narrow = exchanged(&platform, "workflow", &made.name).await.expect("the workload it was made for");
-    let beyond =
-        OrganizationServiceClient::new(with(&platform.system, "workflow", narrow)).get_organization(get.clone());
-    assert_refused(beyond.await, Code::PermissionDenied, "ACCESS_DENIED");
+    let mut beyond = OrganizationServiceClient::new(with(&platform.system, "workflow", narrow));
+    assert_refused(beyond.get_organization(get.clone()).await, Code::PermissionDenied, "ACCESS_DENIED");
     end(&platform, &made.name).await.expect("its workload may");
     end(&platform, &made.name).await.expect("again");
     assert_refused(exchanged(&platform, "workflow", &made.name).await, Code::PermissionDenied, "DELEGATION_INVALID");

@@ -100,7 +100,7 @@ async fn auth_t05_b03_a_deleted_rotated_expired_or_garbled_key_is_refused_at_onc
     }
     system.clock().advance(Duration::from_secs(24 * 3600));
     assert_refused(exchange(system, &lasting).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
-    let mut client = keys(system, &platform.owner().await).await;
+    let client = keys(system, &platform.owner().await).await;
     // The clock has left the list of revocations behind; sensitive methods wait for it.
     let rotated = eventually("the revocations are read again", || async {
         let rotated = client.clone().rotate_api_key(wire::RotateApiKeyRequest { name: ended.clone() }).await;

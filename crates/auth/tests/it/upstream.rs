@@ -143,7 +143,8 @@ async fn auth_p16_a_sign_in_that_must_be_fresh_is_asked_for_again_at_the_provide
         match back.map(|step| step.step) {
             Ok(Some(Step::Done(_))) if good => {}
             Err(refused) if !good => assert_refused::<()>(Err(refused), Code::Unauthenticated, "SOCIAL_REFUSED"),
-            other => panic!("{auth_time:?}: {other:?}"),
+            Ok(_) => panic!("{auth_time:?}: not the step that was to come"),
+            Err(refused) => panic!("{auth_time:?}: {refused}"),
         }
     }
     let asked = "select count(*) from auth.login_flows where again";

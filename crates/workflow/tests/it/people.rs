@@ -97,6 +97,7 @@ async fn sign_in(system: &System, email: &str, password: &str, organization: &st
         code_challenge: URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER.as_bytes())),
         code_challenge_method: "S256".to_owned(),
         state: String::new(),
+        again: false,
     };
     let flow = logins.start_login(start).await.expect("the client is built in").into_inner().flow;
     let answer = Answer::Password(Password { email: email.to_owned(), password: password.to_owned() });

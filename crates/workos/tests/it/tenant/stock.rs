@@ -70,7 +70,8 @@ impl Tenant {
         let body = json!({"organization": {"displayName": format!("Organization {word}")}});
         let organization =
             name_of(&good(&founder, &format!("{AUTH}.OrganizationService/CreateOrganization"), body).await);
-        let there = Person { organization: organization.clone(), ..first.clone() };
+        let mut there = first.clone();
+        there.organization.clone_from(&organization);
         let owner = there.member(client, &format!("Owner {word}"), Some("OWNER")).await;
         let mut tenant = Tenant {
             organization: organization.clone(),
