@@ -3,12 +3,15 @@
 //! Prints a table and writes `.workos/bench/NAME.json`. Figures are ratios and CPU time per request; a wall time alone says
 //! nothing on a shared machine. Run it on a release build (`./dev bench`).
 mod authorization;
+mod family;
 mod load;
+mod peer;
 mod platform;
 mod process;
 mod raw;
 pub(crate) mod row;
 mod usage;
+mod warm;
 
 use anyhow::{Result, bail};
 
@@ -26,6 +29,12 @@ pub(crate) struct Arguments {
     /// Calls per measured path
     #[arg(long, default_value_t = 4000)]
     calls: usize,
+    /// Of `auth`: sign-ins and answers per kind of account that are timed
+    #[arg(long, default_value_t = 200)]
+    sign_ins: usize,
+    /// Of `auth`: minutes of calls while all cores are busy
+    #[arg(long, default_value_t = 5)]
+    busy_minutes: u64,
 }
 
 /// Measures, prints and writes.
@@ -35,7 +44,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     }
     let rows = match arguments.name.as_str() {
         "platform" => platform::measure(arguments.documents, arguments.calls).await?,
-        "auth" => authorization::measure(arguments.calls).await?,
+        "auth" => authorization::measure(arguments).await?,
         other => bail!("there is no bench {other} here; ./dev bench knows all: platform, auth, gateway"),
     };
     terminal::table(&row::table(&rows));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bytes::Bytes;
 use http::Method;
 use rand::Rng;
 use serde_json::{Value, json};
@@ -20,9 +19,9 @@ use crate::{
 };
 
 /// The built-in client of the command line.
-const CLIENT: &str = "workos-cli";
+pub(crate) const CLIENT: &str = "workos-cli";
 /// Nobody listens there: the code is read from the answer of ContinueLogin.
-const REDIRECT: &str = "http://127.0.0.1:9/callback";
+pub(crate) const REDIRECT: &str = "http://127.0.0.1:9/callback";
 
 /// Arguments of `workos login`.
 #[derive(clap::Args)]
@@ -76,16 +75,24 @@ pub(crate) struct Tokens {
     pub(crate) life: Duration,
 }
 
+/// An authorization code, and what proves whose it is.
+pub(crate) struct Code {
+    /// The code.
+    pub(crate) code: String,
+    /// The verifier of PKCE.
+    pub(crate) verifier: String,
+}
+
 /// Signs in. `organization` chooses one where the user has several.
 pub(crate) async fn sign_in(http: &Http, email: &str, password: &str, organization: Option<&str>) -> Result<Tokens> {
+    redeem(http, &code(http, email, password, organization).await?).await
+}
+
+/// Signs in up to the code.
+pub(crate) async fn code(http: &Http, email: &str, password: &str, organization: Option<&str>) -> Result<Code> {
     let verifier = random_text(48);
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
-    let body =
-        json!({"clientId": CLIENT, "redirectUri": REDIRECT, "codeChallenge": challenge, "codeChallengeMethod": "S256"});
-    let mut step = http
-        .send(Call::new("start a sign-in", Method::POST, "/v1/login:start").json(&body))
-        .await?
-        .success("sign-in")?;
+    let mut step = start(http, &challenge).await?;
     step = go_on(http, &step, json!({"password": {"email": email, "password": password}})).await?;
     if step.get("chooseOrganization").is_some() {
         let choices = step["chooseOrganization"]["choices"].as_array().cloned().unwrap_or_default();
@@ -95,12 +102,24 @@ pub(crate) async fn sign_in(http: &Http, email: &str, password: &str, organizati
     let Some(code) = step["done"]["code"].as_str() else {
         bail!("the sign-in asks for a step that this program does not know: {step}")
     };
+    Ok(Code { code: code.to_owned(), verifier })
+}
+
+/// Begins a sign-in; gives its first step.
+pub(crate) async fn start(http: &Http, challenge: &str) -> Result<Value> {
+    let body =
+        json!({"clientId": CLIENT, "redirectUri": REDIRECT, "codeChallenge": challenge, "codeChallengeMethod": "S256"});
+    http.send(Call::new("start a sign-in", Method::POST, "/v1/login:start").json(&body)).await?.success("sign-in")
+}
+
+/// Exchanges a code for tokens.
+pub(crate) async fn redeem(http: &Http, code: &Code) -> Result<Tokens> {
     let form = [
         ("grant_type", "authorization_code"),
         ("client_id", CLIENT),
-        ("code", code),
+        ("code", &code.code),
         ("redirect_uri", REDIRECT),
-        ("code_verifier", &verifier),
+        ("code_verifier", &code.verifier),
     ];
     token(http, &form).await
 }
@@ -119,15 +138,20 @@ async fn go_on(http: &Http, step: &Value, answer: Value) -> Result<Value> {
 }
 
 async fn token(http: &Http, form: &[(&str, &str)]) -> Result<Tokens> {
-    let body: Vec<_> = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    let call = Call::new("exchange the code", Method::POST, "/oauth2/token");
-    let call = call.body("application/x-www-form-urlencoded", Bytes::from(body.join("&")));
+    let call = Call::new("exchange the code", Method::POST, "/oauth2/token").form(form);
     let answer = http.send(call).await?.success("token")?;
     Ok(Tokens {
         access: answer["access_token"].as_str().context("the token endpoint gave no access token")?.to_owned(),
         refresh: answer["refresh_token"].as_str().unwrap_or_default().to_owned(),
         life: Duration::from_secs(answer["expires_in"].as_u64().unwrap_or(300)),
     })
+}
+
+/// Ends the session of these tokens.
+pub(crate) async fn sign_out(http: &Http, tokens: &Tokens) -> Result<()> {
+    let form = [("client_id", CLIENT), ("token", &tokens.refresh)];
+    let call = Call::new("sign out", Method::POST, "/oauth2/revoke").form(&form);
+    http.send(call).await?.success("sign out").map(drop)
 }
 
 /// Percent-encodes a form or query value.

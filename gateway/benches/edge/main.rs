@@ -13,6 +13,7 @@ mod process;
 mod proxy;
 #[path = "../../../crates/workos/src/bench/row.rs"]
 mod row;
+#[path = "../../../crates/workos/src/bench/warm.rs"]
 mod warm;
 
 use std::{path::Path, time::Duration};

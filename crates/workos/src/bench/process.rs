@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::process::{Child, Command};
 
-use super::usage::{cpu_of, memory_of};
+use super::{
+    family,
+    usage::{cpu_of, memory_of},
+};
 use crate::running::Place;
 
 /// A platform under measurement.
@@ -22,8 +25,8 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Starts one. The tools folder is shared with the project's.
-    pub(crate) async fn start(tools: &Path) -> Result<Self> {
+    /// Starts one, with settings of its own. The tools folder is shared with the project's.
+    pub(crate) async fn start(tools: &Path, settings: &[&str]) -> Result<Self> {
         let root = std::env::temp_dir().join(format!("workos-bench-{}", std::process::id()));
         let dot = root.join(".workos");
         std::fs::create_dir_all(&dot)?;
@@ -33,7 +36,7 @@ impl Measured {
             return Err(error.into());
         }
         let begin = Instant::now();
-        let child = Self::spawn(&root)?;
+        let child = Self::spawn(&root, settings)?;
         let limit = Duration::from_secs(120);
         let place = loop {
             if let Some(place) = Place::read(&dot) {
@@ -50,26 +53,14 @@ impl Measured {
         Ok(Self { child, root, place, start: begin.elapsed() })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the process under measurement must be one of its own")]
-    fn spawn(root: &Path) -> Result<Child> {
-        let program = std::env::current_exe()?;
-        let listen = [
-            "--set",
-            "gateway.listen=127.0.0.1:0",
-            "--set",
-            "admin.listen=127.0.0.1:0",
-            "--set",
-            "telemetry.level=warn",
-        ];
-        let mut command = Command::new(program);
-        command
-            .args(["up", "--quiet"])
-            .args(listen)
-            .current_dir(root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit());
-        command.kill_on_drop(true).spawn().context("start the platform under measurement")
+    fn spawn(root: &Path, settings: &[&str]) -> Result<Child> {
+        let listen = ["gateway.listen=127.0.0.1:0", "admin.listen=127.0.0.1:0", "telemetry.level=warn"];
+        let mut command = command(&std::env::current_exe()?);
+        command.args(["up", "--quiet"]).current_dir(root);
+        for setting in listen.iter().chain(settings) {
+            command.args(["--set", setting]);
+        }
+        command.spawn().context("start the platform under measurement")
     }
 
     /// The `.workos` folder.
@@ -79,12 +70,22 @@ impl Measured {
 
     /// CPU seconds used so far, user and system.
     pub(crate) fn cpu(&self) -> Result<f64> {
-        cpu_of(self.child.id().context("the platform has ended")?)
+        cpu_of(self.pid()?)
+    }
+
+    /// CPU seconds that its PostgreSQL and its Valkey have used so far.
+    pub(crate) fn engines_cpu(&self) -> Result<f64> {
+        family::cpu_of(self.pid()?, &["postgres", "valkey-server"])
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.child.id().context("the platform has ended")
     }
 
     /// Resident memory in MiB.
     pub(crate) fn memory(&self) -> Result<f64> {
-        memory_of(self.child.id().context("the platform has ended")?)
+        memory_of(self.pid()?)
     }
 
     /// Ends it in order and removes its folder.
@@ -98,4 +99,12 @@ impl Measured {
         let _ = std::fs::remove_dir_all(&self.root);
         Ok(())
     }
+}
+
+/// A program to start, quiet, that ends with whoever started it.
+#[expect(clippy::disallowed_methods, reason = "a process under measurement must be one of its own")]
+pub(crate) fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+    command
 }

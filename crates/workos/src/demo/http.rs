@@ -15,7 +15,7 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-use crate::terminal;
+use crate::{login::encoded, terminal};
 
 /// How often a call is tried while the platform is away or busy.
 const TRIES: u32 = 8;
@@ -68,6 +68,12 @@ impl Call {
     pub(crate) fn body(mut self, content_type: &'static str, body: Bytes) -> Self {
         self.body = Some((content_type, body));
         self
+    }
+
+    /// With the fields of a form as body.
+    pub(crate) fn form(self, fields: &[(&str, &str)]) -> Self {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        self.body("application/x-www-form-urlencoded", Bytes::from(fields.join("&")))
     }
 
     /// With a header.

@@ -62,6 +62,11 @@ impl Cast {
 }
 
 impl Person {
+    /// The password.
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
     /// The full name of the user.
     pub(crate) fn user(&self) -> String {
         format!("users/{}", self.id)

@@ -1,0 +1,160 @@
+//! Keycloak in its production mode, on a database of its own: a realm with a machine client, a public client with PKCE, and a user.
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{Method, StatusCode, header};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    bench::{
+        peer::{self, Peer, free_address},
+        process::command,
+    },
+    demo::http::{Answer, Call, Http},
+    login::{self, Code},
+};
+
+const NAME: &str = "keycloak";
+/// Administrator and user, of a server that listens on this machine alone and ends with the bench.
+const PERSON: &str = "bench";
+/// The machine client.
+pub(super) const MACHINE: &str = "machine";
+/// Its secret.
+pub(super) const SECRET: &str = "a secret of usual length";
+/// The public client.
+pub(super) const APP: &str = "app";
+/// Path of the token endpoint.
+pub(super) const TOKEN: &str = "/realms/bench/protocol/openid-connect/token";
+
+/// What `kc.sh` gives the Java program. It is started without the script, which would stay between it and us.
+const JAVA: [&str; 10] = [
+    "-Xms64m",
+    "-Xmx512m",
+    "-XX:MetaspaceSize=96M",
+    "-XX:MaxMetaspaceSize=256m",
+    "-XX:+UseG1GC",
+    "-Djava.security.egd=file:/dev/urandom",
+    "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
+    "-Djava.util.concurrent.ForkJoinPool.common.threadFactory=io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory",
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+    "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
+];
+
+/// A client of the realm.
+pub(super) struct Keycloak {
+    /// Its connections.
+    pub(super) http: Http,
+}
+
+/// Starts one and makes its realm.
+pub(super) async fn start(postgres: &str, work: &Path) -> Result<(Peer, Keycloak)> {
+    let home = peer::folder(NAME).await?;
+    let database = super::database(postgres, NAME).await?;
+    let (account, place) = database
+        .strip_prefix("postgres://")
+        .and_then(|url| url.split_once('@'))
+        .context("the address of PostgreSQL has an account")?;
+    let (user, password) = account.split_once(':').context("the account of PostgreSQL has a password")?;
+    let mut build = command(Path::new("sh"));
+    build.arg(home.join("bin/kc.sh")).args(["build", "--db=postgres"]);
+    peer::run(build, "kc.sh build").await?;
+    let address = free_address()?;
+    let mut serve = command(Path::new("java"));
+    serve
+        .args(JAVA)
+        .arg(format!("-Dkc.home.dir={}", home.display()))
+        .arg(format!("-Djboss.server.config.dir={}", home.join("conf").display()))
+        .arg("-cp")
+        .arg(home.join("lib/quarkus-run.jar"))
+        .args(["io.quarkus.bootstrap.runner.QuarkusEntryPoint", "start", "--optimized", "--http-enabled=true"])
+        .args(["--hostname-strict=false", "--http-host=127.0.0.1", "--cache=local", "--log-level=error"])
+        .arg(format!("--http-port={}", address.port()))
+        .arg(format!("--db-url=jdbc:postgresql://{place}"))
+        .envs([("KC_DB_USERNAME", user), ("KC_DB_PASSWORD", password)])
+        .envs([("KC_BOOTSTRAP_ADMIN_USERNAME", PERSON), ("KC_BOOTSTRAP_ADMIN_PASSWORD", PERSON)]);
+    let peer = Peer::start(serve, peer::label(NAME)?, &work.join("keycloak.log"), address).await?;
+    let keycloak = Keycloak { http: Http::quiet(&format!("http://{address}")) };
+    keycloak.prepare().await?;
+    Ok((peer, keycloak))
+}
+
+impl Keycloak {
+    async fn prepare(&self) -> Result<()> {
+        let fields =
+            [("grant_type", "password"), ("client_id", "admin-cli"), ("username", PERSON), ("password", PERSON)];
+        let path = "/realms/master/protocol/openid-connect/token";
+        let call = Call::new("a token", Method::POST, path).form(&fields);
+        let token = self.http.send(call).await?.success("sign in to Keycloak")?;
+        let token = token["access_token"].as_str().context("no access token")?;
+        let realm = json!({
+            "realm": "bench", "enabled": true, "sslRequired": "none", "defaultSignatureAlgorithm": "ES256",
+            "clients": [
+                {"clientId": MACHINE, "secret": SECRET, "serviceAccountsEnabled": true, "standardFlowEnabled": false},
+                {"clientId": APP, "publicClient": true, "redirectUris": [login::REDIRECT],
+                 "attributes": {"pkce.code.challenge.method": "S256"}},
+            ],
+            "users": [{"username": PERSON, "enabled": true, "email": "bench@example.com", "emailVerified": true,
+                       "firstName": "B", "lastName": "Ench",
+                       "credentials": [{"type": "password", "value": PERSON, "temporary": false}]}],
+        });
+        let call = Call::new("make a realm", Method::POST, "/admin/realms").token(token).json(&realm);
+        self.http.send(call).await?.success("make a realm").map(drop)
+    }
+
+    /// Codes of one person, who signs in once and comes back with the cookies of that.
+    pub(super) async fn codes(&self, count: usize) -> Result<Vec<Code>> {
+        let mut cookies = BTreeMap::new();
+        let (verifier, page) = self.authorize(&mut cookies).await?;
+        let html = String::from_utf8_lossy(&page.body);
+        let action = html.split_once("action=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(action, _)| action);
+        let action = action.context("Keycloak shows no form")?.replace("&amp;", "&");
+        let path = action.trim_start_matches(self.http.base()).to_owned();
+        let fields = [("username", PERSON), ("password", PERSON), ("credentialId", "")];
+        let call = Call::new("sign in", Method::POST, path).form(&fields).header("cookie", header_of(&cookies));
+        let answer = self.http.once(&call).await?;
+        keep(&answer, &mut cookies);
+        let mut codes = vec![code(&answer, verifier)?];
+        while codes.len() < count {
+            let (verifier, answer) = self.authorize(&mut cookies).await?;
+            codes.push(code(&answer, verifier)?);
+        }
+        Ok(codes)
+    }
+
+    async fn authorize(&self, cookies: &mut BTreeMap<String, String>) -> Result<(String, Answer)> {
+        let verifier = login::random_text(48);
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+        let path = format!(
+            "/realms/bench/protocol/openid-connect/auth?client_id={APP}&response_type=code&redirect_uri={}&code_challenge={challenge}\
+             &code_challenge_method=S256",
+            login::encoded(login::REDIRECT)
+        );
+        let call = Call::new("authorize", Method::GET, path).header("cookie", header_of(cookies));
+        let answer = self.http.once(&call).await?;
+        keep(&answer, cookies);
+        Ok((verifier, answer))
+    }
+}
+
+fn header_of(cookies: &BTreeMap<String, String>) -> String {
+    cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+}
+
+fn keep(answer: &Answer, cookies: &mut BTreeMap<String, String>) {
+    for cookie in answer.headers.get_all(header::SET_COOKIE) {
+        let pair = cookie.to_str().ok().and_then(|text| text.split(';').next()?.split_once('='));
+        if let Some((name, value)) = pair {
+            cookies.insert(name.to_owned(), value.to_owned());
+        }
+    }
+}
+
+/// The code in the address that the browser is sent to.
+fn code(answer: &Answer, verifier: String) -> Result<Code> {
+    anyhow::ensure!(answer.status == StatusCode::FOUND, "Keycloak gives no code: {}", answer.status);
+    let location = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let code = location.split(['?', '&']).find_map(|part| part.strip_prefix("code="));
+    Ok(Code { code: code.context("no code in the address")?.to_owned(), verifier })
+}

@@ -1,0 +1,211 @@
+//! The token endpoint beside Keycloak's: client credentials, and a code with PKCE. Only the exchange of a code is measured, not the sign-in
+//! before it. Neither side gives an ID token, both sign access tokens with ES256, both store what they must in the same PostgreSQL.
+use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    apart::Apart,
+    keycloak::{self, Keycloak},
+    signin::email,
+};
+use crate::{
+    bench::{
+        Arguments,
+        load::Run,
+        peer::Peer,
+        process::Measured,
+        row::Row,
+        usage::{cpu_of, memory_of},
+    },
+    demo::{
+        http::{Call, Http},
+        people::{Cast, SignedIn},
+    },
+    login::{self, Code},
+    terminal,
+};
+
+/// Users of the graph who sign in for codes, from here on.
+const USERS_FROM: usize = 7000;
+
+/// One who gives tokens.
+struct Issuer<'a> {
+    /// Its processes.
+    pids: Vec<u32>,
+    http: &'a Http,
+    /// Path of the token endpoint.
+    path: &'static str,
+    /// The header of the machine client.
+    basic: String,
+    /// Client and redirect URI of the codes.
+    client: &'static str,
+    redirect: &'static str,
+}
+
+/// What a kind of token costs.
+struct Cost {
+    cpu: f64,
+    engines: f64,
+    p99: f64,
+}
+
+/// `Authorization: Basic`.
+pub(super) fn basic(client: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{client}:{secret}")))
+}
+
+impl Issuer<'_> {
+    fn cpu(&self) -> Result<f64> {
+        self.pids.iter().map(|pid| cpu_of(*pid)).sum()
+    }
+
+    fn memory(&self) -> Result<f64> {
+        self.pids.iter().map(|pid| memory_of(*pid)).sum()
+    }
+
+    async fn token(&self, fields: &[(&str, &str)], basic: Option<&str>) -> Result<()> {
+        let mut call = Call::new("a token", Method::POST, self.path);
+        if let Some(basic) = basic {
+            call = call.header("authorization", basic);
+        }
+        let answer = self.http.once(&call.form(fields)).await?.success("a token")?;
+        answer["access_token"].as_str().context("no access token").map(drop)
+    }
+
+    async fn credentials(&self) -> Result<()> {
+        self.token(&[("grant_type", "client_credentials")], Some(&self.basic)).await
+    }
+
+    async fn redeem(&self, code: &Code) -> Result<()> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("client_id", self.client),
+            ("redirect_uri", self.redirect),
+            ("code", &code.code),
+            ("code_verifier", &code.verifier),
+        ];
+        self.token(&fields, None).await
+    }
+
+    /// Measures so many calls.
+    async fn cost<F: Future<Output = Result<()>>>(
+        &self,
+        platform: &Measured,
+        calls: usize,
+        call: impl Fn(usize) -> F,
+    ) -> Result<Cost> {
+        let before = (self.cpu()?, platform.engines_cpu()?);
+        let run = Run::of(calls, call).await?;
+        let each = |seconds: f64| seconds * 1e6 / calls as f64;
+        let (cpu, engines) = (each(self.cpu()? - before.0), each(platform.engines_cpu()? - before.1));
+        Ok(Cost { cpu, engines, p99: run.percentile(0.99) })
+    }
+}
+
+/// Measures everything.
+pub(super) async fn measure(
+    platform: &Measured,
+    http: &Http,
+    cast: &Cast,
+    (url, arguments, apart): (&str, &Arguments, &Apart),
+    rows: &mut Vec<Row>,
+) -> Result<()> {
+    let peer = keycloak::start(url, &platform.root()).await;
+    if let Err(error) = &peer {
+        terminal::note(format!("without Keycloak: {error:#}"));
+    }
+    let peer = peer.ok();
+    let (client, secret) = machine(http, cast).await?;
+    let edge = Http::quiet(&apart.gateway);
+    let ours = Issuer {
+        pids: apart.identity()?,
+        http: &edge,
+        path: "/oauth2/token",
+        basic: basic(&client, &secret),
+        client: login::CLIENT,
+        redirect: login::REDIRECT,
+    };
+    let theirs = match &peer {
+        Some((peer, keycloak)) => Some(issuer(peer, keycloak)?),
+        None => None,
+    };
+    terminal::note("client credentials");
+    let sides: Vec<&Issuer<'_>> = std::iter::once(&ours).chain(&theirs).collect();
+    let mut costs = Vec::new();
+    for side in &sides {
+        // A Java program is slow until it has compiled itself.
+        Run::of(arguments.calls * 3, |_| side.credentials()).await?;
+        costs.push(side.cost(platform, arguments.calls, |_| side.credentials()).await?);
+    }
+    let label = peer.as_ref().map_or("", |(peer, _)| &peer.label);
+    rows.extend(table("client credentials", &costs, label));
+    terminal::note("codes");
+    let codes = arguments.sign_ins;
+    let mut costs = Vec::new();
+    let given = our_codes(http, cast, codes).await?;
+    costs.push(ours.cost(platform, codes, |index| ours.redeem(&given[index])).await?);
+    if let (Some((_, keycloak)), Some(theirs)) = (&peer, &theirs) {
+        let warm = keycloak.codes(arguments.calls.min(1000)).await?;
+        Run::of(warm.len(), |index| theirs.redeem(&warm[index])).await?;
+        let given = keycloak.codes(codes).await?;
+        costs.push(theirs.cost(platform, codes, |index| theirs.redeem(&given[index])).await?);
+    }
+    rows.extend(table("code with PKCE", &costs, label));
+    let (memory, beside) = (ours.memory()?, theirs.map(|theirs| theirs.memory()).transpose()?);
+    let row = Row::of("resident memory, auth and gateway", "MiB", memory, beside, label);
+    rows.push(row.goal("at most 0.1".to_owned(), beside.map(|beside| memory <= beside / 10.0)));
+    rows.push(Row::of("resident memory, all services and the edge", "MiB", platform.memory()?, beside, label));
+    Ok(())
+}
+
+fn issuer<'a>(peer: &Peer, keycloak: &'a Keycloak) -> Result<Issuer<'a>> {
+    Ok(Issuer {
+        pids: vec![peer.pid()?],
+        http: &keycloak.http,
+        path: keycloak::TOKEN,
+        basic: basic(keycloak::MACHINE, keycloak::SECRET),
+        client: keycloak::APP,
+        redirect: login::REDIRECT,
+    })
+}
+
+/// A client that acts by itself: its id and secret.
+async fn machine(http: &Http, cast: &Cast) -> Result<(String, String)> {
+    let owner = SignedIn::begin(http, &cast.people[0], &cast.organization()).await?;
+    let body = json!({"displayName": "Machine", "kind": "MACHINE", "role": "VIEWER", "scopes": ["document:read"]});
+    let path = format!("/v1/{}/oauthClients", cast.organization());
+    let call = Call::new("a client", Method::POST, path).token(owner.token().await?).json(&body);
+    let client = http.send(call).await?.success("make a client")?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let name = text(&client["name"]).and_then(|name| Some(name.rsplit_once('/')?.1.to_owned()));
+    Ok((name.context("a client has a name")?, text(&client["clientSecret"]).context("a client has a secret")?))
+}
+
+/// Codes of different users.
+async fn our_codes(http: &Http, cast: &Cast, count: usize) -> Result<Vec<Code>> {
+    let password = cast.people[0].password();
+    let mut codes = Vec::with_capacity(count);
+    for user in 0..count {
+        codes.push(login::code(http, &email(USERS_FROM + user), password, None).await?);
+    }
+    Ok(codes)
+}
+
+/// Ours beside theirs.
+fn table(name: &str, costs: &[Cost], peer: &str) -> Vec<Row> {
+    let row = |what: &str, unit, pick: fn(&Cost) -> f64| {
+        Row::of(&format!("{name}: {what}"), unit, pick(&costs[0]), costs.get(1).map(pick), peer)
+    };
+    let cpu = row("CPU per token", "us", |cost| cost.cpu);
+    let fifth = |row: Row| {
+        let holds = row.ratio.map(|ratio| ratio <= 0.2);
+        row.goal("at most 0.2".to_owned(), holds)
+    };
+    vec![
+        fifth(cpu),
+        fifth(row("CPU per token, engines included", "us", |cost| cost.cpu + cost.engines)),
+        row("p99, sixteen callers", "ms", |cost| cost.p99),
+    ]
+}
