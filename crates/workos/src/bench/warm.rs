@@ -101,7 +101,7 @@ impl World {
         let (clock, ids) = (Clock::default(), Ids::default());
         let mint = Mint::new(&generate_key().0, 7, clock.clone())?;
         let revocations = Revocations::new(clock.clone());
-        revocations.replace(Vec::new());
+        revocations.replace(0, Vec::new());
         let of = |name| Verifier::new(name, Keys::new(vec![mint.verify_key()]), revocations.clone(), clock.clone());
         let organization = OrganizationId(ids.next());
         let subject = Subject {
