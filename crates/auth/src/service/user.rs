@@ -125,14 +125,15 @@ impl Auth {
         let record = self.user(caller, user).await?;
         let context = caller.context();
         let tx = self.db.subject(user, context).await?;
-        let hash = store::user::password(&tx, user).await?;
+        let known = store::user::password(&tx, user).await?;
         let beside = self.has_second_factor(&tx, user).await?;
         drop(tx);
         // Whoever holds a stolen session is a stranger: his guesses must not shut out the owner's own devices.
         let device = DeviceClass::Unknown;
-        let test = async { Ok(self.hashes.test(current, hash).await?.then_some(())) };
+        let test = async { Ok(self.hashes.test(current, known.clone()).await?.then_some(())) };
         let counter = self.password_counter(&record.email, device);
         self.attempt(context, counter, test).await?.ok_or(Error::PasswordWrong)?;
+        let tested = known.ok_or(Error::PasswordWrong)?;
         let named = names("", &record.display_name, &record.email);
         let password = match beside {
             true => Password::choose_beside("new_password", new, &named)?,
@@ -145,7 +146,10 @@ impl Auth {
         if short && !self.has_second_factor(&tx, user).await? {
             return Err(Error::PasswordUnfit("new_password", Unfit::TooShort));
         }
-        store::user::save_password(&tx, user, &hash, self.clock.now()).await?;
+        // A reset that came meanwhile stands: who knows the password before it changes nothing any more.
+        if !store::user::save_password(&tx, user, &tested, &hash, self.clock.now()).await? {
+            return Err(Error::PasswordWrong);
+        }
         if short {
             store::user::mark_short_password(&tx, user).await?;
         }
