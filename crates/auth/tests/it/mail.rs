@@ -249,11 +249,16 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     let second = take(system, &delivery(system, "email.verification_requested", 2).await).await.expect("on its way");
     let verify = |mail: &wire::TakeEmailSecretResponse| wire::VerifyEmailRequest {
         token: token_of(mail),
-        password: String::new(),
+        password: password_of("bob"),
     };
     let dead = mails(system).verify_email(verify(&first)).await;
     assert_refused(dead, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     sign_in(system, &bob.email, &password_of("bob"), "").await;
+    // Anybody can ask for an address that is not his: whoever reads it knows nothing of the account.
+    for stranger in [String::new(), password_of("mallory")] {
+        let verify = wire::VerifyEmailRequest { password: stranger, ..verify(&second) };
+        assert_refused(mails(system).verify_email(verify).await, Code::PermissionDenied, "SIGN_IN_REFUSED");
+    }
     mails(system).verify_email(verify(&second)).await.expect("proven");
     sign_in(system, "rob@example.com", &password_of("bob"), "").await;
     let notice = take(system, &delivery(system, "security.notice", 1).await).await.expect("on its way");
