@@ -148,6 +148,20 @@ async fn auth_h02_each_change_of_factors_is_told_to_their_owner_by_mail() {
 }
 
 #[tokio::test]
+async fn who_changes_his_factors_again_and_again_fills_no_mailbox() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let bob = enrolled(&platform).await;
+    let strong = signed_strongly(&platform, &bob).await;
+    let mut client = factors(system, &strong).await;
+    for _ in 0..6 {
+        let again = wire::RegenerateRecoveryCodesRequest { parent: "users/me".to_owned() };
+        client.regenerate_recovery_codes(again).await.expect("his own");
+    }
+    assert_eq!(notices(system, 5).await, vec![changed(&bob.user.email); 5], "an hour's worth");
+}
+
+#[tokio::test]
 async fn auth_h02_a_passkey_that_comes_or_goes_is_told_to_its_owner_by_mail() {
     let platform = platform().await;
     let system = &platform.system;

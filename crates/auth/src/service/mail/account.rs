@@ -220,8 +220,12 @@ impl Auth {
         self.notice(tx, user, Purpose::NoticePasswordChanged).await
     }
 
-    /// Tells the owner of an account what has happened to it.
+    /// Tells the owner of an account what has happened to it, no more often than other mails go to one address: who has set an account up
+    /// for an address that is not his could fill its mailbox otherwise.
     pub(in crate::service) async fn notice(&self, tx: &Tx, user: &User, purpose: Purpose) -> Result<(), Error> {
+        if self.too_many(tx, purpose, &Email::key(&user.email), None).await? {
+            return Ok(());
+        }
         let mail = MailDelivery {
             email: user.email.clone(),
             email_key: Email::key(&user.email),
