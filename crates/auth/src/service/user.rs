@@ -6,7 +6,12 @@ use db::Record;
 
 use db::Tx;
 
-use super::{Auth, Once, PageRequest, key::in_person, limit, lockout::quiet};
+use super::{
+    Auth, Once, PageRequest,
+    key::{in_person, in_person_till_the_end},
+    limit,
+    lockout::quiet,
+};
 use crate::{
     credential::Password,
     error::{Error, Unfit},
@@ -52,7 +57,7 @@ impl Auth {
         }
         store::organization::lock(&tx, organization).await?;
         // Who knows the password signs in with all rights of the user: no key makes that.
-        in_person(&tx, caller).await?;
+        in_person_till_the_end(&tx, caller).await?;
         self.may_give(caller, &tx, new.role, &[]).await?;
         let user = User {
             id: new.id.unwrap_or_else(|| self.ids.next().into()),
