@@ -45,7 +45,7 @@ impl Auth {
         if audit_retention_days != kept && Self::role(caller) != Some(Role::Owner) {
             return Err(api::Error::denied().into());
         }
-        if self.kept(audit_retention_days) < self.kept(kept) {
+        if self.log_time(audit_retention_days) < self.log_time(kept) {
             self.may_give(caller, &tx, Some(Role::Owner), &[]).await?;
         }
         if (&display_name, audit_retention_days) != (&organization.display_name, kept) {
@@ -62,7 +62,7 @@ impl Auth {
     }
 
     /// How long a log is kept; the platform's time where the organization has none of its own.
-    fn kept(&self, days: Option<i32>) -> Duration {
+    fn log_time(&self, days: Option<i32>) -> Duration {
         let own = days.map(|days| Duration::from_secs(u64::from(days.unsigned_abs()) * 24 * 60 * 60));
         own.unwrap_or(self.config.audit_retention)
     }
