@@ -151,6 +151,9 @@ impl Auth {
         if short && !self.has_second_factor(&tx, user).await? {
             return Err(Error::PasswordUnfit("new_password", Unfit::TooShort));
         }
+        // Links, then sessions, then the password, as in a reset: otherwise each could wait for what the other holds.
+        store::mail::end_of_user(&tx, user, self.clock.now()).await?;
+        self.end_other_sessions(&tx, caller, user).await?;
         // A reset that came meanwhile stands: who knows the password before it changes nothing any more.
         if !store::user::save_password(&tx, user, &tested, &hash, self.clock.now()).await? {
             return Err(Error::PasswordWrong);
@@ -158,8 +161,6 @@ impl Auth {
         if short {
             store::user::mark_short_password(&tx, user).await?;
         }
-        self.end_other_sessions(&tx, caller, user).await?;
-        store::mail::end_of_user(&tx, user, self.clock.now()).await?;
         self.notice(&tx, &record, Purpose::NoticePasswordChanged).await?;
         tx.audit(Record::done("password.changed").about(user.name()).of(home(caller)));
         tx.commit().await?;

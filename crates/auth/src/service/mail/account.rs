@@ -210,13 +210,13 @@ impl Auth {
         hash: &PasswordHash,
     ) -> Result<(), Error> {
         let now = self.clock.now();
-        store::user::set_password(tx, user.id, hash, now).await?;
         store::session::delete_pending(tx, user.id).await?;
         store::mail::end_of_user(tx, user.id, now).await?;
         self.reset_password_counters(tx, &user.email).await?;
         for session in store::session::delete_others(tx, user.id, api::Id::ZERO).await? {
             self.revoke(tx, RevocationKind::Session(session), owner(user.id, None), false).await?;
         }
+        store::user::set_password(tx, user.id, hash, now).await?;
         self.notice(tx, user, Purpose::NoticePasswordChanged).await
     }
 
