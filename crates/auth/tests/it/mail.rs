@@ -274,6 +274,25 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     assert_refused(dead, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
 }
 
+#[tokio::test]
+async fn who_has_no_password_confirms_a_new_address_where_he_is_signed_in() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    let change = wire::ChangeEmailRequest { name: "users/me".to_owned(), email: "rob@example.com".to_owned() };
+    users(system, &signed).await.change_email(change).await.expect("asked");
+    let mail = take(system, &delivery(system, "email.verification_requested", 1).await).await.expect("on its way");
+    let id = api::UserId::parse(&bob.name).expect("a name").uuid();
+    system.sql(&format!("delete from auth.passwords where user_id = '{id}'")).await;
+    let verify = wire::VerifyEmailRequest { token: token_of(&mail), password: password_of("bob") };
+    let stranger = MailServiceClient::new(channel(system, &owner).await).verify_email(verify.clone()).await;
+    for refused in [mails(system).verify_email(verify.clone()).await, stranger] {
+        assert_refused(refused, Code::PermissionDenied, "SIGN_IN_NEEDED");
+    }
+    MailServiceClient::new(channel(system, &signed).await).verify_email(verify).await.expect("his own");
+}
+
 pub(crate) async fn invitations(system: &System, signed: &Signed) -> InvitationServiceClient<Channel> {
     InvitationServiceClient::new(channel(system, signed).await)
 }
