@@ -8,7 +8,7 @@ use tonic::{Status, body::Body};
 
 use super::{
     Endpoint,
-    link::{self, Link},
+    link::{self, ENDS, Link},
     pages::{self, NAME, NEW_PASSWORD, escaped},
     session::{Jar, is_same_origin},
     signin::{browsers, foreign, unsafe_address},
@@ -43,7 +43,8 @@ pub(super) async fn show(
     };
     Ok(match visitor {
         Some(visitor) if visitor.email.to_lowercase() == found.email.to_lowercase() => {
-            let intro = format!("{intro}<p class=\"quiet\">You are signed in as {}.</p>", escaped(&visitor.email));
+            let intro =
+                format!("{intro}{ENDS}<p class=\"quiet\">You are signed in as {}.</p>", escaped(&visitor.email));
             form(token, &intro, "<input type=\"hidden\" name=\"accept\" value=\"yes\">", note)
         }
         Some(visitor) => {

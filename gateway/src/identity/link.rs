@@ -16,6 +16,10 @@ use super::{
 };
 use crate::{edge::Edge, filter::Passage, form, refusal::Refusal};
 
+/// What the first proof of an address does to an account that somebody else may have set up.
+pub(super) const ENDS: &str = "<p>If the address was never confirmed before, what was set up to sign in to the account ends: its password, \
+     passkeys and codes. Then choose a new password by mail.</p>";
+
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
@@ -54,14 +58,15 @@ async fn shown(
                 Err(status) => return refused(status),
             };
             let (address, name) = (escaped(&found.email), escaped(&found.display_name));
-            let (about, inputs, button) = if found.sign_up {
-                ("This makes an account", OWN_PASSWORD, "Make the account")
-            } else {
-                ("This belongs to the account", "", "Confirm")
+            let inputs = if found.password_needed { OWN_PASSWORD } else { "" };
+            let (about, button) = match (found.sign_up, found.password_needed) {
+                (true, _) => ("This makes an account for", "Make the account"),
+                (false, true) => ("This gives another address to the account of", "Confirm"),
+                (false, false) => ("This belongs to the account of", "Confirm"),
             };
-            let intro = format!(
-                "<p>{about} for {name} with the address {address}.</p><p>If you did not ask for this, close this page.</p>"
-            );
+            let ends = if found.password_needed { "" } else { ENDS };
+            let intro =
+                format!("<p>{about} {name}: {address}.</p>{ends}<p>If you did not ask for this, close this page.</p>");
             Ok(show("Confirm your address", (&intro, inputs, button)))
         }
         Link::Reset => Ok(show("Choose a new password", ("", NEW_PASSWORD, "Change the password"))),

@@ -13,7 +13,8 @@ pub(crate) const LINK_LIFE: Duration = Duration::minutes(10);
 pub(crate) const REQUEST_LIFE: Duration = Duration::minutes(60);
 /// Of an invitation.
 pub(crate) const INVITATION_LIFE: Duration = Duration::days(7);
-/// Mails of one kind to one address within an hour that one asker gets; what a stranger asks for beyond is dropped without a word.
+/// Mails of one kind to one address within an hour that one asker gets; what a stranger asks for beyond, and notices beyond, are dropped
+/// without a word.
 pub(crate) const MAILS_PER_HOUR: i64 = 5;
 /// The same, whoever asks.
 pub(crate) const ADDRESS_MAILS_PER_HOUR: i64 = 20;

@@ -45,13 +45,14 @@ impl MailService for Rpc {
                 email: mail.email,
                 display_name: mail.display_name,
                 sign_up: mail.purpose == Purpose::SignUp,
+                password_needed: mail.purpose != Purpose::VerifyEmail,
             }
         }))
     }
 
     async fn verify_email(&self, request: Request<wire::VerifyEmailRequest>) -> Reply<wire::VerifyEmailResponse> {
         let (caller, request) = caller(request)?;
-        let done = self.auth.verify_email(caller.context(), &request.token, &request.password).await;
+        let done = self.auth.verify_email(&caller, &request.token, &request.password).await;
         reply(done.map(|()| wire::VerifyEmailResponse {}))
     }
 

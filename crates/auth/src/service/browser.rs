@@ -157,8 +157,7 @@ impl Auth {
         if session.is_some() && !request.confirmed && named.is_none() {
             return Ok(Ended::Asks { client, origin: origin(&request.redirect_uri).to_owned() });
         }
-        // Anybody can make a link that names a client; where it ends nothing, it leads nowhere (RFC 9700 section 4.11.2).
-        let target = if session.is_none() && named.is_none() { Ok(String::new()) } else { target };
+        let (mut ended, asks) = (session.is_some(), named.is_some() && !request.redirect_uri.is_empty());
         let tx = self.change(self.db.system("sign out of a browser", context).await?);
         if let Some(session) = &session {
             self.end_family(&tx, session).await?;
@@ -170,9 +169,16 @@ impl Auth {
         {
             self.end_session(&tx, &other).await?;
             tx.audit(told("session.ended", &other));
+            ended = true;
         }
         tx.commit().await?;
-        Ok(Ended::Done(target))
+        // Anybody can make a link that names a client, and whoever has signed in to one once has an ID token of it. Where such a link ends
+        // nothing, it leads nowhere before the person has seen where (RFC 9700 section 4.11.2).
+        Ok(match (ended || request.confirmed, asks) {
+            (true, _) => Ended::Done(target),
+            (false, true) => Ended::Asks { client, origin: origin(&request.redirect_uri).to_owned() },
+            (false, false) => Ended::Done(Ok(String::new())),
+        })
     }
 
     /// Where a client may send the person afterwards.

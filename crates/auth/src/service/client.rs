@@ -6,7 +6,12 @@ use api::{CallContext, Caller, Etag, Id, OrganizationId};
 use db::Record;
 use time::{Duration, OffsetDateTime};
 
-use super::{Auth, Once, PageRequest, key::in_person, limit, lockout::quiet};
+use super::{
+    Auth, Once, PageRequest,
+    key::{in_person, in_person_till_the_end},
+    limit,
+    lockout::quiet,
+};
 use crate::{
     credential::{Handle, digest},
     error::Error,
@@ -101,8 +106,8 @@ impl Auth {
         (client.create_time, client.update_time) = (now, now);
         let secret = (!client.is_public()).then(new_secret);
         let tx = self.db.tenant(caller).await?;
-        in_person(&tx, caller).await?;
         store::organization::lock(&tx, organization).await?;
+        in_person_till_the_end(&tx, caller).await?;
         if store::client::count(&tx, organization).await? >= CLIENTS_MAX {
             return Err(Error::OAuthClientLimit);
         }

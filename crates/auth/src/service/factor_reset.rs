@@ -1,11 +1,12 @@
 //! Factors that somebody has lost, taken from him by who manages his account.
 //!
-//! It opens an account to whoever knows its password or reads its mailbox, so it is for the organization that made the account alone, it
-//! ends everything that was signed in, and its owner hears of it.
+//! It opens an account to whoever knows its password or reads its mailbox, so it is for the organization that made the account alone, and
+//! not where the account is an operator's or owns another organization. It takes a person who has signed in, it ends everything that was
+//! signed in, and the account's owner hears of it.
 use api::{Caller, UserId};
 use db::Record;
 
-use super::{Auth, factor::Ways};
+use super::{Auth, factor::Ways, key::in_person};
 use crate::{error::Error, events, store};
 
 impl Auth {
@@ -13,6 +14,8 @@ impl Auth {
     pub(crate) async fn reset_factors(&self, caller: &Caller, user: UserId) -> Result<(), Error> {
         let tx = self.change(self.db.system("take lost factors from a user", caller.context()).await?);
         let (found, _) = self.managed(caller, &tx, user).await?;
+        in_person(&tx, caller).await?;
+        self.of_nobody_else(caller, &tx, user).await?;
         store::factor::lock(&tx, user).await?;
         let Ways { factors, passkeys } = self.ways(&tx, user).await?;
         if factors.is_empty() && passkeys.is_empty() {

@@ -40,13 +40,13 @@ impl Auth {
         let oneself = caller.user_required()?;
         let owner = new.owner.unwrap_or(oneself);
         let tx = self.db.tenant(caller).await?;
-        in_person(&tx, caller).await?;
+        // Under the lock of the organization, so that parallel calls do not pass the limit together.
+        store::organization::lock(&tx, organization).await?;
+        in_person_till_the_end(&tx, caller).await?;
         let of_service = owner != oneself;
         if of_service {
             self.manageable(caller, &tx, organization, owner).await?;
         }
-        // Under the lock of the organization, so that parallel calls do not pass the limit together.
-        store::organization::lock(&tx, organization).await?;
         if store::api_key::count(&tx, organization, owner, now).await? >= KEYS_MAX {
             return Err(Error::TooManyKeys);
         }
@@ -188,7 +188,8 @@ impl Auth {
     ) -> Result<ServiceAccount, Error> {
         Self::own(caller, organization)?;
         let tx = self.db.tenant(caller).await?;
-        in_person(&tx, caller).await?;
+        store::organization::lock(&tx, organization).await?;
+        in_person_till_the_end(&tx, caller).await?;
         if let Some(first) = once.replay(&tx).await? {
             return Ok(first);
         }
@@ -252,8 +253,18 @@ impl Auth {
 /// Credentials are made, changed and given by people who have signed in themselves. An application that acts for somebody within
 /// scopes would otherwise make a credential that goes beyond them and outlives its consent.
 pub(super) async fn in_person(tx: &db::Tx, caller: &Caller) -> Result<Session, Error> {
+    person(tx, caller, false).await
+}
+
+/// The same, in a session that does not end before the transaction: what ends all that somebody has ends his sessions first, and then
+/// finds what is made here. The organization is locked before, in the order of what ends a membership.
+pub(super) async fn in_person_till_the_end(tx: &db::Tx, caller: &Caller) -> Result<Session, Error> {
+    person(tx, caller, true).await
+}
+
+async fn person(tx: &db::Tx, caller: &Caller, locked: bool) -> Result<Session, Error> {
     let session = caller.session().and_then(|session| session.parse().ok()).ok_or(Error::SignInNeeded)?;
-    let found = store::session::get(tx, session, false).await?.map(|(session, _)| session);
+    let found = store::session::get(tx, session, locked).await?.map(|(session, _)| session);
     found.filter(|session| session.scopes.has("*") && caller.acting().is_none()).ok_or(Error::SignInNeeded)
 }
 

@@ -186,6 +186,9 @@ impl Auth {
         let organization = caller.organization()?;
         let tx = self.change(self.db.system("disable or enable a user", caller.context()).await?);
         let (found, member) = self.managed(caller, &tx, user).await?;
+        if state == UserState::Disabled {
+            self.no_operator(caller, &tx, user).await?;
+        }
         match member {
             Some(member) if state == UserState::Disabled => self.keep_an_owner(&tx, &member, None).await?,
             Some(member) => self.may_give(caller, &tx, member.role, &[]).await?,
@@ -215,6 +218,28 @@ impl Auth {
             self.may_touch(caller, tx, member.role, &member.custom_roles).await?;
         }
         Ok((found, member))
+    }
+
+    /// Who belongs to the operators' organization is theirs, though another one manages his account: the first owner is such a one.
+    async fn no_operator(&self, caller: &Caller, tx: &Tx, user: UserId) -> Result<(), Error> {
+        let system = OrganizationId::SYSTEM;
+        if caller.organization()? == system || store::membership::of_user(tx, user, system).await?.is_none() {
+            return Ok(());
+        }
+        Err(api::Error::denied().into())
+    }
+
+    /// What opens an account to others is for the organization that manages it only as far as nobody else's matters hang on it: of who
+    /// belongs to the operators, or owns another organization.
+    pub(super) async fn of_nobody_else(&self, caller: &Caller, tx: &Tx, user: UserId) -> Result<(), Error> {
+        self.no_operator(caller, tx, user).await?;
+        let organization = caller.organization()?;
+        let memberships = store::membership::list_of_user(tx, user, Id::ZERO, MEMBERSHIPS).await?;
+        let owned = |member: &Membership| member.role == Some(Role::Owner) && member.organization != organization;
+        if organization != OrganizationId::SYSTEM && memberships.iter().any(owned) {
+            return Err(api::Error::denied().into());
+        }
+        Ok(())
     }
 
     /// All credentials of a user who is not active end.
@@ -273,10 +298,11 @@ impl Auth {
         let tx = self.change(self.db.subject(user, caller.context()).await?);
         let own = caller.session().and_then(|session| session.parse::<Id>().ok());
         let kept = own.filter(|_| keep).unwrap_or(Id::ZERO);
+        // Codes first: one that is being redeemed at this moment has become a session by then.
+        store::session::delete_pending(&tx, user).await?;
         for session in store::session::delete_others(&tx, user, kept).await? {
             self.revoke(&tx, RevocationKind::Session(session), owner(user, None), false).await?;
         }
-        store::session::delete_pending(&tx, user).await?;
         tx.audit(Record::done("sessions.ended").about(user.name()).of(home(caller)));
         tx.commit().await
     }

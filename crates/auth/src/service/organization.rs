@@ -1,4 +1,6 @@
 //! Organizations: read and changed.
+use std::time::Duration;
+
 use api::{Caller, Etag, OrganizationId};
 use db::Record;
 
@@ -19,7 +21,8 @@ impl Auth {
         Ok(caller.permit(found, |_| None, id.name())?)
     }
 
-    /// Changes an organization. How long its audit log is kept is the owners' matter: a shorter time takes evidence away.
+    /// Changes an organization. How long its audit log is kept is the owners' matter; a shorter time takes evidence away, so that is for
+    /// an owner who has just signed in himself.
     pub(crate) async fn update_organization(
         &self,
         caller: &Caller,
@@ -42,6 +45,9 @@ impl Auth {
         if audit_retention_days != kept && Self::role(caller) != Some(Role::Owner) {
             return Err(api::Error::denied().into());
         }
+        if self.log_time(audit_retention_days) < self.log_time(kept) {
+            self.may_give(caller, &tx, Some(Role::Owner), &[]).await?;
+        }
         if (&display_name, audit_retention_days) != (&organization.display_name, kept) {
             let (version, update_time) = (organization.version + 1, self.clock.now());
             organization = Organization { display_name, audit_retention_days, version, update_time, ..organization };
@@ -53,5 +59,11 @@ impl Auth {
         once.remember(&tx, &organization)?;
         tx.commit().await?;
         Ok(organization)
+    }
+
+    /// How long a log is kept; the platform's time where the organization has none of its own.
+    fn log_time(&self, days: Option<i32>) -> Duration {
+        let own = days.map(|days| Duration::from_secs(u64::from(days.unsigned_abs()) * 24 * 60 * 60));
+        own.unwrap_or(self.config.audit_retention)
     }
 }

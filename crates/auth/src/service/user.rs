@@ -6,7 +6,12 @@ use db::Record;
 
 use db::Tx;
 
-use super::{Auth, Once, PageRequest, key::in_person, limit, lockout::quiet};
+use super::{
+    Auth, Once, PageRequest,
+    key::{in_person, in_person_till_the_end},
+    limit,
+    lockout::quiet,
+};
 use crate::{
     credential::Password,
     error::{Error, Unfit},
@@ -52,7 +57,7 @@ impl Auth {
         }
         store::organization::lock(&tx, organization).await?;
         // Who knows the password signs in with all rights of the user: no key makes that.
-        in_person(&tx, caller).await?;
+        in_person_till_the_end(&tx, caller).await?;
         self.may_give(caller, &tx, new.role, &[]).await?;
         let user = User {
             id: new.id.unwrap_or_else(|| self.ids.next().into()),
@@ -125,14 +130,15 @@ impl Auth {
         let record = self.user(caller, user).await?;
         let context = caller.context();
         let tx = self.db.subject(user, context).await?;
-        let hash = store::user::password(&tx, user).await?;
+        let known = store::user::password(&tx, user).await?;
         let beside = self.has_second_factor(&tx, user).await?;
         drop(tx);
         // Whoever holds a stolen session is a stranger: his guesses must not shut out the owner's own devices.
         let device = DeviceClass::Unknown;
-        let test = async { Ok(self.hashes.test(current, hash).await?.then_some(())) };
+        let test = async { Ok(self.hashes.test(current, known.clone()).await?.then_some(())) };
         let counter = self.password_counter(&record.email, device);
         self.attempt(context, counter, test).await?.ok_or(Error::PasswordWrong)?;
+        let tested = known.ok_or(Error::PasswordWrong)?;
         let named = names("", &record.display_name, &record.email);
         let password = match beside {
             true => Password::choose_beside("new_password", new, &named)?,
@@ -145,12 +151,16 @@ impl Auth {
         if short && !self.has_second_factor(&tx, user).await? {
             return Err(Error::PasswordUnfit("new_password", Unfit::TooShort));
         }
-        store::user::save_password(&tx, user, &hash, self.clock.now()).await?;
+        // Links, then sessions, then the password, as in a reset: otherwise each could wait for what the other holds.
+        store::mail::end_of_user(&tx, user, self.clock.now()).await?;
+        self.end_other_sessions(&tx, caller, user).await?;
+        // A reset that came meanwhile stands: who knows the password before it changes nothing any more.
+        if !store::user::save_password(&tx, user, &tested, &hash, self.clock.now()).await? {
+            return Err(Error::PasswordWrong);
+        }
         if short {
             store::user::mark_short_password(&tx, user).await?;
         }
-        self.end_other_sessions(&tx, caller, user).await?;
-        store::mail::end_of_user(&tx, user, self.clock.now()).await?;
         self.notice(&tx, &record, Purpose::NoticePasswordChanged).await?;
         tx.audit(Record::done("password.changed").about(user.name()).of(home(caller)));
         tx.commit().await?;

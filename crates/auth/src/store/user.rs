@@ -70,15 +70,16 @@ pub(crate) async fn insert_password(
     tx.execute(sql, &[&user.uuid(), &hash.0, &now]).await.map(drop)
 }
 
-/// Another password for a user.
+/// Another password for a user, in place of the one that was tested; false when that is not in force any more.
 pub(crate) async fn save_password(
     tx: &Tx,
     user: UserId,
+    tested: &PasswordHash,
     hash: &PasswordHash,
     now: OffsetDateTime,
-) -> Result<(), db::Error> {
-    let sql = "update passwords set hash = $2, fit_alone = true, update_time = $3 where user_id = $1";
-    tx.execute(sql, &[&user.uuid(), &hash.0, &now]).await.map(drop)
+) -> Result<bool, db::Error> {
+    let sql = "update passwords set hash = $3, fit_alone = true, update_time = $4 where user_id = $1 and hash = $2";
+    Ok(tx.execute(sql, &[&user.uuid(), &tested.0, &hash.0, &now]).await? == 1)
 }
 
 /// The password just saved is too short to be the only factor.

@@ -95,6 +95,34 @@ async fn a_changed_password_ends_all_other_sessions_and_the_old_password() {
 }
 
 #[tokio::test]
+async fn a_reset_that_comes_while_the_password_is_changed_stands() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    platform.user(&owner, "carol", Role::Viewer).await;
+    let mut client = users(system, &signed).await;
+    let change = wire::ChangePasswordRequest {
+        name: "users/me".to_owned(),
+        current_password: password_of("bob"),
+        new_password: password_of("new"),
+    };
+    let of = |name: &str| format!("user_id = (select user_id from auth.users where email_key = '{name}@example.com')");
+    // As a reset does, while the change, which knows the password of before, waits for it.
+    let reset = format!(
+        "begin; update auth.passwords set hash = (select hash from auth.passwords where {}) where {}; \
+         select pg_sleep(3); commit",
+        of("carol"),
+        of("bob")
+    );
+    let (changed, _) = tokio::join!(client.change_password(change), system.sql(&reset));
+    assert_refused(changed, Code::PermissionDenied, "SIGN_IN_REFUSED");
+    let refused = try_password(system, &bob.email, &password_of("new")).await;
+    assert_refused(refused, Code::Unauthenticated, "SIGN_IN_REFUSED");
+    try_password(system, &bob.email, &password_of("carol")).await.expect("what the reset has chosen");
+}
+
+#[tokio::test]
 async fn wrong_current_passwords_count_like_wrong_sign_ins() {
     let platform = platform().await;
     let owner = platform.owner().await;

@@ -1,10 +1,10 @@
 //! The audit log as it is watched, and how long each organization keeps it.
 use futures::{StreamExt, TryStreamExt};
 use proto::auth::v1::{self as wire, audit_service_client::AuditServiceClient, membership::Role};
-use testkit::System;
+use testkit::{System, eventually};
 use tonic::{Code, Status};
 
-use crate::{Platform, Signed, assert_refused, channel, organizations, platform};
+use crate::{Platform, Signed, assert_refused, channel, organizations, platform, refresh_grant, token};
 
 type Entries = tonic::Streaming<wire::AuditEvent>;
 
@@ -110,4 +110,22 @@ async fn auth_h02_each_organization_keeps_its_log_for_its_own_time() {
     assert_eq!(left(system, crate::OPERATORS).await, operators, "theirs is the platform's default");
     let back = organizations(system, &owner).await.update_organization(kept(&platform, 0)).await.expect("an owner may");
     assert_eq!(back.into_inner().audit_retention_days, 0, "the default again");
+}
+
+#[tokio::test]
+async fn auth_h02_an_old_sign_in_takes_nothing_from_the_log() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let first = platform.owner().await;
+    system.clock().advance(std::time::Duration::from_secs(901));
+    let old = token(system, refresh_grant(&first.refresh)).await.expect("the session goes on");
+    let client = organizations(system, &old).await;
+    // The clock has left the list of revocations behind; sensitive methods wait for it.
+    eventually("the revocations are read again", || async {
+        client.clone().update_organization(named(&platform, "Engines")).await.ok()
+    })
+    .await;
+    let refused = client.clone().update_organization(kept(&platform, 60)).await;
+    assert_refused(refused, Code::Unauthenticated, "STEP_UP_REQUIRED");
+    client.clone().update_organization(kept(&platform, 3650)).await.expect("more is kept");
 }

@@ -4,7 +4,9 @@ use testkit::System;
 use tonic::{Code, Status};
 
 use crate::{
-    OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, challenge,
+    OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused,
+    authorize::signed_in,
+    challenge,
     client::{register, web},
     exchange, logins, organization_answer, password_answer, password_of, platform, token, users, with,
 };
@@ -161,6 +163,33 @@ async fn where_nobody_is_signed_in_signing_out_leads_nowhere() {
     let request = wire::EndBrowserSessionRequest { session, ..request };
     assert!(!sign_out(&platform.system, request.clone()).await.ended, "he is asked");
     let done = sign_out(&platform.system, wire::EndBrowserSessionRequest { confirmed: true, ..request }).await;
+    assert_eq!((done.ended, done.redirect_uri.as_str()), (true, "https://app.example/bye"), "he was told where to");
+}
+
+#[tokio::test]
+async fn an_id_token_of_a_session_that_has_ended_leads_on_only_once_the_person_has_seen_where() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let app = register(&platform, &owner, web(&["openid"])).await;
+    let session = owner_browser(&platform).await;
+    let hint = signed_in(&platform, &app, &session, "openid").await.id_token;
+    let request = wire::EndBrowserSessionRequest {
+        session,
+        id_token_hint: hint,
+        post_logout_redirect_uri: "https://app.example/bye".to_owned(),
+        ..Default::default()
+    };
+    let done = sign_out(&platform.system, request.clone()).await;
+    assert_eq!((done.ended, done.redirect_uri.as_str()), (true, "https://app.example/bye"));
+    let asked = sign_out(&platform.system, wire::EndBrowserSessionRequest { session: String::new(), ..request }).await;
+    assert_eq!((asked.ended, asked.redirect_uri.as_str(), asked.client_id.as_str()), (false, "", app.id.as_str()));
+    let confirmed = wire::EndBrowserSessionRequest {
+        client_id: asked.client_id,
+        post_logout_redirect_uri: "https://app.example/bye".to_owned(),
+        confirmed: true,
+        ..Default::default()
+    };
+    let done = sign_out(&platform.system, confirmed).await;
     assert_eq!((done.ended, done.redirect_uri.as_str()), (true, "https://app.example/bye"), "he was told where to");
 }
 

@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use crate::{
     OPERATORS, OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, channel, exchange,
     factor::{enrolled, factors, signed_strongly},
+    life::second_organization,
     mail::{self, deliveries, delivery, mails, notices, take, token_of},
     passkey::{passkeys, registered},
     password_of, platform, refresh_grant, sign_in, token, try_password, users,
@@ -132,6 +133,25 @@ async fn auth_p18_nobody_takes_factors_of_who_is_not_managed_by_his_organization
 }
 
 #[tokio::test]
+async fn auth_p18_operators_and_owners_of_other_organizations_are_not_for_who_manages_them() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let bob = enrolled(&platform).await;
+    let owner = platform.owner().await;
+    let (_, erin) = platform.signed_user(&owner, "erin", Role::Owner).await;
+    second_organization(&platform, &bob.signed).await;
+    for whose in [&platform.owner, &bob.user.name] {
+        assert_refused(reset(system, &erin, whose).await, Code::PermissionDenied, "ACCESS_DENIED");
+    }
+    assert_eq!(left(system, &bob.user.name).await, "12", "the app, and the set of ten codes");
+    let mut client = users(system, &erin).await;
+    let disable = |name: &str| wire::DisableUserRequest { name: name.to_owned() };
+    let refused = client.disable_user(disable(&platform.owner)).await;
+    assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
+    client.disable_user(disable(&bob.user.name)).await.expect("that opens nothing to anybody");
+}
+
+#[tokio::test]
 async fn auth_h02_each_change_of_factors_is_told_to_their_owner_by_mail() {
     let platform = platform().await;
     let system = &platform.system;
@@ -145,6 +165,21 @@ async fn auth_h02_each_change_of_factors_is_told_to_their_owner_by_mail() {
     client.delete_mfa_factor(delete).await.expect("a repeat changes nothing");
     let told = notices(system, 3).await;
     assert_eq!(told, vec![changed(&bob.user.email); 3], "enrolled, new codes, deleted");
+}
+
+#[tokio::test]
+async fn who_changes_his_factors_again_and_again_fills_no_mailbox() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let bob = enrolled(&platform).await;
+    let strong = signed_strongly(&platform, &bob).await;
+    let mut client = factors(system, &strong).await;
+    for _ in 0..6 {
+        let again = wire::RegenerateRecoveryCodesRequest { parent: "users/me".to_owned() };
+        client.regenerate_recovery_codes(again).await.expect("his own");
+    }
+    let told = system.sql("select count(*) from auth.mail_deliveries where purpose = 11").await;
+    assert_eq!(told[0][0].as_deref(), Some("5"), "an hour's worth");
 }
 
 #[tokio::test]

@@ -103,6 +103,8 @@ pub(crate) async fn queue_is_empty(system: &System) {
 async fn auth_p02_known_and_unknown_addresses_get_one_answer_and_only_the_mail_differs() {
     let platform = platform().await;
     let system = &platform.system;
+    // As that of somebody whom an administrator has made.
+    system.sql("update auth.users set email_verified_time = null").await;
     for email in [OWNER, "nobody@example.com"] {
         let answer = mails(system).sign_up(sign_up(email)).await.expect("one answer for all");
         assert_eq!(answer.into_inner(), wire::SignUpResponse {});
@@ -249,11 +251,16 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     let second = take(system, &delivery(system, "email.verification_requested", 2).await).await.expect("on its way");
     let verify = |mail: &wire::TakeEmailSecretResponse| wire::VerifyEmailRequest {
         token: token_of(mail),
-        password: String::new(),
+        password: password_of("bob"),
     };
     let dead = mails(system).verify_email(verify(&first)).await;
     assert_refused(dead, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
     sign_in(system, &bob.email, &password_of("bob"), "").await;
+    // Anybody can ask for an address that is not his: whoever reads it knows nothing of the account.
+    for stranger in [String::new(), password_of("mallory")] {
+        let verify = wire::VerifyEmailRequest { password: stranger, ..verify(&second) };
+        assert_refused(mails(system).verify_email(verify).await, Code::PermissionDenied, "SIGN_IN_REFUSED");
+    }
     mails(system).verify_email(verify(&second)).await.expect("proven");
     sign_in(system, "rob@example.com", &password_of("bob"), "").await;
     let notice = take(system, &delivery(system, "security.notice", 1).await).await.expect("on its way");
@@ -265,6 +272,25 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     reset(system, &token, &password_of("new")).await.expect("good");
     let dead = mails(system).verify_email(verify(&pending)).await;
     assert_refused(dead, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn who_has_no_password_confirms_a_new_address_where_he_is_signed_in() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    let change = wire::ChangeEmailRequest { name: "users/me".to_owned(), email: "rob@example.com".to_owned() };
+    users(system, &signed).await.change_email(change).await.expect("asked");
+    let mail = take(system, &delivery(system, "email.verification_requested", 1).await).await.expect("on its way");
+    let id = api::UserId::parse(&bob.name).expect("a name").uuid();
+    system.sql(&format!("delete from auth.passwords where user_id = '{id}'")).await;
+    let verify = wire::VerifyEmailRequest { token: token_of(&mail), password: password_of("bob") };
+    let stranger = MailServiceClient::new(channel(system, &owner).await).verify_email(verify.clone()).await;
+    for refused in [mails(system).verify_email(verify.clone()).await, stranger] {
+        assert_refused(refused, Code::PermissionDenied, "SIGN_IN_NEEDED");
+    }
+    MailServiceClient::new(channel(system, &signed).await).verify_email(verify).await.expect("his own");
 }
 
 pub(crate) async fn invitations(system: &System, signed: &Signed) -> InvitationServiceClient<Channel> {

@@ -126,3 +126,12 @@ async fn an_address_proven_before_voids_nothing() {
     assert_eq!(left(system).await, before);
     exchange(system, &bob.signed.access).await.expect("his session goes on");
 }
+
+#[tokio::test]
+async fn the_first_owners_address_counts_as_proven_so_his_password_stays() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let (flow, code) = code_for(system, crate::OWNER, 1).await;
+    answer(system, &flow, &code).await.expect("right");
+    try_password(system, crate::OWNER, crate::OWNER_PASSWORD).await.expect("he has chosen it himself");
+}

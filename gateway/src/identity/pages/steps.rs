@@ -11,7 +11,7 @@ use tonic::body::Body;
 use super::{Hidden, SCRIPT, away, escaped, message, noted, page};
 use crate::identity::Endpoint;
 
-/// Field of the password of a sign-up that is to be finished.
+/// Field of the password of a sign-up that is to be finished, or of an account that gets another address.
 pub(crate) const OWN_PASSWORD: &str = "<label for=\"password\">The password that you chose</label>\
      <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required maxlength=\"1024\">";
 /// Field of a new password; the length is what auth demands of people with one factor.

@@ -4,6 +4,7 @@ use db::{Record, Tx};
 
 use super::super::{
     Auth, Change,
+    key::in_person,
     lockout::quiet,
     session::owner,
     user::{home, names, oneself, refused},
@@ -12,7 +13,7 @@ use crate::{
     credential::{Password, PasswordHash, digest},
     error::Error,
     events,
-    model::{DisplayName, Email, MailDelivery, MailRequest, Purpose, RevocationKind, User, UserState},
+    model::{DeviceClass, DisplayName, Email, MailDelivery, MailRequest, Purpose, RevocationKind, User, UserState},
     store,
 };
 
@@ -79,15 +80,20 @@ impl Auth {
         mail.ok_or(Error::MailTokenInvalid)
     }
 
-    /// Proves an address. A sign-up is finished by who knows its password, for a stranger may have begun it; a wrong one leaves the
-    /// link good.
-    pub(crate) async fn verify_email(&self, context: &CallContext, token: &str, password: &str) -> Result<(), Error> {
+    /// Proves an address. A sign-up is finished, and an account gets another address, by who knows its password, for a stranger may have
+    /// begun it; a wrong one leaves the link good.
+    pub(crate) async fn verify_email(&self, caller: &Caller, token: &str, password: &str) -> Result<(), Error> {
+        let context = caller.context();
         let mail = self.look_up_verification(context, token).await?;
-        if mail.purpose == Purpose::SignUp {
-            let password = Password::present("password", password)?;
-            if !self.hashes.test(password, Some(PasswordHash(mail.hash))).await? {
-                return Err(Error::PasswordWrong);
+        let password = Password::present("password", password)?;
+        match (mail.purpose, mail.user) {
+            (Purpose::SignUp, _) => {
+                if !self.hashes.test(password, Some(PasswordHash(mail.hash))).await? {
+                    return Err(Error::PasswordWrong);
+                }
             }
+            (Purpose::ChangeEmail, Some(user)) => self.test_owner(caller, user, password).await?,
+            _ => {}
         }
         let now = self.clock.now();
         let tx = self.change(self.db.system("prove an address", context).await?);
@@ -105,6 +111,22 @@ impl Auth {
             (_, None) => return Err(Error::MailTokenInvalid),
         }
         tx.commit().await
+    }
+
+    /// Who reads a new mailbox need not be whose account it is: that is who knows its password or, where it has none, who is signed in to
+    /// it. Wrong passwords count like wrong sign-ins.
+    async fn test_owner(&self, caller: &Caller, user: UserId, password: Password) -> Result<(), Error> {
+        let context = caller.context();
+        let tx = self.db.system("whose account gets another address", &quiet(context)).await?;
+        let owner = store::user::get(&tx, user).await?.filter(User::is_active).ok_or(Error::MailTokenInvalid)?;
+        let Some(hash) = store::user::password(&tx, user).await? else {
+            let session = in_person(&tx, caller).await?;
+            return if session.user == user { Ok(()) } else { Err(Error::SignInNeeded) };
+        };
+        drop(tx);
+        let counter = self.password_counter(&owner.email, DeviceClass::Unknown);
+        let test = async { Ok(self.hashes.test(password, Some(hash)).await?.then_some(())) };
+        self.attempt(context, counter, test).await?.ok_or(Error::PasswordWrong)
     }
 
     async fn make_account(&self, tx: &Tx, mail: &MailDelivery) -> Result<UserId, Error> {
@@ -188,18 +210,22 @@ impl Auth {
         hash: &PasswordHash,
     ) -> Result<(), Error> {
         let now = self.clock.now();
-        store::user::set_password(tx, user.id, hash, now).await?;
         store::session::delete_pending(tx, user.id).await?;
         store::mail::end_of_user(tx, user.id, now).await?;
         self.reset_password_counters(tx, &user.email).await?;
         for session in store::session::delete_others(tx, user.id, api::Id::ZERO).await? {
             self.revoke(tx, RevocationKind::Session(session), owner(user.id, None), false).await?;
         }
+        store::user::set_password(tx, user.id, hash, now).await?;
         self.notice(tx, user, Purpose::NoticePasswordChanged).await
     }
 
-    /// Tells the owner of an account what has happened to it.
+    /// Tells the owner of an account what has happened to it, no more often than other mails go to one address: who has set an account up
+    /// for an address that is not his could fill its mailbox otherwise.
     pub(in crate::service) async fn notice(&self, tx: &Tx, user: &User, purpose: Purpose) -> Result<(), Error> {
+        if self.too_many(tx, purpose, &Email::key(&user.email), None).await? {
+            return Ok(());
+        }
         let mail = MailDelivery {
             email: user.email.clone(),
             email_key: Email::key(&user.email),

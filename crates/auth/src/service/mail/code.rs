@@ -1,8 +1,8 @@
 //! Signing in by a mail, instead of a password: by the code in it, or by its link in the browser that asked for it.
 //!
 //! Both are good in the flow that asked and nowhere else, so a code or link that somebody else opens signs nobody in. The flow is over
-//! after one code: a guess costs a mail, and of those there are five an hour. What a link carries cannot be guessed, so a wrong one, of an
-//! older mail perhaps, leaves the flow as it is.
+//! after one code: a guess costs a mail, and of those an address gets twenty an hour, five for one network that asks. What a link carries
+//! cannot be guessed, so a wrong one, of an older mail perhaps, leaves the flow as it is.
 use api::CallContext;
 use subtle::ConstantTimeEq;
 
