@@ -83,11 +83,12 @@ const GET: &[Method] = &[Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST];
 const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
 
-/// Prefix of the paths that identity providers send browsers back to; their ids follow.
-const CALLBACK: &str = "/auth/callback/";
+/// What is mounted: the path, its methods, what answers. Of the path a segment in braces is free; as it stands here it is the label of
+/// metrics and logs.
+type Row = (&'static str, &'static [Method], Endpoint);
 
 /// The one table: what is mounted here is what the metadata document advertises.
-static ENDPOINTS: [(&str, &[Method], Endpoint); 26] = [
+static ENDPOINTS: [Row; 26] = [
     ("/oauth2/authorize", BOTH, Endpoint::Authorize),
     ("/oauth2/par", POST, Endpoint::PushedAuthorization),
     ("/oauth2/token", POST, Endpoint::Token),
@@ -103,7 +104,7 @@ static ENDPOINTS: [(&str, &[Method], Endpoint); 26] = [
     ("/signin/passkey.js", GET, Endpoint::Script),
     ("/signin/forgot", BOTH, Endpoint::Forgotten),
     ("/signup", BOTH, Endpoint::SignUp),
-    (CALLBACK, GET, Endpoint::Callback),
+    ("/auth/callback/{provider}", GET, Endpoint::Callback),
     ("/.well-known/jwks.json", GET, Endpoint::Keys),
     ("/.well-known/oauth-authorization-server", GET, Endpoint::Metadata),
     ("/.well-known/openid-configuration", GET, Endpoint::Configuration),
@@ -117,10 +118,9 @@ static ENDPOINTS: [(&str, &[Method], Endpoint); 26] = [
 ];
 
 impl Endpoint {
-    /// The endpoint at a path with its methods, where the schema has the service behind it.
-    pub(crate) fn at(schema: &Schema, path: &str) -> Option<(Self, &'static [Method])> {
-        let (methods, endpoint) = find(path)?;
-        schema.serves(SERVICE).then_some((endpoint, methods))
+    /// The row of the endpoint at a path, where the schema has the service behind it.
+    pub(crate) fn at(schema: &Schema, path: &str) -> Option<&'static Row> {
+        find(path).filter(|_| schema.serves(SERVICE))
     }
 
     fn path(self) -> &'static str {
@@ -169,19 +169,20 @@ impl Endpoint {
     }
 }
 
-/// The endpoint at a path. A path is the endpoint's own, or of one segment more where that ends with a slash.
-fn find(path: &str) -> Option<(&'static [Method], Endpoint)> {
-    let is = |known: &str| match path.strip_prefix(known) {
-        Some("") => !known.ends_with('/'),
-        Some(rest) => known.ends_with('/') && !rest.contains('/'),
-        None => false,
+/// The row of a path, which is the row's own, or has one segment where that of the row is free.
+fn find(path: &str) -> Option<&'static Row> {
+    let is = |known: &str| match known.split_once('{') {
+        Some((before, _)) => {
+            path.strip_prefix(before).is_some_and(|segment| !segment.is_empty() && !segment.contains('/'))
+        }
+        None => path == known,
     };
-    ENDPOINTS.iter().find(|(known, ..)| is(known)).map(|(_, methods, endpoint)| (*methods, *endpoint))
+    ENDPOINTS.iter().find(|(known, ..)| is(known))
 }
 
 /// Answers a preflight of an endpoint; `None` for other paths.
 pub(crate) fn preflight<B>(request: &Request<B>, schema: &Schema) -> Option<Response<Body>> {
-    let (endpoint, methods) = Endpoint::at(schema, request.uri().path())?;
+    let (_, methods, endpoint) = Endpoint::at(schema, request.uri().path())?;
     let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() != Method::OPTIONS || !asks {
         return None;
@@ -203,7 +204,7 @@ pub(crate) fn preflight<B>(request: &Request<B>, schema: &Schema) -> Option<Resp
 
 /// Adds what browsers need to read the answer of an endpoint from elsewhere, or nothing where they may not; false for other paths.
 pub(crate) fn decorate(path: &str, headers: &mut HeaderMap) -> bool {
-    let Some((_, endpoint)) = find(path) else { return false };
+    let Some((.., endpoint)) = find(path) else { return false };
     if endpoint.is_open() {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         let exposed = HeaderValue::from_static("www-authenticate, x-request-id, retry-after, etag");
@@ -220,12 +221,12 @@ pub(crate) fn refuse(
     told: Response<Body>,
     id: &str,
 ) -> Response<Body> {
-    let found = Endpoint::at(schema, place.path()).filter(|(endpoint, _)| endpoint.is_page());
-    let Some((endpoint, methods)) = found else { return told };
-    let looked = GET.contains(method) && endpoint != Endpoint::Callback;
+    let found = Endpoint::at(schema, place.path()).filter(|(.., endpoint)| endpoint.is_page());
+    let Some((path, methods, endpoint)) = found else { return told };
+    let looked = GET.contains(method) && *endpoint != Endpoint::Callback;
     let again = match place.path_and_query().filter(|_| looked) {
         Some(same) => same.as_str(),
-        None if methods == BOTH && endpoint != Endpoint::Authorize => endpoint.path(),
+        None if *methods == BOTH && *endpoint != Endpoint::Authorize => *path,
         None => Endpoint::SignIn.path(),
     };
     let (mut head, _) = told.into_parts();
@@ -274,6 +275,19 @@ pub(crate) async fn drive(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_with_a_free_segment_has_one_label() {
+        let row = |path: &str| find(path).map(|(label, _, endpoint)| (*label, *endpoint));
+        let label = ("/auth/callback/{provider}", Endpoint::Callback);
+        for path in ["/auth/callback/01kb4v8mzefgh2a5c7d9jknpqr", "/auth/callback/made-up", "/auth/callback/%7B"] {
+            assert_eq!(row(path), Some(label), "{path}");
+        }
+        for path in ["/auth/callback", "/auth/callback/", "/auth/callback/a/b", "/signin/", "/signin/x"] {
+            assert_eq!(row(path), None, "{path}");
+        }
+        assert_eq!(row("/signin"), Some(("/signin", Endpoint::SignIn)));
+    }
 
     #[test]
     fn what_is_only_read_does_not_use_up_the_attempts_to_sign_in() {

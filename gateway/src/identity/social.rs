@@ -7,7 +7,6 @@ use proto::auth::v1::{FinishSocialLoginRequest, LoginStep, StartSocialLoginReque
 use tonic::{Status, body::Body};
 
 use super::{
-    CALLBACK,
     pages::{self, Hidden},
     parameters::Parameters,
     session::Jar,
@@ -47,7 +46,7 @@ pub(crate) async fn back(edge: &Edge, passage: Passage, _: Incoming) -> Result<R
         code: query.take("code"),
         issuer: query.take("iss"),
         device: jar.device(headers).unwrap_or_default().to_owned(),
-        identity_provider_id: passage.head.uri.path().trim_start_matches(CALLBACK).to_owned(),
+        identity_provider_id: passage.head.uri.path().rsplit('/').next().unwrap_or_default().to_owned(),
     };
     let answer = logins(edge, &passage).finish_social_login(request).await;
     let hidden = Hidden { return_to: signin::local(hidden.return_to), ..hidden };
