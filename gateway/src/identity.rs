@@ -24,7 +24,12 @@ use link::Link;
 use proto::Rate;
 use tonic::body::Body;
 
-use crate::{edge::Edge, filter::Passage, refusal::Refusal, schema::Schema};
+use crate::{
+    edge::Edge,
+    filter::{Passage, rate_limit::Class},
+    refusal::Refusal,
+    schema::Schema,
+};
 
 /// What answers behind the endpoints.
 const SERVICE: &str = "workos.auth.v1.OAuthService";
@@ -127,22 +132,29 @@ impl Endpoint {
         ENDPOINTS.iter().find(|(.., endpoint)| *endpoint == self).map_or("", |(path, ..)| path)
     }
 
-    /// What a call counts as for its network. What is only read, keys and userinfo as the contract says of it too, and a page that is only
-    /// looked at do not use up the few attempts to sign in; what begins a sign-in costs more than other pages, for it is stored. `None`
-    /// where it depends on who calls, and is counted there (`oauth::drive`).
-    pub(crate) fn rate(self, method: &Method) -> Option<Rate> {
+    /// What a call counts as for its network. What is only read, keys and userinfo as the contract says of it too, a page that is only
+    /// looked at and a decision do not use up the few attempts to sign in; what begins a sign-in has a budget of its own, for it is
+    /// stored. `None` where it depends on who calls, and is counted there (`oauth::drive`).
+    pub(crate) fn class(self, method: &Method) -> Option<Class> {
         let is_look = method != Method::POST;
         Some(match self {
             Self::UserInfo | Self::Style | Self::Script | Self::Keys | Self::Metadata | Self::Configuration => {
-                Rate::Read
+                Class::Of(Rate::Read)
             }
-            Self::SignUp | Self::Forgotten | Self::Device if is_look => Rate::Read,
-            Self::SignIn if is_look => Rate::Heavy,
-            Self::Authorize => Rate::Heavy,
-            Self::Logout => Rate::Write,
+            Self::SignUp | Self::Forgotten | Self::Device | Self::Show(_) | Self::Magic if is_look => {
+                Class::Of(Rate::Read)
+            }
+            _ if self.begins(method) && method == Method::HEAD => Class::Of(Rate::Read),
+            _ if self.begins(method) => Class::Begin,
+            Self::Logout | Self::Consent => Class::Of(Rate::Write),
             _ if self.is_of_clients() => return None,
-            _ => Rate::Credential,
+            _ => Class::Of(Rate::Credential),
         })
+    }
+
+    /// A person's way in begins here, and is stored.
+    fn begins(self, method: &Method) -> bool {
+        self == Self::Authorize || (self == Self::SignIn && method != Method::POST)
     }
 
     /// Applications call it with a form, and say who they are.
@@ -247,6 +259,9 @@ pub(crate) async fn drive(
     if endpoint.is_page() && session::Jar::of(&edge.public_url).is_none() {
         return Ok(signin::unsafe_address());
     }
+    if passage.head.method == Method::HEAD && endpoint.begins(&Method::HEAD) {
+        return Ok(pages::unmade());
+    }
     match endpoint {
         Endpoint::Authorize => authorize::authorize(edge, passage, incoming).await,
         Endpoint::PushedAuthorization
@@ -293,16 +308,21 @@ mod tests {
     fn what_is_only_read_does_not_use_up_the_attempts_to_sign_in() {
         let contract =
             proto::methods().get(&format!("/{SERVICE}/GetUserInfo")).and_then(|method| method.access.as_ref());
-        assert_eq!(contract.map(|access| access.rate), Endpoint::UserInfo.rate(&Method::GET));
+        assert_eq!(contract.map(|access| Class::Of(access.rate)), Endpoint::UserInfo.class(&Method::GET));
         for (path, _, endpoint) in &ENDPOINTS {
             let read = path.starts_with("/.well-known/")
                 || ["/oauth2/userinfo", "/signin/style.css", "/signin/passkey.js"].contains(path);
-            let looked = ["/signin/forgot", "/signup", "/device"].contains(path);
-            assert_eq!(endpoint.rate(&Method::GET) == Some(Rate::Read), read || looked, "{path}");
-            assert_eq!(endpoint.rate(&Method::POST) == Some(Rate::Read), read, "{path}");
+            let of_mails = path.starts_with("/auth/link/") && !path.ends_with("/done");
+            let looked = of_mails || ["/signin/forgot", "/signup", "/device"].contains(path);
+            let reads = |method| endpoint.class(method) == Some(Class::Of(Rate::Read));
+            assert_eq!(reads(&Method::GET), read || looked, "{path}");
+            assert_eq!(reads(&Method::POST), read, "{path}");
+            let begins = ["/oauth2/authorize", "/signin"].contains(path);
+            assert_eq!(endpoint.class(&Method::GET) == Some(Class::Begin), begins, "{path}");
+            assert!(!begins || reads(&Method::HEAD), "{path} stores nothing then");
         }
         for tests_a_secret in [Endpoint::SignIn, Endpoint::SignUp, Endpoint::Device, Endpoint::Act(Link::Reset)] {
-            assert_eq!(tests_a_secret.rate(&Method::POST), Some(Rate::Credential), "{tests_a_secret:?}");
+            assert_eq!(tests_a_secret.class(&Method::POST), Some(Class::Of(Rate::Credential)), "{tests_a_secret:?}");
         }
     }
 }

@@ -136,12 +136,7 @@ fn rest(schema: &Schema, method: &Method, path: &str) -> Result<Route, Refusal> 
 }
 
 /// A path that the edge answers itself, under these methods and OPTIONS; `label` is the path as the table of its kind has it.
-fn fixed(
-    (method, path): (&Method, &str),
-    label: &str,
-    known: &[Method],
-    target: Target,
-) -> Result<Route, Refusal> {
+fn fixed((method, path): (&Method, &str), label: &str, known: &[Method], target: Target) -> Result<Route, Refusal> {
     let with_options = || known.iter().cloned().chain([Method::OPTIONS]).collect::<Vec<_>>();
     if known.contains(method) {
         Ok(Route { target, label: label.to_owned() })

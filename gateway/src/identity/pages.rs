@@ -18,6 +18,7 @@ use crate::identity::Endpoint;
 
 const STYLE: &str = include_str!("pages/style.css");
 const PASSKEY: &str = include_str!("pages/passkey.js");
+const HTML: &str = "text/html; charset=utf-8";
 
 /// What a form carries from page to page, and a cookie over the way to an identity provider or to a mail.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -139,6 +140,13 @@ pub(crate) fn sign_out(fields: &[(&str, &str)], origin: &str) -> Response<Body> 
 pub(crate) fn unreferred(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
+}
+
+/// What HEAD tells of a page that is made, and stored, for who looks at it.
+pub(crate) fn unmade() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
+    sealed(response, "", false)
 }
 
 /// A page that only says something.
@@ -312,7 +320,7 @@ fn page(status: StatusCode, title: &str, body: &str, origin: &str) -> Response<B
     );
     let mut response = Response::new(Body::new(Full::new(Bytes::from(html))));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
     sealed(response, origin, body.contains(SCRIPT))
 }
 
