@@ -235,11 +235,13 @@ pub(crate) fn refuse(
 ) -> Response<Body> {
     let found = Endpoint::at(schema, place.path()).filter(|(.., endpoint)| endpoint.is_page());
     let Some((path, methods, endpoint)) = found else { return told };
-    let looked = GET.contains(method) && *endpoint != Endpoint::Callback;
+    let looked = GET.contains(method) && methods.contains(&Method::GET) && *endpoint != Endpoint::Callback;
     let again = match place.path_and_query().filter(|_| looked) {
-        Some(same) => same.as_str(),
-        None if *methods == BOTH && *endpoint != Endpoint::Authorize => *path,
-        None => Endpoint::SignIn.path(),
+        Some(same) => Some(same.as_str()),
+        // Without what the mail carries the address is none.
+        None if matches!(endpoint, Endpoint::Magic | Endpoint::Show(_) | Endpoint::Act(_)) => None,
+        None if *methods == BOTH && *endpoint != Endpoint::Authorize => Some(*path),
+        None => Some(Endpoint::SignIn.path()),
     };
     let (mut head, _) = told.into_parts();
     let mut page = pages::refused(head.status, &refusal.parts.message, again, id);

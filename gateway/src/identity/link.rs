@@ -1,6 +1,6 @@
 //! Pages behind the links of mails: following a link only shows a page, so that a scanner of mails changes nothing; the form on it acts.
 //!
-//! The address with the secret is told to nobody (no referrer). The token is proof enough: what comes without it changes nothing.
+//! The address with the secret is told to nobody else (no referrer beyond this host). The token is proof enough: what comes without it changes nothing.
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use proto::auth::v1::{

@@ -136,9 +136,9 @@ pub(crate) fn sign_out(fields: &[(&str, &str)], origin: &str) -> Response<Body> 
     page(StatusCode::OK, "Sign out?", &body, origin)
 }
 
-/// The address of a page holds a secret: it is told to nobody.
+/// The address of a page holds a secret: it is told to nobody but this host, whose forms the browser would else send without an origin.
 pub(crate) fn unreferred(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 
@@ -160,18 +160,22 @@ pub(crate) fn done(text: &str, (to, label): (Endpoint, &str)) -> Response<Body> 
     page(StatusCode::OK, "Done", &body, "")
 }
 
-/// What the edge refuses, with a way to begin again and what whoever runs this service needs to find it.
-pub(crate) fn refused(status: StatusCode, text: &str, again: &str, id: &str) -> Response<Body> {
+/// What the edge refuses, with a way to begin again, which is in the mail where there is no address, and what whoever runs this service
+/// needs to find it.
+pub(crate) fn refused(status: StatusCode, text: &str, again: Option<&str>, id: &str) -> Response<Body> {
     let title = match status {
         StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => "Not available at the moment",
         status if status.is_server_error() => "Something went wrong here",
         _ => "This did not work",
     };
+    let again = match again {
+        Some(again) => format!("<a href=\"{}\">Begin again</a>", escaped(again)),
+        None => "To begin again, open the link of the mail again.".to_owned(),
+    };
     let body = format!(
-        "<h1>{title}</h1><p>{}</p><p><a href=\"{}\">Begin again</a></p><p class=\"quiet\">Request {}</p>",
+        "<h1>{title}</h1><p>{}</p><p>{again}</p><p class=\"quiet\">Request {}</p>",
         escaped(&sentence(text)),
-        escaped(again),
         escaped(id)
     );
     unreferred(page(status, title, &body, ""))

@@ -40,7 +40,7 @@ async fn auth_p15_a_magic_link_signs_in_the_browser_that_asked() {
         let page = browser.get(link.as_str()).await;
         assert!(page.status == 200 && text(&page).contains("<button>Sign in</button>"), "{}", page.show());
         assert!(!text(&page).contains("<script"), "the page does without script");
-        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "no-referrer"));
+        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "same-origin"));
         assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"), "{}", page.show());
         assert!(!browser.cookies.contains_key("workos_session"), "following the link signs nobody in");
     }

@@ -49,7 +49,7 @@ async fn auth_p14_p15_following_a_link_shows_a_page_and_only_its_form_acts() {
         let page = client.get(link.clone()).send().await;
         let shown = String::from_utf8_lossy(&page.body);
         assert!(page.status.is_success() && shown.contains("<form method=\"post\""), "{}", page.show());
-        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "no-referrer"));
+        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "same-origin"));
         assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"), "{}", page.show());
     }
     let (path, query) = link.split_once('?').expect("the link carries the token");

@@ -160,6 +160,13 @@ async fn what_the_edge_refuses_of_a_page_is_a_page_and_of_an_endpoint_for_applic
     let refused = client.call(Method::DELETE, "/signin").send().await;
     assert_eq!((refused.status.as_u16(), refused.header("content-type")), (405, "text/html; charset=utf-8"));
     assert_eq!(refused.header("allow"), "GET, HEAD, POST, OPTIONS", "{}", refused.show());
+    // Where no GET leads, "Begin again" leads to the sign-in, or to the mail.
+    let shown = text(&client.get("/consent").send().await);
+    assert!(shown.contains("href=\"/signin\"") && !shown.contains("href=\"/consent"), "{shown}");
+    for path in ["/auth/link/reset/done", "/auth/link/magic"] {
+        let shown = text(&client.call(Method::PUT, path).send().await);
+        assert!(shown.contains("open the link of the mail again") && !shown.contains("href=\"/auth"), "{shown}");
+    }
     client.call(Method::DELETE, "/oauth2/token").send().await.is_refused(405, "METHOD_NOT_ALLOWED");
     let long = client.call(Method::POST, "/signin").body(FORM, vec![b'x'; 65 * 1024]);
     let long = long.header("origin", SELF).send().await;
