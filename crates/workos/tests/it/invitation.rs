@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A new organization of the owner, and the link of an invitation to it.
-async fn invited(shared: &Shared, person: &Person) -> (String, String) {
+pub(crate) async fn invited(shared: &Shared, person: &Person) -> (String, String) {
     let client = shared.platform.client();
     let owner = shared.owner.sign_in(&client).await;
     let made = owner.post("/v1/organizations", &json!({"displayName": "Second <b>"})).good().await;

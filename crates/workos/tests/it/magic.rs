@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Begins a sign-in on the page, and asks for a mail to an address.
-async fn asks(browser: &mut Browser, email: &str) -> Answer {
+pub(crate) async fn asks(browser: &mut Browser, email: &str) -> Answer {
     let page = browser.get("/signin?return_to=/device").await;
     let (flow, to) = (field(&page, "flow"), field(&page, "return_to"));
     let form = [("flow", flow.as_str()), ("return_to", &to), ("email", email), ("send_code", "yes")];
@@ -18,7 +18,7 @@ async fn asks(browser: &mut Browser, email: &str) -> Answer {
 }
 
 /// The path of a link and what it carries.
-fn parts(link: &str) -> (&str, &str) {
+pub(crate) fn parts(link: &str) -> (&str, &str) {
     link.split_once("?token=").expect("the link carries the token")
 }
 

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, Client},
+    client::{Answer, Client, name, tomorrow},
     oauth::{App, Browser, FORM, form, register, written},
     oauth_flows::consented,
     person::{CLIENT, Person, Tokens, token},
@@ -70,10 +70,6 @@ struct Case {
     end: (Method, String, Value),
 }
 
-fn name(made: &Value) -> &str {
-    made["name"].as_str().expect("it has a name")
-}
-
 /// Somebody with his tokens.
 async fn somebody(shared: &Shared, client: &Client, role: Option<&str>) -> (Person, Tokens) {
     let person = shared.owner.member(client, "Somebody", role).await;
@@ -126,9 +122,7 @@ async fn cases(shared: &Shared, client: &Client) -> Vec<Case> {
     let (owner, organization) = (shared.owner.sign_in(client).await, &shared.owner.organization);
     let mut cases = people(shared, client, &owner).await;
     cases.extend(applications(shared, client).await);
-    let end = api::Clock::default().now() + time::Duration::DAY;
-    let end = end.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits");
-    let key = json!({"displayName": "Import", "scopes": ["membership:read"], "expireTime": end});
+    let key = json!({"displayName": "Import", "scopes": ["membership:read"], "expireTime": tomorrow()});
     let key = owner.post(format!("/v1/{organization}/apiKeys"), &key).good().await;
     let secret = key["secret"].as_str().expect("shown once").to_owned();
     cases.push(Case {

@@ -24,7 +24,7 @@ use self::{
     stock::Tenant,
 };
 use crate::{
-    client::Client,
+    client::{Client, tomorrow},
     person::Person,
     platform::{Platform, Site},
 };
@@ -92,12 +92,6 @@ async fn t1_no_field_of_any_request_reaches_another_organization() {
 
 fn is_ending(method: &Method) -> bool {
     ENDING.iter().any(|word| method.name.starts_with(word))
-}
-
-/// When keys end: a day from now.
-fn tomorrow() -> String {
-    let end = api::Clock::default().now() + time::Duration::DAY;
-    end.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits")
 }
 
 /// What A, or B for itself, puts into a field that is needed.
