@@ -1,5 +1,5 @@
 //! The page behind the link of an invitation. Who has no account makes one there; who has one signs in, comes back and accepts.
-use http::Response;
+use http::{Response, StatusCode};
 use proto::auth::v1::{
     AcceptInvitationRequest, GetBrowserSessionRequest, LookupInvitationRequest, LookupInvitationResponse,
     invitation_service_client::InvitationServiceClient,
@@ -42,13 +42,10 @@ pub(super) async fn show(
         None => None,
     };
     Ok(match visitor {
-        Some(visitor) if visitor.email.to_lowercase() == found.email.to_lowercase() => {
+        // Whether it is his is for auth to say.
+        Some(visitor) => {
             let intro = format!("{intro}<p class=\"quiet\">You are signed in as {}.</p>", escaped(&visitor.email));
             form(token, &intro, "<input type=\"hidden\" name=\"accept\" value=\"yes\">", note)
-        }
-        Some(visitor) => {
-            let told = format!("You are signed in as {}, which is another account.", escaped(&visitor.email));
-            sign_in(token, &format!("{intro}<p role=\"alert\">{told}</p>"), "Sign in with the invited account")
         }
         None => {
             sign_in(token, &format!("{intro}<p>You have an account: sign in, and you come back here.</p>"), "Sign in")
@@ -97,8 +94,20 @@ pub(super) async fn accept(edge: &Edge, passage: &Passage, token: String) -> Res
             Ok(pages::sign_in_first("Done", intro, &[("prompt", "login")], "Sign in"))
         }
         Err(status) if status.code() == tonic::Code::Unauthenticated => show(edge, passage, &token, None).await,
+        Err(status) if api::Error::from_status(&status).reason() == "INVITATION_FOREIGN" => {
+            Ok(foreigner(&token, &status))
+        }
         Err(status) => link::refused(status),
     }
+}
+
+/// Who is signed in is somebody else: the way on is another sign-in.
+fn foreigner(token: &str, status: &Status) -> Response<Body> {
+    let told = pages::sentence(api::Error::from_status(status).message());
+    let intro = format!("<p role=\"alert\">{}</p>", escaped(&told));
+    let mut page = sign_in(token, &intro, "Sign in with the invited account");
+    *page.status_mut() = StatusCode::BAD_REQUEST;
+    page
 }
 
 async fn accept_as(edge: &Edge, passage: &Passage, session: &str, token: &str) -> Result<(), Status> {

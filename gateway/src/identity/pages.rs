@@ -218,7 +218,7 @@ fn noted(note: Option<&str>, fields: String) -> (String, String) {
 }
 
 /// A message of the API begins small and ends without a period.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     let sentence: String = first.chain(letters).collect();
