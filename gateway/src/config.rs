@@ -75,11 +75,11 @@ pub(crate) struct Config {
     pub(crate) reflection: bool,
     /// Requests per second of one network address, before a credential is looked at.
     pub(crate) rate_address: u32,
-    /// Reads per second of one caller.
+    /// Reads per second of one caller, of one network address where nobody is signed in; twice as many at once.
     pub(crate) rate_read: u32,
-    /// Writes per second of one caller.
+    /// Writes, likewise.
     pub(crate) rate_write: u32,
-    /// Expensive calls per second of one caller.
+    /// Expensive calls, likewise.
     pub(crate) rate_heavy: u32,
     /// Calls per minute of one network address that test a person's credential, and again as many that test an application's secret.
     pub(crate) rate_credential: u32,
