@@ -22,6 +22,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use hyper::body::Incoming;
 use link::Link;
 use proto::Rate;
+use session::Jar;
 use tonic::body::Body;
 
 use crate::{
@@ -257,35 +258,44 @@ pub(crate) async fn drive(
     incoming: Incoming,
     endpoint: Endpoint,
 ) -> Result<Response<Body>, Refusal> {
-    // What people type would travel in the open.
-    if endpoint.is_page() && session::Jar::of(&edge.public_url).is_none() {
-        return Ok(signin::unsafe_address());
+    if !endpoint.is_page() {
+        return program(edge, passage, incoming, endpoint).await;
     }
+    // What people type would travel in the open.
+    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(signin::unsafe_address()) };
     if passage.head.method == Method::HEAD && endpoint.begins(&Method::HEAD) {
         return Ok(pages::unmade());
     }
     match endpoint {
-        Endpoint::Authorize => authorize::authorize(edge, passage, incoming).await,
-        Endpoint::PushedAuthorization
-        | Endpoint::Token
-        | Endpoint::Revoke
-        | Endpoint::Introspect
-        | Endpoint::DeviceAuthorization => oauth::drive(edge, passage, incoming, endpoint).await,
-        Endpoint::UserInfo => oauth::user_info(edge, passage, incoming).await,
-        Endpoint::Device => device::page(edge, passage, incoming).await,
-        Endpoint::Logout => signout::page(edge, passage, incoming).await,
-        Endpoint::SignIn => signin::page(edge, passage, incoming).await,
-        Endpoint::Consent => authorize::consent(edge, passage, incoming).await,
+        Endpoint::Authorize => authorize::authorize(edge, passage, incoming, jar).await,
+        Endpoint::Device => device::page(edge, passage, incoming, jar).await,
+        Endpoint::Logout => signout::page(edge, passage, incoming, jar).await,
+        Endpoint::SignIn => signin::page(edge, passage, incoming, jar).await,
+        Endpoint::Consent => authorize::consent(edge, passage, incoming, jar).await,
         Endpoint::Forgotten => account::forgotten(edge, passage, incoming).await,
         Endpoint::SignUp => account::sign_up(edge, passage, incoming).await,
-        Endpoint::Callback => social::back(edge, passage, incoming).await,
+        Endpoint::Callback => social::back(edge, passage, jar).await,
+        Endpoint::Magic => magic::page(edge, passage, incoming, jar).await,
+        Endpoint::Show(link) => link::show(edge, &passage, jar, link).await,
+        Endpoint::Act(link) => link::act(edge, passage, incoming, jar, link).await,
+        other => program(edge, passage, incoming, other).await,
+    }
+}
+
+/// Answers what programs ask for.
+async fn program(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    endpoint: Endpoint,
+) -> Result<Response<Body>, Refusal> {
+    match endpoint {
+        Endpoint::UserInfo => oauth::user_info(edge, passage, incoming).await,
         Endpoint::Style => Ok(pages::style()),
         Endpoint::Script => Ok(pages::passkey_script()),
         Endpoint::Keys => Ok(wellknown::keys(edge, &passage.head.headers)),
         Endpoint::Metadata | Endpoint::Configuration => Ok(wellknown::metadata(edge)),
-        Endpoint::Magic => magic::page(edge, passage, incoming).await,
-        Endpoint::Show(link) => link::show(edge, &passage, link).await,
-        Endpoint::Act(link) => link::act(edge, passage, incoming, link).await,
+        _ => oauth::drive(edge, passage, incoming, endpoint).await,
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     link::{self, Link},
     pages::{self, NAME, NEW_PASSWORD, escaped},
     session::{Jar, is_same_origin},
-    signin::{browsers, foreign, unsafe_address},
+    signin::{browsers, foreign},
 };
 use crate::{edge::Edge, filter::Passage, refusal::Refusal};
 
@@ -21,6 +21,7 @@ const TITLE: &str = "You are invited";
 pub(super) async fn show(
     edge: &Edge,
     passage: &Passage,
+    jar: Jar,
     token: &str,
     note: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
@@ -33,7 +34,6 @@ pub(super) async fn show(
     if !found.account_exists {
         return Ok(form(token, &intro, &format!("{NAME}{NEW_PASSWORD}"), note));
     }
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
     let visitor = match jar.session(&passage.head.headers) {
         Some(session) => {
             let known = GetBrowserSessionRequest { session: session.to_owned() };
@@ -74,13 +74,12 @@ fn sign_in(token: &str, intro: &str, button: &str) -> Response<Body> {
 }
 
 /// Makes who is signed in a member.
-pub(super) async fn accept(edge: &Edge, passage: &Passage, token: String) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(super) async fn accept(edge: &Edge, passage: &Passage, jar: Jar, token: String) -> Result<Response<Body>, Refusal> {
     let headers = &passage.head.headers;
     if !is_same_origin(&edge.public_url, headers) {
         return Ok(foreign());
     }
-    let Some(session) = jar.session(headers) else { return show(edge, passage, &token, None).await };
+    let Some(session) = jar.session(headers) else { return show(edge, passage, jar, &token, None).await };
     let accepted = match accept_as(edge, passage, session, &token).await {
         // What the person may do has changed since the internal token was made: a new one, once.
         Err(status) if api::Error::from_status(&status).reason() == "TOKEN_STALE" => {
@@ -93,7 +92,7 @@ pub(super) async fn accept(edge: &Edge, passage: &Passage, token: String) -> Res
             let intro = "<p>Welcome: you belong to the organization now. Choose it when you sign in.</p>";
             Ok(pages::sign_in_first("Done", intro, &[("prompt", "login")], "Sign in"))
         }
-        Err(status) if status.code() == tonic::Code::Unauthenticated => show(edge, passage, &token, None).await,
+        Err(status) if status.code() == tonic::Code::Unauthenticated => show(edge, passage, jar, &token, None).await,
         Err(status) if api::Error::from_status(&status).reason() == "INVITATION_FOREIGN" => {
             Ok(foreigner(&token, &status))
         }
