@@ -326,7 +326,7 @@ mod tests {
                 || ["/oauth2/userinfo", "/signin/style.css", "/signin/passkey.js"].contains(path);
             let of_mails = path.starts_with("/auth/link/") && !path.ends_with("/done");
             let looked = of_mails || ["/signin/forgot", "/signup", "/device"].contains(path);
-            let reads = |method| endpoint.class(method) == Some(Class::Of(Rate::Read));
+            let reads = |method: &Method| endpoint.class(method) == Some(Class::Of(Rate::Read));
             assert_eq!(reads(&Method::GET), read || looked, "{path}");
             assert_eq!(reads(&Method::POST), read, "{path}");
             let begins = ["/oauth2/authorize", "/signin"].contains(path);
