@@ -75,14 +75,16 @@ pub(crate) struct Config {
     pub(crate) reflection: bool,
     /// Requests per second of one network address, before a credential is looked at.
     pub(crate) rate_address: u32,
-    /// Reads per second of one caller.
+    /// Reads per second of one caller, of one network address where nobody is signed in; twice as many at once.
     pub(crate) rate_read: u32,
-    /// Writes per second of one caller.
+    /// Writes, likewise.
     pub(crate) rate_write: u32,
-    /// Expensive calls per second of one caller.
+    /// Expensive calls, likewise.
     pub(crate) rate_heavy: u32,
-    /// Calls per minute of one network address that test a credential.
+    /// Calls per minute of one network address that test a person's credential, and again as many that test an application's secret.
     pub(crate) rate_credential: u32,
+    /// Sign-ins per second that begin at one network address on the pages or for an application; up to 20 times as many at once.
+    pub(crate) rate_begin: u32,
     /// The public port under TLS, beside the plain one.
     pub(crate) tls: Tls,
     /// Where the served contract comes from.
@@ -220,6 +222,7 @@ impl Default for Config {
             rate_write: 1_000,
             rate_heavy: 200,
             rate_credential: 120,
+            rate_begin: 10,
             tls: Tls::default(),
             schema: Schema::default(),
         }
@@ -258,7 +261,9 @@ impl chassis::Section for Config {
         if self.deadline.is_zero() || self.deadline > self.deadline_max {
             return Err("deadline must be more than zero and at most deadline_max".to_owned());
         }
-        if [self.rate_address, self.rate_read, self.rate_write, self.rate_heavy, self.rate_credential].contains(&0) {
+        let of_callers = [self.rate_read, self.rate_write, self.rate_heavy];
+        let of_networks = [self.rate_address, self.rate_credential, self.rate_begin];
+        if of_callers.contains(&0) || of_networks.contains(&0) {
             return Err("rates must be at least 1".to_owned());
         }
         let idle = [self.body_idle, self.upload_idle, self.head_timeout, self.stream_idle];

@@ -212,8 +212,8 @@ async fn call(
         Target::Socket(matched, method) => call::websocket::open(edge, passage, matched.clone(), method),
         Target::Resumable(upload, _) => Ok(Box::pin(resumable::drive(edge, passage, body, upload)).await),
         Target::Identity(endpoint) => {
-            if let Some(rate) = endpoint.rate(&passage.head.method) {
-                rate_limit::class(edge, passage.address, rate).await?;
+            if let Some(class) = endpoint.class(&passage.head.method) {
+                rate_limit::class(edge, passage.address, class).await?;
             }
             Box::pin(identity::drive(edge, passage, body, *endpoint)).await
         }

@@ -22,9 +22,15 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use hyper::body::Incoming;
 use link::Link;
 use proto::Rate;
+use session::Jar;
 use tonic::body::Body;
 
-use crate::{edge::Edge, filter::Passage, refusal::Refusal, schema::Schema};
+use crate::{
+    edge::Edge,
+    filter::{Passage, rate_limit::Class},
+    refusal::Refusal,
+    schema::Schema,
+};
 
 /// What answers behind the endpoints.
 const SERVICE: &str = "workos.auth.v1.OAuthService";
@@ -83,11 +89,12 @@ const GET: &[Method] = &[Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST];
 const BOTH: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
 
-/// Prefix of the paths that identity providers send browsers back to; their ids follow.
-const CALLBACK: &str = "/auth/callback/";
+/// What is mounted: the path, its methods, what answers. Of the path a segment in braces is free; as it stands here it is the label of
+/// metrics and logs.
+type Row = (&'static str, &'static [Method], Endpoint);
 
 /// The one table: what is mounted here is what the metadata document advertises.
-static ENDPOINTS: [(&str, &[Method], Endpoint); 26] = [
+static ENDPOINTS: [Row; 26] = [
     ("/oauth2/authorize", BOTH, Endpoint::Authorize),
     ("/oauth2/par", POST, Endpoint::PushedAuthorization),
     ("/oauth2/token", POST, Endpoint::Token),
@@ -103,7 +110,7 @@ static ENDPOINTS: [(&str, &[Method], Endpoint); 26] = [
     ("/signin/passkey.js", GET, Endpoint::Script),
     ("/signin/forgot", BOTH, Endpoint::Forgotten),
     ("/signup", BOTH, Endpoint::SignUp),
-    (CALLBACK, GET, Endpoint::Callback),
+    ("/auth/callback/{provider}", GET, Endpoint::Callback),
     ("/.well-known/jwks.json", GET, Endpoint::Keys),
     ("/.well-known/oauth-authorization-server", GET, Endpoint::Metadata),
     ("/.well-known/openid-configuration", GET, Endpoint::Configuration),
@@ -117,32 +124,38 @@ static ENDPOINTS: [(&str, &[Method], Endpoint); 26] = [
 ];
 
 impl Endpoint {
-    /// The endpoint at a path with its methods, where the schema has the service behind it.
-    pub(crate) fn at(schema: &Schema, path: &str) -> Option<(Self, &'static [Method])> {
-        let (methods, endpoint) = find(path)?;
-        schema.serves(SERVICE).then_some((endpoint, methods))
+    /// The row of the endpoint at a path, where the schema has the service behind it.
+    pub(crate) fn at(schema: &Schema, path: &str) -> Option<&'static Row> {
+        find(path).filter(|_| schema.serves(SERVICE))
     }
 
     fn path(self) -> &'static str {
         ENDPOINTS.iter().find(|(.., endpoint)| *endpoint == self).map_or("", |(path, ..)| path)
     }
 
-    /// What a call counts as for its network. What is only read, keys and userinfo as the contract says of it too, and a page that is only
-    /// looked at do not use up the few attempts to sign in; what begins a sign-in costs more than other pages, for it is stored. `None`
-    /// where it depends on who calls, and is counted there (`oauth::drive`).
-    pub(crate) fn rate(self, method: &Method) -> Option<Rate> {
+    /// What a call counts as for its network. What is only read, keys and userinfo as the contract says of it too, a page that is only
+    /// looked at and a decision do not use up the few attempts to sign in; what begins a sign-in has a budget of its own, for it is
+    /// stored. `None` where it depends on who calls, and is counted there (`oauth::drive`).
+    pub(crate) fn class(self, method: &Method) -> Option<Class> {
         let is_look = method != Method::POST;
         Some(match self {
             Self::UserInfo | Self::Style | Self::Script | Self::Keys | Self::Metadata | Self::Configuration => {
-                Rate::Read
+                Class::Of(Rate::Read)
             }
-            Self::SignUp | Self::Forgotten | Self::Device if is_look => Rate::Read,
-            Self::SignIn if is_look => Rate::Heavy,
-            Self::Authorize => Rate::Heavy,
-            Self::Logout => Rate::Write,
+            Self::SignUp | Self::Forgotten | Self::Device | Self::Show(_) | Self::Magic if is_look => {
+                Class::Of(Rate::Read)
+            }
+            _ if self.begins(method) && method == Method::HEAD => Class::Of(Rate::Read),
+            _ if self.begins(method) => Class::Begin,
+            Self::Logout | Self::Consent => Class::Of(Rate::Write),
             _ if self.is_of_clients() => return None,
-            _ => Rate::Credential,
+            _ => Class::Of(Rate::Credential),
         })
+    }
+
+    /// A person's way in begins here, and is stored.
+    fn begins(self, method: &Method) -> bool {
+        self == Self::Authorize || (self == Self::SignIn && method != Method::POST)
     }
 
     /// Applications call it with a form, and say who they are.
@@ -169,19 +182,20 @@ impl Endpoint {
     }
 }
 
-/// The endpoint at a path. A path is the endpoint's own, or of one segment more where that ends with a slash.
-fn find(path: &str) -> Option<(&'static [Method], Endpoint)> {
-    let is = |known: &str| match path.strip_prefix(known) {
-        Some("") => !known.ends_with('/'),
-        Some(rest) => known.ends_with('/') && !rest.contains('/'),
-        None => false,
+/// The row of a path, which is the row's own, or has one segment where that of the row is free.
+fn find(path: &str) -> Option<&'static Row> {
+    let is = |known: &str| match known.split_once('{') {
+        Some((before, _)) => {
+            path.strip_prefix(before).is_some_and(|segment| !segment.is_empty() && !segment.contains('/'))
+        }
+        None => path == known,
     };
-    ENDPOINTS.iter().find(|(known, ..)| is(known)).map(|(_, methods, endpoint)| (*methods, *endpoint))
+    ENDPOINTS.iter().find(|(known, ..)| is(known))
 }
 
 /// Answers a preflight of an endpoint; `None` for other paths.
 pub(crate) fn preflight<B>(request: &Request<B>, schema: &Schema) -> Option<Response<Body>> {
-    let (endpoint, methods) = Endpoint::at(schema, request.uri().path())?;
+    let (_, methods, endpoint) = Endpoint::at(schema, request.uri().path())?;
     let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() != Method::OPTIONS || !asks {
         return None;
@@ -203,7 +217,7 @@ pub(crate) fn preflight<B>(request: &Request<B>, schema: &Schema) -> Option<Resp
 
 /// Adds what browsers need to read the answer of an endpoint from elsewhere, or nothing where they may not; false for other paths.
 pub(crate) fn decorate(path: &str, headers: &mut HeaderMap) -> bool {
-    let Some((_, endpoint)) = find(path) else { return false };
+    let Some((.., endpoint)) = find(path) else { return false };
     if endpoint.is_open() {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         let exposed = HeaderValue::from_static("www-authenticate, x-request-id, retry-after, etag");
@@ -220,13 +234,15 @@ pub(crate) fn refuse(
     told: Response<Body>,
     id: &str,
 ) -> Response<Body> {
-    let found = Endpoint::at(schema, place.path()).filter(|(endpoint, _)| endpoint.is_page());
-    let Some((endpoint, methods)) = found else { return told };
-    let looked = GET.contains(method) && endpoint != Endpoint::Callback;
+    let found = Endpoint::at(schema, place.path()).filter(|(.., endpoint)| endpoint.is_page());
+    let Some((path, methods, endpoint)) = found else { return told };
+    let looked = GET.contains(method) && methods.contains(&Method::GET) && *endpoint != Endpoint::Callback;
     let again = match place.path_and_query().filter(|_| looked) {
-        Some(same) => same.as_str(),
-        None if methods == BOTH && endpoint != Endpoint::Authorize => endpoint.path(),
-        None => Endpoint::SignIn.path(),
+        Some(same) => Some(same.as_str()),
+        // Without what the mail carries the address is none.
+        None if matches!(endpoint, Endpoint::Magic | Endpoint::Show(_) | Endpoint::Act(_)) => None,
+        None if *methods == BOTH && *endpoint != Endpoint::Authorize => Some(*path),
+        None => Some(Endpoint::SignIn.path()),
     };
     let (mut head, _) = told.into_parts();
     let mut page = pages::refused(head.status, &refusal.parts.message, again, id);
@@ -242,32 +258,44 @@ pub(crate) async fn drive(
     incoming: Incoming,
     endpoint: Endpoint,
 ) -> Result<Response<Body>, Refusal> {
+    if !endpoint.is_page() {
+        return program(edge, passage, incoming, endpoint).await;
+    }
     // What people type would travel in the open.
-    if endpoint.is_page() && session::Jar::of(&edge.public_url).is_none() {
-        return Ok(signin::unsafe_address());
+    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(signin::unsafe_address()) };
+    if passage.head.method == Method::HEAD && endpoint.begins(&Method::HEAD) {
+        return Ok(pages::unmade());
     }
     match endpoint {
-        Endpoint::Authorize => authorize::authorize(edge, passage, incoming).await,
-        Endpoint::PushedAuthorization
-        | Endpoint::Token
-        | Endpoint::Revoke
-        | Endpoint::Introspect
-        | Endpoint::DeviceAuthorization => oauth::drive(edge, passage, incoming, endpoint).await,
-        Endpoint::UserInfo => oauth::user_info(edge, passage, incoming).await,
-        Endpoint::Device => device::page(edge, passage, incoming).await,
-        Endpoint::Logout => signout::page(edge, passage, incoming).await,
-        Endpoint::SignIn => signin::page(edge, passage, incoming).await,
-        Endpoint::Consent => authorize::consent(edge, passage, incoming).await,
+        Endpoint::Authorize => authorize::authorize(edge, passage, incoming, jar).await,
+        Endpoint::Device => device::page(edge, passage, incoming, jar).await,
+        Endpoint::Logout => signout::page(edge, passage, incoming, jar).await,
+        Endpoint::SignIn => signin::page(edge, passage, incoming, jar).await,
+        Endpoint::Consent => authorize::consent(edge, passage, incoming, jar).await,
         Endpoint::Forgotten => account::forgotten(edge, passage, incoming).await,
         Endpoint::SignUp => account::sign_up(edge, passage, incoming).await,
-        Endpoint::Callback => social::back(edge, passage, incoming).await,
+        Endpoint::Callback => social::back(edge, passage, jar).await,
+        Endpoint::Magic => magic::page(edge, passage, incoming, jar).await,
+        Endpoint::Show(link) => link::show(edge, &passage, jar, link).await,
+        Endpoint::Act(link) => link::act(edge, passage, incoming, jar, link).await,
+        other => program(edge, passage, incoming, other).await,
+    }
+}
+
+/// Answers what programs ask for.
+async fn program(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    endpoint: Endpoint,
+) -> Result<Response<Body>, Refusal> {
+    match endpoint {
+        Endpoint::UserInfo => oauth::user_info(edge, passage, incoming).await,
         Endpoint::Style => Ok(pages::style()),
         Endpoint::Script => Ok(pages::passkey_script()),
         Endpoint::Keys => Ok(wellknown::keys(edge, &passage.head.headers)),
         Endpoint::Metadata | Endpoint::Configuration => Ok(wellknown::metadata(edge)),
-        Endpoint::Magic => magic::page(edge, passage, incoming).await,
-        Endpoint::Show(link) => link::show(edge, &passage, link).await,
-        Endpoint::Act(link) => link::act(edge, passage, incoming, link).await,
+        _ => oauth::drive(edge, passage, incoming, endpoint).await,
     }
 }
 
@@ -276,19 +304,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_path_with_a_free_segment_has_one_label() {
+        let row = |path: &str| find(path).map(|(label, _, endpoint)| (*label, *endpoint));
+        let label = ("/auth/callback/{provider}", Endpoint::Callback);
+        for path in ["/auth/callback/01kb4v8mzefgh2a5c7d9jknpqr", "/auth/callback/made-up", "/auth/callback/%7B"] {
+            assert_eq!(row(path), Some(label), "{path}");
+        }
+        for path in ["/auth/callback", "/auth/callback/", "/auth/callback/a/b", "/signin/", "/signin/x"] {
+            assert_eq!(row(path), None, "{path}");
+        }
+        assert_eq!(row("/signin"), Some(("/signin", Endpoint::SignIn)));
+    }
+
+    #[test]
     fn what_is_only_read_does_not_use_up_the_attempts_to_sign_in() {
         let contract =
             proto::methods().get(&format!("/{SERVICE}/GetUserInfo")).and_then(|method| method.access.as_ref());
-        assert_eq!(contract.map(|access| access.rate), Endpoint::UserInfo.rate(&Method::GET));
+        assert_eq!(contract.map(|access| Class::Of(access.rate)), Endpoint::UserInfo.class(&Method::GET));
         for (path, _, endpoint) in &ENDPOINTS {
             let read = path.starts_with("/.well-known/")
                 || ["/oauth2/userinfo", "/signin/style.css", "/signin/passkey.js"].contains(path);
-            let looked = ["/signin/forgot", "/signup", "/device"].contains(path);
-            assert_eq!(endpoint.rate(&Method::GET) == Some(Rate::Read), read || looked, "{path}");
-            assert_eq!(endpoint.rate(&Method::POST) == Some(Rate::Read), read, "{path}");
+            let of_mails = path.starts_with("/auth/link/") && !path.ends_with("/done");
+            let looked = of_mails || ["/signin/forgot", "/signup", "/device"].contains(path);
+            let reads = |method: &Method| endpoint.class(method) == Some(Class::Of(Rate::Read));
+            assert_eq!(reads(&Method::GET), read || looked, "{path}");
+            assert_eq!(reads(&Method::POST), read, "{path}");
+            let begins = ["/oauth2/authorize", "/signin"].contains(path);
+            assert_eq!(endpoint.class(&Method::GET) == Some(Class::Begin), begins, "{path}");
+            assert!(!begins || reads(&Method::HEAD), "{path} stores nothing then");
         }
         for tests_a_secret in [Endpoint::SignIn, Endpoint::SignUp, Endpoint::Device, Endpoint::Act(Link::Reset)] {
-            assert_eq!(tests_a_secret.rate(&Method::POST), Some(Rate::Credential), "{tests_a_secret:?}");
+            assert_eq!(tests_a_secret.class(&Method::POST), Some(Class::Of(Rate::Credential)), "{tests_a_secret:?}");
         }
     }
 }

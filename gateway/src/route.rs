@@ -106,11 +106,11 @@ pub(crate) fn find<B>(
         let access = upload.method(schema);
         return route(Target::Resumable(upload, access), "/tus/{parent}/uploads");
     }
-    if let Some((endpoint, verbs)) = Endpoint::at(schema, path) {
-        return fixed(method, path, verbs, Target::Identity(endpoint));
+    if let Some((label, verbs, endpoint)) = Endpoint::at(schema, path) {
+        return fixed((method, path), label, verbs, Target::Identity(*endpoint));
     }
     if let Some(page) = Page::at(path) {
-        return fixed(method, path, &with_head(&Method::GET), Target::Page(page));
+        return fixed((method, path), path, &with_head(&Method::GET), Target::Page(page));
     }
     rest(schema, method, path)
 }
@@ -135,11 +135,11 @@ fn rest(schema: &Schema, method: &Method, path: &str) -> Result<Route, Refusal> 
     }
 }
 
-/// A path that the edge answers itself, under these methods and OPTIONS.
-fn fixed(method: &Method, path: &str, known: &[Method], target: Target) -> Result<Route, Refusal> {
+/// A path that the edge answers itself, under these methods and OPTIONS; `label` is the path as the table of its kind has it.
+fn fixed((method, path): (&Method, &str), label: &str, known: &[Method], target: Target) -> Result<Route, Refusal> {
     let with_options = || known.iter().cloned().chain([Method::OPTIONS]).collect::<Vec<_>>();
     if known.contains(method) {
-        Ok(Route { target, label: path.to_owned() })
+        Ok(Route { target, label: label.to_owned() })
     } else if method == Method::OPTIONS {
         Ok(Route { target: Target::Options(with_options()), label: "OPTIONS".to_owned() })
     } else {

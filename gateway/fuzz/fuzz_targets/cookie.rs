@@ -24,7 +24,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         is_alone(address, "session", session.as_deref(), &headers);
         is_alone(address, "flow", flow.as_deref(), &headers);
         assert!(device.is_none_or(|mark| mark.len() <= 1024));
-        assert!(session.is_none() || world::is_shown(&headers));
+        assert!(session.is_none() || world::is_shown(address, &headers));
         if let Some(secret) = session {
             let set = world::set_session(address, &secret).expect("a header");
             let sent = HeaderValue::from_str(set.split(';').next().expect("a cookie")).expect("a header");

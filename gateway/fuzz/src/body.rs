@@ -18,11 +18,11 @@ pub(crate) struct Whole {
     pub(crate) bytes: Bytes,
 }
 
-pub(crate) async fn whole(_: &Edge, _: &Passage, _: &HeaderMap, _: Incoming) -> Result<Whole, Refusal> {
-    Err(Refusal)
+pub(crate) async fn within(_: &Edge, _: &Passage, _: &HeaderMap, _: Incoming, _: usize) -> Result<Whole, Refusal> {
+    Err(Refusal::default())
 }
 
 /// As in the crate: a body that does not decode is refused.
 pub(crate) fn flawed(_: Flaw, _: u64) -> Refusal {
-    Refusal
+    Refusal::default()
 }

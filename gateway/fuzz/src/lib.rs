@@ -121,17 +121,12 @@ pub fn set_session(public_url: &str, secret: &str) -> Option<String> {
     value.to_str().ok().map(str::to_owned)
 }
 
-/// A session's cookie is shown, good or bad.
-pub fn is_shown(headers: &HeaderMap) -> bool {
-    session::is_shown(headers)
+/// A session's cookie is shown to the edge at this address, good or bad.
+pub fn is_shown(public_url: &str, headers: &HeaderMap) -> bool {
+    Jar::of(public_url).is_some_and(|jar| jar.is_shown(headers))
 }
 
 /// A page of this address made the browser ask.
 pub fn is_same_origin(public_url: &str, headers: &HeaderMap) -> bool {
     session::is_same_origin(public_url, headers)
-}
-
-/// Scheme, host and port of a URL.
-pub fn origin(url: &str) -> &str {
-    session::origin(url)
 }

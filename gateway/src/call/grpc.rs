@@ -78,7 +78,7 @@ fn without_own(headers: &mut HeaderMap) {
 }
 
 /// The same messages, and where they must end the status that says why.
-fn told(body: Body, patience: Patience) -> Body {
+pub(super) fn told(body: Body, patience: Patience) -> Body {
     let frames = stream::unfold(Some(body), move |body| {
         let patience = patience.clone();
         async move {

@@ -2,7 +2,7 @@
 use std::sync::LazyLock;
 
 use futures::FutureExt;
-use http::{Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response, request::Parts};
 use hyper::body::Incoming;
 use tonic::{body::Body, service::Routes};
 use tonic_reflection::pb::{v1, v1alpha};
@@ -10,10 +10,15 @@ use tower::ServiceExt;
 use transcode::{Contract, Options};
 
 use crate::{
-    call::{connect, grpc, grpc_web, inlet::Inlet},
+    call::{
+        body::{Idle, Source},
+        connect, grpc, grpc_web,
+        inlet::Inlet,
+        stream::Patience,
+    },
     edge::Edge,
     filter::Passage,
-    refusal::{Dialect, Refusal},
+    refusal::{Dialect, Refusal, Web},
 };
 
 const SERVICES: [&str; 2] = ["/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
@@ -39,6 +44,8 @@ pub(crate) async fn drive(
     let path = passage.head.uri.path();
     let Some(reflection) = &passage.schema.reflection else { return Err(Refusal::not_found(path)) };
     let (routes, head) = (reflection.routes(), passage.head.clone());
+    // Who asks may take his time.
+    let patience = Patience::of(&edge.config, &passage.connection).through_silence();
     match dialect {
         Dialect::ConnectStream(codec) => {
             let matched = CONTRACTS.iter().find_map(|contract| contract.at_own_path(path));
@@ -46,11 +53,30 @@ pub(crate) async fn drive(
             connect::own(edge, passage, incoming, (codec, matched), |body| served(routes, head, body)).await
         }
         Dialect::GrpcWeb(web) => {
-            let Inlet { body, fault } = grpc_web::inlet(edge, incoming, web)?;
-            grpc_web::framed(fault.or(served(routes, head, body).map(Ok)).await?, web)
+            let inlet = match web {
+                Web::Binary => asked(edge, incoming)?,
+                Web::Text => grpc_web::inlet(edge, incoming, web)?,
+            };
+            grpc_web::framed(told(routes, head, inlet, patience).await?, web)
         }
-        Dialect::Grpc | Dialect::Connect(_) | Dialect::Http => Ok(served(routes, head, grpc::frames(incoming)).await),
+        Dialect::Grpc | Dialect::Connect(_) | Dialect::Http => {
+            told(routes, head, asked(edge, incoming)?, patience).await
+        }
     }
+}
+
+/// The caller's frames as they are, with the pauses that a conversation may have.
+fn asked(edge: &Edge, incoming: Incoming) -> Result<Inlet, Refusal> {
+    let mut pieces = Source::stream(&edge.config, &HeaderMap::new(), incoming)?;
+    pieces.idle = Idle::stream(&edge.config);
+    Ok(Inlet::frames(pieces.pieces()))
+}
+
+/// The answers, which end with the connection.
+async fn told(routes: Routes, head: Parts, inlet: Inlet, patience: Patience) -> Result<Response<Body>, Refusal> {
+    let Inlet { body, fault } = inlet;
+    let response = fault.or(served(routes, head, body).map(Ok)).await?;
+    Ok(response.map(|body| grpc::told(body, patience)))
 }
 
 async fn served(routes: Routes, head: Parts, body: Body) -> Response<Body> {

@@ -41,19 +41,19 @@ pub(crate) async fn principal(
             ask(edge, &format!("{}:{}", rate.as_str_name(), principal.key), &limit(edge, rate), "calls of this kind")
                 .await
         }
-        _ => class(edge, from, rate).await,
+        _ => class(edge, from, Class::Of(rate)).await,
     }
 }
 
 /// Calls of one network in a class.
-pub(crate) async fn class(edge: &Edge, from: IpAddr, rate: Rate) -> Result<(), Refusal> {
-    ask(edge, &network_key(rate, from), &limit(edge, rate), "calls of this kind from this network").await
+pub(crate) async fn class(edge: &Edge, from: IpAddr, class: Class) -> Result<(), Refusal> {
+    ask(edge, &network_key(class, from), &class.limit(edge), "calls of this kind from this network").await
 }
 
 /// Calls of an application that says with a secret who it is: as many as a caller has, for each network on its own, so that nobody
-/// else uses them up. A network that has used up its attempts is refused before its secret is looked at.
+/// else uses them up. A network that has used up its attempts at secrets is refused before its secret is looked at.
 pub(crate) async fn client(edge: &Edge, from: IpAddr, client: &str, rate: Rate) -> Result<(), Refusal> {
-    let attempts = edge.cache.limit(&network_key(Rate::Credential, from), &limit(edge, Rate::Credential), 0).await;
+    let attempts = edge.cache.limit(&network_key(Class::Secret, from), &Class::Secret.limit(edge), 0).await;
     if attempts.remaining == 0 {
         let wait = Duration::from_secs(60) / edge.config.rate_credential.max(1);
         return Err(too_many("attempts of this network", wait));
@@ -62,13 +62,44 @@ pub(crate) async fn client(edge: &Edge, from: IpAddr, client: &str, rate: Rate) 
     ask(edge, &key, &limit(edge, rate), "calls of this client").await
 }
 
-/// The secret was wrong: that was an attempt of the network.
-pub(crate) async fn wrong_secret(edge: &Edge, from: IpAddr) {
-    edge.cache.limit(&network_key(Rate::Credential, from), &limit(edge, Rate::Credential), 1).await;
+/// Who named a client did not prove to be it: that was an attempt of the network.
+pub(crate) async fn unproven(edge: &Edge, from: IpAddr) {
+    edge.cache.limit(&network_key(Class::Secret, from), &Class::Secret.limit(edge), 1).await;
 }
 
-fn network_key(rate: Rate, from: IpAddr) -> String {
-    format!("{}:{}", rate.as_str_name(), address::network(from))
+/// What a call counts as for its network: each class has a budget of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// As the contract says it of methods.
+    Of(Rate),
+    /// Begins a sign-in, which is stored.
+    Begin,
+    /// Tests the secret of an application. Attempts at people's passwords are others: neither uses up the other's.
+    Secret,
+}
+
+impl Class {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Of(rate) => rate.as_str_name(),
+            Self::Begin => "begin",
+            Self::Secret => "secret",
+        }
+    }
+
+    fn limit(self, edge: &Edge) -> Limit {
+        let config = &edge.config;
+        match self {
+            Self::Of(rate) => limit(edge, rate),
+            // A company behind one address begins its day at once.
+            Self::Begin => Limit::per_second(config.rate_begin).burst(config.rate_begin.saturating_mul(20)),
+            Self::Secret => limit(edge, Rate::Credential),
+        }
+    }
+}
+
+fn network_key(class: Class, from: IpAddr) -> String {
+    format!("{}:{}", class.name(), address::network(from))
 }
 
 fn limit(edge: &Edge, rate: Rate) -> Limit {

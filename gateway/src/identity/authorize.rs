@@ -15,14 +15,18 @@ use crate::{
         pages::{self, Hidden},
         parameters::Parameters,
         session::{Jar, came_without_cookies, is_same_origin},
-        signin::{browsers, flow_secret, foreign, start, unreadable, unsafe_address, with_cookie},
+        signin::{browsers, flow_secret, foreign, start, unreadable, with_cookie},
     },
     refusal::Refusal,
 };
 
 /// `GET` and `POST /oauth2/authorize`.
-pub(crate) async fn authorize(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(crate) async fn authorize(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    jar: Jar,
+) -> Result<Response<Body>, Refusal> {
     let read = if passage.head.method == Method::POST {
         Parameters::read(edge, &passage, incoming).await?
     } else {
@@ -47,8 +51,12 @@ pub(crate) async fn authorize(edge: &Edge, passage: Passage, incoming: Incoming)
 }
 
 /// `POST /consent`.
-pub(crate) async fn consent(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(crate) async fn consent(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    jar: Jar,
+) -> Result<Response<Body>, Refusal> {
     let headers = &passage.head.headers;
     let secrets =
         jar.session(headers).zip(jar.flow(headers)).map(|(session, flow)| (session.to_owned(), flow.to_owned()));

@@ -13,14 +13,18 @@ use crate::{
         Endpoint, pages,
         parameters::Parameters,
         session::{Jar, is_same_origin},
-        signin::{browsers, foreign, unreadable, unsafe_address},
+        signin::{browsers, foreign, unreadable},
     },
     refusal::Refusal,
 };
 
 /// `GET` and `POST /device`.
-pub(crate) async fn page(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(crate) async fn page(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    jar: Jar,
+) -> Result<Response<Body>, Refusal> {
     let is_post = passage.head.method == Method::POST;
     if is_post && !is_same_origin(&edge.public_url, &passage.head.headers) {
         return Ok(foreign());

@@ -1,5 +1,5 @@
 //! The page behind the link of an invitation. Who has no account makes one there; who has one signs in, comes back and accepts.
-use http::Response;
+use http::{Response, StatusCode};
 use proto::auth::v1::{
     AcceptInvitationRequest, GetBrowserSessionRequest, LookupInvitationRequest, LookupInvitationResponse,
     invitation_service_client::InvitationServiceClient,
@@ -11,7 +11,7 @@ use super::{
     link::{self, ENDS, Link},
     pages::{self, NAME, NEW_PASSWORD, escaped},
     session::{Jar, is_same_origin},
-    signin::{browsers, foreign, unsafe_address},
+    signin::{browsers, foreign},
 };
 use crate::{edge::Edge, filter::Passage, refusal::Refusal};
 
@@ -21,6 +21,7 @@ const TITLE: &str = "You are invited";
 pub(super) async fn show(
     edge: &Edge,
     passage: &Passage,
+    jar: Jar,
     token: &str,
     note: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
@@ -33,7 +34,6 @@ pub(super) async fn show(
     if !found.account_exists {
         return Ok(form(token, &intro, &format!("{NAME}{NEW_PASSWORD}"), note));
     }
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
     let visitor = match jar.session(&passage.head.headers) {
         Some(session) => {
             let known = GetBrowserSessionRequest { session: session.to_owned() };
@@ -42,14 +42,11 @@ pub(super) async fn show(
         None => None,
     };
     Ok(match visitor {
-        Some(visitor) if visitor.email.to_lowercase() == found.email.to_lowercase() => {
+        // Whether it is his is for auth to say.
+        Some(visitor) => {
             let intro =
                 format!("{intro}{ENDS}<p class=\"quiet\">You are signed in as {}.</p>", escaped(&visitor.email));
             form(token, &intro, "<input type=\"hidden\" name=\"accept\" value=\"yes\">", note)
-        }
-        Some(visitor) => {
-            let told = format!("You are signed in as {}, which is another account.", escaped(&visitor.email));
-            sign_in(token, &format!("{intro}<p role=\"alert\">{told}</p>"), "Sign in with the invited account")
         }
         None => {
             sign_in(token, &format!("{intro}<p>You have an account: sign in, and you come back here.</p>"), "Sign in")
@@ -78,13 +75,12 @@ fn sign_in(token: &str, intro: &str, button: &str) -> Response<Body> {
 }
 
 /// Makes who is signed in a member.
-pub(super) async fn accept(edge: &Edge, passage: &Passage, token: String) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(super) async fn accept(edge: &Edge, passage: &Passage, jar: Jar, token: String) -> Result<Response<Body>, Refusal> {
     let headers = &passage.head.headers;
     if !is_same_origin(&edge.public_url, headers) {
         return Ok(foreign());
     }
-    let Some(session) = jar.session(headers) else { return show(edge, passage, &token, None).await };
+    let Some(session) = jar.session(headers) else { return show(edge, passage, jar, &token, None).await };
     let accepted = match accept_as(edge, passage, session, &token).await {
         // What the person may do has changed since the internal token was made: a new one, once.
         Err(status) if api::Error::from_status(&status).reason() == "TOKEN_STALE" => {
@@ -97,9 +93,21 @@ pub(super) async fn accept(edge: &Edge, passage: &Passage, token: String) -> Res
             let intro = "<p>Welcome: you belong to the organization now. Choose it when you sign in.</p>";
             Ok(pages::sign_in_first("Done", intro, &[("prompt", "login")], "Sign in"))
         }
-        Err(status) if status.code() == tonic::Code::Unauthenticated => show(edge, passage, &token, None).await,
+        Err(status) if status.code() == tonic::Code::Unauthenticated => show(edge, passage, jar, &token, None).await,
+        Err(status) if api::Error::from_status(&status).reason() == "INVITATION_FOREIGN" => {
+            Ok(foreigner(&token, &status))
+        }
         Err(status) => link::refused(status),
     }
+}
+
+/// Who is signed in is somebody else: the way on is another sign-in.
+fn foreigner(token: &str, status: &Status) -> Response<Body> {
+    let told = pages::sentence(api::Error::from_status(status).message());
+    let intro = format!("<p role=\"alert\">{}</p>", escaped(&told));
+    let mut page = sign_in(token, &intro, "Sign in with the invited account");
+    *page.status_mut() = StatusCode::BAD_REQUEST;
+    page
 }
 
 async fn accept_as(edge: &Edge, passage: &Passage, session: &str, token: &str) -> Result<(), Status> {

@@ -1,6 +1,6 @@
 //! Pages behind the links of mails: following a link only shows a page, so that a scanner of mails changes nothing; the form on it acts.
 //!
-//! The address with the secret is told to nobody (no referrer). The token is proof enough: what comes without it changes nothing.
+//! The address with the secret is told to nobody else (no referrer beyond this host). The token is proof enough: what comes without it changes nothing.
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use proto::auth::v1::{
@@ -13,6 +13,7 @@ use super::{
     Endpoint, invitation,
     pages::{self, NEW_PASSWORD, OWN_PASSWORD, escaped},
     parameters::Parameters,
+    session::Jar,
 };
 use crate::{edge::Edge, filter::Passage, form, refusal::Refusal};
 
@@ -32,17 +33,17 @@ pub(crate) enum Link {
 }
 
 /// `GET /auth/link/...`: a page with a form.
-pub(crate) async fn show(edge: &Edge, passage: &Passage, link: Link) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn show(edge: &Edge, passage: &Passage, jar: Jar, link: Link) -> Result<Response<Body>, Refusal> {
     let Some(token) = token(passage) else { return Ok(over(StatusCode::BAD_REQUEST)) };
-    shown(edge, passage, link, &token, None).await
+    shown(edge, passage, jar, (link, &token), None).await
 }
 
 /// The form behind a link; with a note, what was wrong with the answer to it.
 async fn shown(
     edge: &Edge,
     passage: &Passage,
-    link: Link,
-    token: &str,
+    jar: Jar,
+    (link, token): (Link, &str),
     note: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
     let action = Endpoint::Act(link).path();
@@ -70,7 +71,7 @@ async fn shown(
             Ok(show("Confirm your address", (&intro, inputs, button)))
         }
         Link::Reset => Ok(show("Choose a new password", ("", NEW_PASSWORD, "Change the password"))),
-        Link::Invitation => invitation::show(edge, passage, token, note).await,
+        Link::Invitation => invitation::show(edge, passage, jar, token, note).await,
     }
 }
 
@@ -90,13 +91,14 @@ pub(crate) async fn act(
     edge: &Edge,
     passage: Passage,
     incoming: Incoming,
+    jar: Jar,
     link: Link,
 ) -> Result<Response<Body>, Refusal> {
     let Ok(mut form) = Parameters::read(edge, &passage, incoming).await? else {
         return Ok(over(StatusCode::BAD_REQUEST));
     };
     if link == Link::Invitation && form.has("accept") {
-        return invitation::accept(edge, &passage, form.take("token")).await;
+        return invitation::accept(edge, &passage, jar, form.take("token")).await;
     }
     let mut client = mails(edge, &passage);
     let mut take = |name: &str| form.take(name);
@@ -122,7 +124,7 @@ pub(crate) async fn act(
     match error.code() {
         // The reader can do something about it, and the link is still good.
         api::Code::InvalidArgument | api::Code::PermissionDenied | api::Code::AlreadyExists => {
-            shown(edge, &passage, link, &sent, Some(error.message())).await
+            shown(edge, &passage, jar, (link, &sent), Some(error.message())).await
         }
         _ => refused(status),
     }

@@ -10,13 +10,17 @@ use super::{
     pages::{self, Hidden},
     parameters::Parameters,
     session::{Jar, is_same_origin},
-    signin::{self, foreign, logins, unreadable, unsafe_address, with_cookie},
+    signin::{self, foreign, logins, unreadable, with_cookie},
 };
 use crate::{edge::Edge, filter::Passage, refusal::Refusal};
 
 /// `GET /auth/link/magic` shows a form where the sign-in has begun, `POST` signs in.
-pub(crate) async fn page(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(crate) async fn page(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    jar: Jar,
+) -> Result<Response<Body>, Refusal> {
     if passage.head.method == Method::POST {
         return act(edge, &passage, incoming, jar).await;
     }

@@ -13,7 +13,11 @@ use tonic::body::Body;
 
 use crate::{
     edge::Edge,
-    filter::{Passage, auth::bearer, rate_limit},
+    filter::{
+        Passage,
+        auth::bearer,
+        rate_limit::{self, Class},
+    },
     identity::{Endpoint, parameters::Parameters},
     refusal::Refusal,
 };
@@ -22,7 +26,8 @@ use crate::{
 const LONGEST_ID: usize = 64;
 
 /// Answers an endpoint that applications call with a form, and counts the call: one that says with a secret who it is, as a call of that
-/// client; everything else as an attempt of its network, a wrong secret too.
+/// client, and as an attempt of its network too where it is not proven; everything else as a call of its network, for codes and tokens
+/// of 256 bits cannot be guessed.
 pub(crate) async fn drive(
     edge: &Edge,
     passage: Passage,
@@ -38,23 +43,59 @@ pub(crate) async fn drive(
             let rate = if endpoint == Endpoint::Introspect { Rate::Read } else { Rate::Write };
             rate_limit::client(edge, passage.address, id, rate).await?;
         }
-        None => rate_limit::class(edge, passage.address, Rate::Credential).await?,
+        None => rate_limit::class(edge, passage.address, unnamed(endpoint)).await?,
     }
-    let (form, client) = match read {
-        Ok(read) => read,
-        Err(problem) => return Ok(failed("invalid_request", problem, false)),
+    let read = read.and_then(|(form, client)| missing(endpoint, &form).map_or(Ok((form, client)), Err));
+    let (answer, is_proven) = match read {
+        Ok((form, client)) => {
+            let answer = answered(edge, &passage, endpoint, (form, client)).await;
+            let is_proven = match &answer {
+                Ok(answer) => answer.status() != StatusCode::UNAUTHORIZED,
+                // Fields are looked at before the client is.
+                Err(refusal) => refusal.parts.code != tonic::Code::InvalidArgument as i32,
+            };
+            (answer, is_proven)
+        }
+        Err(problem) => (Ok(failed("invalid_request", problem, false)), false),
     };
-    let answer = match endpoint {
-        Endpoint::PushedAuthorization => push(edge, &passage, form, client).await?,
-        Endpoint::Revoke => revoke(edge, &passage, form, client).await?,
-        Endpoint::Introspect => introspect(edge, &passage, form, client).await?,
-        Endpoint::DeviceAuthorization => device(edge, &passage, form, client).await?,
-        _ => token(edge, &passage, form, client).await?,
-    };
-    if named.is_some() && answer.status() == StatusCode::UNAUTHORIZED {
-        rate_limit::wrong_secret(edge, passage.address).await;
+    if named.is_some() && !is_proven {
+        rate_limit::unproven(edge, passage.address).await;
     }
-    Ok(answer)
+    answer
+}
+
+/// What a call without a secret counts as for its network.
+fn unnamed(endpoint: Endpoint) -> Class {
+    match endpoint {
+        Endpoint::PushedAuthorization | Endpoint::DeviceAuthorization => Class::Begin,
+        _ => Class::Of(Rate::Write),
+    }
+}
+
+/// What is wrong with a form whoever sent it.
+fn missing(endpoint: Endpoint, form: &Parameters) -> Option<&'static str> {
+    match endpoint {
+        Endpoint::Revoke | Endpoint::Introspect if !form.has("token") => Some("the parameter token is missing"),
+        Endpoint::PushedAuthorization if form.has("request_uri") => {
+            Some("request_uri is what this endpoint gives; send the parameters themselves")
+        }
+        _ => None,
+    }
+}
+
+async fn answered(
+    edge: &Edge,
+    passage: &Passage,
+    endpoint: Endpoint,
+    (form, client): (Parameters, ClientAuthentication),
+) -> Result<Response<Body>, Refusal> {
+    match endpoint {
+        Endpoint::PushedAuthorization => push(edge, passage, form, client).await,
+        Endpoint::Revoke => revoke(edge, passage, form, client).await,
+        Endpoint::Introspect => introspect(edge, passage, form, client).await,
+        Endpoint::DeviceAuthorization => device(edge, passage, form, client).await,
+        _ => token(edge, passage, form, client).await,
+    }
 }
 
 /// `POST /oauth2/token`.
@@ -109,9 +150,6 @@ async fn revoke(
     mut form: Parameters,
     client: ClientAuthentication,
 ) -> Result<Response<Body>, Refusal> {
-    if !form.has("token") {
-        return Ok(failed("invalid_request", "the parameter token is missing", false));
-    }
     let basic = client.basic;
     let request = RevokeRequest { token: form.take("token"), client: Some(client) };
     let answer = service(edge, passage).revoke(request).await?.into_inner();
@@ -125,9 +163,6 @@ async fn introspect(
     mut form: Parameters,
     client: ClientAuthentication,
 ) -> Result<Response<Body>, Refusal> {
-    if !form.has("token") {
-        return Ok(failed("invalid_request", "the parameter token is missing", false));
-    }
     let basic = client.basic;
     let request = IntrospectRequest { token: form.take("token"), client: Some(client) };
     let answer = service(edge, passage).introspect(request).await?.into_inner();

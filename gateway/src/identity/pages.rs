@@ -18,6 +18,7 @@ use crate::identity::Endpoint;
 
 const STYLE: &str = include_str!("pages/style.css");
 const PASSKEY: &str = include_str!("pages/passkey.js");
+const HTML: &str = "text/html; charset=utf-8";
 
 /// What a form carries from page to page, and a cookie over the way to an identity provider or to a mail.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -135,10 +136,17 @@ pub(crate) fn sign_out(fields: &[(&str, &str)], origin: &str) -> Response<Body> 
     page(StatusCode::OK, "Sign out?", &body, origin)
 }
 
-/// The address of a page holds a secret: it is told to nobody.
+/// The address of a page holds a secret: it is told to nobody but this host, whose forms the browser would else send without an origin.
 pub(crate) fn unreferred(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
+}
+
+/// What HEAD tells of a page that is made, and stored, for who looks at it.
+pub(crate) fn unmade() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
+    sealed(response, "", false)
 }
 
 /// A page that only says something.
@@ -152,18 +160,22 @@ pub(crate) fn done(text: &str, (to, label): (Endpoint, &str)) -> Response<Body> 
     page(StatusCode::OK, "Done", &body, "")
 }
 
-/// What the edge refuses, with a way to begin again and what whoever runs this service needs to find it.
-pub(crate) fn refused(status: StatusCode, text: &str, again: &str, id: &str) -> Response<Body> {
+/// What the edge refuses, with a way to begin again, which is in the mail where there is no address, and what whoever runs this service
+/// needs to find it.
+pub(crate) fn refused(status: StatusCode, text: &str, again: Option<&str>, id: &str) -> Response<Body> {
     let title = match status {
         StatusCode::TOO_MANY_REQUESTS => "Too many attempts",
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => "Not available at the moment",
         status if status.is_server_error() => "Something went wrong here",
         _ => "This did not work",
     };
+    let again = match again {
+        Some(again) => format!("<a href=\"{}\">Begin again</a>", escaped(again)),
+        None => "To begin again, open the link of the mail again.".to_owned(),
+    };
     let body = format!(
-        "<h1>{title}</h1><p>{}</p><p><a href=\"{}\">Begin again</a></p><p class=\"quiet\">Request {}</p>",
+        "<h1>{title}</h1><p>{}</p><p>{again}</p><p class=\"quiet\">Request {}</p>",
         escaped(&sentence(text)),
-        escaped(again),
         escaped(id)
     );
     unreferred(page(status, title, &body, ""))
@@ -206,7 +218,7 @@ fn noted(note: Option<&str>, fields: String) -> (String, String) {
 }
 
 /// A message of the API begins small and ends without a period.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     let sentence: String = first.chain(letters).collect();
@@ -312,7 +324,7 @@ fn page(status: StatusCode, title: &str, body: &str, origin: &str) -> Response<B
     );
     let mut response = Response::new(Body::new(Full::new(Bytes::from(html))));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(HTML));
     sealed(response, origin, body.contains(SCRIPT))
 }
 

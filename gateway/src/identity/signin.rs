@@ -87,8 +87,12 @@ pub(super) async fn start(
 }
 
 /// `GET` and `POST /signin`.
-pub(crate) async fn page(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(crate) async fn page(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    jar: Jar,
+) -> Result<Response<Body>, Refusal> {
     if passage.head.method == Method::POST {
         return answer(edge, passage, incoming, jar).await;
     }

@@ -8,13 +8,17 @@ use super::{
     Endpoint, pages,
     parameters::Parameters,
     session::{Jar, came_without_cookies},
-    signin::{browsers, unreadable, unsafe_address, with_cookie},
+    signin::{browsers, unreadable, with_cookie},
 };
 use crate::{edge::Edge, filter::Passage, refusal::Refusal};
 
 /// `GET` and `POST /oauth2/logout`. Whoever is sent here by an application with a good ID token is signed out; anybody else is asked.
-pub(crate) async fn page(edge: &Edge, passage: Passage, incoming: Incoming) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(crate) async fn page(
+    edge: &Edge,
+    passage: Passage,
+    incoming: Incoming,
+    jar: Jar,
+) -> Result<Response<Body>, Refusal> {
     let is_post = passage.head.method == Method::POST;
     let read = if is_post {
         Parameters::read(edge, &passage, incoming).await?

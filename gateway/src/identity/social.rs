@@ -2,16 +2,14 @@
 //!
 //! What a form would carry lies in a cookie meanwhile, so that the answer is good in the browser alone that went out, and once.
 use http::Response;
-use hyper::body::Incoming;
 use proto::auth::v1::{FinishSocialLoginRequest, LoginStep, StartSocialLoginRequest};
 use tonic::{Status, body::Body};
 
 use super::{
-    CALLBACK,
     pages::{self, Hidden},
     parameters::Parameters,
     session::Jar,
-    signin::{self, foreign, logins, unreadable, unsafe_address, with_cookie},
+    signin::{self, foreign, logins, unreadable, with_cookie},
 };
 use crate::{edge::Edge, filter::Passage, refusal::Refusal};
 
@@ -32,8 +30,7 @@ pub(super) async fn leave(
 }
 
 /// `GET /auth/callback/{identity_provider}`: what the provider sent back with the browser.
-pub(crate) async fn back(edge: &Edge, passage: Passage, _: Incoming) -> Result<Response<Body>, Refusal> {
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(unsafe_address()) };
+pub(crate) async fn back(edge: &Edge, passage: Passage, jar: Jar) -> Result<Response<Body>, Refusal> {
     let mut query = match Parameters::parse(passage.head.uri.query().unwrap_or_default().as_bytes()) {
         Ok(query) => query,
         Err(problem) => return Ok(unreadable(problem)),
@@ -47,7 +44,7 @@ pub(crate) async fn back(edge: &Edge, passage: Passage, _: Incoming) -> Result<R
         code: query.take("code"),
         issuer: query.take("iss"),
         device: jar.device(headers).unwrap_or_default().to_owned(),
-        identity_provider_id: passage.head.uri.path().trim_start_matches(CALLBACK).to_owned(),
+        identity_provider_id: passage.head.uri.path().rsplit('/').next().unwrap_or_default().to_owned(),
     };
     let answer = logins(edge, &passage).finish_social_login(request).await;
     let hidden = Hidden { return_to: signin::local(hidden.return_to), ..hidden };

@@ -104,6 +104,28 @@ async fn gw_4_18_old_connections_end_and_their_streams_are_told() {
 }
 
 #[tokio::test]
+async fn gw_4_18_who_asks_nothing_of_reflection_is_not_waited_for() {
+    const PATH: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let ended = async |settings: &str, version: u8, kind: &str| {
+        let world = World::start(settings).await;
+        let request = client::request(world.address, version, "POST", PATH).header("content-type", kind);
+        let request = if version == 2 { request.header("te", "trailers") } else { request };
+        let mut talk = Talk::begin(world.address, version, request).await;
+        let mut heard = talk.heard().await;
+        while heard.more().await {}
+        heard
+    };
+    for (version, kind) in [(2, "application/grpc"), (1, "application/grpc-web+proto")] {
+        ended("stream_idle = \"100ms\"", version, kind).await;
+    }
+    let age = "connection_age = \"200ms\"\nconnection_grace = \"200ms\"";
+    let heard = ended(age, 2, "application/grpc").await;
+    assert_eq!(heard.trailers.get("grpc-status").map(http::HeaderValue::as_bytes), Some(&b"14"[..]));
+    let heard = ended(age, 1, "application/grpc-web+proto").await;
+    assert!(String::from_utf8_lossy(&heard.rest).contains("grpc-status: 14"), "{:?}", heard.rest);
+}
+
+#[tokio::test]
 async fn gw_4_18_running_requests_finish_when_the_edge_stops() {
     let world = World::start("").await;
     world.upstream.goes_live();

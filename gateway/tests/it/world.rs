@@ -87,7 +87,9 @@ async fn begin(
         sources += &format!(", {{ upstream = \"{name}\"{access} }}");
     }
     // Tests ask more often than callers do; one that is about a rate sets it.
-    let rates = ["rate_address", "rate_write", "rate_credential"].into_iter().filter(|rate| !settings.contains(rate));
+    let rates = ["rate_address", "rate_write", "rate_credential", "rate_begin"]
+        .into_iter()
+        .filter(|rate| !settings.contains(rate));
     let rates: String = rates.map(|rate| format!("{rate} = 1000000\n")).collect();
     let settings = format!(
         "{rates}{settings}\n\

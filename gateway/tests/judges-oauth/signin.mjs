@@ -4,6 +4,11 @@ import { execFileSync } from "node:child_process";
 import * as client from "openid-client";
 
 const world = JSON.parse(process.env.WORLD);
+let checks = 0;
+const equal = (found, wanted) => {
+  checks += 1;
+  assert.equal(found, wanted);
+};
 const browse = (url) => {
   const [program, script] = world.browser;
   return execFileSync(program, [script, world.cookies, String(url), ...world.person], { encoding: "utf8" }).trim();
@@ -11,10 +16,10 @@ const browse = (url) => {
 
 const [, code] = world.page.match(/```js\n(.*?)```/s);
 const [first, ...rest] = code.replaceAll("http://localhost:8080", world.issuer).split("\n");
-assert.equal(first, 'import * as client from "openid-client";');
+equal(first, 'import * as client from "openid-client";');
 const [begin, end] = rest.join("\n").split("// At your redirect URI:");
 const AsyncFunction = (async () => {}).constructor;
 const run = new AsyncFunction(
   "client", "CLIENT_ID", "CLIENT_SECRET", "browse", `${begin}\nconst currentUrl = new URL(browse(link));\n${end}\nreturn email;`);
-assert.equal(await run(client, world.told.id, world.told.secret, browse), world.person[0]);
-console.log("1 checks");
+equal(await run(client, world.told.id, world.told.secret, browse), world.person[0]);
+console.log(`${checks} checks`);

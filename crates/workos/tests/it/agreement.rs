@@ -6,11 +6,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::eventually_within;
 
 use crate::{
-    client::Client,
+    client::{Client, name},
     person::Person,
     platform::{Platform, Site},
 };
@@ -29,10 +29,6 @@ struct Stage {
     documents: Vec<String>,
 }
 
-fn name(made: &Value) -> String {
-    made["name"].as_str().unwrap_or_else(|| panic!("a name: {made}")).to_owned()
-}
-
 impl Stage {
     async fn new(platform: &Platform) -> Stage {
         let client = platform.client();
@@ -47,7 +43,8 @@ impl Stage {
         let mut documents = Vec::new();
         for number in 0..DOCUMENTS {
             let body = json!({"title": format!("agreed {number}")});
-            documents.push(name(&by_owner.post(format!("/v1/{organization}/documents"), &body).good().await));
+            let made = by_owner.post(format!("/v1/{organization}/documents"), &body).good().await;
+            documents.push(name(&made).to_owned());
         }
         Stage { organization, owner: by_owner, members, documents }
     }

@@ -39,6 +39,17 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// The name of a resource.
+pub(crate) fn name(made: &Value) -> &str {
+    made["name"].as_str().unwrap_or_else(|| panic!("a resource has a name: {made}"))
+}
+
+/// When what must end does: a day from now.
+pub(crate) fn tomorrow() -> String {
+    let end = api::Clock::default().now() + time::Duration::DAY;
+    end.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits")
+}
+
 impl Client {
     /// A client without a credential.
     pub(crate) fn new(base: impl Into<String>) -> Client {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Begins a sign-in on the page, and asks for a mail to an address.
-async fn asks(browser: &mut Browser, email: &str) -> Answer {
+pub(crate) async fn asks(browser: &mut Browser, email: &str) -> Answer {
     let page = browser.get("/signin?return_to=/device").await;
     let (flow, to) = (field(&page, "flow"), field(&page, "return_to"));
     let form = [("flow", flow.as_str()), ("return_to", &to), ("email", email), ("send_code", "yes")];
@@ -18,7 +18,7 @@ async fn asks(browser: &mut Browser, email: &str) -> Answer {
 }
 
 /// The path of a link and what it carries.
-fn parts(link: &str) -> (&str, &str) {
+pub(crate) fn parts(link: &str) -> (&str, &str) {
     link.split_once("?token=").expect("the link carries the token")
 }
 
@@ -40,17 +40,21 @@ async fn auth_p15_a_magic_link_signs_in_the_browser_that_asked() {
         let page = browser.get(link.as_str()).await;
         assert!(page.status == 200 && text(&page).contains("<button>Sign in</button>"), "{}", page.show());
         assert!(!text(&page).contains("<script"), "the page does without script");
-        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "no-referrer"));
+        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "same-origin"));
         assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"), "{}", page.show());
         assert!(!browser.cookies.contains_key("workos_session"), "following the link signs nobody in");
     }
+    let mut replay = Browser::new(shared);
+    replay.cookies = browser.cookies.clone();
     let done = browser.post(path, &[("token", token)]).await;
     assert_eq!((done.status.as_u16(), done.header("location")), (303, "/device"), "{}", done.show());
     assert!(browser.cookies.contains_key("workos_session") && !browser.cookies.contains_key("workos_away"));
     let me = client.get("/v1/users/me").header("cookie", browser.cookie()).good().await;
     assert_eq!(me["email"].as_str(), Some(bob.email.as_str()));
-    let again = browser.post(path, &[("token", token)]).await;
-    assert_eq!(again.status, 403, "once: {}", again.show());
+    // With the cookies from before, so that it is the link that is refused and not a browser that did not ask.
+    let again = replay.post(path, &[("token", token)]).await;
+    assert!(again.status.is_client_error() && again.status != 403, "once: {}", again.show());
+    assert!(!replay.cookies.contains_key("workos_session"), "once");
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use testkit::eventually;
 
 use crate::{
-    client::{Client, encoded},
+    client::{Call, Client, tomorrow},
+    oauth::{FORM, written},
     person::{CLIENT, REDIRECT, SYSTEM},
     platform::{Shared, shared},
 };
@@ -23,9 +24,10 @@ pub(crate) async fn mailed_link(shared: &Shared, client: &Client, to: &str) -> S
     .await
 }
 
-fn form(client: &Client, path: &str, pairs: &[(&str, &str)]) -> crate::client::Call {
-    let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    client.call(Method::POST, path).body("application/x-www-form-urlencoded", pairs.join("&"))
+/// The form behind a link, filled in.
+fn answered(client: &Client, path: &str, (token, password): (&str, &str)) -> Call {
+    let sent = written(&[("token", token), ("password", password)]);
+    client.call(Method::POST, format!("{path}/done")).body(FORM, sent)
 }
 
 pub(crate) async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
@@ -49,14 +51,13 @@ async fn auth_p14_p15_following_a_link_shows_a_page_and_only_its_form_acts() {
         let page = client.get(link.clone()).send().await;
         let shown = String::from_utf8_lossy(&page.body);
         assert!(page.status.is_success() && shown.contains("<form method=\"post\""), "{}", page.show());
-        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "no-referrer"));
+        assert_eq!((page.header("cache-control"), page.header("referrer-policy")), ("no-store", "same-origin"));
         assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"), "{}", page.show());
     }
     let (path, query) = link.split_once('?').expect("the link carries the token");
     let token = query.strip_prefix("token=").expect("and nothing else");
     let new = "seven lighthouses by the sea";
-    let done =
-        |password: &'static str| form(&client, &format!("{path}/done"), &[("token", token), ("password", password)]);
+    let done = |password: &str| answered(&client, path, (token, password));
     let refused = done("short").send().await;
     assert_eq!(refused.status, 400, "{}", refused.show());
     let answer = done(new).send().await;
@@ -80,7 +81,7 @@ async fn auth_p15_a_sign_up_is_finished_by_who_knows_its_password_and_sees_whose
     }
     let (path, query) = link.split_once('?').expect("the link carries the token");
     let token = query.strip_prefix("token=").expect("and nothing else");
-    let done = |password: &str| form(&client, &format!("{path}/done"), &[("token", token), ("password", password)]);
+    let done = |password: &str| answered(&client, path, (token, password));
     // Whoever owns the mailbox alone puts no password of a stranger in force.
     for guess in ["", "another lighthouse by the sea"] {
         let refused = done(guess).send().await;
@@ -101,9 +102,7 @@ async fn auth_t05_a_key_opens_the_edge_and_garbage_does_not() {
     let client = shared.platform.client();
     let bob = shared.owner.member(&client, "Bob", Some("VIEWER")).await;
     let signed = bob.sign_in(&client).await;
-    let end = api::Clock::default().now() + time::Duration::days(1);
-    let end = end.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits");
-    let body = json!({"displayName": "Import", "scopes": ["membership:read"], "expireTime": end});
+    let body = json!({"displayName": "Import", "scopes": ["membership:read"], "expireTime": tomorrow()});
     let made = signed.post(format!("/v1/{}/apiKeys", bob.organization), &body).good().await;
     let secret = made["secret"].as_str().expect("shown once").to_owned();
     let with_key = client.with_token(&secret);

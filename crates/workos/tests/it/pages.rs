@@ -94,7 +94,7 @@ async fn ask(client: &Client, app: &App) -> Answer {
 
 #[tokio::test]
 async fn who_proves_what_it_is_has_a_rate_of_its_own_and_who_fails_is_told_on_a_page() {
-    let site = Site::new().await.set("gateway.rate_credential", "40");
+    let site = Site::new().await.set("gateway.rate_credential", "40").set("gateway.rate_begin", "5");
     let platform = Platform::start(site).await;
     let owner = Person::first(&platform.client(), platform.site()).await;
     let shared = Shared { platform, owner };
@@ -102,18 +102,20 @@ async fn who_proves_what_it_is_has_a_rate_of_its_own_and_who_fails_is_told_on_a_
     for _ in 0..80 {
         let answer = ask(&client, &app).await;
         assert_eq!(answer.status, 200, "{}", answer.show());
-        // Looking at a page uses up nothing either.
+        // Looking at a page uses up none of the attempts either.
         let page = client.get("/signin").send().await;
         assert_eq!(page.status, 200, "{}", page.show());
     }
     let wrong = App { basic: "Basic eDp5".to_owned(), id: app.id.clone(), secret: String::new() };
     let mut told = ask(&client, &wrong).await;
-    for _ in 0..200 {
+    for attempt in 0..200 {
         if told.status == 429 {
             break;
         }
-        assert_eq!(told.status, 401, "{}", told.show());
-        told = ask(&client, &wrong).await;
+        assert!([400, 401].contains(&told.status.as_u16()), "{}", told.show());
+        // A form that is refused before anybody looks at the secret was an attempt too.
+        let sent: &[(&str, &str)] = if attempt < 10 { &[("token", "x")] } else { &[] };
+        told = form(&client, "/oauth2/introspect", &wrong, sent).await;
     }
     told.is_refused(429, "RATE_LIMITED");
     let mut browser = Browser::new(&shared);
@@ -121,6 +123,7 @@ async fn who_proves_what_it_is_has_a_rate_of_its_own_and_who_fails_is_told_on_a_
     let flow = field(&page, "flow");
     let sent = [("flow", flow.as_str()), ("email", "x@example.com"), ("password", VERIFIER)];
     let mut refused = browser.post("/signin", &sent).await;
+    assert_ne!(refused.status, 429, "wrong secrets of applications are no attempts at passwords: {}", refused.show());
     for _ in 0..200 {
         if refused.status == 429 {
             break;
@@ -132,6 +135,23 @@ async fn who_proves_what_it_is_has_a_rate_of_its_own_and_who_fails_is_told_on_a_
     let shown = text(&refused);
     assert!(shown.contains(refused.header("x-request-id")) && shown.contains("href=\"/signin\""), "{shown}");
     assert!(refused.header("content-security-policy").contains("frame-ancestors 'none'"), "{}", refused.show());
+    too_many_begin(&client, &app).await;
+}
+
+/// What begins a sign-in has a budget, and HEAD begins none.
+async fn too_many_begin(client: &Client, app: &App) {
+    let mut begun = client.get("/signin").send().await;
+    for _ in 0..1000 {
+        if begun.status == 429 {
+            break;
+        }
+        begun = client.get("/signin").send().await;
+    }
+    assert_eq!((begun.status.as_u16(), begun.header("content-type")), (429, "text/html; charset=utf-8"));
+    for path in ["/signin".to_owned(), authorize(&app.id, &[])] {
+        let head = client.call(Method::HEAD, path).send().await;
+        assert_eq!((head.status.as_u16(), head.header("set-cookie")), (200, ""), "{}", head.show());
+    }
 }
 
 #[tokio::test]
@@ -140,6 +160,13 @@ async fn what_the_edge_refuses_of_a_page_is_a_page_and_of_an_endpoint_for_applic
     let refused = client.call(Method::DELETE, "/signin").send().await;
     assert_eq!((refused.status.as_u16(), refused.header("content-type")), (405, "text/html; charset=utf-8"));
     assert_eq!(refused.header("allow"), "GET, HEAD, POST, OPTIONS", "{}", refused.show());
+    // Where no GET leads, "Begin again" leads to the sign-in, or to the mail.
+    let shown = text(&client.get("/consent").send().await);
+    assert!(shown.contains("href=\"/signin\"") && !shown.contains("href=\"/consent"), "{shown}");
+    for path in ["/auth/link/reset/done", "/auth/link/magic"] {
+        let shown = text(&client.call(Method::PUT, path).send().await);
+        assert!(shown.contains("open the link of the mail again") && !shown.contains("href=\"/auth"), "{shown}");
+    }
     client.call(Method::DELETE, "/oauth2/token").send().await.is_refused(405, "METHOD_NOT_ALLOWED");
     let long = client.call(Method::POST, "/signin").body(FORM, vec![b'x'; 65 * 1024]);
     let long = long.header("origin", SELF).send().await;

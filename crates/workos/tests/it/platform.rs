@@ -112,6 +112,7 @@ impl Site {
             .set("gateway.listen", "127.0.0.1:0")
             .set("gateway.cors_origins", format!("[\"{ORIGIN}\"]"))
             .set("gateway.rate_credential", "100000")
+            .set("gateway.rate_begin", "100000")
             .set("admin.listen", "127.0.0.1:0")
             .set("telemetry.format", "json")
             .set("engines.postgres.pool_size", "4")

@@ -4,10 +4,10 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, Client},
+    client::{Answer, Client, name, tomorrow},
     oauth::{App, Browser, FORM, form, register, written},
     oauth_flows::consented,
-    person::{CLIENT, Person, Tokens},
+    person::{CLIENT, Person, Tokens, token},
     platform::{Shared, Site},
 };
 
@@ -70,10 +70,6 @@ struct Case {
     end: (Method, String, Value),
 }
 
-fn name(made: &Value) -> &str {
-    made["name"].as_str().expect("it has a name")
-}
-
 /// Somebody with his tokens.
 async fn somebody(shared: &Shared, client: &Client, role: Option<&str>) -> (Person, Tokens) {
     let person = shared.owner.member(client, "Somebody", role).await;
@@ -81,17 +77,52 @@ async fn somebody(shared: &Shared, client: &Client, role: Option<&str>) -> (Pers
     (person, tokens)
 }
 
-fn both(tokens: Tokens) -> Vec<Held> {
+/// Both tokens of a session, of which the refresh token has shown that it opens: it gave these.
+async fn both(client: &Client, tokens: Tokens) -> Vec<Held> {
+    let tokens = refreshed(client, &tokens.refresh).await;
     vec![Held::Token(tokens.access), Held::Refresh(tokens.refresh)]
+}
+
+async fn refreshed(client: &Client, refresh: &str) -> Tokens {
+    token(client, &[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await
+}
+
+/// A browser in which he is signed in.
+async fn signed_in(shared: &Shared, person: &Person) -> Browser {
+    let mut browser = Browser::new(shared);
+    let page = browser.get("/signin?return_to=%2Fdocs").await;
+    browser.sign_in(&page, person).await;
+    browser
+}
+
+/// Somebody from whom nothing is taken. What he holds from the start opens all the time, so that what others hold is refused because it
+/// was taken away: not for its age, nor because a restart forgot it.
+struct Bystander {
+    held: [Held; 2],
+    refresh: String,
+}
+
+impl Bystander {
+    async fn new(shared: &Shared, client: &Client) -> Bystander {
+        let (person, tokens) = somebody(shared, client, None).await;
+        let browser = signed_in(shared, &person).await;
+        let held = [Held::Token(tokens.access), Held::Cookies(browser.cookie())];
+        Bystander { held, refresh: tokens.refresh }
+    }
+
+    async fn still_comes_in(&mut self, client: &Client) {
+        for held in &self.held {
+            assert!(held.opens(client).await, "who lost nothing comes in");
+        }
+        self.refresh = refreshed(client, &self.refresh).await.refresh;
+    }
 }
 
 async fn cases(shared: &Shared, client: &Client) -> Vec<Case> {
     let (owner, organization) = (shared.owner.sign_in(client).await, &shared.owner.organization);
     let mut cases = people(shared, client, &owner).await;
     cases.extend(applications(shared, client).await);
-    let end = api::Clock::default().now() + time::Duration::DAY;
-    let end = end.format(&time::format_description::well_known::Rfc3339).expect("a year of four digits");
-    let key = json!({"displayName": "Import", "scopes": ["membership:read"], "expireTime": end});
+    let key = json!({"displayName": "Import", "scopes": ["membership:read"], "expireTime": tomorrow()});
     let key = owner.post(format!("/v1/{organization}/apiKeys"), &key).good().await;
     let secret = key["secret"].as_str().expect("shown once").to_owned();
     cases.push(Case {
@@ -139,7 +170,7 @@ async fn people(shared: &Shared, client: &Client, owner: &Client) -> Vec<Case> {
     vec![
         Case {
             what: "a session",
-            held: both(session),
+            held: both(client, session).await,
             end: (Method::DELETE, format!("/v1/users/me/sessions/{sid}"), json!({})),
         },
         Case {
@@ -153,12 +184,12 @@ async fn people(shared: &Shared, client: &Client, owner: &Client) -> Vec<Case> {
         },
         Case {
             what: "a membership",
-            held: both(member.1),
+            held: both(client, member.1).await,
             end: (Method::DELETE, format!("/v1/{}", membership(&member.0.user)), json!({})),
         },
         Case {
             what: "an account",
-            held: both(account.1),
+            held: both(client, account.1).await,
             end: (Method::POST, format!("/v1/{}:disable", account.0.user), json!({})),
         },
     ]
@@ -183,7 +214,11 @@ async fn applications(shared: &Shared, client: &Client) -> Vec<Case> {
             format!("{}/oauthClients/{}", shared.owner.organization, app.id)
         };
         let info = Held::At(text("access_token"), "/oauth2/userinfo".to_owned());
-        let held = vec![info, Held::RefreshOf(app, text("refresh_token"))];
+        let first = text("refresh_token");
+        let sent = [("grant_type", "refresh_token"), ("refresh_token", first.as_str())];
+        let next = form(client, "/oauth2/token", &app, &sent).await.json();
+        let next = next["refresh_token"].as_str().unwrap_or_else(|| panic!("it opens: {next}")).to_owned();
+        let held = vec![info, Held::RefreshOf(app, next)];
         cases.push(Case { what, held, end: (Method::DELETE, format!("/v1/{path}"), json!({})) });
     }
     let machine = json!({"kind": "MACHINE", "role": "VIEWER", "redirectUris": [], "postLogoutRedirectUris": [], "scopes": ["organization:read"]});
@@ -195,9 +230,7 @@ async fn applications(shared: &Shared, client: &Client) -> Vec<Case> {
         held: vec![Held::At(token, format!("/v1/{}", shared.owner.organization))],
         end: (Method::DELETE, format!("/v1/{}/oauthClients/{}", shared.owner.organization, app.id), json!({})),
     });
-    let mut browser = Browser::new(shared);
-    let page = browser.get("/signin?return_to=%2Fdocs").await;
-    browser.sign_in(&page, &shared.owner).await;
+    let browser = signed_in(shared, &shared.owner).await;
     let me = client.get("/v1/users/me/sessions?pageSize=1000").header("cookie", browser.cookie()).good().await;
     let all = me["sessions"].as_array().into_iter().flatten();
     // Ids sort by time: the last one is this one.
@@ -225,6 +258,7 @@ async fn auth_b03_what_was_taken_away_stays_taken_away_when_the_platform_is_kill
     let owner = Person::first(&platform.client(), platform.site()).await;
     let mut shared = Shared { platform, owner };
     let client = shared.platform.client();
+    let mut bystander = Bystander::new(&shared, &client).await;
     let cases = cases(&shared, &client).await;
     for case in &cases {
         for held in case.held.iter().filter(|held| !matches!(held, Held::Refresh(_) | Held::RefreshOf(..))) {
@@ -245,8 +279,9 @@ async fn auth_b03_what_was_taken_away_stays_taken_away_when_the_platform_is_kill
         for held in &case.held {
             assert!(!held.opens(&client).await, "{} is taken away", case.what);
         }
+        bystander.still_comes_in(&client).await;
     }
-    // All of it, again, after the last restart; and who lost nothing still comes in.
+    // All of it, again, after the last restart.
     let client = shared.platform.client();
     for case in &cases {
         for held in &case.held {

@@ -80,7 +80,7 @@ async fn what_comes_from_outside_is_text() {
         device_entry(Some(evil), evil),
         sign_out(&[("state", evil)], evil),
         message(StatusCode::OK, evil, evil),
-        refused(StatusCode::BAD_GATEWAY, evil, evil, evil),
+        refused(StatusCode::BAD_GATEWAY, evil, Some(evil), evil),
         link_again("Title", "/auth/link/reset/done", evil, ("", NEW_PASSWORD, "Go"), evil),
         on(true, &format!("http://[::1]/{evil}")),
     ];

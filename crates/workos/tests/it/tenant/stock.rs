@@ -10,7 +10,7 @@ use testkit::eventually_within;
 
 use super::call::{good, unary};
 use crate::{
-    client::Client,
+    client::{Client, name, tomorrow},
     person::Person,
     platform::{Platform, Site},
     tus::Uploads,
@@ -43,10 +43,6 @@ pub(super) fn pattern(name: &str) -> String {
     name.split('/').enumerate().map(part).collect::<Vec<_>>().join("/")
 }
 
-fn name_of(value: &Value) -> String {
-    value["name"].as_str().unwrap_or_else(|| panic!("a resource has a name: {value}")).to_owned()
-}
-
 impl Tenant {
     /// Makes one with everything. `first` runs the platform and leaves the organization to its owner.
     pub(super) async fn stocked(platform: &Platform, first: &Person) -> Tenant {
@@ -68,8 +64,8 @@ impl Tenant {
         let word = word();
         let founder = first.sign_in(client).await;
         let body = json!({"organization": {"displayName": format!("Organization {word}")}});
-        let organization =
-            name_of(&good(&founder, &format!("{AUTH}.OrganizationService/CreateOrganization"), body).await);
+        let made = good(&founder, &format!("{AUTH}.OrganizationService/CreateOrganization"), body).await;
+        let organization = name(&made).to_owned();
         let mut there = first.clone();
         there.organization.clone_from(&organization);
         let owner = there.member(client, &format!("Owner {word}"), Some("OWNER")).await;
@@ -113,7 +109,7 @@ impl Tenant {
     }
 
     fn keep(&mut self, made: &Value) -> String {
-        let name = name_of(made);
+        let name = name(made).to_owned();
         self.keep_name(&name);
         self.etags.extend(made["etag"].as_str().map(str::to_owned));
         name
@@ -166,7 +162,7 @@ impl Tenant {
     }
 
     async fn keys(&mut self, owner: &Client) {
-        let tomorrow = super::tomorrow();
+        let tomorrow = tomorrow();
         for _ in 0..2 {
             let word = self.word();
             let role = json!({"customRole": {"displayName": word, "permissions": ["document:read"]}});
