@@ -19,11 +19,11 @@ impl Files {
             for (name, version) in &gone {
                 tx.publish(&events::deleted(*name), name.file, *version)?;
             }
-            if gone.is_empty() {
-                store::erase::rest(&tx, organization).await?;
-                return Ok(tx.commit().await?);
-            }
+            let more = store::erase::rest(&tx, organization, BATCH).await?;
             tx.commit().await?;
+            if gone.is_empty() && !more {
+                return Ok(());
+            }
         }
     }
 }

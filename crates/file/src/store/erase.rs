@@ -23,11 +23,20 @@ pub(crate) async fn files(
     rows.iter().map(read).collect()
 }
 
-/// Names of deleted files, references and uploads are gone.
-pub(crate) async fn rest(tx: &Tx, organization: OrganizationId) -> Result<(), Error> {
-    let uuid = organization.uuid();
-    tx.execute("update files set display_name = '' where organization_id = $1 and display_name <> ''", &[&uuid])
-        .await?;
-    tx.execute("delete from file_references where organization_id = $1", &[&uuid]).await?;
-    tx.execute("delete from uploads where organization_id = $1", &[&uuid]).await.map(drop)
+/// Takes the names of at most so many deleted files, and at most so many references and uploads; says whether there may be more.
+pub(crate) async fn rest(tx: &Tx, organization: OrganizationId, most: i64) -> Result<bool, Error> {
+    const STEPS: [&str; 3] = [
+        "update files set display_name = '' where organization_id = $1 and id in (
+           select id from files where organization_id = $1 and display_name <> '' limit $2)",
+        "delete from file_references where organization_id = $1 and ctid in (
+           select ctid from file_references where organization_id = $1 limit $2)",
+        "delete from uploads where organization_id = $1 and ctid in (
+           select ctid from uploads where organization_id = $1 limit $2)",
+    ];
+    let mut more = false;
+    for step in STEPS {
+        let done = tx.execute(step, &[&organization.uuid(), &most]).await?;
+        more |= i64::try_from(done).unwrap_or(i64::MAX) >= most;
+    }
+    Ok(more)
 }

@@ -12,13 +12,17 @@ const STEPS: [&str; 3] = [
        select organization_id, id from captured_mails where create_time < $1 order by create_time limit $2)",
 ];
 
-/// Deletes everything of an organization; attempts and what waits to be sent go with their deliveries.
-pub(crate) async fn erase(tx: &Tx, organization: OrganizationId) -> Result<(), Error> {
+/// Deletes at most so many rows of an organization from each table, and says whether there may be more; attempts and what waits to be
+/// sent go with their deliveries.
+pub(crate) async fn erase(tx: &Tx, organization: OrganizationId, most: i64) -> Result<bool, Error> {
+    let mut more = false;
     for table in ["inbox_items", "inboxes", "deliveries", "captured_mails"] {
-        let sql = format!("delete from {table} where organization_id = $1");
-        tx.execute(&sql, &[&organization.uuid()]).await?;
+        let rows = format!("select ctid from {table} where organization_id = $1 limit $2");
+        let sql = format!("delete from {table} where organization_id = $1 and ctid in ({rows})");
+        let erased = tx.execute(&sql, &[&organization.uuid(), &most]).await?;
+        more |= i64::try_from(erased).unwrap_or(i64::MAX) >= most;
     }
-    Ok(())
+    Ok(more)
 }
 
 /// Clears away at most so many rows of each table; says whether there may be more.
