@@ -78,7 +78,7 @@ impl Stage {
     async fn found(&self, by: &Client) -> BTreeSet<String> {
         let path = format!("/v1/{}:search?pageSize=100&types=document", self.organization);
         let answer = by.get(path).good().await;
-        answer["results"].as_array().into_iter().flatten().map(name).collect()
+        answer["results"].as_array().into_iter().flatten().map(|made| name(made).to_owned()).collect()
     }
 
     /// What Check allows him to read, of what is not deleted.
@@ -93,7 +93,8 @@ impl Stage {
         let allowed = answer["items"].as_array().cloned().unwrap_or_default();
         assert_eq!(allowed.len(), DOCUMENTS, "{answer}");
         let live = self.owner.get(format!("/v1/{}/documents?pageSize=1000", self.organization)).good().await;
-        let live: BTreeSet<_> = live["documents"].as_array().into_iter().flatten().map(name).collect();
+        let live: BTreeSet<_> =
+            live["documents"].as_array().into_iter().flatten().map(|made| name(made).to_owned()).collect();
         let pairs = self.documents.iter().zip(allowed).filter(|(_, answer)| answer["allowed"] == json!(true));
         pairs.map(|(document, _)| document.clone()).filter(|document| live.contains(document)).collect()
     }

@@ -38,9 +38,10 @@ async fn a_purged_organization_leaves_nothing_in_the_services_and_others_keep_th
     let there = client.with_token(&first.tokens(&client, &second).await.access);
     let member = first.member(&client, "Bob", None).await;
     let kept = fill(&owner, &first.organization, &member).await;
-    let invited = json!({"user": member.user, "role": "VIEWER"});
-    there.post(format!("/v1/{second}/memberships"), &invited).good().await;
-    fill(&there, &second, &member).await;
+    let mut owner_there = first.clone();
+    owner_there.organization.clone_from(&second);
+    let bystander = owner_there.member(&client, "Carol", Some("VIEWER")).await;
+    fill(&there, &second, &bystander).await;
     let id = api::OrganizationId::parse(&second).expect("a name").uuid();
     let of = |table: &str| format!("(select count(*) from {table} where organization_id = '{id}')");
     let live = "and (delete_time is null or display_name <> '')";

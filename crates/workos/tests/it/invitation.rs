@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     client::Answer,
-    mailbox::mailed_link,
+    mailbox::mailed_link_of,
     oauth::{Browser, FORM, field, text, written},
     person::Person,
     platform::{Shared, shared},
@@ -19,7 +19,8 @@ pub(crate) async fn invited(shared: &Shared, person: &Person) -> (String, String
     let there = client.with_token(&shared.owner.tokens(&client, &second).await.access);
     let invitation = json!({"email": person.email, "role": "EDITOR"});
     there.post(format!("/v1/{second}/invitations"), &invitation).good().await;
-    (second, mailed_link(shared, &client, &person.email).await)
+    let link = mailed_link_of(shared, &client, &second, &person.email).await;
+    (second, link)
 }
 
 /// Follows the page to the sign-in, and gives what comes after it.

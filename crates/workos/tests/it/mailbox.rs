@@ -12,9 +12,14 @@ use crate::{
 
 /// The link in the newest mail to an address, once there is one; only its path, for the test's gateway has a port of its own.
 pub(crate) async fn mailed_link(shared: &Shared, client: &Client, to: &str) -> String {
-    let operator = client.with_token(&shared.owner.tokens(client, SYSTEM).await.access);
+    mailed_link_of(shared, client, SYSTEM, to).await
+}
+
+/// The same, of a mail that an organization sends.
+pub(crate) async fn mailed_link_of(shared: &Shared, client: &Client, organization: &str, to: &str) -> String {
+    let operator = client.with_token(&shared.owner.tokens(client, organization).await.access);
     eventually("the mail arrives", || async {
-        let page = operator.get(format!("/v1/{SYSTEM}/capturedMails?pageSize=1000")).good().await;
+        let page = operator.get(format!("/v1/{organization}/capturedMails?pageSize=1000")).good().await;
         let mails = page["capturedMails"].as_array().cloned().unwrap_or_default();
         let mail = mails.into_iter().find(|mail| mail["to"] == to)?;
         let text = mail["text"].as_str()?;

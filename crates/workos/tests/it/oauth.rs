@@ -279,6 +279,8 @@ async fn auth_o06_o09_what_is_not_proven_is_shown_and_repeated_parameters_are_re
     }
     let twice = browser.get(format!("{}&state=s2", authorize(&app.id, &[]))).await;
     assert!(twice.status == 400 && twice.header("location").is_empty(), "{}", twice.show());
+    let page = browser.get("/signin").await;
+    browser.sign_in(&page, &shared.owner).await;
     let plain = browser.get(authorize(&app.id, &[("code_challenge_method", "plain")])).await;
     let target = plain.header("location");
     assert_eq!(

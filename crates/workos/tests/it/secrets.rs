@@ -17,7 +17,7 @@ use crate::{
     client::{Client, encoded, tomorrow},
     invitation::invited,
     magic::{asks, parts},
-    mailbox::mailed_link,
+    mailbox::{mailed_link, mailed_link_of},
     oauth::{App, Browser, FORM, VERIFIER, form, register, written},
     oauth_flows::consented,
     person::{CLIENT, Person, REDIRECT, SYSTEM, token},
@@ -167,7 +167,7 @@ async fn passwords_and_mails(shared: &Shared, client: &Client, secrets: &mut Sec
     let email = format!("{}@invited.example", api::Ids::default().next());
     let body = json!({"email": email});
     owner.post(format!("/v1/{}/invitations", shared.owner.organization), &body).good().await;
-    let link = mailed_link(shared, client, &email).await;
+    let link = mailed_link_of(shared, client, &shared.owner.organization, &email).await;
     let invited = link.split_once("token=").or(link.rsplit_once('/')).expect("the link carries the token").1;
     client.post("/v1/invitations:lookup", &json!({"token": invited})).send().await;
     let mine = "eleven lighthouses and a foghorn";

@@ -173,8 +173,6 @@ impl Tenant {
             self.make(owner, &format!("{AUTH}.KeyService/CreateApiKey"), key).await;
             let app = json!({"oauthClient": {"displayName": word, "kind": "WEB", "redirectUris": [format!("https://{word}.example/cb")], "scopes": ["openid"]}});
             self.make(owner, &format!("{AUTH}.OAuthClientService/CreateOAuthClient"), app).await;
-            let provider = json!({"identityProvider": {"displayName": word, "protocol": "OIDC", "issuer": format!("https://{word}.example"), "clientId": word, "clientSecret": word, "scopes": ["openid"]}});
-            self.make(owner, &format!("{AUTH}.IdentityProviderService/CreateIdentityProvider"), provider).await;
         }
     }
 
