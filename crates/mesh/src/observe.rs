@@ -155,9 +155,13 @@ fn log_called(code: Code, milliseconds: f64, status: Option<&Status>) {
     tracing::debug!(target: "mesh", code = code_name(code), duration_ms = milliseconds, error, "call answered");
 }
 
-/// Reason, message and the chain of sources, which only the log sees.
+/// Reason, message and the chain of sources, which only the log sees. The words about an invalid argument may repeat it, and it may be a
+/// secret in the wrong place: they are for the caller alone.
 fn explain(status: &Status) -> String {
     let error = api::Error::from_status(status);
+    if status.code() == Code::InvalidArgument {
+        return error.reason().to_owned();
+    }
     let mut text = format!("{}: {}", error.reason(), error.message());
     let mut source = status.source();
     while let Some(cause) = source {

@@ -52,7 +52,7 @@ const LAST: [&str; 8] = [
 ];
 
 /// Methods that even A's own things do not bring to a success, or that are not asked for it, and why.
-const LEAST_FAILS: [(&str, &str); 8] = [
+const LEAST_FAILS: [(&str, &str); 11] = [
     ("DeleteOrganization", "the trial is over without A"),
     ("SuspendOrganization", "the trial is over without A"),
     ("LeaveOrganization", "the caller is A's owner"),
@@ -61,6 +61,9 @@ const LEAST_FAILS: [(&str, &str); 8] = [
     ("ChangePassword", "the trial signs in again by the password"),
     ("ChangeEmail", "a mail goes out for each address, and their limit would decide"),
     ("ResetPassword", "the token is in a mail that nobody asked for"),
+    ("GetPasskey", "the caller has none: it would be asked for whenever the trial signs in"),
+    ("UpdatePasskey", "the caller has none: it would be asked for whenever the trial signs in"),
+    ("DeletePasskey", "the caller has none: it would be asked for whenever the trial signs in"),
 ];
 
 /// Differences between B's thing and none that are meant, by method and field.

@@ -264,12 +264,15 @@ impl Tenant {
             |name: &str| name.rsplit('/').next().and_then(|id| id.parse::<api::Id>().ok()).expect("an id").uuid();
         let (user, organization) = (uuid(&self.owner.user), uuid(&self.organization));
         let session = uuid(&self.names["users/*/sessions/*"][0]);
+        // Passkeys of the owner would be asked for whenever the trial signs in.
+        let member = self.names["users/*"][1].clone();
+        let holder = uuid(&member);
         for _ in 0..2 {
             let (word, handle) = (self.word(), format!("{}{}", word(), word()));
             let ids: Vec<_> = (0..4).map(|_| api::Ids::default().next()).collect();
             let at = |at: usize| ids[at].uuid();
             site.sql(&format!(
-                "insert into auth.passkeys (user_id, passkey_id, credential_id, credential, display_name, create_time) values ('{user}', '{}', '{word}', '{{}}', '{word}', now());
+                "insert into auth.passkeys (user_id, passkey_id, credential_id, credential, display_name, create_time) values ('{holder}', '{}', '{word}', '{{}}', '{word}', now());
                  insert into auth.identities values ('{user}', '{}', 'https://{word}.example', '{word}', '{word}@other.example', now());
                  insert into auth.consents values ('{}', '{user}', '{word}', '{organization}', 'openid', now(), now());
                  insert into auth.delegations values ('{organization}', '{}', '{user}', 'workflow', '{word}', '{{}}', now() + interval '1 day', now());
@@ -280,7 +283,7 @@ impl Tenant {
             .await;
             let user = self.owner.user.clone();
             for name in [
-                format!("{user}/passkeys/{}", ids[0]),
+                format!("{member}/passkeys/{}", ids[0]),
                 format!("{user}/identities/{}", ids[1]),
                 format!("{user}/consents/{}", ids[2]),
             ] {
