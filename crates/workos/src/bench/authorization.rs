@@ -84,7 +84,7 @@ async fn relate(
     rows: &mut Vec<Row>,
 ) -> Result<()> {
     let owner = SignedIn::begin(http, &cast.people[0], &cast.organization()).await?;
-    let ours = ours::Ours::connect(&platform.place.gateway, &owner.token().await?, cast.organization()).await?;
+    let ours = ours::Ours::connect(&platform.place.gateway, owner, cast.organization()).await?;
     let name = concat!("workos ", env!("CARGO_PKG_VERSION")).to_owned();
     let mut sides = vec![Side { name, pid: platform.pid()?, answers: Answers::Ours(ours) }];
     let peers = peers(url, &platform.root(), &mut sides).await?;
@@ -94,7 +94,7 @@ async fn relate(
 }
 
 /// Starts those that can be had, and says why others cannot.
-async fn peers(url: &str, work: &Path, sides: &mut Vec<Side>) -> Result<Vec<Peer>> {
+async fn peers(url: &str, work: &Path, sides: &mut Vec<Side<'_>>) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     let openfga = openfga::start(url, work).await.map(|(peer, client)| (peer, Answers::OpenFga(client)));
     let spicedb = spicedb::start(url, work).await.map(|(peer, client)| (peer, Answers::SpiceDb(client)));

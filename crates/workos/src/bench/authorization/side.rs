@@ -20,9 +20,9 @@ const PAGE: usize = 50;
 const TURNS: usize = 4;
 
 /// Who answers.
-pub(crate) enum Answers {
+pub(crate) enum Answers<'a> {
     /// The platform.
-    Ours(Ours),
+    Ours(Ours<'a>),
     /// A peer.
     OpenFga(OpenFga),
     /// A peer.
@@ -30,13 +30,13 @@ pub(crate) enum Answers {
 }
 
 /// One who answers, and his process.
-pub(crate) struct Side {
+pub(crate) struct Side<'a> {
     /// Name and version.
     pub(crate) name: String,
     /// His process; the engines have their own.
     pub(crate) pid: u32,
     /// Who answers.
-    pub(crate) answers: Answers,
+    pub(crate) answers: Answers<'a>,
 }
 
 /// A kind of question.
@@ -63,7 +63,7 @@ impl Kind {
     }
 }
 
-impl Side {
+impl Side<'_> {
     async fn check(&self, user: usize, page: usize) -> Result<bool> {
         match &self.answers {
             Answers::Ours(side) => side.check(user, page).await,
@@ -128,7 +128,7 @@ impl Figures {
 
 /// Compares all sides, ours first; `engines` says what CPU seconds the engines have used.
 pub(crate) async fn compare(
-    sides: &[Side],
+    sides: &[Side<'_>],
     engines: impl Fn() -> Result<f64>,
     calls: usize,
     rows: &mut Vec<Row>,
@@ -154,7 +154,7 @@ pub(crate) async fn compare(
 
 /// One caller after the other for the latency, then sixteen for CPU time and throughput.
 async fn measure(
-    side: &Side,
+    side: &Side<'_>,
     kind: Kind,
     range: std::ops::Range<usize>,
     engines: impl Fn() -> Result<f64>,
@@ -176,7 +176,7 @@ async fn measure(
 }
 
 /// Ours beside each peer; what is asked of us is half of each, so of the better one.
-fn table(kind: Kind, sides: &[Side], figures: &[Figures]) -> Vec<Row> {
+fn table(kind: Kind, sides: &[Side<'_>], figures: &[Figures]) -> Vec<Row> {
     type Pick = fn(&Figures) -> f64;
     let picks: [(&str, &str, Pick, bool); 5] = [
         ("CPU per call", "us", |of| of.micros(of.cpu), false),

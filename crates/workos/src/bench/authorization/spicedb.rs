@@ -20,7 +20,9 @@ const HAS_PERMISSION: i32 = 2;
 
 const SCHEMA: &str = "\
 definition user {}
-definition group { relation member: user | group#member }
+definition group {
+  relation member: user | group#member
+}
 definition space {
   relation viewer: user | group#member
   relation commenter: user | group#member
