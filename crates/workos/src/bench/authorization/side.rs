@@ -80,22 +80,27 @@ impl Side<'_> {
         }
     }
 
-    /// Asks, and holds the answer against the graph: a fast answer that is wrong is none.
+    /// Asks; an error says whom.
     async fn ask(&self, kind: Kind, index: usize) -> Result<()> {
+        self.hold(kind, index).await.with_context(|| format!("{}: {}", self.name, kind.name()))
+    }
+
+    /// Asks, and holds the answer against the graph: a fast answer that is wrong is none.
+    async fn hold(&self, kind: Kind, index: usize) -> Result<()> {
         match kind {
             Kind::Check => {
                 let (user, page) = question(index);
                 let allowed = self.check(user, page).await?;
-                ensure!(allowed == reads(user, page), "{}: user {user}, page {page}: says {allowed}", self.name);
+                ensure!(allowed == reads(user, page), "user {user}, page {page}: says {allowed}");
             }
             Kind::List => {
                 let user = asked(index);
                 let pages = self.list(user).await?;
                 // Every user reaches more than a page.
-                ensure!(pages.len() == PAGE, "{}: user {user}: {} pages", self.name, pages.len());
+                ensure!(pages.len() == PAGE, "user {user}: {} pages", pages.len());
                 for page in &pages {
                     let page = page.parse().with_context(|| format!("{page} is no page"))?;
-                    ensure!(reads(user, page), "{}: user {user}: lists page {page}", self.name);
+                    ensure!(reads(user, page), "user {user}: lists page {page}");
                 }
             }
         }
