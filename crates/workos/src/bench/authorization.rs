@@ -31,8 +31,9 @@ mod tokens;
 
 use side::{Answers, Side};
 
-/// Limits of the edge, out of the way.
-const UNLIMITED: [&str; 5] = [
+/// Limits of the edge, out of the way: those of calls, and the age at which it ends a connection.
+const UNLIMITED: [&str; 6] = [
+    "gateway.connection_age=1d",
     "gateway.rate_address=100000000",
     "gateway.rate_read=100000000",
     "gateway.rate_write=100000000",
