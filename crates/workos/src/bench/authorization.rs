@@ -31,8 +31,9 @@ mod tokens;
 
 use side::{Answers, Side};
 
-/// Limits of the edge, out of the way.
-const UNLIMITED: [&str; 5] = [
+/// Limits of the edge, out of the way: those of calls, and the age at which it ends a connection.
+const UNLIMITED: [&str; 6] = [
+    "gateway.connection_age=1d",
     "gateway.rate_address=100000000",
     "gateway.rate_read=100000000",
     "gateway.rate_write=100000000",
@@ -67,6 +68,7 @@ async fn work(platform: &Measured, arguments: &Arguments, rows: &mut Vec<Row>) -
     relate(platform, &http, &cast, (&url, arguments), rows).await?;
     terminal::note("starting auth, gateway and document apart");
     let apart = apart::start(&platform.root()).await?;
+    platform.engines_rest().await?;
     tokens::measure(platform, &http, &cast, (&url, arguments, &apart), rows).await?;
     signin::measure(platform, &http, &cast, (&url, arguments, &apart), rows).await?;
     drop(apart);
@@ -83,18 +85,24 @@ async fn relate(
     (url, arguments): (&str, &Arguments),
     rows: &mut Vec<Row>,
 ) -> Result<()> {
+    let mut others = Vec::new();
+    let peers = peers(url, &platform.root(), &mut others).await?;
+    terminal::note("waiting until the engines rest");
+    postgres(url).await?.execute("checkpoint", &[]).await?;
+    platform.engines_rest().await?;
+    // Only now: the edge ends connections that nothing comes over.
     let owner = SignedIn::begin(http, &cast.people[0], &cast.organization()).await?;
-    let ours = ours::Ours::connect(&platform.place.gateway, &owner.token().await?, cast.organization()).await?;
+    let ours = ours::Ours::connect(&platform.place.gateway, owner, cast.organization()).await?;
     let name = concat!("workos ", env!("CARGO_PKG_VERSION")).to_owned();
     let mut sides = vec![Side { name, pid: platform.pid()?, answers: Answers::Ours(ours) }];
-    let peers = peers(url, &platform.root(), &mut sides).await?;
+    sides.append(&mut others);
     side::compare(&sides, || platform.engines_cpu(), arguments.calls, rows).await?;
     drop(peers);
     Ok(())
 }
 
 /// Starts those that can be had, and says why others cannot.
-async fn peers(url: &str, work: &Path, sides: &mut Vec<Side>) -> Result<Vec<Peer>> {
+async fn peers(url: &str, work: &Path, sides: &mut Vec<Side<'_>>) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     let openfga = openfga::start(url, work).await.map(|(peer, client)| (peer, Answers::OpenFga(client)));
     let spicedb = spicedb::start(url, work).await.map(|(peer, client)| (peer, Answers::SpiceDb(client)));

@@ -78,6 +78,21 @@ impl Measured {
         family::cpu_of(self.pid()?, &["postgres", "valkey-server"])
     }
 
+    /// Waits until its engines rest, two minutes at most: what they tidy up after many rows were written at once is no cost of a call.
+    pub(crate) async fn engines_rest(&self) -> Result<()> {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut before = f64::MIN;
+        for _ in 0..120 {
+            tick.tick().await;
+            let now = self.engines_cpu()?;
+            if now - before < 0.05 {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> Result<u32> {
         self.child.id().context("the platform has ended")

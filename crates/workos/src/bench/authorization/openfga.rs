@@ -101,6 +101,9 @@ pub(crate) async fn start(postgres: &str, work: &Path) -> Result<(Peer, OpenFga)
         ("check-iterator-cache-enabled", "true"),
         ("list-objects-iterator-cache-enabled", "true"),
         ("check-cache-limit", "100000"),
+        // A laden machine is no error of the peer.
+        ("request-timeout", "30s"),
+        ("listObjects-deadline", "30s"),
         // A page: it has no further ones.
         ("listObjects-max-results", "50"),
     ];

@@ -2,9 +2,10 @@
 use anyhow::{Context, Result};
 use api::Id;
 use proto::auth::v1::{CheckRequest, ListResourcesRequest, authorization_service_client::AuthorizationServiceClient};
-use tonic::{Request, metadata::MetadataValue, transport::Channel};
+use tonic::{Request, transport::Channel};
 
 use super::graph::{EDGES, GROUPS, USERS};
+use crate::demo::people::SignedIn;
 
 /// The rows as writes would have left them, in the organization $1; users $2, groups $3. The users have the password of the user $4.
 const FILL: [&str; 14] = [
@@ -61,24 +62,25 @@ pub(crate) async fn fill(url: &str, organization: Id, owner: Id) -> Result<i64> 
 }
 
 /// A client of the edge.
-pub(crate) struct Ours {
+pub(crate) struct Ours<'a> {
     client: AuthorizationServiceClient<Channel>,
-    bearer: MetadataValue<tonic::metadata::Ascii>,
+    owner: SignedIn<'a>,
     organization: String,
     users: Vec<Id>,
 }
 
-impl Ours {
-    /// Connects as whoever has the token.
-    pub(crate) async fn connect(gateway: &str, token: &str, organization: String) -> Result<Self> {
+impl<'a> Ours<'a> {
+    /// Connects as the owner.
+    pub(crate) async fn connect(gateway: &str, owner: SignedIn<'a>, organization: String) -> Result<Self> {
         let client = AuthorizationServiceClient::connect(gateway.to_owned()).await?;
-        Ok(Self { client, bearer: format!("Bearer {token}").parse()?, organization, users: ids(USERS, "user") })
+        Ok(Self { client, owner, organization, users: ids(USERS, "user") })
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    async fn request<T>(&self, message: T) -> Result<Request<T>> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer.clone());
-        request
+        let bearer = format!("Bearer {}", self.owner.token().await?).parse()?;
+        request.metadata_mut().insert("authorization", bearer);
+        Ok(request)
     }
 
     /// Whether the user may read the page.
@@ -90,7 +92,7 @@ impl Ours {
             resource: format!("{}/objectTypes/page/objects/p{page}", self.organization),
             at_least: String::new(),
         };
-        Ok(self.client.clone().check(self.request(request)).await?.into_inner().allowed)
+        Ok(self.client.clone().check(self.request(request).await?).await?.into_inner().allowed)
     }
 
     /// The first pages of those that the user may read.
@@ -104,7 +106,7 @@ impl Ours {
             page_token: String::new(),
             at_least: String::new(),
         };
-        let page = self.client.clone().list_resources(self.request(request)).await?.into_inner();
+        let page = self.client.clone().list_resources(self.request(request).await?).await?.into_inner();
         let number = |name: &String| name.rsplit_once("/p").map(|(_, number)| number.to_owned());
         page.resources.iter().map(number).collect::<Option<_>>().context("a resource that is no page")
     }

@@ -20,9 +20,9 @@ const PAGE: usize = 50;
 const TURNS: usize = 4;
 
 /// Who answers.
-pub(crate) enum Answers {
+pub(crate) enum Answers<'a> {
     /// The platform.
-    Ours(Ours),
+    Ours(Ours<'a>),
     /// A peer.
     OpenFga(OpenFga),
     /// A peer.
@@ -30,13 +30,13 @@ pub(crate) enum Answers {
 }
 
 /// One who answers, and his process.
-pub(crate) struct Side {
+pub(crate) struct Side<'a> {
     /// Name and version.
     pub(crate) name: String,
     /// His process; the engines have their own.
     pub(crate) pid: u32,
     /// Who answers.
-    pub(crate) answers: Answers,
+    pub(crate) answers: Answers<'a>,
 }
 
 /// A kind of question.
@@ -63,7 +63,7 @@ impl Kind {
     }
 }
 
-impl Side {
+impl Side<'_> {
     async fn check(&self, user: usize, page: usize) -> Result<bool> {
         match &self.answers {
             Answers::Ours(side) => side.check(user, page).await,
@@ -80,22 +80,27 @@ impl Side {
         }
     }
 
-    /// Asks, and holds the answer against the graph: a fast answer that is wrong is none.
+    /// Asks; an error says whom.
     async fn ask(&self, kind: Kind, index: usize) -> Result<()> {
+        self.hold(kind, index).await.with_context(|| format!("{}: {}", self.name, kind.name()))
+    }
+
+    /// Asks, and holds the answer against the graph: a fast answer that is wrong is none.
+    async fn hold(&self, kind: Kind, index: usize) -> Result<()> {
         match kind {
             Kind::Check => {
                 let (user, page) = question(index);
                 let allowed = self.check(user, page).await?;
-                ensure!(allowed == reads(user, page), "{}: user {user}, page {page}: says {allowed}", self.name);
+                ensure!(allowed == reads(user, page), "user {user}, page {page}: says {allowed}");
             }
             Kind::List => {
                 let user = asked(index);
                 let pages = self.list(user).await?;
                 // Every user reaches more than a page.
-                ensure!(pages.len() == PAGE, "{}: user {user}: {} pages", self.name, pages.len());
+                ensure!(pages.len() == PAGE, "user {user}: {} pages", pages.len());
                 for page in &pages {
                     let page = page.parse().with_context(|| format!("{page} is no page"))?;
-                    ensure!(reads(user, page), "{}: user {user}: lists page {page}", self.name);
+                    ensure!(reads(user, page), "user {user}: lists page {page}");
                 }
             }
         }
@@ -128,7 +133,7 @@ impl Figures {
 
 /// Compares all sides, ours first; `engines` says what CPU seconds the engines have used.
 pub(crate) async fn compare(
-    sides: &[Side],
+    sides: &[Side<'_>],
     engines: impl Fn() -> Result<f64>,
     calls: usize,
     rows: &mut Vec<Row>,
@@ -154,7 +159,7 @@ pub(crate) async fn compare(
 
 /// One caller after the other for the latency, then sixteen for CPU time and throughput.
 async fn measure(
-    side: &Side,
+    side: &Side<'_>,
     kind: Kind,
     range: std::ops::Range<usize>,
     engines: impl Fn() -> Result<f64>,
@@ -176,7 +181,7 @@ async fn measure(
 }
 
 /// Ours beside each peer; what is asked of us is half of each, so of the better one.
-fn table(kind: Kind, sides: &[Side], figures: &[Figures]) -> Vec<Row> {
+fn table(kind: Kind, sides: &[Side<'_>], figures: &[Figures]) -> Vec<Row> {
     type Pick = fn(&Figures) -> f64;
     let picks: [(&str, &str, Pick, bool); 5] = [
         ("CPU per call", "us", |of| of.micros(of.cpu), false),

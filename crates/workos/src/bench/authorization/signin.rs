@@ -61,6 +61,7 @@ impl World<'_> {
         let name = format!("one Argon2id hash, m={} t={} p={}", params.m_cost(), params.t_cost(), params.p_cost());
         let hash = hash_cpu(params, self.count).await?;
         login::sign_in(self.http, &email(1), self.password, None).await?;
+        self.platform.engines_rest().await?;
         let before = (self.platform.cpu()?, self.platform.engines_cpu()?);
         for user in 2..self.count + 2 {
             login::sign_in(self.http, &email(user), self.password, None).await?;

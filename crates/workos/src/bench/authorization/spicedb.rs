@@ -20,7 +20,9 @@ const HAS_PERMISSION: i32 = 2;
 
 const SCHEMA: &str = "\
 definition user {}
-definition group { relation member: user | group#member }
+definition group {
+  relation member: user | group#member
+}
 definition space {
   relation viewer: user | group#member
   relation commenter: user | group#member
@@ -130,6 +132,8 @@ pub(crate) async fn start(postgres: &str, work: &Path) -> Result<(Peer, SpiceDb)
         "--telemetry-endpoint=",
         "--metrics-enabled=false",
         "--datastore-conn-pool-read-max-open=30",
+        // Every half minute it would end our one connection, in the midst of calls.
+        "--grpc-max-conn-age=24h",
     ]);
     let peer = Peer::start(serve, peer::label(NAME)?, &work.join("spicedb.log"), address).await?;
     let grpc = Grpc::connect(address, KEY).await?;

@@ -131,6 +131,7 @@ pub(super) async fn measure(
         Some((peer, keycloak)) => Some(issuer(peer, keycloak)?),
         None => None,
     };
+    platform.engines_rest().await?;
     terminal::note("client credentials");
     let sides: Vec<&Issuer<'_>> = std::iter::once(&ours).chain(&theirs).collect();
     let mut costs = Vec::new();
