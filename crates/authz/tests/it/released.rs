@@ -113,5 +113,3 @@ fn b10_narrowed_tokens_of_version_0_1_are_good_for_what_they_were_narrowed_to_an
         assert_eq!(refused.code(), Code::Unauthenticated);
     }
 }
-
-/// Run once, then deleted: writes the fixtures.
