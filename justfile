@@ -67,7 +67,7 @@ generate:
     cargo build --workspace --bin workos
     @"{{target}}/debug/workos" contract generate
 
-# measure against the goals and a peer, NAME is platform, auth or gateway; writes .workos/bench/NAME.json
+# measure against the goals and peers, NAME is platform, auth or gateway; writes .workos/bench/NAME.json
 bench *NAME:
     #!/bin/sh
     set -eu
