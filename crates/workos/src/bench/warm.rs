@@ -130,7 +130,7 @@ impl World {
         })
     }
 
-    fn call(&self, document: &String) -> Result<()> {
+    fn call(&self, document: &str) -> Result<()> {
         std::hint::black_box(Sha256::digest(self.bearer.as_bytes()));
         let token = self.edge.narrow(&self.token, self.method, Some(document))?;
         self.decide(&token, document)

@@ -77,7 +77,6 @@ pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Ten
             "organizations/*",
             "users/*",
             "organizations/*/oauthClients/*",
-            "organizations/*/identityProviders/*",
             "organizations/*/runs/*",
             "organizations/*/customRoles/*",
         ] {
