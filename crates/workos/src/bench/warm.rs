@@ -20,7 +20,7 @@ const ROUNDS: usize = 20;
 /// Each for a resource that is read again and again, and for resources that nobody has read before.
 pub(crate) fn rows() -> Result<Vec<Row>> {
     let world = World::new()?;
-    let both = again_and_fresh(&world, |document| world.call(document))?;
+    let both = again_and_fresh(&world, |document: &String| world.call(document))?;
     let hop = again_and_fresh(&world, |narrowed: &Narrowed| world.authorize(narrowed))?;
     let token = Narrowed::of(&world)?.token;
     let gate = least(|| (0..CALLS).try_for_each(|_| Ok(authz::gate::check(std::hint::black_box(&token))?)))?;

@@ -53,7 +53,7 @@ impl Stage {
     async fn change(&self, random: &mut StdRng) {
         let document = &self.documents[random.random_range(0..DOCUMENTS)];
         let principal = match random.random_range(0..5) {
-            4 if random.next_u32() % 4 == 0 => format!("{}#member", self.organization),
+            4 if random.next_u32().is_multiple_of(4) => format!("{}#member", self.organization),
             number => self.members[number.min(3)].0.user.clone(),
         };
         match random.random_range(0..10) {
