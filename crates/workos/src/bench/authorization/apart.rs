@@ -125,7 +125,7 @@ impl Apart {
         let listed = tokens.list_verify_keys(ListVerifyKeysRequest {}).await?.into_inner();
         keys.replace(listed.keys.iter().filter_map(VerifyKey::parse).collect());
         let request = ExchangeCredentialRequest { access_token: access.to_owned(), ..Default::default() };
-        let token = tokens.exchange_credential(request).await?.into_inner().token.into();
+        let token = tokens.exchange_credential(request).await?.into_inner().token;
         Ok(Document { mesh, token, ids })
     }
 }

@@ -20,6 +20,7 @@ const PAGE: usize = 50;
 const TURNS: usize = 4;
 
 /// Who answers.
+#[expect(clippy::large_enum_variant, reason = "there are three of them")]
 pub(crate) enum Answers<'a> {
     /// The platform.
     Ours(Ours<'a>),
