@@ -49,7 +49,7 @@ const FENCES: [(&str, &[&str]); 36] = [
     ("metrics-exporter-prometheus", &["chassis"]),
     ("tracing-subscriber", &["chassis", "engines"]),
     ("tonic-health", &["chassis", "engines"]),
-    ("argon2", &["auth"]),
+    ("argon2", &["auth", "workos"]),
     // The tests of the whole sign in with an authenticator app.
     ("totp-rs", &["auth", "workos"]),
     ("webauthn-rs", &["auth"]),

@@ -33,6 +33,25 @@ pub(super) struct Probe {
     pub(super) twin: Option<String>,
 }
 
+/// Whose ids go into fields of ids.
+const KEYS: [&str; 6] = [
+    "organizations/*/documents/*",
+    "organizations/*",
+    "users/*",
+    "organizations/*/oauthClients/*",
+    "organizations/*/runs/*",
+    "organizations/*/customRoles/*",
+];
+
+/// Whose names go into free text.
+const TEXTS: [&str; 5] = [
+    "organizations/*",
+    "organizations/*/documents/*",
+    "organizations/*/folders/*",
+    "users/*",
+    "organizations/*/files/*",
+];
+
 /// What goes into this field.
 pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Tenant) -> Vec<Probe> {
     let last = place.path.rsplit('.').next().unwrap_or_default();
@@ -72,26 +91,13 @@ pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Ten
         }
     }
     if last.ends_with("_id") || last == "client" {
-        for pattern in [
-            "organizations/*/documents/*",
-            "organizations/*",
-            "users/*",
-            "organizations/*/oauthClients/*",
-            "organizations/*/runs/*",
-            "organizations/*/customRoles/*",
-        ] {
+        for pattern in KEYS {
             let id = theirs.names[pattern][0].rsplit('/').next().unwrap_or_default();
             found.insert(twinned(id.to_owned(), &theirs.ids()));
         }
     }
     // Free text: a word of a document, and a few names.
-    for pattern in [
-        "organizations/*",
-        "organizations/*/documents/*",
-        "organizations/*/folders/*",
-        "users/*",
-        "organizations/*/files/*",
-    ] {
+    for pattern in TEXTS {
         found.insert(twinned(theirs.names[pattern][0].clone(), &theirs.ids()));
     }
     found.extend(theirs.words.iter().take(3).map(|word| Probe { text: word.clone(), twin: None }));
