@@ -16,6 +16,12 @@ class Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def named(field):
+    """Name and value of an input, in whatever order it has its attributes; a field that is empty is sent empty."""
+    name, value = (re.search(rf' {attribute}="([^"]*)"', field) for attribute in ("name", "value"))
+    return name[1], value[1] if value else ""
+
+
 def browse(cookies, url, email, password, organization, decision="approve"):
     jar = http.cookiejar.MozillaCookieJar(cookies)
     try:
@@ -42,7 +48,7 @@ def browse(cookies, url, email, password, organization, decision="approve"):
         form = re.search(r'<form method="post" action="([^"]*)">(.*?)</form>', page, re.S)
         if answer.status != 200 or not form:
             return None if answer.status == 200 else f"!{answer.status} {page}"
-        fields = {name: html.unescape(value) for name, value in re.findall(r'<input[^>]* name="(\w+)" value="([^"]*)"', form[2]) if name not in ("decision", "organization")}
+        fields = {name: html.unescape(value) for name, value in map(named, re.findall(r"<input[^>]*>", form[2])) if name not in ("decision", "organization", "confirmed")}
         if 'name="password"' in form[2]:
             fields |= {"email": email, "password": password}
         if 'name="organization"' in form[2]:
