@@ -11,7 +11,7 @@ use super::{Auth, Change, Once, PageRequest, key::in_person};
 use crate::{
     error::Error,
     events,
-    model::{Membership, MembershipChange, MembershipName, MembershipState, RevocationKind, Role},
+    model::{Membership, MembershipChange, MembershipName, MembershipState, Permissions, RevocationKind, Rights, Role},
     store::{self, revocation::Owner},
 };
 
@@ -188,10 +188,15 @@ impl Auth {
         if role.is_none() && custom.is_empty() {
             return Ok(());
         }
-        let wanted = self.permissions_of(tx, caller.organization()?, custom).await?;
-        let rights = self.rights(caller, tx).await?;
+        let (rights, wanted) = self.rights_and(caller, tx, custom).await?;
         Role::at_most(role, rights.role())?;
         rights.cover(&wanted)
+    }
+
+    /// What the caller holds with the credential that he uses, and what these custom roles, which must exist, allow.
+    async fn rights_and(&self, caller: &Caller, tx: &Tx, custom: &[Id]) -> Result<(Rights, Permissions), Error> {
+        let wanted = self.permissions_of(tx, caller.organization()?, custom).await?;
+        Ok((self.rights(caller, tx).await?, wanted))
     }
 
     /// These roles exist, and allow nothing that the caller lacks with the credential that he uses. The organization is locked.
@@ -205,8 +210,7 @@ impl Auth {
         if role.is_none() && custom.is_empty() {
             return Ok(());
         }
-        let wanted = self.permissions_of(tx, caller.organization()?, custom).await?;
-        let rights = self.rights(caller, tx).await?;
+        let (rights, wanted) = self.rights_and(caller, tx, custom).await?;
         rights.cover_role(role)?;
         rights.cover(&wanted)?;
         if role == Some(Role::Owner) {

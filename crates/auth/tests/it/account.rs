@@ -3,8 +3,8 @@ use proto::auth::v1::{self as wire, membership::Role, user_service_client::UserS
 use tonic::Code;
 
 use crate::{
-    Platform, assert_refused, exchange, new_user, password_of, platform, refresh_grant, refusal, sign_in, token,
-    try_password, users,
+    Platform, assert_refused, exchange, meanwhile::holding_until, new_user, password_of, platform, refresh_grant,
+    refusal, sign_in, token, try_password, users,
 };
 
 #[tokio::test]
@@ -110,10 +110,12 @@ async fn a_reset_that_comes_while_the_password_is_changed_stands() {
     let of = |name: &str| format!("user_id = (select user_id from auth.users where email_key = '{name}@example.com')");
     // As a reset does, while the change, which knows the password of before, waits for it.
     let reset = format!(
-        "begin; update auth.passwords set hash = (select hash from auth.passwords where {}) where {}; \
-         select pg_sleep(3); commit",
+        "begin; update auth.passwords set hash = (select hash from auth.passwords where {}) where {}; {}; commit",
         of("carol"),
-        of("bob")
+        of("bob"),
+        holding_until(
+            "exists (select 1 from pg_locks w where not w.granted and pg_backend_pid() = any(pg_blocking_pids(w.pid)))"
+        )
     );
     let (changed, _) = tokio::join!(client.change_password(change), system.sql(&reset));
     assert_refused(changed, Code::PermissionDenied, "SIGN_IN_REFUSED");

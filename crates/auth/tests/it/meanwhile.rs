@@ -18,6 +18,11 @@ fn begin_a_second(system: &System) {
     system.clock().advance(Duration::from_micros(rest));
 }
 
+/// SQL that goes on once a condition holds, or after half a minute: what its transaction has locked stays so until then.
+pub(crate) fn holding_until(condition: &str) -> String {
+    format!("do $$ begin for look in 1..3000 loop exit when {condition}; perform pg_sleep(0.01); end loop; end $$")
+}
+
 async fn assert_void(platform: &Platform, token: Bytes) {
     let mut client = OrganizationServiceClient::new(with(&platform.system, "gateway", token));
     let answer = client.get_organization(wire::GetOrganizationRequest { name: platform.organization.clone() }).await;
@@ -65,14 +70,17 @@ async fn auth_b03_a_token_given_while_a_removal_is_committed_is_void() {
         seen(waiting).await;
         // Seconds after the removal was written, and it is still not committed.
         system.clock().advance(Duration::from_secs(2));
-        exchange(system, &signed.access).await
+        let given = exchange(system, &signed.access).await;
+        system.sql("create table auth.given ()").await;
+        given
     };
     let removed = async {
         seen(held).await;
         client.delete_membership(remove).await
     };
-    let block = system.sql("begin; lock table auth.outbox_event in share mode; select pg_sleep(3); commit");
-    let (_, removed, given) = tokio::join!(block, removed, given);
+    let until = holding_until("to_regclass('auth.given') is not null");
+    let block = format!("begin; lock table auth.outbox_event in share mode; {until}; commit");
+    let (_, removed, given) = tokio::join!(system.sql(&block), removed, given);
     removed.expect("the owner may");
     if let Ok(token) = given {
         assert_void(&platform, token).await;
