@@ -173,7 +173,7 @@ impl Begun<'_> {
             request_id: observed.request_id().to_owned(),
             traceparent: observed.traceparent().to_owned(),
             method: route.label().to_owned(),
-            network: observed.address().to_string(),
+            network: address::text(observed.address()),
             ..CallContext::default()
         };
         let principal = match route.method() {

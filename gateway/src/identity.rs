@@ -184,7 +184,8 @@ impl Endpoint {
 
 /// The row of a path, which is the row's own, or has one segment where that of the row is free.
 fn find(path: &str) -> Option<&'static Row> {
-    let is = |known: &str| match known.split_once('{') {
+    // Every request comes by here: most rows are told apart by their length.
+    let is = |known: &str| match known.strip_suffix('}').and_then(|known| known.split_once('{')) {
         Some((before, _)) => {
             path.strip_prefix(before).is_some_and(|segment| !segment.is_empty() && !segment.contains('/'))
         }

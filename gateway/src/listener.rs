@@ -45,6 +45,8 @@ const HEADERS_MORE: usize = 28;
 const STREAMS: u32 = 100;
 /// Bytes of one HTTP/2 request body that may be on their way: 5 MB/s over a path of 100 ms.
 const STREAM_WINDOW: u32 = 512 * 1024;
+/// Largest frame that is taken. It is held until it is whole, so each connection may cost as much.
+const FRAME: u32 = 64 * 1024;
 /// HTTP/2 streams that may be reset before the connection is closed (rapid reset, CVE-2023-44487).
 const RESETS: usize = 20;
 /// Time for the last records of streams that are told to end.
@@ -225,6 +227,7 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         // Many streams fit into a connection's window: one whose body nobody reads does not stop the others.
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(8 * STREAM_WINDOW)
+        .max_frame_size(FRAME)
         // WebSocket over HTTP/2 (RFC 8441).
         .enable_connect_protocol()
         .keep_alive_interval(Duration::from_secs(30))

@@ -66,14 +66,29 @@ impl Trace {
     /// The header value.
     #[must_use]
     pub fn render(self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        digits(&mut text, &self.trace.to_be_bytes());
+        text.push('-');
+        digits(&mut text, &self.span.to_be_bytes());
+        text.push('-');
+        digits(&mut text, &[self.flags]);
+        text
     }
 
     /// The trace id as logs show it.
     #[must_use]
     pub fn id(self) -> String {
-        format!("{:032x}", self.trace)
+        let mut text = String::with_capacity(32);
+        digits(&mut text, &self.trace.to_be_bytes());
+        text
     }
+}
+
+/// Appends hexadecimal digits: each call renders some, and the formatter of the library takes its time.
+fn digits(text: &mut String, bytes: &[u8]) {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
 }
 
 #[cfg(test)]

@@ -1,8 +1,5 @@
 //! Keys: a kind, its parts, and the type of the value behind it.
-use std::{
-    fmt::{Display, Write},
-    marker::PhantomData,
-};
+use std::{fmt::Display, marker::PhantomData};
 
 /// The key of a value of type `T`. Two keys are equal only if kind and all parts are: separators inside a part are escaped.
 pub struct Key<T> {
@@ -42,12 +39,14 @@ impl<T> std::fmt::Debug for Key<T> {
 
 /// Writes a part so that it holds no separator.
 pub(crate) fn escape(text: &mut String, part: &str) {
-    for letter in part.chars() {
-        match letter {
-            ':' | '%' => write!(text, "%{:02x}", u32::from(letter)).expect("writing to a string cannot fail"),
-            other => text.push(other),
-        }
+    let mut rest = part;
+    while let Some(at) = rest.find([':', '%']) {
+        let (plain, marked) = rest.split_at(at);
+        let letter = if marked.starts_with(':') { "%3a" } else { "%25" };
+        text.extend([plain, letter]);
+        rest = &marked[1..];
     }
+    text.push_str(rest);
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use tokio_util::io::poll_read_buf;
 const HELD: usize = 64 * 1024;
 /// Most bytes that are read at once.
 const AHEAD: usize = 64 * 1024;
+/// Room of the reader that is filled straight, without a copy: the rest of a large frame.
+const ROOM: usize = 16 * 1024;
 /// Slices of one vectored write.
 const SLICES: usize = 16;
 
@@ -112,7 +114,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Batched<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.ahead.is_empty() {
-            if this.on != Some(true) || into.remaining() >= AHEAD {
+            if this.on != Some(true) || into.remaining() > ROOM {
                 return this.straight(context, into);
             }
             ready!(this.fill(context))?;

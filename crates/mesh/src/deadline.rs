@@ -40,7 +40,10 @@ pub(crate) fn write(headers: &mut HeaderMap, left: Duration) {
         micros @ 0..=99_999_999 => format!("{micros}u"),
         micros => format!("{}m", (micros / 1000).min(99_999_999)),
     };
-    headers.insert(KEY, HeaderValue::from_str(&text).expect("digits and a letter are a header value"));
+    let mut value = HeaderValue::from_str(&text).expect("digits and a letter are a header value");
+    // It never comes again: HTTP/2 shall not keep it in its table.
+    value.set_sensitive(true);
+    headers.insert(KEY, value);
 }
 
 /// How long a call of this method may take, given what its caller asked for.

@@ -9,3 +9,5 @@ pub(crate) const STREAMS: u32 = 1024;
 pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes of all streams of a connection that may be on their way.
 pub(crate) const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS;
+/// Largest frame that is taken: as large as a stream's window, so that a message of that size comes in one piece and nobody joins it.
+pub(crate) const FRAME: u32 = STREAM_WINDOW;

@@ -38,28 +38,31 @@ pub fn encode(message: &[u8]) -> Result<Bytes, Problem> {
     Ok(frame.freeze())
 }
 
-/// Reads frames out of chunks that are cut anywhere.
+/// Reads frames out of chunks that are cut anywhere. What lies whole in one chunk is given as a part of it; what is cut is copied
+/// once.
 #[derive(Debug)]
 pub struct Reader {
     limit: usize,
-    buffer: BytesMut,
+    /// The beginning of a message whose rest has not come.
+    begun: BytesMut,
+    /// What has come behind it and was not given yet.
+    chunk: Bytes,
 }
 
 impl Reader {
     /// A reader that refuses messages of more than `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, buffer: BytesMut::new() }
+        Self { limit, begun: BytesMut::new(), chunk: Bytes::new() }
     }
 
     /// Takes the next chunk.
     pub fn push(&mut self, chunk: Bytes) {
-        if self.buffer.is_empty() {
-            // A chunk nobody else holds becomes the buffer without a copy.
-            self.buffer = chunk.try_into_mut().unwrap_or_else(|chunk| BytesMut::from(&chunk[..]));
-        } else {
-            self.buffer.extend_from_slice(&chunk);
+        if !self.chunk.is_empty() {
+            let rest = std::mem::take(&mut self.chunk);
+            self.begun.extend_from_slice(&rest);
         }
+        self.chunk = chunk;
     }
 
     /// The next complete message; `None` until more chunks have come.
@@ -67,10 +70,42 @@ impl Reader {
     /// # Errors
     /// INTERNAL for a broken head, RESOURCE_EXHAUSTED for a message beyond the limit.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, Problem> {
-        let Some(head) = self.buffer.first_chunk::<HEAD>() else {
+        if self.begun.is_empty() {
+            let Some((compressed, length)) = self.head(&self.chunk)? else {
+                return Ok(None);
+            };
+            if self.chunk.len() < HEAD + length {
+                // What is only announced takes no more room than this before it comes.
+                self.begun.reserve((HEAD + length).min(RESERVED).max(self.chunk.len()));
+                return Ok(None);
+            }
+            self.chunk.advance(HEAD);
+            return Ok(Some(Frame { compressed, data: self.chunk.split_to(length) }));
+        }
+        self.fill(HEAD);
+        let Some((compressed, length)) = self.head(&self.begun)? else {
             return Ok(None);
         };
-        let [flags, length @ ..] = *head;
+        self.fill(HEAD + length);
+        if self.begun.len() < HEAD + length {
+            return Ok(None);
+        }
+        let mut message = self.begun.split_to(HEAD + length);
+        message.advance(HEAD);
+        Ok(Some(Frame { compressed, data: message.freeze() }))
+    }
+
+    /// Whether a message has begun and not ended: at the end of a stream it was cut off.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.begun.is_empty() || !self.chunk.is_empty()
+    }
+
+    /// Flag and length at the beginning of these bytes, once they are there.
+    fn head(&self, bytes: &[u8]) -> Result<Option<(bool, usize)>, Problem> {
+        let Some([flags, length @ ..]) = bytes.first_chunk::<HEAD>().copied() else {
+            return Ok(None);
+        };
         let length = u32::from_be_bytes(length) as usize;
         if flags > 1 {
             return Err(Problem::internal(
@@ -81,19 +116,13 @@ impl Reader {
         if length > self.limit {
             return Err(too_large(self.limit));
         }
-        if self.buffer.len() < HEAD + length {
-            // The rest comes in pieces: they are copied once. What is only announced takes no more than this.
-            self.buffer.reserve((HEAD + length - self.buffer.len()).min(RESERVED));
-            return Ok(None);
-        }
-        self.buffer.advance(HEAD);
-        Ok(Some(Frame { compressed: flags == 1, data: self.buffer.split_to(length).freeze() }))
+        Ok(Some((flags == 1, length)))
     }
 
-    /// Whether a message has begun and not ended: at the end of a stream it was cut off.
-    #[must_use]
-    pub fn is_partial(&self) -> bool {
-        !self.buffer.is_empty()
+    /// Takes of the chunk what `begun` lacks of so many bytes.
+    fn fill(&mut self, bytes: usize) {
+        let missing = bytes.saturating_sub(self.begun.len()).min(self.chunk.len());
+        self.begun.extend_from_slice(&self.chunk.split_to(missing));
     }
 }
 

@@ -21,6 +21,7 @@ mod contract;
 pub mod error;
 pub mod frame;
 mod http_body;
+mod ink;
 mod join;
 mod json;
 mod mask;

@@ -136,10 +136,13 @@ impl<'a> Reader<'a> {
         self.scan.open()?;
         let (mut first, mut keys, mut guess) = (true, 0, 0);
         let (mut seen, mut members, mut has_type) = (Bits::default(), Bits::default(), false);
-        while self.scan.member(&mut first)? {
-            let index = match plan.fields.get(guess) {
-                Some(field) if self.scan.take_key(field.expected_key()) => guess,
-                _ => match self.named(plan, typed)? {
+        loop {
+            let index = if self.takes_next(plan, guess, first) {
+                guess
+            } else if !self.scan.member(&mut first)? {
+                break;
+            } else {
+                match self.named(plan, guess, typed)? {
                     Named::Field(index) => index,
                     Named::Unknown => {
                         keys += 1;
@@ -147,7 +150,7 @@ impl<'a> Reader<'a> {
                     }
                     Named::Type if std::mem::replace(&mut has_type, true) => return Err(self.second_type()),
                     Named::Type => continue,
-                },
+                }
             };
             keys += 1;
             guess = index + 1;
@@ -171,8 +174,17 @@ impl<'a> Reader<'a> {
         self.scan.fault("DUPLICATE_FIELD", "`@type` is given twice; keep one")
     }
 
-    /// The key of a member that is not the expected one; the value of an unknown one is passed too.
-    fn named(&mut self, plan: &MessagePlan, typed: bool) -> Result<Named, Fault> {
+    /// Passes the comma and the key of the field that most writers send next, if they stand here just so.
+    #[inline]
+    fn takes_next(&mut self, plan: &MessagePlan, guess: usize, first: bool) -> bool {
+        !first && plan.fields.get(guess).is_some_and(|field| self.scan.take_key(field.key(false)))
+    }
+
+    /// The key of a member; the value of an unknown one is passed too.
+    fn named(&mut self, plan: &MessagePlan, guess: usize, typed: bool) -> Result<Named, Fault> {
+        if plan.fields.get(guess).is_some_and(|field| self.scan.take_key(field.expected_key())) {
+            return Ok(Named::Field(guess));
+        }
         let key = self.scan.name()?;
         if typed && key == "@type" {
             self.scan.skip()?;

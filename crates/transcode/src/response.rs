@@ -131,7 +131,7 @@ pub(crate) fn render(
         Some(field) => printer.run(|printer| printer.one(plan, plans.field(field), wire, fields)),
     };
     match printed {
-        Ok(()) => Ok(printer.out.into()),
+        Ok(()) => Ok(printer.out.finish().into()),
         Err(why) => Err(unrenderable(&format!("The service answered with a message that has no JSON form: {why}"))),
     }
 }

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::ink::Ink;
 use crate::plan::{EnumPlan, Kind, Plans};
 use crate::wellknown::WellKnown;
 use crate::wire::{Payload, Writer};
@@ -103,13 +104,13 @@ pub(crate) fn write_special(special: WellKnown, text: &str, out: &mut Writer) ->
 
 /// Base64 in either alphabet, padding optional.
 pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Expected> {
-    let mut bytes = Vec::new();
+    let mut bytes = Ink::default();
     decode_base64(text, &mut bytes)?;
-    Ok(bytes)
+    Ok(bytes.finish())
 }
 
 /// As [`bytes`], behind what `out` holds.
-pub(crate) fn decode_base64(text: &str, out: &mut Vec<u8>) -> Result<(), Expected> {
+pub(crate) fn decode_base64(text: &str, out: &mut Ink) -> Result<(), Expected> {
     // Left-over bits are accepted: the conformance suite reads "-_" as one byte.
     const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -118,5 +119,7 @@ pub(crate) fn decode_base64(text: &str, out: &mut Vec<u8>) -> Result<(), Expecte
     const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
     let url_safe = memchr::memchr2(b'-', b'_', text.as_bytes()).is_some();
     let engine = if url_safe { &URL_SAFE } else { &STANDARD };
-    engine.decode_vec(text, out).map_err(|_| "expected base64, in the standard or the URL-safe alphabet".to_owned())
+    let most = base64::decoded_len_estimate(text.len());
+    let decoded = out.filled(most, |room| engine.decode_slice(text, room));
+    decoded.map_err(|_| "expected base64, in the standard or the URL-safe alphabet".to_owned())
 }

@@ -8,6 +8,7 @@ mod cursor;
 
 pub(crate) use cursor::{Cursor, Key, Malformed, unzigzag};
 
+use crate::ink::{Ink, encode_varint};
 use crate::plan::Tag;
 
 /// A value as it stands on the wire after its tag.
@@ -62,7 +63,7 @@ pub(crate) struct Mark {
 /// Writes wire bytes.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    out: Vec<u8>,
+    out: Ink,
     notes: Vec<Note>,
     /// By how many bytes settling the notes will change the length of what is written so far.
     shift: isize,
@@ -73,13 +74,13 @@ pub(crate) struct Writer {
 
 impl Default for Writer {
     fn default() -> Self {
-        Self { out: Vec::new(), notes: Vec::new(), shift: 0, depth: 0, widths: [1; MAX_DEPTH] }
+        Self { out: Ink::default(), notes: Vec::new(), shift: 0, depth: 0, widths: [1; MAX_DEPTH] }
     }
 }
 
 impl Writer {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { out: Vec::with_capacity(bytes), ..Self::default() }
+        Self { out: Ink::with_capacity(bytes), ..Self::default() }
     }
 
     /// How many messages may be opened, one in the other.
@@ -135,8 +136,23 @@ impl Writer {
         self.out.extend_from_slice(bytes);
     }
 
+    /// A length-delimited field whose tag is ready and whose bytes are at hand.
+    #[inline]
+    pub(crate) fn text(&mut self, tag: &Tag, text: &[u8]) {
+        self.out.field(tag.bytes(), text);
+    }
+
+    /// A tag: one byte as a rule.
+    #[inline]
+    pub(crate) fn tag(&mut self, tag: &Tag) {
+        match tag.bytes() {
+            [byte] => self.out.push(*byte),
+            bytes => self.out.extend_from_slice(bytes),
+        }
+    }
+
     /// Bytes that `fill` appends, at most `most` of them, behind their length.
-    pub(crate) fn filled<E>(&mut self, most: usize, fill: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn filled<E>(&mut self, most: usize, fill: impl FnOnce(&mut Ink) -> Result<(), E>) -> Result<(), E> {
         let at = self.out.len();
         let width = varint_len(most as u64);
         self.out.extend_from_slice(&[0; 10][..width]);
@@ -161,7 +177,7 @@ impl Writer {
     /// As [`Writer::open`], with a tag that is ready.
     #[inline]
     pub(crate) fn open_tag(&mut self, tag: &Tag) -> Open {
-        self.raw(tag.bytes());
+        self.tag(tag);
         self.begin()
     }
 
@@ -176,12 +192,12 @@ impl Writer {
 
     /// Begins a group; it ends with [`Writer::close_group`].
     pub(crate) fn open_group(&mut self, tag: &Tag) {
-        self.raw(tag.bytes());
+        self.tag(tag);
         self.depth += 1;
     }
 
     pub(crate) fn close_group(&mut self, tag: &Tag) {
-        self.raw(tag.bytes());
+        self.tag(tag);
         self.depth -= 1;
     }
 
@@ -226,7 +242,7 @@ impl Writer {
     /// The finished bytes, every length in its shortest form.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         if self.notes.is_empty() {
-            return self.out;
+            return self.out.finish();
         }
         // Inner messages close first, but stand behind.
         self.notes.sort_unstable_by_key(|note| note.at);
@@ -249,28 +265,7 @@ impl Writer {
 
     #[inline]
     pub(crate) fn varint(&mut self, value: u64) {
-        if value < 0x80 {
-            self.out.push(value as u8);
-            return;
-        }
-        let mut buffer = [0; 10];
-        let used = encode_varint(value, &mut buffer);
-        self.out.extend_from_slice(&buffer[..used]);
-    }
-}
-
-#[inline]
-fn encode_varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
-    let mut used = 0;
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            buffer[used] = low;
-            return used + 1;
-        }
-        buffer[used] = low | 0x80;
-        used += 1;
+        self.out.varint(value);
     }
 }
 

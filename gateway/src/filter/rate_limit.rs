@@ -25,7 +25,7 @@ pub(crate) fn place(edge: &Edge, from: IpAddr) -> Result<Place, Refusal> {
 /// Requests of one network, whoever sends them.
 pub(crate) async fn address(edge: &Edge, from: IpAddr) -> Result<(), Refusal> {
     let limit = Limit::per_second(edge.config.rate_address).burst(edge.config.rate_address.saturating_mul(2));
-    ask(edge, &format!("address:{}", address::network(from)), &limit, "requests from this network").await
+    ask(edge, &key("address", from), &limit, "requests from this network").await
 }
 
 /// Calls of one caller in the method's class; of one network where nobody is signed in.
@@ -38,8 +38,8 @@ pub(crate) async fn principal(
     let rate = method.access.as_ref().map_or(Rate::Heavy, |access| access.rate);
     match principal {
         Some(principal) if rate != Rate::Credential => {
-            ask(edge, &format!("{}:{}", rate.as_str_name(), principal.key), &limit(edge, rate), "calls of this kind")
-                .await
+            let key = [rate.as_str_name(), ":", &principal.key].concat();
+            ask(edge, &key, &limit(edge, rate), "calls of this kind").await
         }
         _ => class(edge, from, Class::Of(rate)).await,
     }
@@ -99,7 +99,11 @@ impl Class {
 }
 
 fn network_key(class: Class, from: IpAddr) -> String {
-    format!("{}:{}", class.name(), address::network(from))
+    key(class.name(), from)
+}
+
+fn key(kind: &str, from: IpAddr) -> String {
+    [kind, ":", &address::text(address::network(from))].concat()
 }
 
 fn limit(edge: &Edge, rate: Rate) -> Limit {

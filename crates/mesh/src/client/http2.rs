@@ -29,7 +29,7 @@ use tonic::body::Body;
 
 use crate::{
     batch::Batched,
-    http2::{CONNECTION_WINDOW, STREAM_WINDOW},
+    http2::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW},
 };
 
 /// While calls run, the other end is asked so often whether it is there.
@@ -109,6 +109,7 @@ pub(super) async fn handshake(
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
         .initial_max_send_streams(STREAMS_AT_FIRST)
         .max_header_list_size(HEADERS_MAX);
     let (streams, connection) = builder.handshake(Batched::http2(io)).await.map_err(io::Error::other)?;

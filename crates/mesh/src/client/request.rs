@@ -4,7 +4,7 @@ use std::sync::Arc;
 use api::{CallContext, Error, Ids, Trace};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Uri,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
     request::Parts,
     uri::{PathAndQuery, Scheme},
 };
@@ -23,6 +23,10 @@ use crate::{
     frame::{self, First},
     wire::{self, Fields, Value},
 };
+
+static REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_KEY);
+static NETWORK: HeaderName = HeaderName::from_static(NETWORK_KEY);
+static TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_KEY);
 
 /// A request that is ready to be sent, once or several times.
 pub(super) struct Ready {
@@ -118,25 +122,32 @@ fn assemble(
     let uri = Uri::from_parts(uri).map_err(Error::internal)?;
     let mut headers = parts.headers;
     // What only the mesh may say is never taken from the request.
-    for key in [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY, NETWORK_KEY] {
-        headers.remove(key);
+    const OWN: [&str; 5] = [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY, NETWORK_KEY];
+    let forged: Vec<_> = headers.keys().filter(|name| OWN.contains(&name.as_str())).cloned().collect();
+    for name in forged {
+        headers.remove(name);
     }
     if let Ok(id) = HeaderValue::from_str(&context.request_id)
         && !context.request_id.is_empty()
     {
-        headers.insert(REQUEST_ID_KEY, id);
+        headers.insert(&REQUEST_ID, once(id));
     }
     if let Ok(network) = HeaderValue::from_str(&context.network)
         && !context.network.is_empty()
     {
-        headers.insert(NETWORK_KEY, network);
+        headers.insert(&NETWORK, network);
     }
     let trace = Trace::of(&Span::current()).or_else(|| Trace::parse(&context.traceparent)).unwrap_or_else(Trace::fresh);
-    headers.insert(
-        TRACEPARENT_KEY,
-        HeaderValue::from_str(&trace.render()).expect("hexadecimal digits are a header value"),
-    );
+    let trace = HeaderValue::from_str(&trace.render()).expect("hexadecimal digits are a header value");
+    headers.insert(&TRACEPARENT, once(trace));
     Ok(Ready { uri, headers, payload: Some(payload) })
+}
+
+/// A value that never comes again: HTTP/2 shall not keep it in its table, where it would take the place of one that does (RFC 7541
+/// section 6.2.3).
+pub(super) fn once(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 fn with_token(headers: HeaderMap, token: &[u8]) -> HeaderMap {

@@ -13,7 +13,7 @@ use super::{Shared, stack};
 use crate::{
     batch::Batched,
     call::{FORWARDED_CERTIFICATE_KEY, Peer},
-    http2::{CONNECTION_WINDOW, STREAM_WINDOW, STREAMS},
+    http2::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW, STREAMS},
 };
 
 /// How long a connection that is to end waits for its first request.
@@ -74,6 +74,7 @@ fn http() -> http2::Builder<TokioExecutor> {
         .max_header_list_size(32 * 1024)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));
     http

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use prost::Message;
 use serde_json::{Map, Value, json};
 
+use crate::ink::Ink;
 use crate::plan::Plans;
 use crate::problem::FieldViolation as Violation;
 use crate::response::{Printer, ResponseOptions};
@@ -188,7 +189,7 @@ impl AnyMessage {
             }
             "google.rpc.RetryInfo" => {
                 let delay = RetryInfo::decode(bytes).ok()?.retry_delay;
-                let mut text = Vec::new();
+                let mut text = Ink::default();
                 delay.and_then(|delay| render_duration(delay.seconds, delay.nanos, &mut text));
                 filled([("retryDelay", serde_json::from_slice(&text).unwrap_or_default())])
             }

@@ -1,7 +1,9 @@
 //! Where a string of JSON needs a closer look: quotes, backslashes and control characters.
 //!
-//! Eight bytes at a time in one register, and 32 at a time where a text is long: the fixed-size loop is
-//! what the compiler turns into vector instructions.
+//! Sixteen bytes at a time in a vector register, eight in a plain one where there are fewer. A rest is looked at together with what
+//! stands before it.
+
+use wide::u8x16;
 
 /// What [`scan`] has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +12,13 @@ pub(crate) struct Found {
     pub(crate) special: usize,
     /// Whether everything before it is ASCII.
     pub(crate) ascii: bool,
+}
+
+/// What a block of bytes holds, a bit for each byte.
+#[derive(Clone, Copy)]
+struct Marks {
+    special: u32,
+    high: u32,
 }
 
 /// The first byte that cannot stand in a JSON string as it is; the length if there is none.
@@ -21,70 +30,93 @@ pub(crate) fn special(bytes: &[u8]) -> usize {
 /// As [`special`], and whether the bytes before are ASCII.
 #[inline]
 pub(crate) fn scan(bytes: &[u8]) -> Found {
-    let (mut at, mut all) = (0, 0);
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let word = u64::from_le_bytes(*word);
-        let marks = marks(word);
-        if marks != 0 {
-            let place = marks.trailing_zeros();
-            all |= word & ((1 << (place - 7)) - 1);
-            return Found { special: at + place as usize / 8, ascii: all & HIGH == 0 };
+    let (mut at, mut high) = (0, 0);
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let marks = block16(block);
+        if marks.special != 0 {
+            return found(at, marks, high);
         }
-        all |= word;
-        at += 8;
-        if at == 16 {
-            let (used, seen) = plain_blocks(&bytes[at..]);
-            at += used;
-            all |= u64::from(seen);
-        }
+        high |= marks.high;
+        at += 16;
     }
-    let mut ascii = all & HIGH == 0;
-    while let Some(byte) = bytes.get(at).filter(|byte| !is_special(**byte)) {
-        ascii &= byte.is_ascii();
-        at += 1;
-    }
-    Found { special: at, ascii }
+    rest(bytes, at, high)
 }
 
-/// How many bytes in whole blocks hold nothing special, and all their bits together.
-// Inlined into its callers it is no longer turned into vector instructions: half the speed on long texts.
-#[inline(never)]
-fn plain_blocks(bytes: &[u8]) -> (usize, u8) {
-    let (mut used, mut seen) = (0, 0);
-    for block in bytes.chunks_exact(32) {
-        if block.iter().fold(false, |found, byte| found | is_special(*byte)) {
-            break;
-        }
-        seen |= block.iter().fold(0, |all, byte| all | byte);
-        used += 32;
+/// Fewer than sixteen bytes at the end, from `at` on.
+#[inline]
+fn rest(bytes: &[u8], at: usize, high: u32) -> Found {
+    if at == bytes.len() {
+        return Found { special: at, ascii: high == 0 };
     }
-    (used, seen)
+    if let Some(block) = bytes.last_chunk::<16>() {
+        // What stands before `at` holds nothing special, and whether it is ASCII is known.
+        let before = bytes.len() - 16;
+        let (marks, known) = (block16(block), at - before);
+        return found(before, Marks { high: marks.high >> known << known, ..marks }, high);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        let (first, last) = (block8(u64::from_le_bytes(*first)), block8(u64::from_le_bytes(*last)));
+        let shift = bytes.len() - 8;
+        let marks = Marks { special: first.special | last.special << shift, high: first.high | last.high << shift };
+        return found_within(bytes.len(), marks);
+    }
+    let mut word = FILLER;
+    for byte in bytes.iter().rev() {
+        word = word << 8 | u64::from(*byte);
+    }
+    found_within(bytes.len(), block8(word))
 }
 
-const HIGH: u64 = 0x8080_8080_8080_8080;
+/// Eight letters that are nothing special.
+const FILLER: u64 = u64::from_le_bytes([b'a'; 8]);
+
+/// What `marks`, of a block at `at`, say of the whole.
+#[inline]
+fn found(at: usize, marks: Marks, high: u32) -> Found {
+    let place = marks.special.trailing_zeros().min(16);
+    let before = marks.high & ((1 << place) - 1);
+    Found { special: at + place as usize, ascii: (high | before) == 0 }
+}
+
+/// The same of a block that is all there is.
+#[inline]
+fn found_within(length: usize, marks: Marks) -> Found {
+    let found = found(0, marks, 0);
+    Found { special: found.special.min(length), ..found }
+}
 
 #[inline]
-fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+fn block16(block: &[u8; 16]) -> Marks {
+    let bytes = u8x16::new(*block);
+    let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+    Marks { special: (control | is(b'"') | is(b'\\')).to_bitmask(), high: bytes.to_bitmask() }
 }
 
-/// The high bit of every special byte; exact up to the first one, which is all that is asked.
+/// Eight bytes; marks behind the first special byte may be wrong, which nobody asks about.
 #[inline]
-fn marks(word: u64) -> u64 {
+fn block8(word: u64) -> Marks {
     const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
     let below = |limit: u8, word: u64| word.wrapping_sub(ONES * u64::from(limit)) & !word;
     let quotes = below(1, word ^ (ONES * u64::from(b'"')));
     let slashes = below(1, word ^ (ONES * u64::from(b'\\')));
-    (below(0x20, word) | quotes | slashes) & HIGH
+    // The high bits of eight bytes side by side.
+    let gathered = |bits: u64| ((bits & HIGH) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    Marks { special: gathered(below(0x20, word) | quotes | slashes) as u32, high: gathered(word) as u32 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, is_special, scan};
+    use super::{Found, scan};
+
+    fn is_special(byte: u8) -> bool {
+        byte < 0x20 || byte == b'"' || byte == b'\\'
+    }
 
     #[test]
     fn every_byte_at_every_place_is_judged_alike() {
-        for length in [1, 7, 8, 9, 16, 17, 40, 49, 100] {
+        for length in (0..=35).chain([40, 47, 48, 49, 100]) {
             for place in 0..length {
                 for byte in 0..=u8::MAX {
                     for filler in [b'a', 0xff, 0x20, 0x80] {

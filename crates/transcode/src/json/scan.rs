@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::fault::Fault;
 use super::find;
+use crate::ink;
 use crate::name;
 use crate::scalar::Small;
 
@@ -228,7 +229,7 @@ impl<'a> Scanner<'a> {
     /// Passes `"name":` if it stands here just so.
     #[inline]
     pub(crate) fn take_key(&mut self, key: &[u8]) -> bool {
-        let taken = self.text.as_bytes()[self.at..].starts_with(key);
+        let taken = ink::begins(&self.text.as_bytes()[self.at..], key);
         if taken {
             self.at += key.len();
         }

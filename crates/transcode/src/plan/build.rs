@@ -6,6 +6,7 @@ use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, ExtensionDescri
 use prost_reflect::{Kind as Described, MessageDescriptor};
 
 use super::{DENSE, EnumId, EnumPlan, FieldId, FieldPlan, Kind, MessageId, MessagePlan, Names, Plans, Shape, Tag};
+use crate::ink::Ink;
 use crate::json;
 use crate::mask;
 use crate::required;
@@ -194,10 +195,11 @@ fn is_null(enumeration: &EnumDescriptor) -> bool {
 
 /// `,"name":`.
 fn key(name: &str) -> Box<[u8]> {
-    let mut key = vec![b','];
+    let mut key = Ink::default();
+    key.push(b',');
     json::string(name, &mut key);
     key.push(b':');
-    key.into()
+    key.finish().into()
 }
 
 fn enumeration(descriptor: &EnumDescriptor) -> EnumPlan {
@@ -207,9 +209,9 @@ fn enumeration(descriptor: &EnumDescriptor) -> EnumPlan {
     let declared = &descriptor.enum_descriptor_proto().value;
     for value in declared {
         names.push((value.name().into(), value.number()));
-        let mut quoted = Vec::new();
+        let mut quoted = Ink::default();
         json::string(value.name(), &mut quoted);
-        values.push((value.number(), quoted.into()));
+        values.push((value.number(), quoted.finish().into()));
     }
     // Both keep the order of equal numbers: of aliases the first declared stays.
     values.sort_by_key(|(number, _)| *number);

@@ -93,8 +93,7 @@ impl<'a> Reader<'a> {
             return false;
         };
         if field.presence || !text.is_empty() {
-            self.out.raw(field.tag.bytes());
-            self.out.delimited(text.as_bytes());
+            self.out.text(&field.tag, text.as_bytes());
         }
         true
     }

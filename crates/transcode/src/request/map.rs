@@ -53,11 +53,11 @@ impl<'a> Reader<'a> {
         self.may_open(1)?;
         let mark = self.out.mark();
         let open = self.out.open_tag(&field.tag);
-        self.out.raw(key.tag.bytes());
-        let from = self.out.len();
+        let from = self.out.len() + key.tag.bytes().len();
         if key.kind == Kind::String {
-            self.out.delimited(name.as_bytes());
+            self.out.text(&key.tag, name.as_bytes());
         } else {
+            self.out.tag(&key.tag);
             let payload = text::parse(self.plans, key.kind, &name)
                 .map_err(|expected| self.scan.fault("INVALID_VALUE", format!("the key of a map: {expected}")))?;
             self.out.payload(&payload);

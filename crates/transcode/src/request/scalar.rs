@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Reader;
+use crate::ink::Ink;
 use crate::json::{Fault, Kind as Found};
 use crate::plan::{Kind, Tag};
 use crate::scalar::{self as text, Small};
@@ -128,8 +129,13 @@ impl<'a> Reader<'a> {
 
     /// Writes a scalar behind its tag, or without one as an element of a packed list.
     pub(super) fn emit(&mut self, tag: Option<&Tag>, scalar: Scalar<'a>) -> Result<(), Fault> {
-        if let Some(tag) = tag {
-            self.out.raw(tag.bytes());
+        match (tag, &scalar) {
+            (Some(tag), Scalar::Text(text)) => {
+                self.out.text(tag, text.as_bytes());
+                return Ok(());
+            }
+            (Some(tag), _) => self.out.tag(tag),
+            (None, _) => {}
         }
         match scalar {
             Scalar::Varint(value) => self.out.varint(value),
@@ -139,7 +145,7 @@ impl<'a> Reader<'a> {
             Scalar::Escaped => {
                 let most = self.scan.left();
                 let scan = &mut self.scan;
-                let fill = |bytes: &mut Vec<u8>| scan.unescape(|part| bytes.extend_from_slice(part.as_bytes()));
+                let fill = |bytes: &mut Ink| scan.unescape(|part| bytes.extend_from_slice(part.as_bytes()));
                 self.out.filled(most, fill)?;
             }
             Scalar::Base64(base64, at) => self

@@ -5,6 +5,7 @@
 //! two passes at most, however deep and hostile the nesting.
 
 use super::{Fields, ResponseOptions};
+use crate::ink::Ink;
 use crate::plan::{Bits, FieldPlan, Kind, MessagePlan, Plans, Shape};
 use crate::wellknown::WellKnown;
 use crate::wire::{Cursor, Key, Malformed};
@@ -29,7 +30,7 @@ impl From<Malformed> for Stop {
 
 /// Prints into `out`.
 pub(crate) struct Printer<'p> {
-    pub(crate) out: Vec<u8>,
+    pub(crate) out: Ink,
     pub(super) plans: &'p Plans,
     pub(super) options: &'p ResponseOptions,
     /// An Any of unknown type is printed with its bytes instead of refused: in error details.
@@ -45,7 +46,7 @@ pub(crate) struct Printer<'p> {
 impl<'p> Printer<'p> {
     pub(crate) fn new(plans: &'p Plans, options: &'p ResponseOptions, capacity: usize) -> Self {
         Self {
-            out: Vec::with_capacity(capacity),
+            out: Ink::with_capacity(capacity),
             plans,
             options,
             keep_unknown: false,
@@ -65,7 +66,7 @@ impl<'p> Printer<'p> {
     pub(crate) fn run(&mut self, print: impl Fn(&mut Self) -> Result<(), Stop>) -> Result<(), &'static str> {
         let mut printed = print(self);
         if printed.is_err() && !self.careful {
-            self.out.clear();
+            self.out.truncate(0);
             (self.careful, self.depth, self.messages) = (true, 0, 0);
             printed = print(self);
         }
@@ -319,7 +320,7 @@ impl<'p> Printer<'p> {
 
     fn line(&mut self) {
         self.out.push(b'\n');
-        self.out.extend(std::iter::repeat_n(b' ', self.depth * 2));
+        (0..self.depth).for_each(|_| self.out.extend_from_slice(b"  "));
     }
 
     /// Whether a list or map without elements is printed.

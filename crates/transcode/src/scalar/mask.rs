@@ -1,6 +1,7 @@
 //! FieldMask between its JSON string and its paths: `title,subField.b` is `title` and `sub_field.b`.
 
 use super::Expected;
+use crate::ink::Ink;
 
 /// The paths in proto spelling.
 pub(super) fn parse(text: &str) -> Result<Vec<String>, Expected> {
@@ -49,7 +50,7 @@ fn snake(name: &str, path: &mut String) -> Option<()> {
 }
 
 /// Appends a path in JSON spelling; `None` if it would not come back the same: what [`path`] never gives has none.
-pub(crate) fn camel_into(path: &[u8], out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn camel_into(path: &[u8], out: &mut Ink) -> Option<()> {
     for (index, name) in path.split(|byte| *byte == b'.').enumerate() {
         if index > 0 {
             out.push(b'.');
@@ -63,7 +64,7 @@ pub(crate) fn camel_into(path: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn camel(name: &[u8], out: &mut Vec<u8>) -> Option<()> {
+fn camel(name: &[u8], out: &mut Ink) -> Option<()> {
     let mut raise = false;
     for letter in name {
         match letter {

@@ -4,6 +4,7 @@
 //! `timestamp.proto` and `duration.proto`.
 
 use super::Expected;
+use crate::ink::Ink;
 
 const DAY: i64 = 86_400;
 /// 0001-01-01T00:00:00Z.
@@ -104,7 +105,7 @@ fn digits(text: &str) -> Option<i64> {
 }
 
 /// Appends the JSON string of a Timestamp; `None` if it is out of range.
-pub(crate) fn render_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn render_timestamp(seconds: i64, nanos: i32, out: &mut Ink) -> Option<()> {
     if !(MIN_SECONDS..=MAX_SECONDS).contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
         return None;
     }
@@ -123,7 +124,7 @@ pub(crate) fn render_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> O
 }
 
 /// Appends the JSON string of a Duration; `None` if it is out of range or its parts differ in sign.
-pub(crate) fn render_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn render_duration(seconds: i64, nanos: i32, out: &mut Ink) -> Option<()> {
     let mixed = (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0);
     let out_of_range = seconds.unsigned_abs() > MAX_DURATION.unsigned_abs() || nanos.unsigned_abs() >= 1_000_000_000;
     if mixed || out_of_range {
@@ -137,7 +138,7 @@ pub(crate) fn render_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Op
 }
 
 /// Nothing, or a point with three, six or nine digits.
-fn fraction(nanos: u32, out: &mut Vec<u8>) {
+fn fraction(nanos: u32, out: &mut Ink) {
     if nanos == 0 {
         return;
     }
