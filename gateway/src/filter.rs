@@ -205,15 +205,15 @@ async fn call(
         Target::Rest(matched, method) => call::rest::drive(edge, passage, body, matched, method).await,
         Target::Rpc(method) => match dialect {
             Dialect::GrpcWeb(web) => Box::pin(call::grpc_web::drive(edge, passage, body, method, web)).await,
-            Dialect::Connect(codec) => call::connect::unary(edge, passage, body, method, codec).await,
-            Dialect::ConnectStream(codec) => call::connect::streaming(edge, passage, body, method, codec).await,
+            Dialect::Connect(codec) => Box::pin(call::connect::unary(edge, passage, body, method, codec)).await,
+            Dialect::ConnectStream(codec) => Box::pin(call::connect::streaming(edge, passage, body, method, codec)).await,
             Dialect::Grpc | Dialect::Http => call::grpc::drive(edge, &passage, body, method).await,
         },
         Target::Socket(matched, method) => call::websocket::open(edge, passage, matched.clone(), method),
         Target::Resumable(upload, _) => Ok(Box::pin(resumable::drive(edge, passage, body, upload)).await),
         Target::Identity(endpoint) => {
             if let Some(class) = endpoint.class(&passage.head.method) {
-                rate_limit::class(edge, passage.address, class).await?;
+                Box::pin(rate_limit::class(edge, passage.address, class)).await?;
             }
             Box::pin(identity::drive(edge, passage, body, *endpoint)).await
         }

@@ -6,6 +6,9 @@
 
 use std::ops::{Deref, DerefMut};
 
+/// Room that is made at once.
+const PAGE: usize = 4096;
+
 /// Bytes that are written one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Ink {
@@ -17,7 +20,7 @@ pub(crate) struct Ink {
 impl Ink {
     /// Room for so many bytes before the first growth.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: vec![0; bytes], len: 0 }
+        Self { bytes: Vec::with_capacity(bytes), len: 0 }
     }
 
     /// One byte.
@@ -104,10 +107,15 @@ impl Ink {
         &mut self.bytes[self.len..][..bytes]
     }
 
+    /// Makes room a page at a time: it is near when it is written.
     #[cold]
     #[inline(never)]
     fn grow(&mut self, bytes: usize) {
-        self.bytes.resize((self.len + bytes).max(self.bytes.len() * 2).max(64), 0);
+        let needed = self.len + bytes;
+        if needed > self.bytes.capacity() {
+            self.bytes.reserve(needed.max(2 * self.len) - self.bytes.len());
+        }
+        self.bytes.resize(needed.max((self.len + PAGE).min(self.bytes.capacity())), 0);
     }
 }
 

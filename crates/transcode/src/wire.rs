@@ -1,8 +1,8 @@
 //! The protobuf wire format: tags, varints and length-delimited messages, written in one pass.
 //!
 //! A message's length stands before it and is not known until it ends. Its width is guessed from the last
-//! message at the same depth; a wrong guess is noted, and all notes are settled in one pass at the end,
-//! never by moving bytes per level, so deep nesting stays linear. What leaves has minimal lengths.
+//! message at the same depth. After a wrong guess what is little is moved; all else is noted, and all notes are settled in one pass
+//! at the end, so deep nesting stays linear. What leaves has minimal lengths.
 
 mod cursor;
 
@@ -33,6 +33,9 @@ impl Payload {
 
 /// Nested messages a decoder is sure to accept (prost and the C++ and Java libraries stop at 100).
 pub(crate) const MAX_DEPTH: usize = 100;
+
+/// Most bytes of one message that are moved at once.
+const MOVED: usize = 1024;
 
 /// A length whose guessed width was wrong.
 #[derive(Debug, Clone, Copy)]
@@ -68,13 +71,15 @@ pub(crate) struct Writer {
     /// By how many bytes settling the notes will change the length of what is written so far.
     shift: isize,
     depth: usize,
+    /// Bytes that were moved because of a wrong guess.
+    moved: usize,
     /// The width of the last length, by depth.
     widths: [u8; MAX_DEPTH],
 }
 
 impl Default for Writer {
     fn default() -> Self {
-        Self { out: Ink::default(), notes: Vec::new(), shift: 0, depth: 0, widths: [1; MAX_DEPTH] }
+        Self { out: Ink::default(), notes: Vec::new(), shift: 0, depth: 0, moved: 0, widths: [1; MAX_DEPTH] }
     }
 }
 
@@ -207,23 +212,62 @@ impl Writer {
         self.out.len() == open.at + open.width
     }
 
-    /// Ends the field begun by [`Writer::open`]; fields are closed in the reverse order of opening.
+    /// Ends the field begun by [`Writer::open`]; fields are closed in the reverse order of opening. What stands in it may move by a
+    /// byte: nobody keeps its place.
     #[inline]
     pub(crate) fn close(&mut self, open: Open) {
+        self.end(&open, true);
+    }
+
+    /// As [`Writer::close`], for a field in which places are kept.
+    pub(crate) fn close_still(&mut self, open: Open) {
+        self.end(&open, false);
+    }
+
+    #[inline]
+    fn end(&mut self, open: &Open, moves: bool) {
         let written = self.out.len() - open.at - open.width;
         let length = written.wrapping_add_signed(self.shift - open.shift);
         self.depth -= 1;
         let mut buffer = [0; 10];
         let used = encode_varint(length as u64, &mut buffer);
-        if used == open.width {
-            self.out[open.at..open.at + used].copy_from_slice(&buffer[..used]);
-            return;
+        if used != open.width && !(moves && self.made_way(open, used, written)) {
+            return self.note(open, used, length);
         }
-        self.notes.push(Note { at: open.at, width: open.width, length });
-        self.shift += used as isize - open.width as isize;
+        self.out[open.at..open.at + used].copy_from_slice(&buffer[..used]);
+    }
+
+    /// Moves what is little, so that a wrong guess here and there costs no second pass. All moves together cost no more than what is
+    /// written.
+    #[cold]
+    fn made_way(&mut self, open: &Open, used: usize, written: usize) -> bool {
+        let little = written <= MOVED && self.moved + written <= self.out.len() + MOVED;
+        if !little || self.notes.last().is_some_and(|note| note.at > open.at) {
+            return false;
+        }
+        self.moved += written;
+        let from = open.at + open.width;
+        if used > open.width {
+            self.out.extend_from_slice(&[0; 10][..used - open.width]);
+        }
+        self.out.copy_within(from..from + written, open.at + used);
+        self.out.truncate(open.at + used + written);
+        self.guess(used);
+        true
+    }
+
+    /// The next message at this depth is taken to be like this one.
+    fn guess(&mut self, used: usize) {
         if let Some(width) = self.widths.get_mut(self.depth) {
             *width = used as u8;
         }
+    }
+
+    #[cold]
+    fn note(&mut self, open: &Open, used: usize, length: usize) {
+        self.notes.push(Note { at: open.at, width: open.width, length });
+        self.shift += used as isize - open.width as isize;
+        self.guess(used);
     }
 
     /// Where we are, for [`Writer::rewind`].
@@ -277,7 +321,7 @@ pub(crate) fn varint_len(value: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Payload, Writer, varint_len};
+    use super::{Ink, MOVED, Payload, Writer, varint_len};
 
     #[test]
     fn lengths_are_minimal_however_deep() {
@@ -313,10 +357,43 @@ mod tests {
         assert_eq!(writer.finish(), [0x08, 0x01]);
     }
 
+    /// Messages in messages, the innermost of so many bytes, and the same once more: what was guessed is wrong twice.
+    fn nested(writer: &mut Writer, levels: usize, bytes: usize) -> Vec<u8> {
+        let mut expected = Vec::new();
+        for bytes in [bytes, 1, bytes] {
+            let open: Vec<_> = (0..levels).map(|_| writer.open(1)).collect();
+            writer.bytes(2, &vec![b'x'; bytes]);
+            open.into_iter().rev().for_each(|open| writer.close(open));
+            let delimited = |number: u8, content: &[u8]| {
+                let mut ink = Ink::default();
+                ink.field(&[number << 3 | 2], content);
+                ink.finish()
+            };
+            let inner = delimited(2, &vec![b'x'; bytes]);
+            expected.extend((0..levels).fold(inner, |content, _| delimited(1, &content)));
+        }
+        expected
+    }
+
+    #[test]
+    fn little_is_moved_and_much_is_noted() {
+        for levels in [1, 2, 50] {
+            for bytes in [3, 127, 128, 200, MOVED - 60, MOVED + 60, 20_000] {
+                let mut writer = Writer::default();
+                let expected = nested(&mut writer, levels, bytes);
+                assert!(writer.moved <= writer.len() + 2 * MOVED, "{} of {}", writer.moved, writer.len());
+                assert_eq!(writer.finish(), expected, "{bytes} bytes in {levels} levels");
+            }
+        }
+        let mut writer = Writer::default();
+        nested(&mut writer, 1, 300);
+        assert!(writer.notes.is_empty() && writer.moved > 0);
+    }
+
     #[test]
     fn filled_bytes_have_a_minimal_length() {
         let mut writer = Writer::default();
-        let fill = |out: &mut Vec<u8>| -> Result<(), ()> {
+        let fill = |out: &mut Ink| -> Result<(), ()> {
             out.extend_from_slice(b"abc");
             Ok(())
         };

@@ -147,7 +147,7 @@ pub(crate) async fn within(
         Ok(Err(refusal)) => {
             if refusal.parts.http == Some(413) {
                 drop(share);
-                discard(&mut source.incoming).await;
+                Box::pin(discard(&mut source.incoming)).await;
             }
             Err(refusal)
         }

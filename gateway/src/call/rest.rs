@@ -15,7 +15,10 @@ use crate::{
         stream,
     },
     edge::Edge,
-    filter::{Passage, auth::Principal},
+    filter::{
+        Passage,
+        auth::{self, Principal},
+    },
     refusal::Refusal,
     upstream::{self, Call, Messages},
 };
@@ -41,12 +44,12 @@ pub(crate) async fn drive(
     let query = passage.head.uri.query();
     let options = matched.response_options(query)?;
     if method.client_streaming {
-        let inlet = feed::open(edge, &passage, incoming, matched, method).await?;
+        let inlet = Box::pin(feed::open(edge, &passage, incoming, matched, method)).await?;
         if method.server_streaming {
-            return stream::drive(edge, passage, matched, method, options, inlet).await;
+            return Box::pin(stream::drive(edge, passage, matched, method, options, inlet)).await;
         }
         let Inlet { body, fault } = inlet;
-        let answer = fault.or(single(edge, &passage, passage.principal.as_ref(), method, body)).await?;
+        let answer = Box::pin(fault.or(single(edge, &passage, passage.principal.as_ref(), method, body))).await?;
         return render(&passage.head, matched, &options, answer);
     }
     let head = &passage.head;
@@ -63,7 +66,7 @@ pub(crate) async fn drive(
     let wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
     let (wire, has_precondition) = condition::if_match(&head.headers, matched.method(), method, wire)?;
     if method.server_streaming {
-        return stream::drive(edge, passage, matched, method, options, Inlet::one(&wire)?).await;
+        return Box::pin(stream::drive(edge, passage, matched, method, options, Inlet::one(&wire)?)).await;
     }
     match unary(edge, &passage, method, &wire).await {
         Ok(answer) => render(head, matched, &options, answer),
@@ -86,8 +89,8 @@ pub(crate) async fn unary(
     if passage.principal.is_none() || refusal.reason(&passage.schema.contract).as_deref() != Some("TOKEN_STALE") {
         return Err(refusal);
     }
-    let fresh = crate::filter::auth::authenticate(edge, &passage.head.headers, method, &passage.context).await?;
-    single(edge, passage, fresh.as_ref(), method, upstream::one_message(wire)?).await
+    let fresh = Box::pin(auth::authenticate(edge, &passage.head.headers, method, &passage.context)).await?;
+    Box::pin(single(edge, passage, fresh.as_ref(), method, upstream::one_message(wire)?)).await
 }
 
 /// Sends what there is to send, and reads one message.

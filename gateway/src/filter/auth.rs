@@ -110,7 +110,7 @@ impl Credentials {
             let key = answer.principal.into();
             Ok(Principal { token: answer.token, key, credential, ends: Instant::now() + Duration::from_secs(life) })
         };
-        self.exchanges.try_get_with(credential, exchange).await.map_err(|error: Arc<Error>| Error::clone(&error))
+        Box::pin(self.exchanges.try_get_with(credential, exchange)).await.map_err(|error: Arc<Error>| Error::clone(&error))
     }
 
     /// The caller of an access token.
@@ -129,8 +129,9 @@ impl Credentials {
             true => return Err(Error::credential_invalid()),
         };
         // One exchange at a time for one credential; an error is not remembered.
+        // Boxed: it is large and rare, and each request would keep the room for it.
         let exchange = self.exchanges.try_get_with(credential, self.exchange(token, claims, credential, context));
-        exchange.await.map_err(|error: Arc<Error>| Error::clone(&error))
+        Box::pin(exchange).await.map_err(|error: Arc<Error>| Error::clone(&error))
     }
 
     async fn exchange(

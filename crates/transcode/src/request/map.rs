@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         }
         self.note(keys, from, at);
         if self.element(value)? {
-            self.out.close(open);
+            self.out.close_still(open);
         } else {
             self.out.rewind(mark);
             self.keys.pop();

@@ -38,7 +38,7 @@ impl<'a> Reader<'a> {
             let entry = self.out.open(1);
             self.structure_key(&key, at, keys);
             self.value_field(2)?;
-            self.out.close(entry);
+            self.out.close_still(entry);
             return Ok(());
         };
         let (text, value) = (key.len() as u64, leaf.len());

@@ -1,6 +1,6 @@
 //! Maps as objects: keys sorted, so that an answer is stable whatever order the service's own map has.
 //!
-//! Entries whose keys ascend on the wire are printed as they come; others are sorted first, and of equal
+//! Entries whose keys ascend on the wire are printed as they come; when one does not, all are sorted first, and of equal
 //! keys the last wins. An entry is a message and obeys every rule of messages.
 
 use super::message::{Stop, known};
@@ -53,30 +53,41 @@ impl<'p> Printer<'p> {
         fields: Option<&Fields>,
     ) -> Result<bool, Stop> {
         let plan = self.entry_plan(field)?;
-        let mut entries = Entries { cursor: *cursor, tag: field.tag.bytes(), begun: false };
-        let (mut look, mut last, mut ascends) = (entries, None, true);
-        while let Some(bytes) = look.next()? {
-            let name = Some(self.entry(plan, bytes)?.map(|entry| entry.name));
-            ascends &= last < name;
-            last = name;
-        }
-        *cursor = look.cursor;
-        if !ascends {
-            let mut all = Vec::new();
-            while let Some(bytes) = entries.next()? {
-                all.push(bytes);
-            }
-            return self.sorted_map(field, &all, fields);
-        }
+        let begin = Entries { cursor: *cursor, tag: field.tag.bytes(), begun: false };
+        let before = (self.out.len(), self.depth);
+        let (mut entries, mut last, mut some) = (begin, None, false);
         self.begin(b'{')?;
-        let mut some = false;
         while let Some(bytes) = entries.next()? {
-            if let Some(entry) = self.entry(plan, bytes)? {
-                self.print(plan, &entry, fields, &mut some)?;
+            let Some(entry) = self.entry(plan, bytes)? else { continue };
+            let name = Some(entry.name);
+            if last >= name {
+                // Not in order: what was printed so far is taken back.
+                self.out.truncate(before.0);
+                self.depth = before.1;
+                return self.unordered_map(field, begin, cursor, fields);
             }
+            last = name;
+            self.print(plan, &entry, fields, &mut some)?;
         }
+        *cursor = entries.cursor;
         self.end(b'}', some);
         Ok(some)
+    }
+
+    /// A map whose entries must be sorted first.
+    fn unordered_map<'w>(
+        &mut self,
+        field: &'p FieldPlan,
+        mut entries: Entries<'w, '_>,
+        cursor: &mut Cursor<'w>,
+        fields: Option<&Fields>,
+    ) -> Result<bool, Stop> {
+        let mut all = Vec::new();
+        while let Some(bytes) = entries.next()? {
+            all.push(bytes);
+        }
+        *cursor = entries.cursor;
+        self.sorted_map(field, &all, fields)
     }
 
     /// A map from entries in any order.

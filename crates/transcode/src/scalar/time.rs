@@ -110,13 +110,20 @@ pub(crate) fn render_timestamp(seconds: i64, nanos: i32, out: &mut Ink) -> Optio
         return None;
     }
     let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
-    let time = seconds.rem_euclid(DAY);
+    let time = seconds.rem_euclid(DAY) as u32;
+    let (year, month, day) = (year as u32, month as u32, day as u32);
     let mut text = *b"\"0000-00-00T00:00:00";
-    let parts = [(1, year / 100), (3, year % 100), (6, month), (9, day), (12, time / 3600), (15, time / 60 % 60)];
-    for (at, value) in parts.into_iter().chain([(18, time % 60)]) {
+    let mut write = |at: usize, value: u32| {
         text[at] += (value / 10) as u8;
         text[at + 1] += (value % 10) as u8;
-    }
+    };
+    write(1, year / 100);
+    write(3, year % 100);
+    write(6, month);
+    write(9, day);
+    write(12, time / 3600);
+    write(15, time / 60 % 60);
+    write(18, time % 60);
     out.extend_from_slice(&text);
     fraction(nanos.unsigned_abs(), out);
     out.extend_from_slice(b"Z\"");
