@@ -3,7 +3,7 @@ use std::{future::Future, sync::Arc};
 
 use api::CallContext;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use proto::Method;
 use tokio::time::Instant;
@@ -313,7 +313,7 @@ mod tests {
             credentials.remember(&principal).await;
             let mut headers = HeaderMap::new();
             headers.extend(
-                status.map(|status| (HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))),
+                status.map(|status| (http::HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))),
             );
             forget(Some((credentials.clone(), principal.clone())), &headers).await;
             assert_eq!(credentials.knows(&principal), kept, "{status:?}");

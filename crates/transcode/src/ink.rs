@@ -39,6 +39,18 @@ impl Ink {
         self.len += piece.len();
     }
 
+    /// A piece that is written often.
+    #[inline]
+    pub(crate) fn stamp(&mut self, stamp: &Stamp) {
+        match self.room(stamp.padded.len()).first_chunk_mut() {
+            Some(room) if stamp.len() <= stamp.padded.len() => {
+                *room = stamp.padded;
+                self.len += stamp.len();
+            }
+            _ => self.extend_from_slice(stamp),
+        }
+    }
+
     /// A text behind its tag and its length.
     #[inline]
     pub(crate) fn field(&mut self, tag: &[u8], text: &[u8]) {
@@ -135,6 +147,30 @@ impl DerefMut for Ink {
     }
 }
 
+/// A piece that is written often: up to 32 bytes of it are one copy of a fixed size.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    bytes: Box<[u8]>,
+    padded: [u8; 32],
+}
+
+impl From<Ink> for Stamp {
+    fn from(ink: Ink) -> Self {
+        let mut padded = [0; 32];
+        padded.iter_mut().zip(ink.iter()).for_each(|(to, from)| *to = *from);
+        Self { bytes: ink.finish().into(), padded }
+    }
+}
+
+impl Deref for Stamp {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Writes a number as protobuf does; says how many bytes it takes.
 #[inline]
 pub(crate) fn encode_varint(mut value: u64, buffer: &mut [u8; 10]) -> usize {
@@ -195,7 +231,7 @@ fn same<const N: usize>(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ink, begins};
+    use super::{Ink, Stamp, begins};
 
     #[test]
     fn pieces_of_every_length_stand_one_after_the_other() {
@@ -220,6 +256,20 @@ mod tests {
             assert_eq!(ink.filled(3, fill), Ok(()));
             expected.extend_from_slice(b"ab");
             assert_eq!(ink.finish(), expected);
+        }
+    }
+
+    #[test]
+    fn stamps_leave_what_they_are() {
+        for length in 0..70_u8 {
+            let mut ink = Ink::default();
+            (0..length).for_each(|byte| ink.push(byte));
+            let (expected, stamp) = (ink.to_vec(), Stamp::from(ink));
+            let mut ink = Ink::with_capacity(1);
+            for _ in 0..3 {
+                ink.stamp(&stamp);
+            }
+            assert_eq!(ink.finish(), expected.repeat(3));
         }
     }
 

@@ -15,7 +15,9 @@ pub(crate) use bits::Bits;
 pub(crate) use build::build;
 pub(crate) use names::Names;
 
+use crate::ink::Stamp;
 use crate::wellknown::WellKnown;
+use crate::wire::Key;
 
 /// Numbers up to this one are looked up in a table.
 const DENSE: u32 = 64;
@@ -97,14 +99,16 @@ pub(crate) struct FieldPlan {
     pub(crate) required: bool,
     /// The tag of one value.
     pub(crate) tag: Tag,
+    /// The same as it is read.
+    pub(crate) key: Key,
     /// The tag behind the value of a group, of the list in one piece otherwise.
     pub(crate) second_tag: Tag,
     /// The proto name; `[package.name]` for an extension.
     pub(crate) name: Box<str>,
     /// `,"name":` in JSON spelling.
-    json_key: Box<[u8]>,
+    json_key: Stamp,
     /// `,"name":` in proto spelling.
-    proto_key: Box<[u8]>,
+    proto_key: Stamp,
     pub(crate) json_name: Box<str>,
 }
 
@@ -245,7 +249,7 @@ impl MessagePlan {
 impl FieldPlan {
     /// `,"name":`.
     #[inline]
-    pub(crate) fn key(&self, proto_names: bool) -> &[u8] {
+    pub(crate) fn key(&self, proto_names: bool) -> &Stamp {
         if proto_names { &self.proto_key } else { &self.json_key }
     }
 

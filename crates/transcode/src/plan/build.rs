@@ -6,11 +6,12 @@ use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, ExtensionDescri
 use prost_reflect::{Kind as Described, MessageDescriptor};
 
 use super::{DENSE, EnumId, EnumPlan, FieldId, FieldPlan, Kind, MessageId, MessagePlan, Names, Plans, Shape, Tag};
-use crate::ink::Ink;
+use crate::ink::{Ink, Stamp};
 use crate::json;
 use crate::mask;
 use crate::required;
 use crate::wellknown::{self, WellKnown};
+use crate::wire::Key;
 
 /// Builds the plans of every message and enum in the pool.
 pub(crate) fn build(pool: &DescriptorPool) -> Plans {
@@ -173,6 +174,7 @@ fn plan(
         service_writes: false,
         required: false,
         tag: Tag::new(number, first),
+        key: Key::new(number, first),
         second_tag: Tag::new(number, second),
         json_key: key(json_name),
         proto_key: key(name),
@@ -194,12 +196,12 @@ fn is_null(enumeration: &EnumDescriptor) -> bool {
 }
 
 /// `,"name":`.
-fn key(name: &str) -> Box<[u8]> {
+fn key(name: &str) -> Stamp {
     let mut key = Ink::default();
     key.push(b',');
     json::string(name, &mut key);
     key.push(b':');
-    key.finish().into()
+    key.into()
 }
 
 fn enumeration(descriptor: &EnumDescriptor) -> EnumPlan {

@@ -122,17 +122,25 @@ impl<'p> Printer<'p> {
         fields: Option<&Fields>,
         mut some: bool,
     ) -> Result<bool, Stop> {
-        let (mut seen, mut members, mut next) = (Bits::default(), Bits::default(), 0);
+        let (mut seen, mut members, mut next, mut guess) = (Bits::default(), Bits::default(), 0, 0);
         let mut open = group;
         while let Some(key) = cursor.key()? {
-            if key.wire_type() == Key::END_GROUP && group == Some(key.number()) {
-                open = None;
-                break;
-            }
-            let Some((index, field)) = known(plan, key) else {
-                cursor.skip(key)?;
-                continue;
+            let (index, field) = match plan.fields.get(guess) {
+                // Most writers send fields in the order of their numbers.
+                Some(field) if field.key == key => (guess, field),
+                _ if key.wire_type() == Key::END_GROUP && group == Some(key.number()) => {
+                    open = None;
+                    break;
+                }
+                _ => match known(plan, key) {
+                    Some(known) => known,
+                    None => {
+                        cursor.skip(key)?;
+                        continue;
+                    }
+                },
             };
+            guess = index + 1;
             if !seen.insert(index) || field.oneof.is_some_and(|oneof| !members.insert(usize::from(oneof))) {
                 return Err(Stop::Again);
             }
@@ -308,10 +316,10 @@ impl<'p> Printer<'p> {
     pub(super) fn key(&mut self, field: &FieldPlan, some: &mut bool) {
         let key = field.key(self.options.proto_names);
         if !self.options.pretty {
-            let skipped = usize::from(!*some);
-            *some = true;
-            self.out.extend_from_slice(&key[skipped..]);
-            return;
+            return match std::mem::replace(some, true) {
+                true => self.out.stamp(key),
+                false => self.out.extend_from_slice(&key[1..]),
+            };
         }
         self.comma(some);
         self.out.extend_from_slice(&key[1..]);

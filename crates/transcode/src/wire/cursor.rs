@@ -24,6 +24,10 @@ impl Key {
     pub(crate) const END_GROUP: u32 = 4;
     pub(crate) const FIXED32: u32 = 5;
 
+    pub(crate) fn new(number: u32, wire_type: u32) -> Self {
+        Self(number << 3 | wire_type)
+    }
+
     #[inline]
     pub(crate) fn number(self) -> u32 {
         self.0 >> 3
