@@ -25,7 +25,7 @@ pub(crate) fn place(edge: &Edge, from: IpAddr) -> Result<Place, Refusal> {
 /// Requests of one network, whoever sends them.
 pub(crate) async fn address(edge: &Edge, from: IpAddr) -> Result<(), Refusal> {
     let limit = Limit::per_second(edge.config.rate_address).burst(edge.config.rate_address.saturating_mul(2));
-    ask(edge, &key("address", from), &limit, "requests from this network").await
+    ask(edge, &network_key("address", from), &limit, "requests from this network").await
 }
 
 /// Calls of one caller in the method's class; of one network where nobody is signed in.
@@ -47,13 +47,13 @@ pub(crate) async fn principal(
 
 /// Calls of one network in a class.
 pub(crate) async fn class(edge: &Edge, from: IpAddr, class: Class) -> Result<(), Refusal> {
-    ask(edge, &network_key(class, from), &class.limit(edge), "calls of this kind from this network").await
+    ask(edge, &network_key(class.name(), from), &class.limit(edge), "calls of this kind from this network").await
 }
 
 /// Calls of an application that says with a secret who it is: as many as a caller has, for each network on its own, so that nobody
 /// else uses them up. A network that has used up its attempts at secrets is refused before its secret is looked at.
 pub(crate) async fn client(edge: &Edge, from: IpAddr, client: &str, rate: Rate) -> Result<(), Refusal> {
-    let attempts = edge.cache.limit(&network_key(Class::Secret, from), &Class::Secret.limit(edge), 0).await;
+    let attempts = edge.cache.limit(&network_key(Class::Secret.name(), from), &Class::Secret.limit(edge), 0).await;
     if attempts.remaining == 0 {
         let wait = Duration::from_secs(60) / edge.config.rate_credential.max(1);
         return Err(too_many("attempts of this network", wait));
@@ -64,7 +64,7 @@ pub(crate) async fn client(edge: &Edge, from: IpAddr, client: &str, rate: Rate) 
 
 /// Who named a client did not prove to be it: that was an attempt of the network.
 pub(crate) async fn unproven(edge: &Edge, from: IpAddr) {
-    edge.cache.limit(&network_key(Class::Secret, from), &Class::Secret.limit(edge), 1).await;
+    edge.cache.limit(&network_key(Class::Secret.name(), from), &Class::Secret.limit(edge), 1).await;
 }
 
 /// What a call counts as for its network: each class has a budget of its own.
@@ -98,11 +98,8 @@ impl Class {
     }
 }
 
-fn network_key(class: Class, from: IpAddr) -> String {
-    key(class.name(), from)
-}
-
-fn key(kind: &str, from: IpAddr) -> String {
+/// The key of what a network does.
+fn network_key(kind: &str, from: IpAddr) -> String {
     [kind, ":", &address::text(address::network(from))].concat()
 }
 
