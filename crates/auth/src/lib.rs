@@ -52,6 +52,7 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0030_sign_in_factors.sql",
     "0031_passkeys.sql",
     "0032_identity_providers.sql",
+    "0033_credential_version.sql",
     "0040_audit.sql",
     "0041_mail.sql",
     "0042_life_and_keys.sql",

@@ -23,6 +23,7 @@ pub(crate) mod mail;
 pub(crate) mod membership;
 pub(crate) mod organization;
 pub(crate) mod passkey;
+pub(crate) mod pending;
 pub(crate) mod provider;
 pub(crate) mod relation;
 pub(crate) mod revocation;

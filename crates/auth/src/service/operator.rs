@@ -241,7 +241,7 @@ impl Operator {
 
     async fn end_all(&self, tx: &Tx, user: &User) -> Result<(), Error> {
         let now = self.clock.now();
-        store::session::delete_pending(tx, user.id).await?;
+        store::pending::void(tx, user.id).await?;
         store::session::delete_others(tx, user.id, Id::ZERO).await?;
         store::mail::end_of_user(tx, user.id, now).await?;
         let entry = Revocation::now(RevocationKind::User(user.id), false, now, longest_life(&self.config));

@@ -4,6 +4,7 @@
 
 mod account;
 mod asking;
+mod at_work;
 mod audit;
 mod audit_watch;
 mod authorize;

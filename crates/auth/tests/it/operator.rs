@@ -13,7 +13,7 @@ use crate::{
     platform, refresh_grant, sign_in, token, try_password, try_password_on,
 };
 
-async fn operator(system: &System, config: auth::Config) -> auth::Operator {
+pub(crate) async fn operator(system: &System, config: auth::Config) -> auth::Operator {
     let (db, folder) = (crate::audit::service_db(system).await, system.data_dir().join("auth"));
     let (clock, profile) = (system.clock().clone(), chassis::Profile::Dev);
     auth::Operator::open(db, clock, config, profile, &folder, "http://localhost:8080").expect("its secrets are there")
