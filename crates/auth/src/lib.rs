@@ -45,6 +45,7 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0010_roles_and_groups.sql",
     "0011_relations.sql",
     "0012_delegation_scopes.sql",
+    "0018_ended_custom_roles.sql",
     "0020_oauth_clients.sql",
     "0021_authorization.sql",
     "0022_signing_key_states.sql",
