@@ -121,7 +121,7 @@ pub(crate) struct Auth {
     /// Makes what mails carry.
     mail_key: MailKey,
     /// Told when entries of the audit log got their place.
-    sealed: watch::Sender<()>,
+    news: audit::News,
     /// Signalled when somebody has asked for a mail.
     mails: Notify,
     /// The public URL: issuer and audience of access tokens.

@@ -114,7 +114,7 @@ impl Auth {
             hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
             keys: watch::Sender::new(None),
             mail_key: secrets.mail_key(),
-            sealed: watch::Sender::new(()),
+            news: super::audit::News::default(),
             mails: Notify::new(),
             identifiers: secrets.identifiers(),
             turns: super::lockout::Turns::new(),
