@@ -38,7 +38,7 @@ use rpc::Rpc;
 use service::{Auth, Secrets};
 
 pub use config::Config;
-pub use service::{Operator, Successor, Verified};
+pub use service::{Operator, Rewrapped, Successor, Verified};
 
 const MIGRATIONS: db::Migrations = db::migrations!(
     "0001_identities.sql",

@@ -27,6 +27,7 @@ pub(crate) mod pending;
 pub(crate) mod provider;
 pub(crate) mod relation;
 pub(crate) mod revocation;
+pub(crate) mod sealed;
 pub(crate) mod session;
 pub(crate) mod standing;
 pub(crate) mod user;

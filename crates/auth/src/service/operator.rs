@@ -29,12 +29,12 @@ const ACTOR: &str = "operators/local";
 
 /// An operator at the machine.
 pub struct Operator {
-    db: Db,
-    clock: Clock,
+    pub(super) db: Db,
+    pub(super) clock: Clock,
     ids: Ids,
     config: Config,
     mail_key: MailKey,
-    vault: Vault,
+    pub(super) vault: Vault,
     identifiers: [u8; 32],
     public_url: String,
 }
@@ -215,7 +215,7 @@ impl Operator {
         done.await.map_err(|error| BootError::msg(error.for_operator()))
     }
 
-    fn context(&self) -> CallContext {
+    pub(super) fn context(&self) -> CallContext {
         CallContext { actor: ACTOR.to_owned(), ..CallContext::background("admin", &self.ids) }
     }
 

@@ -36,6 +36,7 @@ mod proven;
 mod reach;
 mod refresh;
 mod relation;
+mod rewrap;
 mod role;
 mod social;
 mod standing;

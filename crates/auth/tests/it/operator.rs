@@ -20,7 +20,7 @@ pub(crate) async fn operator(system: &System, config: auth::Config) -> auth::Ope
 }
 
 /// The actions that an operator's entries of the log name.
-async fn logged(system: &System) -> Vec<String> {
+pub(crate) async fn logged(system: &System) -> Vec<String> {
     let rows =
         system.sql("select action from auth.audit_event where actor = 'operators/local' order by audit_id").await;
     rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect()
