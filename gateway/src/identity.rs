@@ -5,6 +5,7 @@
 //! is redirected; a cookie counts only with the same origin behind it; no page can be framed, and none needs script but for a passkey.
 mod account;
 mod authorize;
+mod away;
 mod device;
 mod invitation;
 mod link;

@@ -11,6 +11,9 @@ pub struct Config {
     /// Key that encrypts the private keys in the database: 32 bytes in base64, best as `wrapping_key_file`. In profile `dev` it is made
     /// at the first start and kept in the data folder; elsewhere a missing one stops the start. Losing it makes all keys useless.
     pub wrapping_key: Secret,
+    /// The wrapping key before, best as `previous_wrapping_key_file`: what it has sealed still opens. To replace the wrapping key, set both
+    /// and restart, run `workos admin rewrap`, and take this one out.
+    pub previous_wrapping_key: Secret,
     /// Secret part of every password hash: 32 bytes in base64, best as `pepper_file`; made and missed like the wrapping key. Losing it
     /// makes every password wrong.
     pub pepper: Secret,
@@ -49,6 +52,7 @@ impl Default for Config {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         Self {
             wrapping_key: Secret::default(),
+            previous_wrapping_key: Secret::default(),
             pepper: Secret::default(),
             access_token_life: Duration::from_secs(300),
             refresh_window: Duration::from_secs(30),

@@ -38,13 +38,14 @@ use rpc::Rpc;
 use service::{Auth, Secrets};
 
 pub use config::Config;
-pub use service::{Operator, Successor, Verified};
+pub use service::{Operator, Rewrapped, Successor, Verified};
 
 const MIGRATIONS: db::Migrations = db::migrations!(
     "0001_identities.sql",
     "0010_roles_and_groups.sql",
     "0011_relations.sql",
     "0012_delegation_scopes.sql",
+    "0018_ended_custom_roles.sql",
     "0020_oauth_clients.sql",
     "0021_authorization.sql",
     "0022_signing_key_states.sql",
@@ -52,6 +53,7 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0030_sign_in_factors.sql",
     "0031_passkeys.sql",
     "0032_identity_providers.sql",
+    "0033_credential_version.sql",
     "0040_audit.sql",
     "0041_mail.sql",
     "0042_life_and_keys.sql",

@@ -36,6 +36,7 @@ mod projection;
 mod proven;
 mod provider;
 mod relation;
+mod rewrap;
 mod second_factor;
 mod session;
 mod signing_key;
@@ -86,6 +87,7 @@ pub use operator::{Operator, Successor};
 pub(crate) use passkey::NewPasskey;
 pub(crate) use provider::ProviderChange;
 pub(crate) use relation::Filter;
+pub use rewrap::Rewrapped;
 pub(crate) use signing_key::KeyShown;
 pub(crate) use social::Returned;
 pub(crate) use start::Secrets;
@@ -121,7 +123,7 @@ pub(crate) struct Auth {
     /// Makes what mails carry.
     mail_key: MailKey,
     /// Told when entries of the audit log got their place.
-    sealed: watch::Sender<()>,
+    news: audit::News,
     /// Signalled when somebody has asked for a mail.
     mails: Notify,
     /// The public URL: issuer and audience of access tokens.

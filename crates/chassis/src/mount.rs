@@ -10,11 +10,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use api::{CallContext, OrganizationId};
 use bytes::Bytes;
 use events::{Consumer, Delivery, Handler, Outcome};
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use mesh::server::Offer;
+use proto::auth::v1::OrganizationPurged;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, server::NamedService};
@@ -26,6 +28,9 @@ use crate::{
     readiness::{Awaited, Readiness},
     tasks::{Ending, Stage, Tasks},
 };
+
+/// Name of the consumer of organizations that are gone for good.
+const ERASURE: &str = "erasure";
 
 /// Starts collected work.
 type Start = Box<dyn FnOnce(&Tasks) + Send>;
@@ -81,6 +86,20 @@ impl Mount {
     /// Hears events. Instances of the service share the work.
     pub fn consume(&mut self, consumer: Consumer, handler: impl Handler) {
         self.consumers.push((consumer, SharedHandler(Arc::new(handler))));
+    }
+
+    /// Erases what the service has of an organization that is gone for good. Called again until it succeeds, also for one of which
+    /// nothing is left.
+    pub fn erase<W, F, E>(&mut self, work: W)
+    where
+        W: Fn(OrganizationId, CallContext) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<api::Error> + 'static,
+    {
+        self.consume(Consumer::new(ERASURE).on::<OrganizationPurged>(), move |delivery: Delivery| {
+            let erased = work(delivery.envelope.organization, delivery.context(ERASURE));
+            async move { Outcome::from(erased.await) }
+        });
     }
 
     /// Background work that goes on until the stop; restarted with growing delay when it ends unasked or panics.

@@ -1,21 +1,11 @@
-//! What this service publishes: events are thin, whoever needs content reads it. And what it hears: that an organization is gone.
-use ::events::Consumer;
+//! What this service publishes: events are thin, whoever needs content reads it.
 use api::timestamp;
 use proto::{
     api::v1::{Relations, relations},
-    auth::v1::OrganizationPurged,
     document::v1::{DocumentCreated, DocumentDeleted, DocumentGrantsChanged, DocumentUndeleted, DocumentUpdated},
 };
 
 use crate::model::{Document, DocumentName, Grant};
-
-/// Name of the consumer.
-pub(crate) const ERASURE: &str = "erasure";
-
-/// The consumer of organizations that are gone for good.
-pub(crate) fn erasure() -> Consumer {
-    Consumer::new(ERASURE).on::<OrganizationPurged>()
-}
 
 /// A document was created.
 pub(crate) fn created(document: &Document) -> DocumentCreated {

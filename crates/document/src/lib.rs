@@ -7,7 +7,6 @@
 //! - A document in the trash is as it was; when it is purged nothing of it is left but its last version and the audit.
 use std::sync::Arc;
 
-use ::events::{Delivery, Outcome};
 use chassis::{BootError, Kit, Mount, ServiceSpec};
 use futures::future::BoxFuture;
 use proto::document::v1::document_service_server::DocumentServiceServer;
@@ -41,12 +40,9 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let documents = Arc::new(documents);
         mount.rpc(mesh::rpc!(DocumentServiceServer::new(Rpc::new(documents.clone(), pages))));
         let hearing = documents.clone();
-        mount.consume(events::erasure(), move |delivery: Delivery| {
+        mount.erase(move |organization, context| {
             let documents = hearing.clone();
-            async move {
-                let context = delivery.context(events::ERASURE);
-                Outcome::from(documents.erase(delivery.envelope.organization, &context).await)
-            }
+            async move { documents.erase(organization, &context).await }
         });
         mount.task("sweep", move |shutdown| {
             let documents = documents.clone();

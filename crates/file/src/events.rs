@@ -5,7 +5,6 @@ use ::events::{Consumer, Delivery, Guard, Handler, Outcome};
 use api::Id;
 use futures::future::BoxFuture;
 use proto::{
-    auth::v1::OrganizationPurged,
     document::v1::{DocumentDeleted, DocumentGrantsChanged, DocumentUndeleted, DocumentUpdated},
     file::v1::{FileCreated, FileDeleted, FileReferencesChanged},
 };
@@ -31,14 +30,6 @@ pub(crate) fn references_changed(file: &File) -> FileReferencesChanged {
 /// A file was deleted.
 pub(crate) fn deleted(name: FileName) -> FileDeleted {
     FileDeleted { name: name.to_string() }
-}
-
-/// Name of the consumer of organizations that are gone for good.
-pub(crate) const ERASURE: &str = "erasure";
-
-/// That consumer.
-pub(crate) fn erasure() -> Consumer {
-    Consumer::new(ERASURE).on::<OrganizationPurged>()
 }
 
 /// The consumer of document events.

@@ -8,7 +8,6 @@
 //! - Who has no role reads a file only as its owner, or because he may read a document that it is attached to.
 use std::sync::Arc;
 
-use ::events::{Delivery, Outcome};
 use chassis::{BootError, Kit, Mount, ServiceSpec};
 use futures::future::BoxFuture;
 use proto::file::v1::{file_service_server::FileServiceServer, upload_service_server::UploadServiceServer};
@@ -46,12 +45,9 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.rpc(mesh::rpc!(FileServiceServer::new(FileRpc::new(files.clone(), pages))));
         mount.consume(events::references(), events::References(files.clone()));
         let hearing = files.clone();
-        mount.consume(events::erasure(), move |delivery: Delivery| {
+        mount.erase(move |organization, context| {
             let files = hearing.clone();
-            async move {
-                let context = delivery.context(events::ERASURE);
-                Outcome::from(files.erase(delivery.envelope.organization, &context).await)
-            }
+            async move { files.erase(organization, &context).await }
         });
         mount.task("sweep", move |shutdown| {
             let files = files.clone();

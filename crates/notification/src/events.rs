@@ -4,8 +4,7 @@ use events::{Consumer, Delivery, Outcome};
 use proto::{
     Event,
     auth::v1::{
-        EmailCodeRequested, EmailVerificationRequested, InvitationCreated, OrganizationPurged, PasswordResetRequested,
-        SecurityNotice,
+        EmailCodeRequested, EmailVerificationRequested, InvitationCreated, PasswordResetRequested, SecurityNotice,
     },
     document::v1::DocumentGrantsChanged,
     notification::v1::{DeliveryFailed, DeliverySent, InboxChanged},
@@ -33,14 +32,6 @@ pub(crate) fn consumer() -> Consumer {
         .on::<EmailCodeRequested>()
         .on::<InvitationCreated>()
         .on::<SecurityNotice>()
-}
-
-/// Name of the consumer of organizations that are gone for good.
-pub(crate) const ERASURE: &str = "erasure";
-
-/// That consumer.
-pub(crate) fn erasure() -> Consumer {
-    Consumer::new(ERASURE).on::<OrganizationPurged>()
 }
 
 /// The delivery that a mail of the auth service is about; `None` for every other event.

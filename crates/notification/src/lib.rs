@@ -10,7 +10,6 @@
 //! Shares with everybody (`organizations/{o}#member`) notify nobody.
 use std::sync::Arc;
 
-use ::events::{Delivery, Outcome};
 use chassis::{BootError, Kit, Mount, Profile, ServiceSpec};
 use futures::future::BoxFuture;
 use proto::notification::v1::{
@@ -64,12 +63,9 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
             async move { notifications.heard(&delivery).await }
         });
         let hearing = notifications.clone();
-        mount.consume(events::erasure(), move |delivery: Delivery| {
+        mount.erase(move |organization, context| {
             let notifications = hearing.clone();
-            async move {
-                let context = delivery.context(events::ERASURE);
-                Outcome::from(notifications.erase(delivery.envelope.organization, &context).await)
-            }
+            async move { notifications.erase(organization, &context).await }
         });
         for worker in 1..=workers {
             let notifications = notifications.clone();

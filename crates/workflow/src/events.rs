@@ -1,4 +1,4 @@
-//! What this service publishes. It consumes nothing.
+//! What this service publishes. It hears only that an organization is gone for good.
 use proto::workflow::v1::{RunEnded, RunStarted, TaskCreated, TaskEnded, TaskEscalated, TaskReminded, run, task};
 
 use crate::model::{Decision, Outcome, Run, State, Task};

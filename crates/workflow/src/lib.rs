@@ -4,6 +4,7 @@
 //! - A run that was accepted is started exactly once, also when Temporal was away or this process died in between.
 //! - A decision is taken by the run or refused; the task follows the run, never leads.
 //! - However a run ends, its tasks end with it, in one transaction with the event that says so.
+//! - An organization that is gone for good leaves no run, here or in Temporal.
 //! - Runs hold a delegation, never a token: what they read is what their creator may read now.
 use std::sync::Arc;
 
@@ -52,6 +53,11 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.task("relay", move |shutdown| {
             let runs = relaying.clone();
             async move { runs.keep_relaying(shutdown).await }
+        });
+        let erasing = runs.clone();
+        mount.erase(move |organization, context| {
+            let runs = erasing.clone();
+            async move { runs.erase(organization, &context).await }
         });
         let awaited = Arc::new(mount.ready("temporal"));
         mount.task("worker", move |shutdown| temporal::serve(engine.clone(), runs.clone(), awaited.clone(), shutdown));

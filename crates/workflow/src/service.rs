@@ -13,6 +13,7 @@ use crate::{
     config::Config, error::Error, flow::Cause, model::RunName, peers::Peers, store::run::Found, temporal::Engine,
 };
 
+mod erase;
 mod relay;
 mod run;
 mod step;

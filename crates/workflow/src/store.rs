@@ -2,6 +2,7 @@
 //! with it, and one wall is not enough. Only the relay's claim crosses organizations.
 use db::Error;
 
+pub(crate) mod erase;
 pub(crate) mod run;
 pub(crate) mod task;
 

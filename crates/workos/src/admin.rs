@@ -42,6 +42,12 @@ pub(crate) enum Command {
         /// E-mail address of the account
         email: String,
     },
+    /// Seal everything anew under another wrapping key of the auth service
+    ///
+    /// First set wrapping_key to the new key and previous_wrapping_key to the one before, in every instance, and restart them: then both
+    /// open. After this command nothing needs the one before: take it out. A run that was cut short is done by the next; nobody is signed
+    /// out.
+    Rewrap,
     /// The keys that sign tokens
     #[command(subcommand)]
     Keys(Keys),
@@ -75,6 +81,7 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
         Command::Bootstrap => bootstrap::run(&config).await,
         Command::Audit(Audit::Verify) => verify_audit(&config).await,
         Command::Keys(Keys::Rotate) => rotate_keys(&operator(&config).await?).await,
+        Command::Rewrap => rewrap(&operator(&config).await?).await,
         account => of_account(account, &operator(&config).await?).await,
     }
 }
@@ -87,7 +94,9 @@ async fn of_account(command: &Command, operator: &auth::Operator) -> Result<()> 
         Command::Enable { email } => operator.disable(email, false).await?,
         Command::RecoverOperator { email } => operator.recover_operator(email).await?,
         Command::Unlock { email } => operator.unlock(email).await?,
-        Command::Bootstrap | Command::Audit(_) | Command::Keys(_) => bail!("this command is about no account"),
+        Command::Bootstrap | Command::Audit(_) | Command::Keys(_) | Command::Rewrap => {
+            bail!("this command is about no account")
+        }
     }
     terminal::line("done; it stands in the audit log");
     Ok(())
@@ -96,6 +105,20 @@ async fn of_account(command: &Command, operator: &auth::Operator) -> Result<()> 
 async fn rotate_keys(operator: &auth::Operator) -> Result<()> {
     for successor in operator.rotate_keys().await? {
         terminal::line(successor.to_string());
+    }
+    terminal::line("done; it stands in the audit log");
+    Ok(())
+}
+
+async fn rewrap(operator: &auth::Operator) -> Result<()> {
+    let done = operator.rewrap().await?;
+    for kind in &done {
+        terminal::line(kind.to_string());
+    }
+    if done.iter().any(|kind| !kind.closed.is_empty()) {
+        bail!(
+            "set previous_wrapping_key of the auth service to the key under which the rest is sealed, and run this again"
+        );
     }
     terminal::line("done; it stands in the audit log");
     Ok(())

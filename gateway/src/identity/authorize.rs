@@ -15,7 +15,7 @@ use crate::{
         pages::{self, Hidden},
         parameters::Parameters,
         session::{Jar, came_without_cookies, is_same_origin},
-        signin::{browsers, flow_secret, foreign, start, unreadable, with_cookie},
+        signin::{browsers, flow_secret, foreign, start, unreadable, with_cookies},
     },
     refusal::Refusal,
 };
@@ -127,7 +127,7 @@ async fn show(
             pages::message(StatusCode::BAD_REQUEST, "The application cannot sign you in", &text)
         }
         Some(Outcome::RedirectUri(uri)) => pages::on(passage.head.method == Method::POST, &uri),
-        Some(Outcome::Consent(asked)) => with_cookie(pages::consent(&asked), jar.set_flow(browser)),
+        Some(Outcome::Consent(asked)) => with_cookies(pages::consent(&asked), jar.set_flow(browser)),
         Some(Outcome::SignIn(asked)) => {
             let origin = asked.client.as_ref().map(|client| client.redirect_origin.clone()).unwrap_or_default();
             let hidden = Hidden { request: asked.request, origin, again: asked.again, ..Hidden::default() };

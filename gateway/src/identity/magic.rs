@@ -1,4 +1,4 @@
-//! The link of a mail that signs in. It is good in the browser alone that asked for it: what that sign-in needs lies in its cookie
+//! The link of a mail that signs in. It is good in the browser alone that asked for it: what that sign-in needs lies in a cookie
 //! meanwhile. Following the link only shows a page, so that a scanner of mails signs nobody in; the form on it acts.
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
@@ -6,11 +6,13 @@ use proto::auth::v1::{ContinueLoginRequest, continue_login_request::Answer};
 use tonic::body::Body;
 
 use super::{
-    Endpoint, link,
+    Endpoint,
+    away::Away,
+    link,
     pages::{self, Hidden},
     parameters::Parameters,
     session::{Jar, is_same_origin},
-    signin::{self, foreign, logins, unreadable, with_cookie},
+    signin::{self, foreign, logins, unreadable, with_cookies},
 };
 use crate::{edge::Edge, filter::Passage, refusal::Refusal};
 
@@ -24,7 +26,7 @@ pub(crate) async fn page(
     if passage.head.method == Method::POST {
         return act(edge, &passage, incoming, jar).await;
     }
-    let asked_here = jar.away(&passage.head.headers).and_then(Hidden::unpacked).is_some();
+    let asked_here = !Away::hidden(jar, &passage.head.headers).is_empty();
     Ok(match link::token(&passage).filter(|_| asked_here) {
         Some(token) => pages::link("Sign in", Endpoint::Magic.path(), &token, (INTRO, "", "Sign in")),
         None => elsewhere(),
@@ -38,26 +40,31 @@ async fn act(edge: &Edge, passage: &Passage, incoming: Incoming, jar: Jar) -> Re
     if !is_same_origin(&edge.public_url, headers) {
         return Ok(foreign());
     }
-    let kept = jar.away(headers).and_then(Hidden::unpacked).zip(jar.flow(headers).map(str::to_owned));
-    let Some((hidden, browser)) = kept else { return Ok(elsewhere()) };
-    let hidden = Hidden { return_to: signin::local(hidden.return_to), ..hidden };
-    let mut form = match Parameters::read(edge, passage, incoming).await? {
-        Ok(form) => form,
+    let (kept, browser) = (Away::hidden(jar, headers), jar.flow(headers).map(str::to_owned));
+    let Some(browser) = browser.filter(|_| !kept.is_empty()) else { return Ok(elsewhere()) };
+    let token = match Parameters::read(edge, passage, incoming).await? {
+        Ok(mut form) => form.take("token"),
         Err(problem) => return Ok(unreadable(problem)),
     };
-    let request = ContinueLoginRequest {
-        flow: hidden.flow.clone(),
-        answer: Some(Answer::EmailLink(form.take("token"))),
-        device: jar.device(headers).unwrap_or_default().to_owned(),
-    };
-    let answer = logins(edge, passage).continue_login(request).await.map(tonic::Response::into_inner);
-    if let Err(status) = &answer
-        && api::Error::from_status(status).reason() == "MAIL_TOKEN_INVALID"
-    {
-        return Ok(over());
+    // The link does not say to which of them it belongs, and leaves the others as they are.
+    for hidden in kept {
+        let request = ContinueLoginRequest {
+            flow: hidden.flow.clone(),
+            answer: Some(Answer::EmailLink(token.clone())),
+            device: jar.device(headers).unwrap_or_default().to_owned(),
+        };
+        let answer = logins(edge, passage).continue_login(request).await.map(tonic::Response::into_inner);
+        if let Err(status) = &answer
+            && api::Error::from_status(status).reason() == "MAIL_TOKEN_INVALID"
+        {
+            continue;
+        }
+        let used = Away::end(jar, &hidden.flow);
+        let hidden = Hidden { return_to: signin::local(hidden.return_to), ..hidden };
+        let page = signin::go_on(edge, passage, (jar, &browser), (hidden, "", None), answer).await?;
+        return Ok(with_cookies(page, used));
     }
-    let page = signin::go_on(edge, passage, (jar, &browser), (hidden, "", None), answer).await?;
-    Ok(with_cookie(page, jar.end_away()))
+    Ok(over())
 }
 
 /// Nobody has asked for a link here.

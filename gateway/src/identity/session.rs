@@ -2,6 +2,8 @@
 //!
 //! A cookie is sent by the browser whoever made it ask, so it counts only together with the proof that a page of ours did. One cookie
 //! of exact length counts; two, or a malformed one, are none. Over plain HTTP there are cookies on loopback alone.
+use std::collections::BTreeMap;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
 use rand::Rng;
@@ -13,10 +15,6 @@ const FLOW_SECONDS: i64 = 60 * 60;
 /// How long it keeps the mark of an earlier sign-in.
 const DEVICE_SECONDS: i64 = 180 * 24 * 60 * 60;
 const DEVICE_BYTES: usize = 1024;
-/// How long a person may be at an identity provider, or at his mail: as long as auth waits for that.
-const AWAY_SECONDS: i64 = 60 * 60;
-/// Most of a cookie that browsers must keep (RFC 6265 section 6.1), less its name and attributes.
-const AWAY_BYTES: usize = 3900;
 
 /// What a cookie is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +22,7 @@ enum Kind {
     Session,
     Flow,
     Device,
+    /// Of many names, which begin so.
     Away,
 }
 
@@ -36,8 +35,8 @@ impl Kind {
             (Self::Flow, false) => "workos_flow",
             (Self::Device, true) => "__Host-workos_device",
             (Self::Device, false) => "workos_device",
-            (Self::Away, true) => "__Host-workos_away",
-            (Self::Away, false) => "workos_away",
+            (Self::Away, true) => "__Host-workos_away_",
+            (Self::Away, false) => "workos_away_",
         }
     }
 }
@@ -81,19 +80,22 @@ impl Jar {
         self.read(headers, Kind::Device).filter(|value| value.len() <= DEVICE_BYTES)
     }
 
-    /// What was kept of a sign-in whose person went to an identity provider or to his mail.
-    pub(crate) fn away<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
-        self.read(headers, Kind::Away).filter(|value| value.len() <= AWAY_BYTES)
+    /// What was kept of sign-ins whose persons went to an identity provider or to their mail, by the ends of the names.
+    pub(crate) fn away<'h>(&self, headers: &'h HeaderMap) -> BTreeMap<&'h str, &'h str> {
+        let (mut found, mut twice) = (BTreeMap::new(), Vec::new());
+        for (name, value) in cookies(headers) {
+            let Some(tag) = name.strip_prefix(Kind::Away.name(self.secure)) else { continue };
+            if found.insert(tag, value).is_some() {
+                twice.push(tag);
+            }
+        }
+        found.retain(|tag, _| !twice.contains(tag));
+        found
     }
 
-    /// A cookie that keeps a sign-in meanwhile; `None` for one that is too large.
-    pub(crate) fn set_away(&self, kept: &str) -> Option<HeaderValue> {
-        (kept.len() <= AWAY_BYTES).then(|| self.write(Kind::Away, kept, AWAY_SECONDS))?
-    }
-
-    /// Takes it away.
-    pub(crate) fn end_away(&self) -> Option<HeaderValue> {
-        self.write(Kind::Away, "", 0)
+    /// A cookie that keeps a sign-in meanwhile; of no length, one that ends it.
+    pub(crate) fn set_away(&self, tag: &str, kept: &str, seconds: i64) -> Option<HeaderValue> {
+        self.write_as(&format!("{}{tag}", Kind::Away.name(self.secure)), kept, seconds)
     }
 
     /// A cookie for a session of this length.
@@ -124,7 +126,11 @@ impl Jar {
     }
 
     fn write(&self, kind: Kind, value: &str, seconds: i64) -> Option<HeaderValue> {
-        let (name, secure) = (kind.name(self.secure), if self.secure { "; Secure" } else { "" });
+        self.write_as(kind.name(self.secure), value, seconds)
+    }
+
+    fn write_as(&self, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
+        let secure = if self.secure { "; Secure" } else { "" };
         let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
         HeaderValue::from_str(&text).ok()
     }

@@ -19,6 +19,7 @@ use crate::{
     filter::Passage,
     identity::{
         authorize,
+        away::Away,
         pages::{self, Hidden},
         parameters::Parameters,
         session::{self, Jar, is_same_origin},
@@ -47,9 +48,12 @@ pub(super) fn browsers(edge: &Edge, passage: &Passage) -> BrowserServiceClient<m
     BrowserServiceClient::new(edge.mesh.as_workload("auth", &passage.context))
 }
 
-/// Adds a cookie.
-pub(super) fn with_cookie(mut response: Response<Body>, cookie: Option<HeaderValue>) -> Response<Body> {
-    if let Some(cookie) = cookie {
+/// Adds cookies.
+pub(super) fn with_cookies(
+    mut response: Response<Body>,
+    cookies: impl IntoIterator<Item = HeaderValue>,
+) -> Response<Body> {
+    for cookie in cookies {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
@@ -83,7 +87,7 @@ pub(super) async fn start(
     let begun = begin(edge, passage, browser, hidden.again).await?;
     let Some(step) = begun.step else { return Err(api::Error::fault("a sign-in without a step").into()) };
     let page = pages::step(&step, &Hidden { flow: begun.flow, ..hidden }, client, hint, note);
-    Ok(with_cookie(page, jar.set_flow(browser)))
+    Ok(with_cookies(page, jar.set_flow(browser)))
 }
 
 /// `GET` and `POST /signin`.
@@ -155,8 +159,9 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         let request = RequestEmailCodeRequest { flow: hidden.flow.clone(), email: email.clone() };
         match logins(edge, &passage).request_email_code(request).await {
             Ok(_) => {
-                let kept = hidden.packed().and_then(|kept| jar.set_away(&kept));
-                return Ok(with_cookie(pages::email_code(&hidden, &email), kept));
+                let now = edge.clock.now().unix_timestamp();
+                let kept = Away::keep(jar, &passage.head.headers, &hidden.flow, &hidden, now);
+                return Ok(with_cookies(pages::email_code(&hidden, &email), kept));
             }
             Err(status) => Err(status),
         }
@@ -264,7 +269,7 @@ async fn complete(
     let session = jar.set_session(&begun.session, seconds);
     let mark = Some(done.device).filter(|mark| !mark.is_empty()).and_then(|mark| jar.set_device(&mark));
     match response {
-        Ok(page) => Ok(with_cookie(with_cookie(page, session), mark)),
+        Ok(page) => Ok(with_cookies(page, session.into_iter().chain(mark))),
         // The session has begun, whatever became of the rest.
         Err(mut refusal) => {
             for cookie in [session, mark].into_iter().flatten() {

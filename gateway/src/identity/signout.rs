@@ -8,7 +8,7 @@ use super::{
     Endpoint, pages,
     parameters::Parameters,
     session::{Jar, came_without_cookies},
-    signin::{browsers, unreadable, with_cookie},
+    signin::{browsers, unreadable, with_cookies},
 };
 use crate::{edge::Edge, filter::Passage, refusal::Refusal};
 
@@ -59,7 +59,7 @@ pub(crate) async fn page(
         // Nobody was signed in here as far as the request shows: nothing of the browser's is taken away.
         return Ok(page);
     }
-    let mut page = with_cookie(page, jar.end_session());
+    let mut page = with_cookies(page, jar.end_session());
     // What the browser keeps of authenticated pages goes too, so that the back button shows nothing.
     page.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
     Ok(page)

@@ -61,6 +61,13 @@ pub(crate) struct StoredKey {
     pub(crate) times: KeyTimes,
 }
 
+impl StoredKey {
+    /// Its private part sealed anew, if it is not sealed under the present wrapping key.
+    pub(crate) fn renewed(&self, vault: &Vault) -> Result<Option<Vec<u8>>, VaultError> {
+        vault.renewed(&purpose(self.kind, &self.kid), &self.sealed_key)
+    }
+}
+
 /// A key to be stored.
 pub(crate) struct NewKey {
     /// Number, unique over all kinds.

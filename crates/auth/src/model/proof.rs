@@ -10,6 +10,8 @@ use time::OffsetDateTime;
 pub(crate) struct Proof {
     /// Who.
     pub(crate) user: UserId,
+    /// Version of his credentials, read with what was tested: once it has moved the proof is worth nothing.
+    pub(crate) version: i64,
     /// When.
     pub(crate) time: OffsetDateTime,
     /// How.
@@ -44,7 +46,7 @@ mod tests {
     #[test]
     fn two_factors_are_class_two() {
         let now = OffsetDateTime::UNIX_EPOCH;
-        let proof = Proof { user: UserId(api::Id::ZERO), time: now, amr: vec!["pwd".to_owned()] };
+        let proof = Proof { user: UserId(api::Id::ZERO), version: 0, time: now, amr: vec!["pwd".to_owned()] };
         assert_eq!((acr(&[]), acr(&proof.amr)), (0, 1));
         let both = proof.and("otp", now + time::Duration::MINUTE);
         assert_eq!((both.amr.join(" "), acr(&both.amr)), ("pwd otp mfa".to_owned(), 2));

@@ -2,8 +2,11 @@
 //!
 //! Entries are written with the changes they tell of ([`db::Record`]); here they get their place in the chain of their organization and
 //! are published in its order. What happens between is short, and an entry is listed before it has its place.
+mod news;
 mod verify;
 mod watch;
+
+use std::collections::HashSet;
 
 use api::{CallContext, Caller, Id, OrganizationId};
 use time::Duration;
@@ -16,6 +19,7 @@ use crate::{
     store,
 };
 
+pub(super) use news::News;
 pub use verify::Verified;
 pub(crate) use verify::verify;
 
@@ -77,9 +81,7 @@ impl Auth {
             events::audit_recorded(&tx, event)?;
         }
         tx.commit().await?;
-        if !sealed.is_empty() {
-            self.sealed.send_replace(());
-        }
+        self.news.tell(sealed.iter().map(|event| event.organization).collect::<HashSet<_>>());
         Ok(sealed.len())
     }
 

@@ -305,11 +305,14 @@ impl Auth {
     ) -> Result<String, Error> {
         let code = Handle::new();
         let target = answer(&asked.redirect_uri, &[("code", &code.text)], &asked.state, Some(&self.issuer));
+        let tx = self.db.system("an authorization code, and the consent behind it", context).await?;
+        let version = self.version_in(&tx, session).await?.ok_or(Error::FlowInvalid)?;
         let stored = Code {
             client: asked.client,
             redirect_uri: asked.redirect_uri,
             code_challenge: asked.challenge.0,
             user: session.user,
+            version,
             organization,
             auth_time: session.auth_time,
             amr: session.amr.clone(),
@@ -319,7 +322,6 @@ impl Auth {
             nonce: asked.nonce,
             parent: Some(session.id),
         };
-        let tx = self.db.system("an authorization code, and the consent behind it", context).await?;
         match &consent {
             Some(consent) => self.save_consent(&tx, consent).await?,
             None => {

@@ -89,7 +89,9 @@ impl Auth {
         let display_name = draft.display_name.map(|name| name.0).unwrap_or_default();
         let new =
             CustomRole { id, organization, display_name, permissions, version: 1, create_time: now, update_time: now };
-        inserted(store::custom_role::insert(&tx, &new).await, "custom_roles_pkey", new.name())?;
+        if !inserted(store::custom_role::insert(&tx, &new).await, "custom_roles_pkey", new.name())? {
+            return Err(api::Error::already_exists(new.name()).into());
+        }
         events::custom_role_created(&tx, &new)?;
         tx.audit(told("custom_role.created", &new));
         once.remember(&tx, &new)?;

@@ -137,6 +137,7 @@ impl Auth {
             redirect_uri: String::new(),
             code_challenge: String::new(),
             user: granted.user,
+            version: granted.version,
             organization: granted.organization,
             auth_time: granted.auth_time,
             amr: granted.amr,
@@ -188,13 +189,14 @@ impl Auth {
         let digest = self.user_digest(&code);
         let found = store::device::waiting(&tx, &digest, self.clock.now()).await?;
         let device = found.ok_or(Error::UserCodeInvalid)?;
+        let version = self.version_in(&tx, &session).await?.ok_or(Error::CredentialInvalid)?;
         let state = if approve { DeviceState::Approved } else { DeviceState::Denied };
         let Session { user, auth_time, amr, .. } = session;
         if approve {
             let consent = self.consent_to(client.id, user, organization, device.scopes.clone());
             self.save_consent(&tx, &consent).await?;
         }
-        let granted = approve.then_some(Granted { user, organization, auth_time, amr });
+        let granted = approve.then_some(Granted { user, version, organization, auth_time, amr });
         let action = if approve { "device.approved" } else { "device.denied" };
         let record = Record::done(action).by(user.name()).with("client", &device.client);
         tx.audit(record.of(organization.unwrap_or(OrganizationId::SYSTEM)));

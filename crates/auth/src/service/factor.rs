@@ -179,7 +179,7 @@ impl Auth {
     /// All factors, which nobody else changes until the transaction ends, in a session that goes on as long. Who has a second factor must
     /// have used one to be here: otherwise a stolen password would be enough to take them away.
     pub(super) async fn changeable(&self, tx: &Tx, caller: &Caller, user: UserId) -> Result<Ways, Error> {
-        store::factor::lock(tx, user).await?;
+        store::pending::hold(tx, user).await?;
         let session = caller.session().and_then(|session| session.parse().ok()).ok_or_else(api::Error::denied)?;
         // What ends all that a user has ends his sessions first, and waits for this one.
         let (session, _) = store::session::get(tx, session, true).await?.ok_or(Error::CredentialInvalid)?;
@@ -234,7 +234,7 @@ impl Auth {
         caller: &Caller,
         user: UserId,
     ) -> Result<(), Error> {
-        store::session::delete_pending(tx, user).await?;
+        store::pending::void(tx, user).await?;
         let kept = caller.session().and_then(|session| session.parse::<Id>().ok()).unwrap_or(Id::ZERO);
         let owner = Owner { user: Some(user), organization: None };
         for session in store::session::delete_others(tx, user, kept).await? {

@@ -16,7 +16,7 @@ impl Auth {
         let (found, _) = self.managed(caller, &tx, user).await?;
         in_person(&tx, caller).await?;
         self.of_nobody_else(caller, &tx, user).await?;
-        store::factor::lock(&tx, user).await?;
+        store::pending::hold(&tx, user).await?;
         let Ways { factors, passkeys } = self.ways(&tx, user).await?;
         if factors.is_empty() && passkeys.is_empty() {
             return tx.commit().await;

@@ -267,7 +267,7 @@ impl Auth {
 
     /// Sessions, outstanding codes, links and tokens of a user end.
     pub(super) async fn end_all(&self, tx: &Change<'_>, user: UserId) -> Result<(), Error> {
-        store::session::delete_pending(tx, user).await?;
+        store::pending::void(tx, user).await?;
         store::session::delete_others(tx, user, Id::ZERO).await?;
         store::mail::end_of_user(tx, user, self.clock.now()).await?;
         self.revoke(tx, RevocationKind::User(user), owner(user, None), false).await
@@ -282,6 +282,9 @@ impl Auth {
         memberships.sort_by_key(|membership| membership.organization);
         for member in &memberships {
             store::organization::lock(&tx, member.organization).await?;
+        }
+        store::pending::hold(&tx, user).await?;
+        for member in &memberships {
             self.keep_an_owner(&tx, member, None).await?;
             self.end_membership(&tx, member).await?;
             let name = MembershipName { organization: member.organization, membership: member.id };
@@ -299,7 +302,7 @@ impl Auth {
         let own = caller.session().and_then(|session| session.parse::<Id>().ok());
         let kept = own.filter(|_| keep).unwrap_or(Id::ZERO);
         // Codes first: one that is being redeemed at this moment has become a session by then.
-        store::session::delete_pending(&tx, user).await?;
+        store::pending::void(&tx, user).await?;
         for session in store::session::delete_others(&tx, user, kept).await? {
             self.revoke(&tx, RevocationKind::Session(session), owner(user, None), false).await?;
         }

@@ -81,7 +81,7 @@ impl Auth {
             let Some(least) = wanted.share() else { return Ok((Vec::new(), String::new())) };
             let keys: Vec<Vec<u8>> = subjects.into_iter().map(Subject::key).collect();
             let reach = Reach { organization, keys: &keys, least, now };
-            Walk::new(&tx, reach, collection, size).page(position).await?
+            Walk::new(&tx, reach, (collection, size), PATIENCE).page(position).await?
         };
         let token = match next {
             None => String::new(),
@@ -216,6 +216,8 @@ struct Walk<'a> {
     reach: Reach<'a>,
     prefix: String,
     size: usize,
+    /// After this a page is as long as it is.
+    patience: Duration,
     levels: Vec<Level>,
     /// The way to the resource visited last.
     way: Vec<String>,
@@ -225,9 +227,9 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(tx: &'a Tx, reach: Reach<'a>, collection: &str, size: usize) -> Self {
+    fn new(tx: &'a Tx, reach: Reach<'a>, (collection, size): (&str, usize), patience: Duration) -> Self {
         let (levels, way, found) = (Vec::new(), Vec::new(), Vec::new());
-        Self { tx, reach, prefix: format!("{collection}/"), size, levels, way, found, moved: false }
+        Self { tx, reach, prefix: format!("{collection}/"), size, patience, levels, way, found, moved: false }
     }
 
     /// The page after a position, and the position of the next one.
@@ -238,7 +240,7 @@ impl<'a> Walk<'a> {
             Some(Position::Past(way)) => self.resume(way.len().saturating_sub(1), way).await?,
             Some(Position::All(_)) => return Err(changed()),
         }
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + self.patience;
         loop {
             match self.next(end).await? {
                 Step::End => return Ok((self.found, None)),
@@ -341,3 +343,6 @@ impl<'a> Walk<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

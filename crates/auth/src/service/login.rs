@@ -13,8 +13,7 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Challenge, Client, DeviceClass, Email, Membership, Proof, ProviderName, SecondFactor, State, UserState,
-        redirect_with,
+        Challenge, Client, DeviceClass, Email, Membership, Proof, ProviderName, SecondFactor, State, redirect_with,
     },
     store::{
         self,
@@ -158,16 +157,16 @@ impl Auth {
         }
         let flow = self.take_flow(context, flow, Stage::First).await?;
         let known = self.find_user(context, &given.email).await?;
-        let device = self.device_class(known.as_ref().map(|(user, _)| *user), &given.device);
+        let device = self.device_class(known.as_ref().map(|((user, _), _)| *user), &given.device);
         let counter = self.password_counter(&given.email, device);
         let expected = flow.step_up.as_ref().map(|step_up| step_up.user);
         let (user, hash) = known.unzip();
         let test = async {
             let right = self.hashes.test(password, hash).await?;
-            Ok(user.filter(|user| right && expected.is_none_or(|expected| expected == *user)))
+            Ok(user.filter(|(user, _)| right && expected.is_none_or(|expected| expected == *user)))
         };
-        let user = self.attempt(context, counter, test).await?.ok_or(Error::SignInRefused)?;
-        let proof = Proof { user, time: self.clock.now(), amr: vec!["pwd".to_owned()] };
+        let (user, version) = self.attempt(context, counter, test).await?.ok_or(Error::SignInRefused)?;
+        let proof = Proof { user, version, time: self.clock.now(), amr: vec!["pwd".to_owned()] };
         self.after_first(context, Flow { device, ..flow }, proof).await
     }
 
@@ -236,6 +235,7 @@ impl Auth {
         Ok(store::membership::to_choose(&tx, user, CHOICES).await?)
     }
 
+    /// A code, unless what was proven has been voided meanwhile.
     async fn finish(
         &self,
         context: &CallContext,
@@ -246,7 +246,7 @@ impl Auth {
         let (code, now) = (Handle::new(), self.clock.now());
         let Flow { client, redirect_uri, code_challenge, state, device, step_up, recovery_left, .. } = flow;
         let target = redirect_with(&redirect_uri, &code.text, &state, &self.issuer);
-        let Proof { user, time: auth_time, amr } = proof;
+        let Proof { user, version, time: auth_time, amr } = proof;
         let replaces = step_up.map(|step_up| step_up.session);
         let scopes = Client::find(&client).map(|client| client.scopes.clone()).unwrap_or_default();
         let stored = Code {
@@ -254,6 +254,7 @@ impl Auth {
             redirect_uri,
             code_challenge,
             user,
+            version,
             organization,
             auth_time,
             amr,
@@ -264,8 +265,10 @@ impl Auth {
             parent: None,
         };
         let tx = self.db.system("an authorization code", context).await?;
-        let known = store::user::get(&tx, user).await?.filter(|known| known.state == UserState::Active);
-        let known = known.ok_or(Error::SignInRefused)?;
+        if store::pending::version(&tx, user).await?.ok_or(Error::SignInRefused)? != version {
+            return Err(Error::FlowInvalid);
+        }
+        let known = store::user::get(&tx, user).await?.ok_or(Error::SignInRefused)?;
         self.reset_counters(&tx, user, &known.email, device).await?;
         store::login::insert_code(&tx, &code.digest, &stored).await?;
         tx.commit().await?;
@@ -290,7 +293,11 @@ impl Auth {
     }
 
     /// What is no address is unknown, like an address that nobody has.
-    async fn find_user(&self, context: &CallContext, email: &str) -> Result<Option<(UserId, PasswordHash)>, Error> {
+    async fn find_user(
+        &self,
+        context: &CallContext,
+        email: &str,
+    ) -> Result<Option<((UserId, i64), PasswordHash)>, Error> {
         let key = Email::parse(email).map(|email| email.key).unwrap_or_default();
         let tx = self.db.system("a user by e-mail address", context).await?;
         Ok(store::user::by_email(&tx, &key).await?)

@@ -137,8 +137,12 @@ impl Auth {
         refuse(tx, "code_reused").await
     }
 
-    /// Present role of the code's user: `None` when he is no active member any more.
+    /// Present role of the code's user: `None` when he is no active member any more, or all that he was given has been voided since. That
+    /// waits until the transaction ends, and finds the session that is made of the code.
     pub(super) async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
+        if store::pending::version(tx, code.user).await? != Some(code.version) {
+            return Ok(None);
+        }
         let Some(organization) = code.organization else { return self.of_nobody(tx, code.user).await };
         Ok(store::membership::active(tx, code.user, organization).await?.map(|membership| membership.role))
     }

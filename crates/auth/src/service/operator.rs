@@ -29,12 +29,12 @@ const ACTOR: &str = "operators/local";
 
 /// An operator at the machine.
 pub struct Operator {
-    db: Db,
-    clock: Clock,
+    pub(super) db: Db,
+    pub(super) clock: Clock,
     ids: Ids,
     config: Config,
     mail_key: MailKey,
-    vault: Vault,
+    pub(super) vault: Vault,
     identifiers: [u8; 32],
     public_url: String,
 }
@@ -215,7 +215,7 @@ impl Operator {
         done.await.map_err(|error| BootError::msg(error.for_operator()))
     }
 
-    fn context(&self) -> CallContext {
+    pub(super) fn context(&self) -> CallContext {
         CallContext { actor: ACTOR.to_owned(), ..CallContext::background("admin", &self.ids) }
     }
 
@@ -241,7 +241,7 @@ impl Operator {
 
     async fn end_all(&self, tx: &Tx, user: &User) -> Result<(), Error> {
         let now = self.clock.now();
-        store::session::delete_pending(tx, user.id).await?;
+        store::pending::void(tx, user.id).await?;
         store::session::delete_others(tx, user.id, Id::ZERO).await?;
         store::mail::end_of_user(tx, user.id, now).await?;
         let entry = Revocation::now(RevocationKind::User(user.id), false, now, longest_life(&self.config));

@@ -51,7 +51,7 @@ impl Auth {
 
     /// Everything of a user ends but one session, which goes on with internal tokens of its own.
     async fn end_all_but(&self, tx: &Change<'_>, user: UserId, session: Id) -> Result<(), Error> {
-        store::session::delete_pending(tx, user).await?;
+        store::pending::void(tx, user).await?;
         for other in store::session::delete_others(tx, user, session).await? {
             self.revoke(tx, RevocationKind::Session(other), owner(user, None), false).await?;
         }

@@ -178,6 +178,6 @@ impl Auth {
 }
 
 /// What a sealed secret is bound to.
-fn purpose(name: ProviderName) -> String {
+pub(super) fn purpose(name: ProviderName) -> String {
     format!("identity provider {name}")
 }

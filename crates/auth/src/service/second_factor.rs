@@ -93,6 +93,6 @@ impl Auth {
 }
 
 /// What a sealed secret is bound to.
-fn purpose(name: FactorName) -> String {
+pub(super) fn purpose(name: FactorName) -> String {
     format!("totp {name}")
 }

@@ -1,6 +1,6 @@
 //! Sessions: listed and ended by their user.
 use api::{Caller, OrganizationId, UserId};
-use db::Record;
+use db::{Record, Tx};
 
 use super::{
     Auth, Change, PageRequest, limit,
@@ -37,6 +37,14 @@ impl Auth {
             tx.audit(Record::done("session.ended").about(name).of(home(caller)));
         }
         tx.commit().await
+    }
+
+    /// The version of the credentials of a session's user, for what is given in the session: `None` once it has ended. Whoever voids what he
+    /// has waits until the transaction ends, and voids that too. System transactions only.
+    pub(super) async fn version_in(&self, tx: &Tx, session: &Session) -> Result<Option<i64>, Error> {
+        let version = store::pending::version(tx, session.user).await?;
+        let there = store::session::get(tx, session.id, false).await?.is_some();
+        Ok(version.filter(|_| there))
     }
 
     /// Ends a session and all its tokens, in the transaction of the cause.

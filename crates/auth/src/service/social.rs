@@ -104,12 +104,12 @@ impl Auth {
         let upstream = self.upstreams.identify(&provider, came, self.clock.now()).await;
         let upstream = upstream.map_err(|error| away(&provider, &error))?;
         let time = proof_time(upstream.auth_time, kept.since, self.clock.now());
-        let user = self.local(context, &provider, upstream).await?;
+        let (user, version) = self.local(context, &provider, upstream).await?;
         if flow.step_up.as_ref().is_some_and(|step_up| step_up.user != user) {
             return Err(Error::SocialRefused);
         }
         let device = self.device_class(Some(user), &back.device);
-        let proof = Proof { user, time, amr: vec!["fed".to_owned()] };
+        let proof = Proof { user, version, time, amr: vec!["fed".to_owned()] };
         self.after_first(context, Flow { device, ..flow }, proof).await
     }
 
@@ -146,8 +146,13 @@ impl Auth {
         store::provider::get(&tx, name, false).await?.ok_or(Error::SocialRefused)
     }
 
-    /// The user behind an upstream account; linked now, if both sides are sure of the address.
-    async fn local(&self, context: &CallContext, provider: &Provider, upstream: Upstream) -> Result<UserId, Error> {
+    /// The user behind an upstream account and the version of his credentials; linked now, if both sides are sure of the address.
+    async fn local(
+        &self,
+        context: &CallContext,
+        provider: &Provider,
+        upstream: Upstream,
+    ) -> Result<(UserId, i64), Error> {
         let tx = self.change(self.db.system("the user of an upstream account", &quiet(context)).await?);
         if let Some(user) = store::provider::linked(&tx, &provider.issuer, &upstream.subject).await? {
             return Ok(user);
@@ -173,10 +178,11 @@ impl Auth {
         let record = Record::done("identity.linked").about(identity.name).by(user.name()).of(log);
         tx.audit(record.with("issuer", &identity.issuer));
         self.notice(&tx, &known, Purpose::NoticeFactorsChanged).await?;
+        let version = store::pending::version(&tx, user).await?.ok_or(Error::SocialNotLinked)?;
         tx.commit().await?;
         metrics::sign_in("linked");
         tracing::info!(user = %user, identity = %identity.name, "upstream account linked");
-        Ok(user)
+        Ok((user, version))
     }
 
     /// Where a provider sends the browser back to.

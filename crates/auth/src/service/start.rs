@@ -18,9 +18,11 @@ use crate::{
     oidc::{Fetcher, Upstreams},
 };
 
-/// The two secrets that are not in the database.
+/// The secrets that are not in the database.
 pub(crate) struct Secrets {
     wrapping_key: [u8; 32],
+    /// The wrapping key before, while something may be sealed under it.
+    previous_wrapping_key: Option<[u8; 32]>,
     pepper: [u8; 32],
 }
 
@@ -33,6 +35,10 @@ impl Secrets {
         let dev = (profile == Profile::Dev).then_some(data_dir);
         Ok(Self {
             wrapping_key: read_secret("wrapping_key", &config.wrapping_key, dev)?,
+            previous_wrapping_key: match config.previous_wrapping_key.is_empty() {
+                true => None,
+                false => Some(read_secret("previous_wrapping_key", &config.previous_wrapping_key, None)?),
+            },
             pepper: read_secret("pepper", &config.pepper, dev)?,
         })
     }
@@ -46,7 +52,7 @@ impl Secrets {
 
     /// What seals secrets for the database.
     pub(crate) fn vault(&self) -> Vault {
-        Vault::new(&self.wrapping_key)
+        Vault::new(&self.wrapping_key, self.previous_wrapping_key.as_ref())
     }
 
     /// The key of what attempts are counted under.
@@ -114,7 +120,7 @@ impl Auth {
             hashes: HashPool::start(secrets.pepper).context("start the password threads")?,
             keys: watch::Sender::new(None),
             mail_key: secrets.mail_key(),
-            sealed: watch::Sender::new(()),
+            news: super::audit::News::default(),
             mails: Notify::new(),
             identifiers: secrets.identifiers(),
             turns: super::lockout::Turns::new(),

@@ -147,7 +147,7 @@ impl Auth {
         let short = !password.fits_alone();
         let hash = self.hashes.make(password).await?;
         let tx = self.change(self.db.subject(user, context).await?);
-        store::factor::lock(&tx, user).await?;
+        store::pending::hold(&tx, user).await?;
         if short && !self.has_second_factor(&tx, user).await? {
             return Err(Error::PasswordUnfit("new_password", Unfit::TooShort));
         }

@@ -72,14 +72,15 @@ pub(crate) async fn count(tx: &Tx, organization: OrganizationId) -> Result<i64, 
     Ok(tx.query_one(sql, &[&organization.uuid()]).await?.try_get(0)?)
 }
 
-/// A new role.
-pub(crate) async fn insert(tx: &Tx, role: &CustomRole) -> Result<(), db::Error> {
+/// A new role; gives whether it was made. The id of a role that ended is not taken again: its versions would begin anew.
+pub(crate) async fn insert(tx: &Tx, role: &CustomRole) -> Result<bool, db::Error> {
     let sql = "insert into custom_roles (organization_id, role_id, display_name, permissions, version, create_time, update_time) \
-         values ($1, $2, $3, $4, $5, $6, $6)";
+         select $1, $2, $3, $4, $5, $6, $6 \
+         where not exists (select from ended_custom_roles where organization_id = $1 and role_id = $2)";
     let CustomRole { id, organization, display_name, version, create_time, .. } = role;
-    tx.execute(sql, &[&organization.uuid(), &id.uuid(), display_name, &texts(role), version, create_time])
-        .await
-        .map(drop)
+    let made =
+        tx.execute(sql, &[&organization.uuid(), &id.uuid(), display_name, &texts(role), version, create_time]).await?;
+    Ok(made == 1)
 }
 
 /// Changes a role; the organization is locked.
@@ -94,6 +95,8 @@ pub(crate) async fn save(tx: &Tx, role: &CustomRole) -> Result<(), db::Error> {
 
 /// Ends a role; the organization is locked.
 pub(crate) async fn delete(tx: &Tx, name: CustomRoleName) -> Result<(), db::Error> {
+    let sql = "insert into ended_custom_roles (organization_id, role_id) values ($1, $2)";
+    tx.execute(sql, &[&name.organization.uuid(), &name.role.uuid()]).await?;
     let sql = "delete from custom_roles where organization_id = $1 and role_id = $2";
     tx.execute(sql, &[&name.organization.uuid(), &name.role.uuid()]).await.map(drop)
 }

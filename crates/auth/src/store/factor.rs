@@ -22,12 +22,6 @@ fn read(row: &Row) -> Result<MfaFactor, db::Error> {
     })
 }
 
-/// Holds back everybody else who changes the factors of this user, until the transaction ends.
-pub(crate) async fn lock(tx: &Tx, user: UserId) -> Result<(), db::Error> {
-    let key = format!("workos.auth.mfa_factors.{user}");
-    tx.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", &[&key]).await.map(drop)
-}
-
 /// A factor.
 pub(crate) async fn get(tx: &Tx, name: FactorName) -> Result<Option<MfaFactor>, db::Error> {
     let sql = format!("select {COLUMNS} from mfa_factors f where f.user_id = $1 and f.factor_id = $2");

@@ -53,6 +53,11 @@ pub(crate) async fn retire(tx: &Tx, kind: KeyUse, expire_time: OffsetDateTime) -
     tx.execute(sql, &[&(kind as i16), &expire_time]).await.map(drop)
 }
 
+/// The private half of a key, sealed anew.
+pub(crate) async fn reseal(tx: &Tx, kid: &str, sealed: &[u8]) -> Result<(), db::Error> {
+    tx.execute("update signing_keys set sealed_key = $2 where kid = $1", &[&kid, &sealed]).await.map(drop)
+}
+
 /// Private halves of keys that are gone.
 pub(crate) async fn forget(tx: &Tx, now: OffsetDateTime) -> Result<(), db::Error> {
     tx.execute("update signing_keys set sealed_key = '' where expire_time <= $1 and sealed_key <> ''", &[&now])

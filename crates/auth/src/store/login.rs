@@ -68,6 +68,8 @@ pub(crate) struct Code {
     pub(crate) code_challenge: String,
     /// Who signed in.
     pub(crate) user: UserId,
+    /// Version of his credentials under which it was given.
+    pub(crate) version: i64,
     /// Tenant chosen.
     pub(crate) organization: Option<OrganizationId>,
     /// When the user proved to be himself.
@@ -87,7 +89,7 @@ pub(crate) struct Code {
 }
 
 const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
-     organization_id, recovery_left, ceremony, again";
+     organization_id, recovery_left, ceremony, again, credential_version";
 
 /// A new flow.
 pub(crate) async fn insert_flow(
@@ -97,7 +99,7 @@ pub(crate) async fn insert_flow(
     expire_time: OffsetDateTime,
 ) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+        "insert into login_flows (flow_digest, expire_time, {FLOW}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
     );
     let Flow { client, redirect_uri, code_challenge, state, stage, proven, device, step_up, .. } = flow;
     let proven = proven.as_ref();
@@ -107,7 +109,8 @@ pub(crate) async fn insert_flow(
     let known = *device == DeviceClass::Known;
     let replaces = step_up.as_ref().map(|step_up| step_up.session.uuid());
     let organization = step_up.as_ref().and_then(|step_up| step_up.organization).map(OrganizationId::uuid);
-    let params: [&(dyn db::ToSql + Sync); 16] = [
+    let version = proven.map(|proof| proof.version);
+    let params: [&(dyn db::ToSql + Sync); 17] = [
         &digest,
         &expire_time,
         client,
@@ -124,6 +127,7 @@ pub(crate) async fn insert_flow(
         &flow.recovery_left,
         &flow.ceremony,
         &flow.again,
+        &version,
     ];
     tx.execute(&sql, &params).await.map(drop)
 }
@@ -182,7 +186,9 @@ pub(crate) async fn flow(tx: &Tx, digest: &[u8], stage: Stage, now: OffsetDateTi
 fn read_flow(row: &Row) -> Result<Flow, db::Error> {
     let user = id_opt(row, "user_id")?.map(UserId);
     let amr: Vec<String> = row.try_get("amr")?;
-    let proven = user.zip(row.try_get::<_, Option<OffsetDateTime>>("auth_time")?);
+    let (time, version): (Option<OffsetDateTime>, Option<i64>) =
+        (row.try_get("auth_time")?, row.try_get("credential_version")?);
+    let proven = user.zip(version).zip(time);
     let organization = id_opt(row, "organization_id")?.map(OrganizationId);
     let replaced = user.zip(id_opt(row, "replaces_session_id")?);
     Ok(Flow {
@@ -196,7 +202,7 @@ fn read_flow(row: &Row) -> Result<Flow, db::Error> {
             4 => Stage::Upstream,
             _ => Stage::First,
         },
-        proven: proven.map(|(user, time)| Proof { user, time, amr }),
+        proven: proven.map(|((user, version), time)| Proof { user, version, time, amr }),
         device: if row.try_get("known_device")? { DeviceClass::Known } else { DeviceClass::Unknown },
         step_up: replaced.map(|(user, session)| StepUp { session, user, organization }),
         recovery_left: row.try_get("recovery_left")?,
@@ -205,19 +211,19 @@ fn read_flow(row: &Row) -> Result<Flow, db::Error> {
     })
 }
 
-const CODE: &str = "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id, scope, nonce, parent_id";
+const CODE: &str = "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id, scope, nonce, parent_id, credential_version";
 
 /// A new code.
 pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     );
     let Code {
         client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time, ..
     } = code;
     let organization = organization.map(OrganizationId::uuid);
     let (replaces, parent) = (replaces.map(Id::uuid), code.parent.map(Id::uuid));
-    let params: [&(dyn db::ToSql + Sync); 13] = [
+    let params: [&(dyn db::ToSql + Sync); 14] = [
         &digest,
         client,
         redirect_uri,
@@ -231,6 +237,7 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
         &code.scopes.text(),
         &code.nonce,
         &parent,
+        &code.version,
     ];
     tx.execute(&sql, &params).await.map(drop)
 }
@@ -249,6 +256,7 @@ fn read_code(row: &Row) -> Result<Code, db::Error> {
         redirect_uri: row.try_get("redirect_uri")?,
         code_challenge: row.try_get("code_challenge")?,
         user: id(row, "user_id")?.into(),
+        version: row.try_get("credential_version")?,
         organization: id_opt(row, "organization_id")?.map(OrganizationId),
         auth_time: row.try_get("auth_time")?,
         amr: row.try_get("amr")?,

@@ -210,6 +210,14 @@ pub(crate) async fn end_pending(tx: &Tx, user: UserId, purpose: Purpose, now: Of
     tx.execute(sql, &[&user.uuid(), &(purpose as i16), &now]).await.map(drop)
 }
 
+/// Who got the newest code that was sent for a flow.
+pub(crate) async fn user_of_flow(tx: &Tx, flow: &[u8], now: OffsetDateTime) -> Result<Option<UserId>, db::Error> {
+    let sql = "select user_id from mail_deliveries where flow_digest = $1 and purpose = 5 and end_time is null and expire_time > $2 \
+         order by delivery_id desc limit 1";
+    let row = tx.query_opt(sql, &[&flow, &now]).await?;
+    Ok(row.as_ref().map(|row| id_opt(row, "user_id")).transpose()?.flatten().map(UserId))
+}
+
 /// The newest code that was sent for a flow, locked.
 pub(crate) async fn of_flow(tx: &Tx, flow: &[u8], now: OffsetDateTime) -> Result<Option<MailDelivery>, db::Error> {
     let sql = format!(

@@ -75,6 +75,7 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Organizati
         "sessions",
         "mail_deliveries",
         "custom_roles",
+        "ended_custom_roles",
         "group_members",
         "groups",
         "ended_groups",

@@ -53,17 +53,19 @@ pub(crate) async fn get(tx: &Tx, name: PasskeyName, locked: bool) -> Result<Opti
     Ok(row.as_ref().map(read).transpose()?.map(|(passkey, _)| passkey))
 }
 
-/// The passkey with this credential, of the user with this handle; locked until the transaction ends. System transactions only.
+/// The passkey with this credential, of the user with this handle, and the version of his credentials; locked until the transaction ends.
+/// System transactions only.
 pub(crate) async fn presented(
     tx: &Tx,
     handle: Uuid,
     credential: &[u8],
-) -> Result<Option<(Passkey, Credential)>, db::Error> {
+) -> Result<Option<((Passkey, Credential), i64)>, db::Error> {
     let sql = format!(
-        "select {COLUMNS} from passkeys where credential_id = $2 and not disabled \
+        "select {COLUMNS}, (select credential_version from users u where u.user_id = passkeys.user_id) from passkeys where credential_id = $2 and not disabled \
          and user_id = (select user_id from passkey_handles where handle = $1) for update"
     );
-    tx.query_opt(&sql, &[&handle, &credential]).await?.as_ref().map(read).transpose()
+    let Some(row) = tx.query_opt(&sql, &[&handle, &credential]).await? else { return Ok(None) };
+    Ok(Some((read(&row)?, row.try_get("credential_version")?)))
 }
 
 /// The passkey with this credential, of this user; locked until the transaction ends.

@@ -2,7 +2,7 @@
 use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 
-use super::{id, id_opt};
+use super::id;
 use crate::model::{Identity, IdentityName, Plain, Protocol, Provider, ProviderName};
 
 const COLUMNS: &str = "organization_id, provider_id, display_name, protocol, issuer, client_id, scopes, hosts, authorization_endpoint, \
@@ -143,11 +143,11 @@ pub(crate) async fn identity(tx: &Tx, name: IdentityName) -> Result<Option<Ident
     tx.query_opt(sql, &[&name.user.uuid(), &name.identity.uuid()]).await?.as_ref().map(read_identity).transpose()
 }
 
-/// The user to whom an upstream account is linked. System transactions only.
-pub(crate) async fn linked(tx: &Tx, issuer: &str, subject: &str) -> Result<Option<UserId>, db::Error> {
-    let sql = "select user_id from identities where issuer = $1 and subject = $2";
-    let row = tx.query_opt(sql, &[&issuer, &subject]).await?;
-    Ok(row.as_ref().map(|row| id_opt(row, "user_id")).transpose()?.flatten().map(UserId))
+/// The user to whom an upstream account is linked, and the version of his credentials. System transactions only.
+pub(crate) async fn linked(tx: &Tx, issuer: &str, subject: &str) -> Result<Option<(UserId, i64)>, db::Error> {
+    let sql = "select user_id, credential_version from identities join users using (user_id) where issuer = $1 and subject = $2";
+    let Some(row) = tx.query_opt(sql, &[&issuer, &subject]).await? else { return Ok(None) };
+    Ok(Some((UserId(id(&row, "user_id")?), row.try_get("credential_version")?)))
 }
 
 /// Links an upstream account.

@@ -169,11 +169,3 @@ pub(crate) async fn oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Sessi
     );
     tx.query(&sql, &[&user.uuid(), &kept]).await?.iter().map(read).collect()
 }
-
-/// Ends outstanding codes and flows of a user, whose password has changed.
-pub(crate) async fn delete_pending(tx: &Tx, user: UserId) -> Result<(), db::Error> {
-    tx.execute("delete from authorization_codes where user_id = $1", &[&user.uuid()]).await?;
-    tx.execute("delete from authorization_requests where user_id = $1", &[&user.uuid()]).await?;
-    tx.execute("delete from device_codes where user_id = $1", &[&user.uuid()]).await?;
-    tx.execute("delete from login_flows where user_id = $1", &[&user.uuid()]).await.map(drop)
-}

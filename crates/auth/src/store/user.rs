@@ -104,11 +104,12 @@ pub(crate) async fn password(tx: &Tx, user: UserId) -> Result<Option<PasswordHas
     Ok(tx.query_opt(sql, &[&user.uuid()]).await?.map(|row| row.try_get(0)).transpose()?.map(PasswordHash))
 }
 
-/// The user with this e-mail key, and the password hash.
-pub(crate) async fn by_email(tx: &Tx, email_key: &str) -> Result<Option<(UserId, PasswordHash)>, db::Error> {
-    let sql = "select u.user_id, p.hash from users u join passwords p on p.user_id = u.user_id where u.email_key = $1 and u.state = 1";
+/// The user with this e-mail key and the version of his credentials, and the password hash.
+pub(crate) async fn by_email(tx: &Tx, email_key: &str) -> Result<Option<((UserId, i64), PasswordHash)>, db::Error> {
+    let sql = "select u.user_id, u.credential_version, p.hash from users u join passwords p on p.user_id = u.user_id where u.email_key = $1 and u.state = 1";
     let Some(row) = tx.query_opt(sql, &[&email_key]).await? else { return Ok(None) };
-    Ok(Some((id(&row, "user_id")?.into(), PasswordHash(row.try_get("hash")?))))
+    let user = (id(&row, "user_id")?.into(), row.try_get("credential_version")?);
+    Ok(Some((user, PasswordHash(row.try_get("hash")?))))
 }
 
 /// The account with this address, whatever its state. System transactions only.
@@ -123,8 +124,7 @@ pub(crate) async fn verify(tx: &Tx, user: UserId, email_key: &str, now: OffsetDa
     tx.execute(sql, &[&user.uuid(), &email_key, &now]).await.map(drop)
 }
 
-/// A user who has this address and never showed that it is his, locked. Others may still refer to the row: a change that waits for it
-/// while it holds a session would otherwise never end. System transactions only.
+/// A user who has this address and never showed that it is his, held as in [`super::pending::hold`]. System transactions only.
 pub(crate) async fn lock_unproven(tx: &Tx, user: UserId, email_key: &str) -> Result<Option<User>, db::Error> {
     let sql = format!(
         "select {COLUMNS} from users u where u.user_id = $1 and u.email_key = $2 and u.email_verified_time is null for no key update"

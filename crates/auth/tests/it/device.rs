@@ -16,19 +16,19 @@ use crate::{
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-async fn tv(platform: &Platform) -> App {
+pub(crate) async fn tv(platform: &Platform) -> App {
     let owner = platform.owner().await;
     let native =
         wire::OAuthClient { kind: Kind::Native.into(), ..web(&["openid", "organization:read", "offline_access"]) };
     register(platform, &owner, native).await
 }
 
-async fn begin(platform: &Platform, app: &App, scope: &str) -> wire::AuthorizeDeviceResponse {
+pub(crate) async fn begin(platform: &Platform, app: &App, scope: &str) -> wire::AuthorizeDeviceResponse {
     let request = wire::AuthorizeDeviceRequest { client: app.proof(), scope: scope.to_owned() };
     oauth(&platform.system).authorize_device(request).await.expect("the endpoint answers").into_inner()
 }
 
-async fn poll(platform: &Platform, app: &App, code: &str) -> Result<wire::TokenResponse, String> {
+pub(crate) async fn poll(platform: &Platform, app: &App, code: &str) -> Result<wire::TokenResponse, String> {
     let request = wire::TokenRequest {
         grant_type: GRANT.to_owned(),
         client: app.proof(),
@@ -47,7 +47,7 @@ async fn find(platform: &Platform, session: &str, network: &str, code: &str) -> 
     browsers(&platform.system).find_device(request).await.map(tonic::Response::into_inner)
 }
 
-async fn decide(platform: &Platform, session: &str, code: &str, approve: bool) -> Result<(), Status> {
+pub(crate) async fn decide(platform: &Platform, session: &str, code: &str, approve: bool) -> Result<(), Status> {
     let request = wire::DecideDeviceRequest {
         user_code: code.to_owned(),
         session: session.to_owned(),

@@ -4,6 +4,7 @@
 
 mod account;
 mod asking;
+mod at_work;
 mod audit;
 mod audit_watch;
 mod authorize;
@@ -35,6 +36,7 @@ mod proven;
 mod reach;
 mod refresh;
 mod relation;
+mod rewrap;
 mod role;
 mod social;
 mod standing;

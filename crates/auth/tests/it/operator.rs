@@ -13,14 +13,14 @@ use crate::{
     platform, refresh_grant, sign_in, token, try_password, try_password_on,
 };
 
-async fn operator(system: &System, config: auth::Config) -> auth::Operator {
+pub(crate) async fn operator(system: &System, config: auth::Config) -> auth::Operator {
     let (db, folder) = (crate::audit::service_db(system).await, system.data_dir().join("auth"));
     let (clock, profile) = (system.clock().clone(), chassis::Profile::Dev);
     auth::Operator::open(db, clock, config, profile, &folder, "http://localhost:8080").expect("its secrets are there")
 }
 
 /// The actions that an operator's entries of the log name.
-async fn logged(system: &System) -> Vec<String> {
+pub(crate) async fn logged(system: &System) -> Vec<String> {
     let rows =
         system.sql("select action from auth.audit_event where actor = 'operators/local' order by audit_id").await;
     rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect()

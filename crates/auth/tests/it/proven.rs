@@ -49,7 +49,7 @@ async fn assert_void(system: &System, bob: &Enrolled) {
     assert_eq!(told[0][0].as_deref(), Some("1"));
 }
 
-async fn verify(system: &System, email: &str) {
+pub(crate) async fn verify(system: &System, email: &str) {
     let request = wire::RequestEmailVerificationRequest { email: email.to_owned() };
     mails(system).request_email_verification(request).await.expect("one answer for all");
     let name = delivery(system, "email.verification_requested", 1).await;

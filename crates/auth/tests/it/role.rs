@@ -102,6 +102,21 @@ async fn a_role_is_made_read_listed_changed_and_ended() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_role_that_ended_is_not_taken_again() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let mut client = roles(&platform, &owner).await;
+    let custom_role_id = api::Ids::default().next().to_string();
+    let wide = wire::CreateCustomRoleRequest { custom_role_id, ..new_role(&platform, &["document:read"]) };
+    let role = client.create_custom_role(wide.clone()).await.expect("the owner may").into_inner();
+    let delete = wire::DeleteCustomRoleRequest { name: role.name.clone(), ..Default::default() };
+    client.delete_custom_role(delete).await.expect("nobody holds it");
+    // An older version of the role before would stand in every verifier in the place of a new one, whose versions are lower.
+    assert_refused(client.create_custom_role(wide).await, Code::AlreadyExists, "RESOURCE_EXISTS");
+    made(&platform, &owner, &["document:read"]).await.expect("others are made as before");
+}
+
+#[tokio::test]
 async fn permissions_are_those_of_the_contract() {
     let platform = platform().await;
     let owner = platform.owner().await;

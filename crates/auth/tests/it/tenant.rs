@@ -110,7 +110,7 @@ const OF_PLATFORM: [&str; 9] = [
 ];
 
 /// Tables that have rows in the test, so that a wall that is not there would show them.
-const FILLED: [&str; 15] = [
+const FILLED: [&str; 16] = [
     "organizations",
     "users",
     "memberships",
@@ -118,6 +118,7 @@ const FILLED: [&str; 15] = [
     "sessions",
     "signing_keys",
     "custom_roles",
+    "ended_custom_roles",
     "custom_role_revision",
     "groups",
     "group_members",
@@ -152,6 +153,9 @@ async fn fill(platform: &Platform, owner: &Signed) {
         ..Default::default()
     };
     let mut roles = wire::role_service_client::RoleServiceClient::new(channel(&platform.system, owner).await);
+    let ended = roles.create_custom_role(role.clone()).await.expect("the owner may").into_inner().name;
+    let delete = wire::DeleteCustomRoleRequest { name: ended, ..Default::default() };
+    roles.delete_custom_role(delete).await.expect("nobody holds it");
     roles.create_custom_role(role).await.expect("the owner may");
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Runs that are looked at together.
-const TOGETHER: usize = 8;
+pub(super) const TOGETHER: usize = 8;
 /// Time to a second look at a run that was asked to end.
 const CANCELED_AGAIN: Duration = Duration::from_secs(60);
 

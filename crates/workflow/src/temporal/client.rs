@@ -7,7 +7,7 @@ use chassis::ConfigError;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, RegisterNamespaceOptions, RetryOptions, Url,
     WorkflowCancelOptions, WorkflowDescribeOptions, WorkflowExecuteUpdateOptions, WorkflowExecutionStatus,
-    WorkflowHandle, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions,
+    WorkflowHandle, WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowStartOptions, WorkflowTerminateOptions,
     errors::{WorkflowInteractionError, WorkflowStartError, WorkflowUpdateError},
     tonic::{Code, IntoRequest as _, Status},
 };
@@ -93,6 +93,12 @@ impl Engine {
             handle.cancel(WorkflowCancelOptions::default()).await.map_err(interaction)
         })
         .await
+    }
+
+    /// Ends a run without any of its steps.
+    pub(crate) async fn terminate(&self, run: RunName) -> Result<(), Trouble> {
+        let options = WorkflowTerminateOptions::builder().reason("its organization is gone for good").build();
+        self.within(async { self.handle(run).await?.terminate(options).await.map_err(interaction) }).await
     }
 
     /// Makes sure that a run is open.

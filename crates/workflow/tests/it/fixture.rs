@@ -18,7 +18,7 @@ use tonic::Status;
 use crate::people::{self, Someone};
 
 /// Patience for what a run does by itself, also when a worker had to be given up first.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Running services, an organization, an editor who starts runs, and two who approve.
 pub(crate) struct Fixture {

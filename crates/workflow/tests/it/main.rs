@@ -3,6 +3,7 @@
 mod approval;
 mod cancel;
 mod engine;
+mod erased;
 mod fixture;
 mod history;
 mod input;

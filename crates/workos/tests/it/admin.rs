@@ -41,6 +41,9 @@ async fn an_operator_helps_people_in_and_rotates_keys_beside_a_platform_that_run
     assert_eq!(again.matches(" was announced before ").count(), 3, "{again}");
     signed.get("/v1/users/me").good().await;
 
+    let sealed = admin(&platform, &["rewrap"]).await;
+    assert!(sealed.contains("signing keys: 0 of 7 sealed anew") && sealed.contains("done"), "{sealed}");
+
     let link = admin(&platform, &["reset-password", &bob.email]).await;
     assert!(link.contains("/auth/link/reset?token="), "{link}");
     admin(&platform, &["revoke", &bob.email]).await;
@@ -66,7 +69,11 @@ async fn an_operator_is_told_what_a_command_is_for_and_what_to_do_instead() {
     let help = admin(platform, &["keys", "rotate", "--help"]).await;
     assert!(help.contains("ten minutes") && help.contains("nobody is signed out"), "{help}");
     let all = admin(platform, &["--help"]).await;
-    for command in ["bootstrap", "unlock", "reset-password", "revoke", "disable", "recover-operator", "keys", "audit"] {
+    let help = admin(platform, &["rewrap", "--help"]).await;
+    assert!(help.contains("previous_wrapping_key") && help.contains("cut short"), "{help}");
+    for command in
+        ["bootstrap", "unlock", "reset-password", "revoke", "disable", "recover-operator", "rewrap", "keys", "audit"]
+    {
         assert!(all.contains(command), "{command} is not in {all}");
     }
 }

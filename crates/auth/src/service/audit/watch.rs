@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use api::{Caller, OrganizationId};
 use futures::{Stream, stream};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
-use super::super::Auth;
+use super::{super::Auth, news::Listener};
 use crate::{error::Error, model::AuditEvent, store};
 
 /// Entries read at once.
@@ -20,7 +20,7 @@ struct Watch {
     auth: Arc<Auth>,
     caller: Caller,
     organization: OrganizationId,
-    news: watch::Receiver<()>,
+    news: Listener,
     /// Place of the last entry that was read.
     after: i64,
 }
@@ -34,7 +34,7 @@ impl Auth {
         after: Option<i64>,
     ) -> Result<impl Stream<Item = Result<Vec<AuditEvent>, Error>> + Send + 'static, Error> {
         Self::own(&caller, organization)?;
-        let news = self.sealed.subscribe();
+        let news = self.news.of(organization);
         let newest = store::audit::newest(&self.db.tenant(&caller).await?, organization).await?;
         let after = after.map_or(newest, |after| after.min(newest));
         let watch = Watch { auth: Arc::clone(self), caller, organization, news, after };
@@ -46,7 +46,7 @@ impl Watch {
     async fn next(&mut self) -> Result<Vec<AuditEvent>, Error> {
         loop {
             // Before the look: what comes in between is heard of.
-            self.news.mark_unchanged();
+            self.news.changes.mark_unchanged();
             let tx = self.auth.db.tenant(&self.caller).await?;
             let entries = store::audit::piece(&tx, self.organization, self.after, BATCH).await?;
             drop(tx);
@@ -54,7 +54,7 @@ impl Watch {
                 self.after = link.sequence;
                 return Ok(entries);
             }
-            drop(timeout(AGAIN, self.news.changed()).await);
+            drop(timeout(AGAIN, self.news.changes.changed()).await);
         }
     }
 }

@@ -96,6 +96,9 @@ impl Auth {
         }
         let now = self.clock.now();
         let tx = self.change(self.db.system("prove an address", context).await?);
+        if let Some(user) = mail.user {
+            store::pending::hold(&tx, user).await?;
+        }
         let mail = store::mail::consume(&tx, &digest(token), &PROOFS, now).await?;
         let mail = mail.ok_or(Error::MailTokenInvalid)?;
         match (mail.purpose, mail.user) {
@@ -193,6 +196,7 @@ impl Auth {
         let hash = self.hashes.make(password).await?;
         let now = self.clock.now();
         let tx = self.change(self.db.system("choose a new password by mail", context).await?);
+        store::pending::hold(&tx, user.id).await?;
         let used = store::mail::consume(&tx, &secret, &[Purpose::ResetPassword], now).await?;
         used.ok_or(Error::MailTokenInvalid)?;
         self.void_unproven(&tx, user.id, &Email::key(&user.email), None).await?;
@@ -209,7 +213,7 @@ impl Auth {
         hash: &PasswordHash,
     ) -> Result<(), Error> {
         let now = self.clock.now();
-        store::session::delete_pending(tx, user.id).await?;
+        store::pending::void(tx, user.id).await?;
         store::mail::end_of_user(tx, user.id, now).await?;
         self.reset_password_counters(tx, &user.email).await?;
         for session in store::session::delete_others(tx, user.id, api::Id::ZERO).await? {

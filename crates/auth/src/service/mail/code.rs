@@ -48,7 +48,12 @@ impl Auth {
     ) -> Result<Step, Error> {
         let (handle, now) = (digest(flow), self.clock.now());
         let tx = self.change(self.db.system("test what came out of a mail", &quiet(context)).await?);
-        let mail = store::mail::of_flow(&tx, &handle, now).await?.filter(|mail| self.says(mail, given));
+        let asked = store::mail::user_of_flow(&tx, &handle, now).await?;
+        if let Some(user) = asked {
+            store::pending::hold(&tx, user).await?;
+        }
+        let mail = store::mail::of_flow(&tx, &handle, now).await?.filter(|mail| mail.user == asked);
+        let mail = mail.filter(|mail| self.says(mail, given));
         if mail.is_none() && matches!(given, FromMail::Link(_)) {
             return Err(Error::MailTokenInvalid);
         }
@@ -56,13 +61,15 @@ impl Auth {
         let expected = flow.step_up.as_ref().map(|step_up| step_up.user);
         let proven = mail.and_then(|mail| mail.user.map(|user| (user, mail.email_key)));
         let proven = proven.filter(|(user, _)| expected.is_none_or(|expected| expected == *user));
-        if let Some((user, email_key)) = &proven {
-            store::mail::end_of_user(&tx, *user, now).await?;
-            self.prove_address(&tx, *user, email_key, None).await?;
+        let mut proof = None;
+        if let Some((user, email_key)) = proven {
+            store::mail::end_of_user(&tx, user, now).await?;
+            self.prove_address(&tx, user, &email_key, None).await?;
+            let version = store::pending::version(&tx, user).await?;
+            proof = version.map(|version| Proof { user, version, time: now, amr: vec!["otp".to_owned()] });
         }
         tx.commit().await?;
-        let (user, _) = proven.ok_or(Error::MailCodeRefused)?;
-        self.after_first(context, flow, Proof { user, time: now, amr: vec!["otp".to_owned()] }).await
+        self.after_first(context, flow, proof.ok_or(Error::MailCodeRefused)?).await
     }
 
     fn says(&self, mail: &MailDelivery, given: FromMail<'_>) -> bool {

@@ -1,0 +1,26 @@
+//! What somebody has proven, or was given, and is no session yet: sign-ins at work, codes, devices let in. It carries the version of his
+//! credentials under which it began; a change that ends his sessions moves the version.
+//!
+//! The user's row is the lock between the two. What voids holds it alone ([`hold`], [`void`]) before it looks at what it ends; what makes
+//! a session, or a code for one, shares it ([`version`]) until that is committed. So one of them comes first, and the other sees it. The
+//! order of locks: codes and flows, organizations, the user, then his sessions, links of mails and everything else of his.
+use api::UserId;
+use db::Tx;
+
+/// Holds back everybody else who changes what this user signs in with, and all that would become a session of his, until the transaction
+/// ends. Rows that refer to the user are made all the same.
+pub(crate) async fn hold(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    tx.query("select 1 from users where user_id = $1 for no key update", &[&user.uuid()]).await.map(drop)
+}
+
+/// Everything of the user that is no session yet is void; the user is held from here on.
+pub(crate) async fn void(tx: &Tx, user: UserId) -> Result<(), db::Error> {
+    let sql = "update users set credential_version = credential_version + 1 where user_id = $1";
+    tx.execute(sql, &[&user.uuid()]).await.map(drop)
+}
+
+/// The version of the credentials of a user whose account is in force. It stays until the transaction ends. System transactions only.
+pub(crate) async fn version(tx: &Tx, user: UserId) -> Result<Option<i64>, db::Error> {
+    let sql = "select credential_version from users where user_id = $1 and state = 1 for share";
+    Ok(tx.query_opt(sql, &[&user.uuid()]).await?.map(|row| row.try_get(0)).transpose()?)
+}

@@ -1,0 +1,128 @@
+//! Sign-ins at work while a user's credentials are voided: what was proven before gives no session afterwards, at whatever step it was.
+use proto::auth::v1::{self as wire, continue_login_request::Answer, login_step::Step, membership::Role};
+use testkit::{System, eventually};
+use tonic::{Code, Status};
+
+use crate::{
+    OPERATORS, OWNER, OWNER_PASSWORD, Signed, assert_refused, browser, code, code_grant, device, exchange,
+    factor::{self, enrolled},
+    meanwhile::holding_until,
+    password_of, platform,
+    proven::verify,
+    sign_in, token, try_password, users,
+};
+
+/// Lets somebody's work run into a lock on a table, voids something, and lets the work go on.
+async fn voided_at_work<T>(
+    system: &System,
+    (table, mode): (&str, &str),
+    work: impl Future<Output = T>,
+    void: impl Future<Output = ()>,
+) -> T {
+    let until = holding_until("to_regclass('auth.voided') is not null");
+    let block = format!("begin; lock table auth.{table} in {mode} mode; {until}; commit");
+    let held = format!(
+        "select 1 from pg_locks where granted and relation = 'auth.{table}'::regclass and mode in ('ShareLock', 'ExclusiveLock')"
+    );
+    let waits = format!("select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%{table}%'");
+    let seen = async |sql: &str| eventually("a lock", || async { system.sql(sql).await.pop() }).await;
+    let work = async {
+        seen(&held).await;
+        work.await
+    };
+    let void = async {
+        seen(&waits).await;
+        void.await;
+        system.sql("create table auth.voided ()").await;
+    };
+    let (_, done, ()) = tokio::join!(system.sql(&block), work, void);
+    done
+}
+
+/// Where a sign-in waits that has read what it tests: its attempt cannot be counted.
+const READ: (&str, &str) = ("sign_in_attempts", "share");
+
+async fn revoke_all(system: &System, signed: &Signed, keep_current: bool) {
+    let request = wire::RevokeAllSessionsRequest { parent: "users/me".to_owned(), keep_current };
+    users(system, signed).await.revoke_all_sessions(request).await.expect("his own");
+}
+
+#[track_caller]
+fn assert_begins_again(answer: Result<wire::LoginStep, Status>) {
+    assert_refused(answer.map(drop), Code::FailedPrecondition, "FLOW_INVALID");
+}
+
+#[tokio::test]
+async fn auth_o20_a_password_that_is_tested_while_the_address_is_proven_signs_nobody_in() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Viewer).await;
+    let password = password_of("bob");
+    let given = try_password(system, &bob.email, &password);
+    assert_begins_again(voided_at_work(system, READ, given, verify(system, &bob.email)).await);
+}
+
+#[tokio::test]
+async fn auth_s09_a_sign_in_at_work_ends_with_all_sessions() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let bob = enrolled(&platform).await;
+    let waits = factor::waiting(&platform, &bob).await;
+    let answer = factor::answer(system, &waits, Answer::RecoveryCode(bob.recovery[0].clone()));
+    assert_begins_again(voided_at_work(system, READ, answer, revoke_all(system, &bob.signed, true)).await);
+    let waits = factor::waiting(&platform, &bob).await;
+    revoke_all(system, &bob.signed, true).await;
+    assert_begins_again(factor::answer(system, &waits, Answer::RecoveryCode(bob.recovery[1].clone())).await);
+    let waits = factor::waiting(&platform, &bob).await;
+    let step = factor::answer(system, &waits, Answer::RecoveryCode(bob.recovery[2].clone())).await;
+    let Some(Step::Done(done)) = step.expect("nothing was voided since").step else { panic!("signed in") };
+    token(system, code_grant(&done.code)).await.expect("the code is good");
+}
+
+#[tokio::test]
+async fn a_sign_in_at_work_ends_when_an_operator_revokes() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Viewer).await;
+    let operator = crate::operator::operator(system, auth::Config::default()).await;
+    let revoke = async { operator.revoke(&bob.email).await.expect("there is such an account") };
+    let password = password_of("bob");
+    let given = try_password(system, &bob.email, &password);
+    assert_begins_again(voided_at_work(system, READ, given, revoke).await);
+}
+
+#[tokio::test]
+async fn auth_o15_a_device_that_is_let_in_while_all_sessions_end_stays_outside() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let app = device::tv(&platform).await;
+    let (browser, owner) = (browser::owner_browser(&platform).await, platform.owner().await);
+    let codes = device::begin(&platform, &app, "openid").await;
+    let approve = device::decide(&platform, &browser, &codes.user_code, true);
+    let decided = voided_at_work(system, ("consents", "exclusive"), approve, revoke_all(system, &owner, false)).await;
+    assert_refused(decided, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    let answer = device::poll(&platform, &app, &codes.device_code).await.map(drop);
+    assert_eq!(answer.expect_err("nobody has let it in"), "authorization_pending");
+}
+
+#[tokio::test]
+async fn auth_s09_codes_that_were_given_before_all_sessions_ended_are_worth_nothing() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let app = device::tv(&platform).await;
+    let (browser, owner) = (browser::owner_browser(&platform).await, platform.owner().await);
+    let codes = device::begin(&platform, &app, "openid").await;
+    device::decide(&platform, &browser, &codes.user_code, true).await.expect("it waits");
+    let native = code(system, OWNER, OWNER_PASSWORD, &platform.organization).await;
+    let pages = browser::browser_code(system, OWNER, OWNER_PASSWORD, &platform.organization).await;
+    revoke_all(system, &owner, true).await;
+    assert_eq!(token(system, code_grant(&native)).await.err().as_deref(), Some("invalid_grant"));
+    let begun = browser::begin(system, &pages, "").await;
+    assert_refused(begun, Code::FailedPrecondition, "FLOW_INVALID");
+    let answer = device::poll(&platform, &app, &codes.device_code).await.map(drop);
+    assert_eq!(answer.expect_err("it was let in before"), "invalid_grant");
+    exchange(system, &owner.access).await.expect("the one that ended the others goes on");
+    sign_in(system, OWNER, OWNER_PASSWORD, OPERATORS).await;
+}
