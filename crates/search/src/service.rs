@@ -9,6 +9,7 @@ use std::sync::{
 };
 
 use api::{Caller, Clock, Ids, OrganizationId};
+use chassis::Groups;
 use db::Db;
 use tokio::sync::watch;
 

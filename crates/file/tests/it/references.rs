@@ -162,8 +162,9 @@ async fn the_index_hears_of_every_change_of_readers() {
     let document = fixture.document_with(&file).await;
     let [documents, viewers, all] =
         ["document:read", "viewer", "file:read"].map(|held| format!("{}#{held}", fixture.organization.name()));
-    let principals =
-        |more: &[String]| [&[documents.clone(), viewers.clone(), fixture.editor.name()], more, &[all.clone()]].concat();
+    let principals = |more: &[String]| {
+        [[documents.clone(), viewers.clone(), fixture.editor.name()].as_slice(), more, &[all.clone()]].concat()
+    };
     assert_eq!(told(&fixture, &file, 2).await.principals, principals(&[]));
     let (reader, grant) = fixture.reader(&file, &document).await;
     let entry = told(&fixture, &file, 3).await;
