@@ -36,12 +36,16 @@ pub struct Parts {
     pub organization: Option<OrganizationId>,
     /// Role in the organization; `None` for a member without one.
     pub role: Option<Role>,
+    /// Ids of the organization's own roles that the token names.
+    pub custom_roles: Arc<[String]>,
     /// What the credential may be used for: permissions, or `*` for all that the subject may. Empty where there is no credential.
     pub scopes: Arc<[String]>,
     /// Decision about the method.
     pub decision: Decision,
     /// Workload at the other end of the channel.
     pub peer: String,
+    /// When the token was issued, in seconds.
+    pub issued: Option<i64>,
     /// Session of the token, if any.
     pub session: Option<String>,
     /// Workload that acts for the subject, if any.
@@ -54,19 +58,13 @@ pub struct Parts {
 
 /// A verified caller. Cheap to clone.
 #[derive(Clone)]
-pub struct Caller(Arc<Inner>);
-
-struct Inner {
-    parts: Parts,
-    principals: Vec<String>,
-}
+pub struct Caller(Arc<Parts>);
 
 impl Caller {
     /// Seals a caller. Only `authz` calls this.
     #[must_use]
     pub fn seal(parts: Parts) -> Self {
-        let principals = principals(&parts);
-        Self(Arc::new(Inner { parts, principals }))
+        Self(Arc::new(parts))
     }
 
     /// The organization of the call.
@@ -74,13 +72,13 @@ impl Caller {
     /// # Errors
     /// PERMISSION_DENIED when the token is for none.
     pub fn organization(&self) -> Result<OrganizationId, Error> {
-        self.0.parts.organization.ok_or_else(Error::denied)
+        self.0.organization.ok_or_else(Error::denied)
     }
 
     /// The user, if a person calls.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
-        match self.0.parts.subject {
+        match self.0.subject {
             Subject::User(user) => Some(user),
             Subject::Anonymous | Subject::Workload(_) => None,
         }
@@ -97,68 +95,73 @@ impl Caller {
     /// Whose call it is.
     #[must_use]
     pub fn subject(&self) -> &Subject {
-        &self.0.parts.subject
+        &self.0.subject
     }
 
     /// Workload at the other end of the channel.
     #[must_use]
     pub fn peer(&self) -> &str {
-        &self.0.parts.peer
+        &self.0.peer
     }
 
     /// Session of the token.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
-        self.0.parts.session.as_deref()
+        self.0.session.as_deref()
     }
 
     /// Workload that acts for the subject, if any: the call comes from background work.
     #[must_use]
     pub fn acting(&self) -> Option<&str> {
-        self.0.parts.acting.as_deref()
+        self.0.acting.as_deref()
     }
 
     /// Role in the organization; `None` for a member without one.
     #[must_use]
     pub fn role(&self) -> Option<Role> {
-        self.0.parts.role
+        self.0.role
     }
 
     /// What the credential may be used for, for what is to be kept within it.
     #[must_use]
     pub fn scopes(&self) -> &[String] {
-        &self.0.parts.scopes
+        &self.0.scopes
     }
 
     /// The credential may be used for what this permission stands for: who checks another permission than that of the method asks.
     #[must_use]
     pub fn in_scope(&self, permission: &str) -> bool {
-        self.0.parts.scopes.iter().any(|scope| scope == "*" || scope == permission)
+        self.0.scopes.iter().any(|scope| scope == "*" || scope == permission)
     }
 
     /// The method's permission holds by role.
     #[must_use]
     pub fn granted(&self) -> bool {
-        self.0.parts.decision == Decision::Granted
+        self.0.decision == Decision::Granted
     }
 
-    /// Names under which things may be shared with the caller: `users/{u}`, `organizations/{o}#member`, and
-    /// `organizations/{o}#viewer` for everybody with a role.
+    /// Ids of the organization's own roles that the token names.
     #[must_use]
-    pub fn principals(&self) -> &[String] {
-        &self.0.principals
+    pub fn custom_roles(&self) -> &[String] {
+        &self.0.custom_roles
+    }
+
+    /// When the token was issued, in seconds: what was read before that may be older than what the token stands for.
+    #[must_use]
+    pub fn issued(&self) -> Option<i64> {
+        self.0.issued
     }
 
     /// Context of the call.
     #[must_use]
     pub fn context(&self) -> &CallContext {
-        &self.0.parts.context
+        &self.0.context
     }
 
     /// The internal token.
     #[must_use]
     pub fn token(&self) -> Option<&Bytes> {
-        self.0.parts.token.as_ref()
+        self.0.token.as_ref()
     }
 
     /// Decides about one resource that was (or was not) found. `share` gives the strongest relation the caller has on it.
@@ -172,7 +175,7 @@ impl Caller {
         share: impl FnOnce(&T) -> Option<Share>,
         name: impl fmt::Display,
     ) -> Result<T, Error> {
-        match (self.0.parts.decision, found) {
+        match (self.0.decision, found) {
             (Decision::Granted, Some(found)) => Ok(found),
             (Decision::Granted, None) => Err(Error::not_found(name)),
             (Decision::NeedsShare(least), Some(found))
@@ -198,22 +201,9 @@ impl Caller {
     }
 }
 
-fn principals(parts: &Parts) -> Vec<String> {
-    let mut principals = Vec::with_capacity(3);
-    let Subject::User(user) = parts.subject else { return principals };
-    principals.push(user.name());
-    if let Some(organization) = parts.organization {
-        principals.push(format!("{}#member", organization.name()));
-        if parts.role.is_some_and(|role| role as i32 >= Role::Viewer as i32) {
-            principals.push(format!("{}#viewer", organization.name()));
-        }
-    }
-    principals
-}
-
 impl fmt::Debug for Caller {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = &self.0.parts;
+        let parts = &self.0;
         formatter
             .debug_struct("Caller")
             .field("subject", &parts.subject)
@@ -238,9 +228,11 @@ mod tests {
             subject,
             organization,
             role,
+            custom_roles: Arc::default(),
             scopes: Arc::from(["document:read".to_owned()]),
             decision,
             peer: String::new(),
+            issued: None,
             session: None,
             acting: None,
             token: None,
@@ -263,11 +255,5 @@ mod tests {
     fn a_credential_is_good_for_its_scopes_alone() {
         let caller = caller(Decision::Granted, Some(Role::Owner));
         assert!(caller.in_scope("document:read") && !caller.in_scope("document:write") && !caller.in_scope("*"));
-    }
-
-    #[test]
-    fn a_member_without_a_role_is_no_viewer() {
-        assert_eq!(caller(Decision::Granted, None).principals().len(), 2);
-        assert_eq!(caller(Decision::Granted, Some(Role::Editor)).principals().len(), 3);
     }
 }

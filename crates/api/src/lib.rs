@@ -13,6 +13,7 @@ mod id;
 mod mask;
 mod name;
 mod page;
+mod principals;
 mod resume;
 mod trace;
 
@@ -26,6 +27,7 @@ pub use id::{Id, IdError, Ids, OrganizationId, UserId};
 pub use mask::Mask;
 pub use name::parse_segments;
 pub use page::{Page, Sealer};
+pub use principals::{Principals, holders, members, viewers};
 pub use resume::stream_after;
 pub use trace::Trace;
 

@@ -20,19 +20,19 @@ use std::{path::Path, sync::Arc, time::Duration};
 use chassis::{BootError, Kit, Mount, Profile, ServiceSpec, identity::Source};
 use futures::future::BoxFuture;
 use proto::auth::v1::{
-    Directory, GetDirectoryRequest, ListRevocationsRequest, ListRevocationsResponse,
-    audit_service_server::AuditServiceServer, authorization_service_server::AuthorizationServiceServer,
-    bootstrap_service_server::BootstrapServiceServer, browser_service_server::BrowserServiceServer,
-    consent_service_server::ConsentServiceServer, delegation_service_server::DelegationServiceServer,
-    factor_service_server::FactorServiceServer, group_service_server::GroupServiceServer,
-    identity_provider_service_server::IdentityProviderServiceServer, identity_service_server::IdentityServiceServer,
-    invitation_service_server::InvitationServiceServer, key_service_server::KeyServiceServer,
-    list_verify_keys_response::VerifyKey, login_service_server::LoginServiceServer,
-    mail_service_server::MailServiceServer, o_auth_client_service_server::OAuthClientServiceServer,
-    o_auth_service_server::OAuthServiceServer, organization_service_server::OrganizationServiceServer,
-    passkey_service_server::PasskeyServiceServer, role_service_server::RoleServiceServer,
-    signing_key_service_server::SigningKeyServiceServer, token_service_server::TokenServiceServer,
-    user_service_server::UserServiceServer,
+    Directory, GetDirectoryRequest, ListRevocationsRequest, ListRevocationsResponse, ListUserGroupsRequest,
+    ListUserGroupsResponse, audit_service_server::AuditServiceServer,
+    authorization_service_server::AuthorizationServiceServer, bootstrap_service_server::BootstrapServiceServer,
+    browser_service_server::BrowserServiceServer, consent_service_server::ConsentServiceServer,
+    delegation_service_server::DelegationServiceServer, factor_service_server::FactorServiceServer,
+    group_service_server::GroupServiceServer, identity_provider_service_server::IdentityProviderServiceServer,
+    identity_service_server::IdentityServiceServer, invitation_service_server::InvitationServiceServer,
+    key_service_server::KeyServiceServer, list_verify_keys_response::VerifyKey,
+    login_service_server::LoginServiceServer, mail_service_server::MailServiceServer,
+    o_auth_client_service_server::OAuthClientServiceServer, o_auth_service_server::OAuthServiceServer,
+    organization_service_server::OrganizationServiceServer, passkey_service_server::PasskeyServiceServer,
+    role_service_server::RoleServiceServer, signing_key_service_server::SigningKeyServiceServer,
+    token_service_server::TokenServiceServer, user_service_server::UserServiceServer,
 };
 use rpc::Rpc;
 use service::{Auth, Secrets};
@@ -226,7 +226,7 @@ fn housekeeping(mount: &mut Mount, auth: Arc<Auth>, profile: Profile) {
     });
 }
 
-/// Keys, revocations and directory for the verifier of this process: from here, not over the mesh.
+/// Keys, revocations, directory and groups for this process: from here, not over the mesh.
 struct Own {
     auth: Arc<Auth>,
     kit: Kit,
@@ -253,6 +253,13 @@ impl Source for Own {
             let context = api::CallContext::background("auth-identity", &self.kit.ids());
             let page = rpc::page(request.page_size, request.page_token);
             Ok(rpc::render_directory(self.auth.directory(&context, &request.known_revision, &page).await?))
+        })
+    }
+
+    fn groups(&self, request: ListUserGroupsRequest) -> BoxFuture<'_, Result<ListUserGroupsResponse, api::Error>> {
+        Box::pin(async move {
+            let context = api::CallContext::background("auth-identity", &self.kit.ids());
+            Ok(rpc::user_groups(&self.auth, &context, &request).await?)
         })
     }
 }

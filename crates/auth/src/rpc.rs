@@ -27,7 +27,7 @@ use std::sync::Arc;
 use api::{Caller, Etag, Id, OrganizationId, UserId, timestamp};
 use proto::auth::v1 as wire;
 
-pub(crate) use token::{render_directory, render_key, render_revocations};
+pub(crate) use token::{render_directory, render_key, render_revocations, user_groups};
 
 use crate::{
     error::Error,

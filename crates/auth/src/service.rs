@@ -134,6 +134,8 @@ pub(crate) struct Auth {
     verifiers: authz::Revocations,
     /// What custom roles allow, as the verifiers of this process hold it.
     directory: authz::Directory,
+    /// What the services of this process hold of groups.
+    groups: chassis::Groups,
     /// The same of keys.
     verify_keys: authz::Keys,
 }

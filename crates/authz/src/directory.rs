@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use api::{Id, OrganizationId};
+use api::{Caller, Id, OrganizationId};
 
 /// A role of an organization's own making.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +98,15 @@ impl Directory {
         let mut held = self.0.roles.write().unwrap_or_else(PoisonError::into_inner);
         held.remove(&(organization, role));
         self.0.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A role of the organization's own making, which the caller holds and his credential is good for, allows this in the whole
+    /// organization.
+    #[must_use]
+    pub fn grants(&self, caller: &Caller, permission: &str) -> bool {
+        let organization = caller.organization().ok();
+        caller.in_scope(permission)
+            && caller.custom_roles().iter().any(|role| self.allows(role, organization, permission))
     }
 
     /// The role, as a token names it, allows this in the organization.

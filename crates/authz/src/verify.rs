@@ -229,17 +229,21 @@ impl Inner {
         };
         context.actor = actor(&subject);
         context.acting = verified.as_deref().and_then(|verified| verified.claims.acting.clone()).unwrap_or_default();
-        let (role, acting) =
-            verified.as_deref().map_or((None, None), |verified| (verified.claims.role, verified.claims.acting.clone()));
-        let scopes = verified.as_deref().map(|verified| Arc::clone(&verified.claims.scopes)).unwrap_or_default();
+        let claims = verified.as_deref().map(|verified| &verified.claims);
+        let (role, issued) = (claims.and_then(|claims| claims.role), claims.map(|claims| claims.issued));
+        let acting = claims.and_then(|claims| claims.acting.clone());
+        let scopes = claims.map(|claims| Arc::clone(&claims.scopes)).unwrap_or_default();
+        let custom_roles = claims.map(|claims| Arc::clone(&claims.custom_roles)).unwrap_or_default();
         let (organization, token) = (named.or(of_token), token.filter(|_| verified.is_some()));
         Ok(Caller::seal(Parts {
             subject,
             organization,
             role,
+            custom_roles,
             scopes,
             decision: Decision::Granted,
             peer,
+            issued,
             session,
             acting,
             token,
@@ -329,32 +333,30 @@ fn seal(
     token: Option<Bytes>,
     decision: Decision,
 ) -> Result<Caller, Error> {
-    let peer = call.peer.name().to_owned();
-    let mut context = call.context;
-    let Some(verified) = found else {
-        let subject = Subject::Anonymous;
-        let (organization, role, session, acting, token) = (None, None, None, None, None);
-        let scopes = Arc::default();
-        return Ok(Caller::seal(Parts {
-            subject,
-            organization,
-            role,
-            scopes,
-            decision,
-            peer,
-            session,
-            acting,
-            token,
-            context,
-        }));
+    let mut parts = Parts {
+        subject: Subject::Anonymous,
+        organization: None,
+        role: None,
+        custom_roles: Arc::default(),
+        scopes: Arc::default(),
+        decision,
+        peer: call.peer.name().to_owned(),
+        issued: None,
+        session: None,
+        acting: None,
+        token: None,
+        context: call.context,
     };
-    let (user, organization, session) = ids(&verified.claims)?;
-    let subject = Subject::User(user);
-    context.actor = actor(&subject);
-    let (role, acting) = (verified.claims.role, verified.claims.acting.clone());
-    context.acting = acting.clone().unwrap_or_default();
-    let scopes = Arc::clone(&verified.claims.scopes);
-    Ok(Caller::seal(Parts { subject, organization, role, scopes, decision, peer, session, acting, token, context }))
+    if let Some(Verified { claims, .. }) = found {
+        let (user, organization, session) = ids(claims)?;
+        (parts.subject, parts.organization, parts.session) = (Subject::User(user), organization, session);
+        (parts.role, parts.custom_roles) = (claims.role, Arc::clone(&claims.custom_roles));
+        (parts.scopes, parts.issued) = (Arc::clone(&claims.scopes), Some(claims.issued));
+        (parts.acting, parts.token) = (claims.acting.clone(), token);
+        parts.context.actor = actor(&parts.subject);
+        parts.context.acting = claims.acting.clone().unwrap_or_default();
+    }
+    Ok(Caller::seal(parts))
 }
 
 fn actor(subject: &Subject) -> String {

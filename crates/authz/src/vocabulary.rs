@@ -42,7 +42,7 @@ pub(crate) struct Claims {
     /// Highest role; `None` for a member without one.
     pub(crate) role: Option<Role>,
     /// Ids of roles of the organization's own making.
-    pub(crate) custom_roles: Vec<String>,
+    pub(crate) custom_roles: Arc<[String]>,
     /// Scopes of the client or key; `*` for all rights of the person.
     pub(crate) scopes: Arc<[String]>,
     /// Authentication context class; 0 for none.

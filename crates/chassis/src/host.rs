@@ -22,7 +22,7 @@ use mesh::{
 use tokio::net::TcpListener;
 
 use crate::{
-    BootError, Config, ConfigError, Platform, ServiceSpec,
+    BootError, Config, ConfigError, Groups, Platform, ServiceSpec,
     admin::{Admin, Health},
     identity::{Identity, OverMesh, Source},
     keys::RootKey,
@@ -81,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     pub(crate) telemetry: Telemetry,
     pub(crate) identity: Identity,
+    pub(crate) groups: Groups,
     pub(crate) transport: Transport,
     pub(crate) mesh_settings: mesh::Settings,
     pub(crate) listeners: Listeners,
@@ -167,6 +168,12 @@ impl Host {
         self.shared.mesh(workload)
     }
 
+    /// Which groups callers are in, to say that some have changed: as [`Host::mesh`].
+    #[must_use]
+    pub fn groups(&self) -> Groups {
+        self.shared.groups.clone()
+    }
+
     /// The telemetry in force.
     #[must_use]
     pub fn telemetry(&self) -> Telemetry {
@@ -208,6 +215,7 @@ impl Shared {
             let over_mesh = OverMesh { mesh, ids: parts.ids.clone() };
             parts.identity.clone().unwrap_or_else(|| Arc::new(over_mesh))
         });
+        let groups = Groups::new(&identity, parts.clock.clone());
         let admin = Admin {
             readiness: readiness.clone(),
             telemetry: telemetry.clone(),
@@ -225,6 +233,7 @@ impl Shared {
             tasks,
             telemetry,
             identity,
+            groups,
             transport,
             mesh_settings,
             listeners,

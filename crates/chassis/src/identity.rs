@@ -8,7 +8,7 @@
 //! allows nothing. The start waits for it as long as one call may take, no longer, so that a new process refuses nobody needlessly; and
 //! one that cannot be loaded for longer than tokens live is forgotten.
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -17,8 +17,9 @@ use authz::{CustomRole, Directory, Keys, Revocations};
 use futures::future::BoxFuture;
 use mesh::client::Mesh;
 use proto::auth::v1::{
-    self as wire, GetDirectoryRequest, ListRevocationsRequest, ListRevocationsResponse, ListVerifyKeysRequest,
-    list_verify_keys_response::VerifyKey, token_service_client::TokenServiceClient,
+    self as wire, GetDirectoryRequest, ListRevocationsRequest, ListRevocationsResponse, ListUserGroupsRequest,
+    ListUserGroupsResponse, ListVerifyKeysRequest, list_verify_keys_response::VerifyKey,
+    token_service_client::TokenServiceClient,
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,12 @@ pub trait Source: Send + Sync + 'static {
     fn directory(&self, request: GetDirectoryRequest) -> BoxFuture<'_, Result<wire::Directory, Error>> {
         let _ = request;
         Box::pin(std::future::ready(Ok(wire::Directory::default())))
+    }
+
+    /// The groups that a member of an organization is in, directly or through groups. A source without groups has nobody in any.
+    fn groups(&self, request: ListUserGroupsRequest) -> BoxFuture<'_, Result<ListUserGroupsResponse, Error>> {
+        let _ = request;
+        Box::pin(std::future::ready(Ok(ListUserGroupsResponse::default())))
     }
 }
 
@@ -88,6 +95,13 @@ impl Source for OverMesh {
             reply.map(tonic::Response::into_inner).map_err(|status| Error::from_status(&status))
         })
     }
+
+    fn groups(&self, request: ListUserGroupsRequest) -> BoxFuture<'_, Result<ListUserGroupsResponse, Error>> {
+        Box::pin(async move {
+            let reply = self.client().list_user_groups(request).await;
+            reply.map(tonic::Response::into_inner).map_err(|status| Error::from_status(&status))
+        })
+    }
 }
 
 /// The identity data of the process; clones share them.
@@ -103,6 +117,22 @@ struct Inner {
     source: Mutex<Arc<dyn Source>>,
     nudge: Notify,
     nudge_directory: Notify,
+}
+
+/// The way to the source in force, without keeping it: the service that owns it may hold this.
+pub(crate) struct Sources(Weak<Inner>);
+
+impl Sources {
+    /// The source; `None` when the process is at its end.
+    pub(crate) fn current(&self) -> Option<Arc<dyn Source>> {
+        self.0.upgrade().map(|inner| inner.source())
+    }
+}
+
+impl Inner {
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::clone(&self.source.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Identity {
@@ -220,7 +250,12 @@ impl Identity {
     }
 
     fn source(&self) -> Arc<dyn Source> {
-        Arc::clone(&self.0.source.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.source()
+    }
+
+    /// The source for what services ask of it themselves.
+    pub(crate) fn sources(&self) -> Sources {
+        Sources(Arc::downgrade(&self.0))
     }
 
     async fn load(&self) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use authz::{Directory, Keys, Revocations};
 use db::Db;
 use mesh::client::Mesh;
 
-use crate::{BootError, Config, ConfigError, Platform, Profile, Section, Tasks, keys::RootKey};
+use crate::{BootError, Config, ConfigError, Groups, Platform, Profile, Section, Tasks, keys::RootKey};
 
 /// An engine beside the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     pub(crate) revocations: Revocations,
     pub(crate) directory: Directory,
+    pub(crate) groups: Groups,
 }
 
 impl Kit {
@@ -169,6 +170,12 @@ impl Kit {
     #[must_use]
     pub fn directory(&self) -> Directory {
         self.0.directory.clone()
+    }
+
+    /// Which groups callers are in, for who decides by shares.
+    #[must_use]
+    pub fn groups(&self) -> Groups {
+        self.0.groups.clone()
     }
 
     /// All platform settings.

@@ -8,6 +8,7 @@
 mod admin;
 mod command;
 pub mod config;
+mod groups;
 mod host;
 pub mod identity;
 mod keys;
@@ -28,6 +29,7 @@ pub use command::{
 pub use config::{
     Config, ConfigError, EngineUrl, LogFormat, Options, Platform, Profile, Secret, Section, Size, duration,
 };
+pub use groups::Groups;
 pub use host::{Addresses, Host, NatsSignIn, Parts};
 pub use kit::{Engine, Kit};
 pub use mount::Mount;

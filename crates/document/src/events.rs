@@ -1,11 +1,47 @@
-//! What this service publishes: events are thin, whoever needs content reads it.
-use api::timestamp;
+//! What this service publishes: events are thin, whoever needs content reads it. And what it hears: that a group is gone.
+use std::sync::Arc;
+
+use ::events::{Consumer, Delivery, Handler, Outcome};
+use api::{CallContext, timestamp};
+use futures::future::BoxFuture;
 use proto::{
     api::v1::{Relations, relations},
+    auth::v1::GroupDeleted,
     document::v1::{DocumentCreated, DocumentDeleted, DocumentGrantsChanged, DocumentUndeleted, DocumentUpdated},
 };
 
-use crate::model::{Document, DocumentName, Grant};
+use crate::{
+    error::Error,
+    model::{Document, DocumentName, Grant, GroupName},
+    service::Documents,
+};
+
+const GROUPS: &str = "groups";
+
+/// The consumer of groups that are gone.
+pub(crate) fn groups() -> Consumer {
+    Consumer::new(GROUPS).on::<GroupDeleted>()
+}
+
+/// Ends what groups hold that are gone.
+pub(crate) struct Groups(pub(crate) Arc<Documents>);
+
+impl Handler for Groups {
+    fn handle(&self, delivery: Delivery) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            match delivery.decode::<GroupDeleted>() {
+                Ok(event) => Outcome::from(self.end(&event.name, &delivery.context(GROUPS)).await),
+                Err(outcome) => outcome,
+            }
+        })
+    }
+}
+
+impl Groups {
+    async fn end(&self, name: &str, context: &CallContext) -> Result<(), Error> {
+        self.0.end_group(GroupName::parse(name)?, context).await
+    }
+}
 
 /// A document was created.
 pub(crate) fn created(document: &Document) -> DocumentCreated {

@@ -3,7 +3,8 @@
 //! Resources: documents, revisions, folders, grants. What must hold:
 //! - A revision is never changed, revisions are numbered without a gap, and the newest one always exists.
 //! - A change, its revision and its event are one transaction; the version of a document rises by one with each of them.
-//! - Who has no role sees a document only by a grant that holds, and a grant or its end acts at commit.
+//! - Who has no role sees a document only by a grant that holds, and a grant or its end acts at commit. What a group holds, its members
+//!   hold; with the group it ends.
 //! - A document in the trash is as it was; when it is purged nothing of it is left but its last version and the audit.
 use std::sync::Arc;
 
@@ -22,7 +23,6 @@ mod store;
 
 use crate::{
     config::Config,
-    peers::Files,
     rpc::{Pages, Rpc},
     service::Documents,
 };
@@ -36,14 +36,14 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
     Box::pin(async move {
         let config: Config = kit.config()?;
         let pages = Pages::new(kit.sealer(), kit.clock(), &config);
-        let documents = Documents::new(kit.db(), kit.clock(), kit.ids(), Files::new(kit.mesh()), config);
-        let documents = Arc::new(documents);
+        let documents = Arc::new(Documents::new(&kit, config));
         mount.rpc(mesh::rpc!(DocumentServiceServer::new(Rpc::new(documents.clone(), pages))));
         let hearing = documents.clone();
         mount.erase(move |organization, context| {
             let documents = hearing.clone();
             async move { documents.erase(organization, &context).await }
         });
+        mount.consume(events::groups(), events::Groups(documents.clone()));
         mount.task("sweep", move |shutdown| {
             let documents = documents.clone();
             async move { documents.keep_sweeping(shutdown).await }

@@ -2,7 +2,8 @@
 //!
 //! What must hold: permission is decided before anything is said about existence or state; a change, its event and the
 //! answer to its request id are committed together; no lock is held while another service is asked.
-use api::{Caller, Clock, Ids};
+use api::{Caller, Clock, Ids, Principals};
+use chassis::{Groups, Kit};
 use db::{Db, Replay, Tx};
 
 use crate::{
@@ -18,6 +19,7 @@ mod erase;
 mod file;
 mod folder;
 mod grant;
+mod group;
 mod index;
 mod revision;
 mod sweep;
@@ -28,6 +30,7 @@ pub(crate) struct Documents {
     clock: Clock,
     ids: Ids,
     files: Files,
+    groups: Groups,
     config: Config,
 }
 
@@ -57,21 +60,31 @@ impl Attempt {
 }
 
 impl Documents {
-    /// The service over its database and the file service.
-    pub(crate) fn new(db: Db, clock: Clock, ids: Ids, files: Files, config: Config) -> Self {
-        Self { db, clock, ids, files, config }
+    /// The service over its database, the file service and the groups of callers.
+    pub(crate) fn new(kit: &Kit, config: Config) -> Self {
+        let (db, clock, ids, groups) = (kit.db(), kit.clock(), kit.ids(), kit.groups());
+        Self { db, clock, ids, files: Files::new(kit.mesh()), groups, config }
+    }
+
+    /// Whose grants count for the caller: nobody's when he may do it by role. Asked before a transaction begins.
+    async fn viewer(&self, caller: &Caller) -> Viewer {
+        let by_role = caller.granted();
+        let principals = if by_role { Principals::none() } else { self.groups.principals(caller).await };
+        Viewer { by_role, principals, now: self.clock.now() }
     }
 
     /// Begins a change of one document: locks it and decides whether the caller may. `None` when the same request was
     /// answered before.
     async fn begin(&self, caller: &Caller, name: DocumentName, attempt: &Attempt) -> Result<Option<Change>, Error> {
+        let viewer = self.viewer(caller).await;
         let tx = self.db.tenant(caller).await?;
         if attempt.replay(&tx).await?.is_some() {
             return Ok(None);
         }
-        let found = store::document::lock(&tx, name, Viewer::new(caller, self.clock.now())).await?;
-        let Found { edition, shared } = caller.permit(found, Found::share, name)?;
-        Ok(Some(Change { tx, current: edition, shared, request_id: attempt.request_id.clone() }))
+        let found = store::document::lock(&tx, name, &viewer).await?;
+        let Found { edition, shared } = viewer.principals.decided(caller.permit(found, Found::share, name))?;
+        let (principals, request_id) = (viewer.principals, attempt.request_id.clone());
+        Ok(Some(Change { tx, current: edition, shared, principals, request_id }))
     }
 }
 
@@ -80,6 +93,7 @@ struct Change {
     tx: Tx,
     current: Edition,
     shared: Option<Shared>,
+    principals: Principals,
     request_id: String,
 }
 

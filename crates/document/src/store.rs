@@ -1,6 +1,6 @@
 //! SQL and rows. Every statement names the organization although row-level security already keeps to it: the indexes begin
 //! with it, and one wall is not enough.
-use api::Caller;
+use api::Principals;
 use time::OffsetDateTime;
 
 pub(crate) mod document;
@@ -12,19 +12,14 @@ pub(crate) mod revision;
 pub(crate) mod sweep;
 
 /// For whom documents are read: whose grants count, and which of them have ended.
-#[derive(Clone, Copy)]
-pub(crate) struct Viewer<'a> {
-    /// Names of the caller; none when he reads everything by role, so that grants need not be looked up.
-    principals: &'a [String],
+#[derive(Clone, Debug)]
+pub(crate) struct Viewer {
+    /// He may do it by role: grants need not be looked up.
+    pub(crate) by_role: bool,
+    /// Names of the caller; none when he may do it by role.
+    pub(crate) principals: Principals,
     /// Grants that end at this time or before do not count.
-    now: OffsetDateTime,
-}
-
-impl<'a> Viewer<'a> {
-    /// The caller, now.
-    pub(crate) fn new(caller: &'a Caller, now: OffsetDateTime) -> Self {
-        Self { principals: if caller.granted() { &[] } else { caller.principals() }, now }
-    }
+    pub(crate) now: OffsetDateTime,
 }
 
 /// A number that the contract bounds far below what PostgreSQL counts.

@@ -1,15 +1,18 @@
 //! Hearing that something happened, in every instance of a service: for what each process keeps in memory and loads again.
 //!
 //! Nothing is acknowledged and nothing comes twice: what is missed while the broker is away is made up for by hearing once after each
-//! new subscription. So whoever listens must load the whole of what he keeps, and be right without ever hearing.
+//! new subscription. So whoever listens must load, or drop, the whole of what he keeps then, and be right without ever hearing.
 use std::{future::Future, time::Duration};
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::{
+    Message,
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+};
 use futures::{StreamExt, future::join_all};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Broker, Consumer, Error, error::What, subject};
+use crate::{Broker, Consumer, Envelope, Error, error::What, subject};
 
 /// After this without a pull request the broker forgets an instance.
 const FORGOTTEN: Duration = Duration::from_secs(60);
@@ -19,12 +22,13 @@ const REOPEN_MIN: Duration = Duration::from_millis(50);
 const REOPEN_MAX: Duration = Duration::from_secs(5);
 
 impl Broker {
-    /// Calls `heard` for each event from now on that `consumer` wants, in every instance of the service, and once after each new
-    /// subscription, until `shutdown`. Waits for a broker that is away. Run it as a task.
+    /// Calls `heard` for each event from now on that `consumer` wants, in every instance of the service, and once with `None` after each
+    /// new subscription (and for what cannot be read): anything may have happened. Until `shutdown`. Waits for a broker that is away. Run
+    /// it as a task.
     pub fn hear(
         &self,
         consumer: Consumer,
-        heard: impl Fn() + Send + Sync + 'static,
+        heard: impl Fn(Option<&Envelope>) + Send + Sync + 'static,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let broker = self.clone();
@@ -39,16 +43,16 @@ impl Broker {
         }
     }
 
-    async fn follow(&self, publisher: &str, types: &[&str], heard: &(impl Fn() + Sync)) {
+    async fn follow(&self, publisher: &str, types: &[&str], heard: &(impl Fn(Option<&Envelope>) + Sync)) {
         let mut wait = REOPEN_MIN;
         loop {
             let opened = Instant::now();
             let problem = match self.open_ears(publisher, types).await {
                 Ok(mut events) => {
-                    heard();
+                    heard(None);
                     loop {
                         match events.next().await {
-                            Some(Ok(_)) => heard(),
+                            Some(Ok(event)) => heard(read(&event).as_ref()),
                             Some(Err(error)) => break error.to_string(),
                             None => break "the subscription ended".to_owned(),
                         }
@@ -83,4 +87,8 @@ impl Broker {
             self.0.jetstream.create_consumer_on_stream(config, &stream).await.what("set up a consumer")?;
         consumer.stream().expires(PULL_EXPIRES).heartbeat(HEARTBEAT).messages().await.what("subscribe a consumer")
     }
+}
+
+fn read(event: &Message) -> Option<Envelope> {
+    event.headers.as_ref().and_then(|headers| Envelope::read(headers).ok())
 }

@@ -13,7 +13,7 @@ mod writers;
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use api::{Caller, Clock, Id, Ids};
-use chassis::{Kit, Tasks};
+use chassis::{Groups, Kit, Tasks};
 use db::{Db, Replay, Tx};
 
 use crate::{
@@ -34,6 +34,7 @@ pub(crate) struct Files {
     tasks: Tasks,
     content: Arc<dyn Content>,
     documents: Documents,
+    groups: Groups,
     config: Config,
     /// This process, as holder of leases.
     process: Id,
@@ -54,6 +55,7 @@ impl Files {
             tasks: kit.tasks(),
             content: Arc::new(content),
             documents,
+            groups: kit.groups(),
             config,
             writers: writers::Writers::default(),
             shelf: AtomicUsize::new(0),

@@ -43,7 +43,8 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let memory = usize::try_from(config.memory.bytes()).unwrap_or(usize::MAX);
         let backend = Arc::new(Tantivy::new(kit.data_dir(), memory, config.concurrency));
         let owners = Owners::new(kit.mesh());
-        let parts = Parts { backend, owners, db: kit.db(), clock: kit.clock(), ids: kit.ids() };
+        let (groups, db, clock, ids) = (kit.groups(), kit.db(), kit.clock(), kit.ids());
+        let parts = Parts { backend, owners, groups, db, clock, ids };
         let pages = Pages::new(kit.sealer(), kit.clock(), &config);
         let consumer = crate::events::consumer(config.events);
         let (search, jobs) = Search::new(parts, config);

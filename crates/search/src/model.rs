@@ -6,7 +6,7 @@ mod question;
 mod words;
 
 pub use entry::{Entry, Revision, Write};
-pub(crate) use entry::{Read, Rejection};
+pub(crate) use entry::{PRINCIPALS, Read, Rejection};
 pub use name::{Kind, ResourceName};
 pub use query::{QueryError, Tree};
 pub use question::{Facet, FacetCounts, Highlight, Hit, Page, Position, Question, Selection};

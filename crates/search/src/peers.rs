@@ -1,7 +1,7 @@
 //! The owners of what is searched. Their messages stop here.
 use std::collections::HashMap;
 
-use api::{CallContext, Code, Error, OrganizationId, from_timestamp};
+use api::{CallContext, Code, Error, OrganizationId, Principals, from_timestamp};
 use mesh::client::Mesh;
 use proto::{
     api::v1::{IndexEntry, IndexView},
@@ -28,8 +28,8 @@ pub(crate) struct Access {
 
 impl Access {
     /// Whether one of these may see it.
-    pub(crate) fn allows(&self, principals: &[String]) -> bool {
-        !self.deleted && self.principals.iter().any(|principal| principals.contains(principal))
+    pub(crate) fn allows(&self, principals: &Principals) -> bool {
+        !self.deleted && principals.hold(&self.principals)
     }
 }
 

@@ -32,10 +32,15 @@ impl Rpc {
 impl SearchService for Rpc {
     async fn search(&self, request: Request<SearchRequest>) -> Reply<SearchResponse> {
         let (caller, request) = caller(request)?;
-        let list = search::list(&request, caller.principals());
+        let principals = self.search.principals(&caller).await;
+        if !request.page_token.is_empty() {
+            // The page before may have been of more.
+            principals.whole()?;
+        }
+        let list = search::list(&request, principals.names());
         let window = self.pages.open(&list, request.page_size, &request.page_token)?;
         let ask = search::parse(request, window).map_err(api::Error::from)?;
-        let answer = self.search.search(&caller, ask).await;
+        let answer = self.search.search(&caller, &principals, ask).await;
         reply(answer.map(|answer| {
             let next = self.pages.seal(&list, answer.next.as_ref());
             search::render(answer, next)

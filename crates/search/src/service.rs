@@ -9,6 +9,7 @@ use std::sync::{
 };
 
 use api::{Caller, Clock, Ids, OrganizationId};
+use chassis::Groups;
 use db::Db;
 use tokio::sync::watch;
 
@@ -33,6 +34,7 @@ pub(crate) use search::{Answer, Ask};
 pub(crate) struct Search {
     backend: Arc<dyn SearchBackend>,
     owners: Owners,
+    groups: Groups,
     db: Db,
     clock: Clock,
     ids: Ids,
@@ -49,6 +51,7 @@ pub(crate) struct Search {
 pub(crate) struct Parts {
     pub(crate) backend: Arc<dyn SearchBackend>,
     pub(crate) owners: Owners,
+    pub(crate) groups: Groups,
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
@@ -75,11 +78,12 @@ pub(crate) struct IndexState {
 impl Search {
     /// The service over its parts. Work for the index arrives in [`Jobs`], which [`Search::keep_indexing`] takes.
     pub(crate) fn new(parts: Parts, config: Config) -> (Self, Jobs) {
-        let Parts { backend, owners, db, clock, ids } = parts;
+        let Parts { backend, owners, groups, db, clock, ids } = parts;
         let (queue, jobs) = Queue::new(config.events);
         let (opened, _) = watch::channel(None);
         let unbuilt = AtomicI64::new(0);
-        (Self { backend, owners, db, clock, ids, config, queue, settled: Settled::default(), opened, unbuilt }, jobs)
+        let settled = Settled::default();
+        (Self { backend, owners, groups, db, clock, ids, config, queue, settled, opened, unbuilt }, jobs)
     }
 
     /// How far the index of the caller's organization is.

@@ -1,27 +1,28 @@
 //! One system under test: services in a host, and everything that belongs to them alone.
 mod database;
+mod identity;
 mod person;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use api::{Clock, Error, Ids, OrganizationId};
+use api::{Clock, Ids, OrganizationId, UserId};
 use authz::Mint;
-use chassis::{Config, Host, Parts, ServiceSpec, identity::Source};
+use chassis::{Config, Groups, Host, Parts, ServiceSpec};
 use engines::{Addresses, NatsAccount};
-use futures::future::BoxFuture;
-use proto::auth::v1::{
-    ListRevocationsRequest, ListRevocationsResponse, Revocation,
-    list_verify_keys_response::{VerifyKey, verify_key::Use},
-};
+use proto::auth::v1::Revocation;
 use serde::Serialize;
 
 use crate::Proxy;
 use database::Database;
+use identity::Injected;
 
 pub use chassis::Engine;
 pub use database::Published;
@@ -68,12 +69,26 @@ pub(crate) struct World {
     pub(crate) ids: Ids,
     meshes: RwLock<BTreeMap<String, mesh::client::Mesh>>,
     revocations: RwLock<Vec<Revocation>>,
+    /// Who is in which groups.
+    groups: RwLock<HashMap<(OrganizationId, UserId), Vec<String>>>,
+    /// Nobody can be told who is in which groups.
+    groups_away: AtomicBool,
+    /// What services hold of them.
+    held_groups: RwLock<Option<Groups>>,
 }
 
 impl World {
     pub(crate) fn mesh(&self, workload: &str) -> mesh::client::Mesh {
         let meshes = self.meshes.read().unwrap_or_else(PoisonError::into_inner);
         meshes.get(workload).cloned().unwrap_or_else(|| panic!("`{workload}` is no workload of the contract"))
+    }
+
+    /// As `auth` would: the rows change, then services are told.
+    pub(crate) fn regroup(&self, organization: OrganizationId, user: UserId, groups: Vec<String>) {
+        self.groups.write().unwrap_or_else(PoisonError::into_inner).insert((organization, user), groups);
+        if let Some(held) = &*self.held_groups.read().unwrap_or_else(PoisonError::into_inner) {
+            held.changed(organization);
+        }
     }
 }
 
@@ -192,6 +207,11 @@ impl System {
         self.world.revocations.write().unwrap_or_else(PoisonError::into_inner).push(revocation);
     }
 
+    /// Whether services can be told who is in which groups; what they hold they keep for a while.
+    pub fn groups_away(&self, away: bool) {
+        self.world.groups_away.store(away, Ordering::SeqCst);
+    }
+
     /// Events of one kind that a service has written, oldest first: what its outbox holds, sent or not.
     pub async fn published(&self, service: &str, kind: &str) -> Vec<Published> {
         self.setup.database.published(service, kind).await
@@ -264,6 +284,9 @@ impl Builder {
             ids: Ids::default(),
             meshes: RwLock::default(),
             revocations: RwLock::new(self.revocations),
+            groups: RwLock::default(),
+            groups_away: AtomicBool::default(),
+            held_groups: RwLock::default(),
         };
         let (setup, world) = (Arc::new(setup), Arc::new(world));
         let host = Some(setup.start(&world).await);
@@ -349,6 +372,7 @@ impl Setup {
         let names = proto::methods().iter().map(|method| method.service).chain(["gateway"]);
         let meshes = names.map(|name| (name.to_owned(), host.mesh(name))).collect();
         *world.meshes.write().unwrap_or_else(PoisonError::into_inner) = meshes;
+        *world.held_groups.write().unwrap_or_else(PoisonError::into_inner) = Some(host.groups());
         host
     }
 }
@@ -357,28 +381,6 @@ impl Drop for Setup {
     fn drop(&mut self) {
         // A folder that cannot be removed is of no concern to the test.
         let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// Keys and revocations of the test's own mint.
-struct Injected(Arc<World>);
-
-impl Source for Injected {
-    fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, Error>> {
-        let key = self.0.mint.verify_key();
-        let key = VerifyKey {
-            r#use: Use::Internal.into(),
-            key_id: key.key_id,
-            public_key: key.public_key,
-            kid: String::new(),
-            activate_time: None,
-        };
-        Box::pin(async move { Ok(vec![key]) })
-    }
-
-    fn revocations(&self, _: ListRevocationsRequest) -> BoxFuture<'_, Result<ListRevocationsResponse, Error>> {
-        let revocations = self.0.revocations.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Box::pin(async move { Ok(ListRevocationsResponse { revocations, ..ListRevocationsResponse::default() }) })
     }
 }
 

@@ -1,5 +1,5 @@
 //! `TokenService`, for workloads.
-use api::timestamp;
+use api::{CallContext, timestamp};
 use mesh::{Reply, caller, reply};
 use proto::auth::v1::{
     self as wire,
@@ -8,12 +8,12 @@ use proto::auth::v1::{
 };
 use tonic::Request;
 
-use super::{Rpc, page};
+use super::{Rpc, organization_id, page, user_id};
 use crate::{
     credential::{KeyUse, PublicKey},
     error::Error,
     model::{CustomRole, DelegationName, Revocation, catalog},
-    service::{Directory, MailText},
+    service::{Auth, Directory, MailText},
 };
 
 #[tonic::async_trait]
@@ -88,6 +88,25 @@ impl TokenService for Rpc {
         let found = self.auth.directory(caller.context(), &request.known_revision, &page).await;
         reply(found.map(render_directory))
     }
+
+    async fn list_user_groups(
+        &self,
+        request: Request<wire::ListUserGroupsRequest>,
+    ) -> Reply<wire::ListUserGroupsResponse> {
+        let (caller, request) = caller(request)?;
+        reply(user_groups(&self.auth, caller.context(), &request).await)
+    }
+}
+
+/// The groups of a user as services that decide by shares read them.
+pub(crate) async fn user_groups(
+    auth: &Auth,
+    context: &CallContext,
+    request: &wire::ListUserGroupsRequest,
+) -> Result<wire::ListUserGroupsResponse, Error> {
+    let organization = organization_id("parent", &request.parent)?;
+    let groups = auth.groups_of(context, organization, user_id("user", &request.user)?).await?;
+    Ok(wire::ListUserGroupsResponse { groups: groups.iter().map(ToString::to_string).collect() })
 }
 
 /// The directory as verifiers read it.

@@ -2,8 +2,8 @@
 //!
 //! Who puts somebody into a group gives him what is shared with it. Editors and above hold everything in the organization, as far as their
 //! credential is good for it; anybody else who may change groups must be in the group himself. Decisions read the rows, so a change acts
-//! with its commit.
-use api::{Caller, Etag, Id, OrganizationId};
+//! with its commit; services that decide by shares hold the groups of their callers for a moment, and are told.
+use api::{CallContext, Caller, Etag, Id, OrganizationId, UserId};
 use db::{Record, Tx};
 
 use super::{Auth, Once, PageRequest, inserted, limit};
@@ -110,6 +110,7 @@ impl Auth {
         tx.audit(Record::done("group.deleted").about(name).with("display_name", &found.display_name));
         once.remember(&tx, &())?;
         tx.commit().await?;
+        self.groups.changed(name.organization);
         Ok(())
     }
 
@@ -132,6 +133,17 @@ impl Auth {
         let next =
             members.last().filter(|_| more).map(|last| self.sealer.seal(method, binding.as_bytes(), &last.key()));
         Ok((members, next.unwrap_or_default()))
+    }
+
+    /// The groups that a member is in, directly or through groups, for who decides about what is shared with groups.
+    pub(crate) async fn groups_of(
+        &self,
+        context: &CallContext,
+        organization: OrganizationId,
+        user: UserId,
+    ) -> Result<Vec<GroupName>, Error> {
+        let tx = self.db.tenant_as(organization, context).await?;
+        Ok(store::group::of_user(&tx, organization, user).await?)
     }
 
     /// Puts members in.
@@ -202,6 +214,7 @@ impl Auth {
         tx.audit(record.with_all("added", names(added)).with_all("removed", names(removed)));
         once.remember(&tx, &next)?;
         tx.commit().await?;
+        self.groups.changed(next.organization);
         Ok(next)
     }
 
@@ -229,6 +242,13 @@ async fn bounded(tx: &Tx, name: GroupName, added: &[Subject]) -> Result<(), Erro
     let nests = added.iter().any(|member| matches!(member, Subject::Group(_)));
     if nests && store::group::levels(tx, name).await? > group_limit::LEVELS {
         return Err(Authorization::GroupNesting.into());
+    }
+    // Nobody can be in more groups than there are, which spares most organizations the question.
+    let all = store::group::count(tx, name.organization).await?;
+    if all > group_limit::GROUPS_OF_USER
+        && store::group::most_of_a_user(tx, name.organization, added).await? > group_limit::GROUPS_OF_USER
+    {
+        return Err(Authorization::Limit("groups of a user", group_limit::GROUPS_OF_USER).into());
     }
     Ok(())
 }

@@ -131,6 +131,7 @@ impl Auth {
             data_dir: kit.data_dir(),
             verifiers: kit.revocations(),
             directory: kit.directory(),
+            groups: kit.groups(),
             verify_keys: kit.verify_keys(),
         })
     }

@@ -120,6 +120,27 @@ pub(crate) async fn counts(tx: &Tx, name: GroupName, members: &[Subject]) -> Res
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
+/// The most groups that a user among these members is in, directly or through groups, or a user in the groups among them.
+pub(crate) async fn most_of_a_user(
+    tx: &Tx,
+    organization: OrganizationId,
+    members: &[Subject],
+) -> Result<i64, db::Error> {
+    let sql = "with recursive down as ( \
+           select k.key from unnest($2::bytea[]) as k(key) \
+           union select m.member from down d cross join lateral ( \
+             select member from group_members where organization_id = $1 \
+             and group_id = encode(substr(d.key, 2), 'hex')::uuid offset 0 \
+           ) m where d.key >= '\\x02'::bytea and d.key < '\\x03'::bytea \
+         ), up as ( \
+           select key as person, key as at from down where key < '\\x02'::bytea \
+           union select u.person, '\\x02'::bytea || uuid_send(g.group_id) from up u cross join lateral ( \
+             select group_id from group_members where organization_id = $1 and member = u.at offset 0 \
+           ) g \
+         ) select coalesce(max(n), 0) from (select count(*) - 1 as n from up group by person) c";
+    Ok(tx.query_one(sql, &[&organization.uuid(), &keys(members)]).await?.try_get(0)?)
+}
+
 /// Levels of the longest chain of groups through this one, one more than may be when there are more; a circle has no end.
 pub(crate) async fn levels(tx: &Tx, name: GroupName) -> Result<i32, db::Error> {
     let sql = "with recursive up as ( \
@@ -145,6 +166,26 @@ pub(crate) async fn holds(tx: &Tx, name: GroupName, user: api::UserId) -> Result
          ) select exists (select from inside where group_id = $2)";
     let key = Subject::User(user).key();
     Ok(tx.query_one(sql, &[&name.organization.uuid(), &name.group.uuid(), &key]).await?.try_get(0)?)
+}
+
+/// The groups of an active member, directly or through groups, nearest first; nobody else is in any. Levels bound the work, were there a
+/// circle.
+pub(crate) async fn of_user(
+    tx: &Tx,
+    organization: OrganizationId,
+    user: api::UserId,
+) -> Result<Vec<GroupName>, db::Error> {
+    let sql = "with recursive nest as ( \
+           select '\\x01'::bytea || uuid_send(m.user_id) as key, 0 as level, null::uuid as group_id from memberships m \
+             where m.organization_id = $1 and m.user_id = $2 and m.state = 1 \
+             and exists (select from users u where u.user_id = m.user_id and u.state = 1) \
+           union select '\\x02'::bytea || uuid_send(g.group_id), n.level + 1, g.group_id from nest n cross join lateral ( \
+             select group_id from group_members where organization_id = $1 and member = n.key offset 0 \
+           ) g where n.level < $3 \
+         ) select group_id from nest where level > 0 group by group_id order by min(level), group_id limit $4";
+    let params = (organization.uuid(), user.uuid(), group_limit::LEVELS, group_limit::GROUPS_OF_USER);
+    let rows = tx.query(sql, &[&params.0, &params.1, &params.2, &params.3]).await?;
+    rows.iter().map(|row| Ok(GroupName { organization, group: id(row, "group_id")? })).collect()
 }
 
 fn keys(members: &[Subject]) -> Vec<Vec<u8>> {

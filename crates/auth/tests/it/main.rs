@@ -44,6 +44,7 @@ mod step_up;
 mod tenant;
 mod token;
 mod upstream;
+mod user_groups;
 
 use api::{CallContext, Ids};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use db::Db;
-use events::{Broker, Consumer};
+use events::{Broker, Consumer, Envelope};
 use mesh::{
     client::Transport,
     server::{self, Listener, Offer},
 };
 use proto::{
-    auth::v1::{CredentialsRevoked, CustomRoleCreated, CustomRoleDeleted, CustomRoleUpdated},
+    Event as _,
+    auth::v1::{
+        CredentialsRevoked, CustomRoleCreated, CustomRoleDeleted, CustomRoleUpdated, GroupDeleted, GroupUpdated,
+    },
     events::v1::event_admin_service_server::EventAdminServiceServer,
 };
 use tokio::net::TcpListener;
@@ -86,6 +89,7 @@ async fn service(
         keys: shared.identity.keys(),
         revocations: shared.identity.revocations(),
         directory: shared.identity.directory(),
+        groups: shared.groups.clone(),
     }));
     let mut mount = Mount::new(spec.name, shared.readiness.clone(), shared.listeners.clone());
     (spec.boot)(kit.clone(), &mut mount).await?;
@@ -151,18 +155,30 @@ fn run(
     Ok(())
 }
 
-/// Loads revocations and directory at once when an event says that there are new ones: in every instance, since each keeps its own. Within
-/// one process the owner of the set writes into it directly.
+/// Loads revocations and directory at once when an event says that there are new ones, and drops who is in which group: in every
+/// instance, since each keeps its own. Within one process the owner of the set writes into it directly.
 fn hear_revocations(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker) {
     let consumer = Consumer::new("identity")
         .on::<CredentialsRevoked>()
         .on::<CustomRoleCreated>()
         .on::<CustomRoleUpdated>()
-        .on::<CustomRoleDeleted>();
-    let (broker, identity) = (broker.clone(), shared.identity.clone());
+        .on::<CustomRoleDeleted>()
+        .on::<GroupUpdated>()
+        .on::<GroupDeleted>();
+    let (broker, identity, groups) = (broker.clone(), shared.identity.clone(), shared.groups.clone());
     tasks.keep_in(Stage::Consume, "consumer identity", move |shutdown| {
-        let (broker, consumer, identity) = (broker.clone(), consumer.clone(), identity.clone());
-        async move { broker.hear(consumer, move || identity.nudge(), shutdown).await }
+        let (broker, consumer, identity, groups) = (broker.clone(), consumer.clone(), identity.clone(), groups.clone());
+        let heard = move |event: Option<&Envelope>| match event {
+            Some(event) if [GroupUpdated::TYPE, GroupDeleted::TYPE].contains(&event.kind.as_str()) => {
+                groups.changed(event.organization);
+            }
+            Some(_) => identity.nudge(),
+            None => {
+                groups.all_changed();
+                identity.nudge();
+            }
+        };
+        async move { broker.hear(consumer, heard, shutdown).await }
     });
 }
 

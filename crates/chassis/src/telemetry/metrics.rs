@@ -58,6 +58,11 @@ pub(crate) fn identity_age(seconds: f64) {
     gauge!("workos_chassis_identity_age_seconds").set(seconds);
 }
 
+/// Counts how the groups of a caller were read: alerts fire on `failed`, because shares with groups do not count then.
+pub(crate) fn groups_read(outcome: &'static str) {
+    counter!("workos_chassis_group_reads_total", "outcome" => outcome).increment(1);
+}
+
 /// Shows whether one engine answers one service: 1 or 0.
 pub(crate) fn engine_up(service: &'static str, engine: &'static str, up: bool) {
     gauge!("workos_chassis_engine_up", "service" => service, "engine" => engine).set(f64::from(u8::from(up)));

@@ -3,21 +3,31 @@ pub(crate) use api::Share;
 use api::{Id, OrganizationId, UserId};
 use time::OffsetDateTime;
 
-use super::{DocumentName, GrantName};
+use super::{DocumentName, GrantName, GroupName};
 use crate::error::Error;
 
-/// Somebody a document can be shared with: `users/{user}` or `organizations/{organization}#member`.
+/// Somebody a document can be shared with: `users/{user}`, `organizations/{organization}#member` or
+/// `organizations/{organization}/groups/{group}#member`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Principal(String);
 
 impl Principal {
-    /// Checks the form; an organization must be the document's own.
+    /// Checks the form; an organization must be the document's own. Whether a group is there is not asked: whoever shares may not know
+    /// all groups, and one that is not there has no members.
     pub(crate) fn parse(text: &str, organization: OrganizationId) -> Result<Self, Error> {
         let fits = match text.strip_suffix("#member") {
-            Some(name) => OrganizationId::parse(name).is_ok_and(|named| named == organization),
+            Some(name) => match GroupName::parse(name) {
+                Ok(group) => group.organization == organization,
+                Err(_) => OrganizationId::parse(name).is_ok_and(|named| named == organization),
+            },
             None => UserId::parse(text).is_ok(),
         };
         if fits { Ok(Self(text.to_owned())) } else { Err(Error::PrincipalInvalid) }
+    }
+
+    /// The members of a group.
+    pub(crate) fn group(name: GroupName) -> Self {
+        Self(format!("{name}#member"))
     }
 
     /// Takes back what was stored; it was checked then.
@@ -114,13 +124,19 @@ mod tests {
     const OWN: OrganizationId = OrganizationId(Id::ZERO);
 
     #[test]
-    fn a_principal_is_a_user_or_the_documents_own_organization() {
+    fn a_principal_is_a_user_or_the_documents_own_organization_or_a_group_of_it() {
         let id = "00000000000000000000000001";
         assert!(Principal::parse(&format!("users/{id}"), OWN).is_ok());
         assert!(Principal::parse(&format!("{}#member", OWN.name()), OWN).is_ok());
+        let group = format!("{}/groups/{id}#member", OWN.name());
+        let named = GroupName::parse(group.trim_end_matches("#member")).expect("a name");
+        assert_eq!(Principal::parse(&group, OWN).expect("a group of its own"), Principal::group(named));
         for text in [
             String::new(),
             format!("organizations/{id}#member"),
+            format!("organizations/{id}/groups/{id}#member"),
+            format!("{}/groups/{id}", OWN.name()),
+            format!("{}/groups/{id}#viewer", OWN.name()),
             format!("{}#viewer", OWN.name()),
             format!("users/{id}#member"),
             OWN.name(),

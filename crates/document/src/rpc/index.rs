@@ -1,7 +1,7 @@
 //! Documents on the wire to other services.
 use std::collections::HashMap;
 
-use api::{Error as ApiError, Id, OrganizationId, timestamp};
+use api::{Error as ApiError, Id, OrganizationId, holders, timestamp, viewers};
 use proto::{
     api::v1::{IndexEntry, IndexView},
     document::v1::BatchReadDocumentsRequest,
@@ -9,6 +9,9 @@ use proto::{
 
 use super::document::parse_parent;
 use crate::model::{DocumentName, Indexed, limit};
+
+/// Who holds this permission by a role reads every document.
+const READ: &str = "document:read";
 
 /// What to read.
 pub(super) struct Batch {
@@ -41,8 +44,8 @@ pub(super) fn parse(request: &BatchReadDocumentsRequest) -> Result<Batch, ApiErr
 
 /// Writes one entry for each name, in order.
 pub(super) fn render(batch: &Batch, read: Vec<Indexed>) -> Vec<IndexEntry> {
-    let viewer = format!("{}#viewer", batch.organization.name());
-    let entries = read.into_iter().map(|indexed| (indexed.name.document, entry(indexed, &viewer)));
+    let readers = [viewers(batch.organization), holders(batch.organization, READ)];
+    let entries = read.into_iter().map(|indexed| (indexed.name.document, entry(indexed, &readers)));
     let entries: HashMap<Id, IndexEntry> = entries.collect();
     let absent = |document| {
         let name = DocumentName { organization: batch.organization, document };
@@ -51,8 +54,8 @@ pub(super) fn render(batch: &Batch, read: Vec<Indexed>) -> Vec<IndexEntry> {
     batch.ids.iter().map(|id| entries.get(id).cloned().unwrap_or_else(|| absent(*id))).collect()
 }
 
-fn entry(indexed: Indexed, viewer: &str) -> IndexEntry {
-    let mut principals = vec![viewer.to_owned()];
+fn entry(indexed: Indexed, readers: &[String]) -> IndexEntry {
+    let mut principals = readers.to_vec();
     principals.extend(indexed.principals);
     let entry = IndexEntry {
         name: indexed.name.to_string(),

@@ -9,7 +9,7 @@ use crate::{
         Document, DocumentName, DocumentPosition, DocumentQuery, Draft, Edition, FolderName, Listed, Place, Update,
         Window,
     },
-    store::{self, Viewer, document::Found},
+    store::{self, document::Found},
 };
 
 impl Documents {
@@ -43,9 +43,10 @@ impl Documents {
 
     /// Gets a document, also one in the trash.
     pub(crate) async fn get(&self, caller: &Caller, name: DocumentName) -> Result<Edition, Error> {
+        let viewer = self.viewer(caller).await;
         let tx = self.db.tenant(caller).await?;
-        let found = store::document::find(&tx, name, Viewer::new(caller, self.clock.now())).await?;
-        Ok(caller.permit(found, Found::share, name)?.edition)
+        let found = store::document::find(&tx, name, &viewer).await?;
+        Ok(viewer.principals.decided(caller.permit(found, Found::share, name))?.edition)
     }
 
     /// Lists the documents that the caller may see.
@@ -55,8 +56,10 @@ impl Documents {
         query: DocumentQuery,
         window: Window<DocumentPosition>,
     ) -> Result<Listed<Document, DocumentPosition>, Error> {
+        let viewer = self.viewer(caller).await;
+        viewer.principals.whole()?;
         let tx = self.db.tenant(caller).await?;
-        let rows = store::document::list(&tx, &query, Viewer::new(caller, self.clock.now()), &window).await?;
+        let rows = store::document::list(&tx, &query, &viewer, &window).await?;
         Ok(window.page(rows, |last| store::document::position(last, query.order)))
     }
 

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     events,
     model::{DocumentName, Grant, GrantDraft, GrantName, Listed, Window, limit},
-    store::{self, Viewer},
+    store,
 };
 
 impl Documents {
@@ -23,6 +23,8 @@ impl Documents {
         };
         change.current.document.changeable("")?;
         if change.shared.is_some_and(|shared| !shared.covers(&draft)) {
+            // Unless a group might give more.
+            change.principals.whole()?;
             return Err(Error::GrantTooWide);
         }
         let now = self.clock.now();
@@ -57,13 +59,13 @@ impl Documents {
         document: DocumentName,
         window: Window<Id>,
     ) -> Result<Listed<Grant, Id>, Error> {
+        let viewer = self.viewer(caller).await;
         let tx = self.db.tenant(caller).await?;
-        let now = self.clock.now();
         let (access, rows) = try_join!(
-            store::document::access(&tx, document, Viewer::new(caller, now)),
-            store::grant::list(&tx, document, now, &window)
+            store::document::access(&tx, document, &viewer),
+            store::grant::list(&tx, document, viewer.now, &window)
         )?;
-        caller.permit(access, |access| access.share, document)?;
+        viewer.principals.decided(caller.permit(access, |access| access.share, document))?;
         Ok(window.page(rows, |last| last.name.grant))
     }
 
@@ -79,13 +81,14 @@ impl Documents {
 
     /// The answer to a repeated request: the grant as it is now.
     async fn grant_given(&self, caller: &Caller, draft: GrantDraft) -> Result<Grant, Error> {
+        let viewer = self.viewer(caller).await;
         let tx = self.db.tenant(caller).await?;
-        let viewer = Viewer::new(caller, self.clock.now());
         let (access, grant) = try_join!(
-            store::document::access(&tx, draft.document, viewer),
+            store::document::access(&tx, draft.document, &viewer),
             store::grant::of_principal(&tx, draft.document, &draft.principal)
         )?;
-        let share = caller.permit(access, |access| access.share, draft.document)?.share;
+        let access = viewer.principals.decided(caller.permit(access, |access| access.share, draft.document))?;
+        let share = access.share;
         Ok(caller.permit(grant, |_| share, draft.document)?)
     }
 }

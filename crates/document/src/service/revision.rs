@@ -7,15 +7,16 @@ use crate::{
     error::Error,
     events,
     model::{DocumentName, Edition, Listed, Number, Revision, RevisionName, Window},
-    store::{self, Viewer},
+    store,
 };
 
 impl Documents {
     /// Gets one revision with its text.
     pub(crate) async fn get_revision(&self, caller: &Caller, name: RevisionName) -> Result<Revision, Error> {
+        let viewer = self.viewer(caller).await;
         let tx = self.db.tenant(caller).await?;
-        let access = store::document::access(&tx, name.document, Viewer::new(caller, self.clock.now())).await?;
-        let head = caller.permit(access, |access| access.share, name.document)?.head;
+        let access = store::document::access(&tx, name.document, &viewer).await?;
+        let head = viewer.principals.decided(caller.permit(access, |access| access.share, name.document))?.head;
         let revision = store::revision::get(&tx, name.document, numbered(name.number, head)).await?;
         revision.ok_or_else(|| Error::RevisionNotFound(name.to_string()))
     }
@@ -27,11 +28,11 @@ impl Documents {
         document: DocumentName,
         window: Window<i64>,
     ) -> Result<Listed<Revision, i64>, Error> {
+        let viewer = self.viewer(caller).await;
         let tx = self.db.tenant(caller).await?;
-        let viewer = Viewer::new(caller, self.clock.now());
         let (access, rows) =
-            try_join!(store::document::access(&tx, document, viewer), store::revision::list(&tx, document, &window))?;
-        caller.permit(access, |access| access.share, document)?;
+            try_join!(store::document::access(&tx, document, &viewer), store::revision::list(&tx, document, &window))?;
+        viewer.principals.decided(caller.permit(access, |access| access.share, document))?;
         Ok(window.page(rows, |last| numbered(last.name.number, 0)))
     }
 

@@ -3,6 +3,7 @@
 //! Reads never depend on it: a grant ends by itself. Each document is a transaction of its own, in its own organization, so
 //! one that fails does not hold up the others.
 use api::CallContext;
+use db::Tx;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -72,10 +73,19 @@ impl Documents {
 
     async fn end_grants(&self, name: DocumentName) -> Result<(), Error> {
         let tx = self.db.tenant_as(name.organization, &self.context_of(name)).await?;
-        let Some((version, title)) = store::sweep::next_version(&tx, name).await? else {
-            return Ok(());
-        };
+        let Some(next) = store::sweep::next_version(&tx, name).await? else { return Ok(()) };
         let lost = store::sweep::end_grants(&tx, name, self.clock.now()).await?;
+        self.grants_ended(tx, name, next, lost).await
+    }
+
+    /// Tells who has lost a grant on a locked document, whose next version and title these are; without any nothing changes.
+    pub(super) async fn grants_ended(
+        &self,
+        tx: Tx,
+        name: DocumentName,
+        (version, title): (i64, String),
+        lost: Vec<String>,
+    ) -> Result<(), Error> {
         if lost.is_empty() {
             return Ok(());
         }

@@ -102,23 +102,23 @@ pub(crate) struct Access {
 }
 
 /// Looks what the viewer may do with a document, without reading its text.
-pub(crate) async fn access(tx: &Tx, name: DocumentName, viewer: Viewer<'_>) -> Result<Option<Access>, Error> {
+pub(crate) async fn access(tx: &Tx, name: DocumentName, viewer: &Viewer) -> Result<Option<Access>, Error> {
     let (organization, id) = (name.organization.uuid(), name.document.uuid());
-    let row = tx.query_opt(ACCESS, &[&organization, &id, &viewer.principals, &viewer.now]).await?;
+    let row = tx.query_opt(ACCESS, &[&organization, &id, &viewer.principals.names(), &viewer.now]).await?;
     let read = |row: Row| Ok(Access { head: row.try_get("head")?, share: shared(&row)?.map(|shared| shared.role) });
     row.map(read).transpose()
 }
 
 /// Finds a document, whether the viewer may see it or not.
-pub(crate) async fn find(tx: &Tx, name: DocumentName, viewer: Viewer<'_>) -> Result<Option<Found>, Error> {
+pub(crate) async fn find(tx: &Tx, name: DocumentName, viewer: &Viewer) -> Result<Option<Found>, Error> {
     let (organization, id) = (name.organization.uuid(), name.document.uuid());
-    let row = tx.query_opt(FIND, &[&organization, &id, &viewer.principals, &viewer.now]).await?;
+    let row = tx.query_opt(FIND, &[&organization, &id, &viewer.principals.names(), &viewer.now]).await?;
     row.map(|row| found(&row)).transpose()
 }
 
 /// As [`find`], with the document locked until the end of the transaction. The lock comes in a statement of its own: one that
 /// waits for it would go on to read revisions and grants as they were before.
-pub(crate) async fn lock(tx: &Tx, name: DocumentName, viewer: Viewer<'_>) -> Result<Option<Found>, Error> {
+pub(crate) async fn lock(tx: &Tx, name: DocumentName, viewer: &Viewer) -> Result<Option<Found>, Error> {
     match tx.execute(LOCK, &[&name.organization.uuid(), &name.document.uuid()]).await? {
         0 => Ok(None),
         _ => find(tx, name, viewer).await,
@@ -203,7 +203,7 @@ pub(crate) async fn save(tx: &Tx, document: &Document) -> Result<(), Error> {
 pub(crate) async fn list(
     tx: &Tx,
     query: &DocumentQuery,
-    viewer: Viewer<'_>,
+    viewer: &Viewer,
     window: &Window<DocumentPosition>,
 ) -> Result<Vec<Document>, Error> {
     let organization = query.organization.uuid();
@@ -213,8 +213,8 @@ pub(crate) async fn list(
     let id = after.map(|after| after.id.uuid());
     let rows = window.rows();
     let params: [&(dyn db::ToSql + Sync); 8] =
-        [&organization, &rows, &viewer.principals, &viewer.now, &folder, &id, &time, &title];
-    let sql = list_sql(query, !viewer.principals.is_empty(), after.is_some());
+        [&organization, &rows, &viewer.principals.names(), &viewer.now, &folder, &id, &time, &title];
+    let sql = list_sql(query, !viewer.by_role, after.is_some());
     tx.query(&sql, &params).await?.iter().map(document).collect()
 }
 

@@ -1,5 +1,5 @@
 //! Grants of a document. They change only while the document is locked.
-use api::Id;
+use api::{Id, OrganizationId};
 use db::{Error, Row, Tx};
 use time::OffsetDateTime;
 
@@ -20,6 +20,10 @@ const ALL: &str = "select id, principal, role, create_time, expire_time
      from grants where organization_id = $1 and document_id = $2 order by id";
 const DELETE: &str = "delete from grants where organization_id = $1 and document_id = $2 and id = $3
      returning id, principal, role, create_time, expire_time";
+const DOCUMENTS_OF: &str =
+    "select document_id from grants where organization_id = $1 and principal = $2 order by document_id limit $3";
+const END_OF: &str =
+    "delete from grants where organization_id = $1 and document_id = $2 and principal = $3 returning principal";
 
 /// The grant of a principal, also one that has ended.
 pub(crate) async fn of_principal(
@@ -80,6 +84,25 @@ pub(crate) async fn all(tx: &Tx, document: DocumentName) -> Result<Vec<Grant>, E
 pub(crate) async fn delete(tx: &Tx, name: GrantName) -> Result<Option<Grant>, Error> {
     let row = tx.query_opt(DELETE, &[&name.organization.uuid(), &name.document.uuid(), &name.grant.uuid()]).await?;
     row.map(|row| grant(name.document(), &row)).transpose()
+}
+
+/// Documents of the organization that are shared with a principal, at most so many.
+pub(crate) async fn documents_of(
+    tx: &Tx,
+    organization: OrganizationId,
+    principal: &Principal,
+    most: i64,
+) -> Result<Vec<DocumentName>, Error> {
+    let rows = tx.query(DOCUMENTS_OF, &[&organization.uuid(), &principal.as_str(), &most]).await?;
+    let name = |row: &Row| Ok(DocumentName { organization, document: Id::from_uuid(row.try_get("document_id")?) });
+    rows.iter().map(name).collect()
+}
+
+/// Ends the grant of a principal; gives whose it was.
+pub(crate) async fn end_of(tx: &Tx, name: DocumentName, principal: &Principal) -> Result<Vec<String>, Error> {
+    let params = (name.organization.uuid(), name.document.uuid());
+    let rows = tx.query(END_OF, &[&params.0, &params.1, &principal.as_str()]).await?;
+    rows.iter().map(|row| Ok(row.try_get("principal")?)).collect()
 }
 
 fn grant(document: DocumentName, row: &Row) -> Result<Grant, Error> {

@@ -42,9 +42,13 @@ async fn the_access_view_holds_version_and_principals_alone() {
     let document = fixture.document("plan").await;
     let member = fixture.organization.member().name();
     fixture.share(&document, &member, Role::Reader).await;
+    let organization = fixture.organization.name();
+    let group = format!("{organization}/groups/{}#member", new_id());
+    fixture.share(&document, &group, Role::Reader).await;
     let entries = fixture.batch_read(std::slice::from_ref(&document.name), IndexView::Access).await.expect("valid");
-    let principals = vec![format!("{}#viewer", fixture.organization.name()), member];
-    assert_eq!(entries, [IndexEntry { name: document.name, version: 2, principals, ..Default::default() }]);
+    let by_role = ["viewer", "document:read"].map(|held| format!("{organization}#{held}"));
+    let principals = by_role.into_iter().chain([group, member]).collect();
+    assert_eq!(entries, [IndexEntry { name: document.name, version: 3, principals, ..Default::default() }]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

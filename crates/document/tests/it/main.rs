@@ -5,6 +5,7 @@ mod edits;
 mod files;
 mod fixture;
 mod folders;
+mod groups;
 mod index;
 mod isolation;
 mod paging;

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use api::Id;
 use async_nats::jetstream::{AckKind, consumer::PullConsumer};
-use events::{Consumer, Delivery, Handler, Outcome};
+use events::{Consumer, Delivery, Envelope, Handler, Outcome};
 use futures::StreamExt;
 use proto::document::v1::{DocumentCreated, DocumentUpdated};
 
@@ -339,24 +340,24 @@ async fn shutdown_lets_handlers_finish_and_gives_the_rest_back() {
 async fn every_instance_hears_and_hears_once_more_after_it_subscribed() {
     let world = World::start().await;
     let _relay = world.relay().await;
-    let heard: Vec<_> = (0..2).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+    // What was heard of: `None` for anything.
+    let heard: Vec<_> = (0..2).map(|_| Arc::new(Mutex::new(Vec::new()))).collect();
     let mut tasks = Vec::new();
-    for count in &heard {
-        let (broker, count) = (world.broker("search").await, Arc::clone(count));
-        let hears = move || {
-            count.fetch_add(1, Ordering::SeqCst);
+    for heard in &heard {
+        let (broker, heard) = (world.broker("search").await, Arc::clone(heard));
+        let hears = move |event: Option<&Envelope>| {
+            heard.lock().expect("not poisoned").push(event.map(|event| event.aggregate_id));
         };
         tasks.push(Task::until(|shutdown| broker.hear(index(), hears, shutdown)));
     }
-    let all_heard = async |least: usize| {
+    let all_heard = async |what: Option<Id>| {
         eventually("both instances heard", || async {
-            heard.iter().all(|count| count.load(Ordering::SeqCst) >= least).then_some(())
+            heard.iter().all(|heard| heard.lock().expect("not poisoned").contains(&what)).then_some(())
         })
         .await;
     };
-    all_heard(1).await;
-    let before: Vec<_> = heard.iter().map(|count| count.load(Ordering::SeqCst)).collect();
-    world.write(new_id(), 1).await;
-    let most = before.iter().max().copied().unwrap_or_default();
-    all_heard(most + 1).await;
+    all_heard(None).await;
+    let written = new_id();
+    world.write(written, 1).await;
+    all_heard(Some(written)).await;
 }

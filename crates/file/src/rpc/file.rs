@@ -1,7 +1,7 @@
 //! Files on the wire.
 use std::collections::HashMap;
 
-use api::{Error as ApiError, Etag, Id, OrganizationId, timestamp};
+use api::{Error as ApiError, Etag, Id, OrganizationId, holders, timestamp, viewers};
 use proto::{
     api::v1::{IndexEntry, IndexView},
     file::v1::{BatchReadFilesRequest, File as Wire, file::State},
@@ -9,6 +9,8 @@ use proto::{
 
 use crate::model::{File, FileName};
 
+/// Who holds this permission by a role reads every file.
+const READ: &str = "file:read";
 /// Files in one batch.
 const BATCH: usize = 1000;
 
@@ -60,9 +62,9 @@ pub(super) fn parse_batch(request: &BatchReadFilesRequest) -> Result<Batch, ApiE
 
 /// Writes one entry for each name, in order.
 pub(super) fn render_batch(batch: &Batch, read: Vec<(File, Vec<String>)>) -> Vec<IndexEntry> {
-    let viewer = format!("{}#viewer", batch.organization.name());
+    let by_role = [viewers(batch.organization), holders(batch.organization, READ)];
     let entries: HashMap<Id, IndexEntry> =
-        read.into_iter().map(|(file, readers)| (file.name.file, entry(batch, &viewer, file, readers))).collect();
+        read.into_iter().map(|(file, readers)| (file.name.file, entry(batch, &by_role, file, readers))).collect();
     let absent = |file| IndexEntry {
         name: FileName { organization: batch.organization, file }.to_string(),
         deleted: true,
@@ -71,9 +73,11 @@ pub(super) fn render_batch(batch: &Batch, read: Vec<(File, Vec<String>)>) -> Vec
     batch.ids.iter().map(|id| entries.get(id).cloned().unwrap_or_else(|| absent(*id))).collect()
 }
 
-fn entry(batch: &Batch, viewer: &str, file: File, mut principals: Vec<String>) -> IndexEntry {
-    if !principals.iter().any(|known| known == viewer) {
-        principals.push(viewer.to_owned());
+fn entry(batch: &Batch, by_role: &[String], file: File, mut principals: Vec<String>) -> IndexEntry {
+    for readers in by_role {
+        if !principals.contains(readers) {
+            principals.push(readers.clone());
+        }
     }
     let entry = IndexEntry {
         name: file.name.to_string(),

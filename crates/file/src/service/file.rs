@@ -12,6 +12,8 @@ use crate::{
     store,
 };
 
+/// Who holds this by a role reads every document, and with it the files attached.
+const DOCUMENT_READ: &str = "document:read";
 /// Documents that are asked for the readers of one file.
 const DOCUMENTS: usize = Documents::BATCH;
 /// Documents that are asked for the readers of many files, and the least for one of them.
@@ -34,8 +36,9 @@ impl Files {
             if found.is_some() { store::reference::documents(&tx, name, DOCUMENTS).await? } else { Vec::new() };
         drop(tx);
         let readers = self.documents.principals(name.organization, &documents, caller.context()).await?;
-        let reads = readers.values().flatten().any(|principal| caller.principals().contains(principal));
-        Ok(caller.permit(found, |_| reads.then_some(Share::Reader), name)?)
+        let principals = self.groups.readers(caller, &[DOCUMENT_READ]).await;
+        let reads = readers.values().any(|readers| principals.hold(readers));
+        Ok(principals.decided(caller.permit(found, |_| reads.then_some(Share::Reader), name))?)
     }
 
     /// Lists files: all of them by role, else the caller's own.

@@ -73,7 +73,8 @@ async fn a_batch_is_for_workloads_alone_bounded_and_in_order() {
     assert!(entries[..999].iter().all(|entry| entry.deleted && entry.version == 0));
     let found = &entries[999];
     assert_eq!((found.deleted, found.version, found.title.as_str()), (false, 1, ""));
-    assert_eq!(found.principals, [fixture.editor.name(), format!("{}#viewer", fixture.organization.name())]);
+    let by_role = ["viewer", "file:read"].map(|held| format!("{}#{held}", fixture.organization.name()));
+    assert_eq!(found.principals, [[fixture.editor.name()].as_slice(), &by_role].concat());
     let full = BatchReadFilesRequest { view: IndexView::Full.into(), ..request(&names[999..]) };
     let entries = read(search.batch_read_files(full).await).expect("one").entries;
     assert_eq!((entries[0].title.as_str(), entries[0].media_type.as_str()), ("a.bin", "application/octet-stream"));

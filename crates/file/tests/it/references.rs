@@ -13,7 +13,7 @@ use testkit::{Person, eventually};
 
 use crate::{
     deletion::delete,
-    fixture::{Files, Fixture, denied, download, files, get_file, read, refusal},
+    fixture::{Files, Fixture, denied, download, files, get_file, new_id, read, refusal},
 };
 
 type Documents = DocumentServiceClient<mesh::client::Channel>;
@@ -87,6 +87,31 @@ async fn who_reads_a_document_reads_its_files_and_loses_them_with_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn auth_b03_whoever_is_in_a_group_reads_the_files_of_its_documents_as_long_as_he_is() {
+    let fixture = Fixture::new().await;
+    let (file, other) = (fixture.file(b"hello").await, fixture.file(b"other").await);
+    let document = fixture.document_with(&file).await;
+    fixture.document_with(&other).await;
+    let group = format!("{}/groups/{}", fixture.organization.name(), new_id());
+    let member = fixture.organization.member();
+    member.set_groups(&[&group]);
+    fixture.share(&document, &format!("{group}#member")).await;
+    let reads = files(&member);
+    eventually("the reference is known", || get_file(&reads, &file.name)).await;
+    assert_eq!(download(&reads, &file.name, &[]).await.expect("a reader").bytes, b"hello");
+    assert_eq!(refusal(get_file(&reads, &other.name).await), denied());
+    assert!(fixture.entry(&file).await.principals.contains(&format!("{group}#member")));
+    member.set_groups(&[]);
+    assert_eq!(refusal(download(&reads, &file.name, &[]).await), denied());
+    // Nothing is denied while groups are unknown, be the file there or not.
+    member.set_groups(&[&group]);
+    fixture.system.groups_away(true);
+    for name in [&file.name, &other.name, &format!("{}/files/{}", fixture.organization.name(), new_id())] {
+        assert_eq!(refusal(get_file(&reads, name).await).0, Code::Unavailable);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_in_the_trash_gives_nobody_its_files() {
     let fixture = Fixture::new().await;
     let file = fixture.file(b"hello").await;
@@ -135,11 +160,15 @@ async fn the_index_hears_of_every_change_of_readers() {
     let fixture = Fixture::new().await;
     let file = fixture.file(b"hello").await;
     let document = fixture.document_with(&file).await;
-    let viewers = format!("{}#viewer", fixture.organization.name());
-    assert_eq!(told(&fixture, &file, 2).await.principals, [viewers.clone(), fixture.editor.name()]);
+    let [documents, viewers, all] =
+        ["document:read", "viewer", "file:read"].map(|held| format!("{}#{held}", fixture.organization.name()));
+    let principals = |more: &[String]| {
+        [[documents.clone(), viewers.clone(), fixture.editor.name()].as_slice(), more, &[all.clone()]].concat()
+    };
+    assert_eq!(told(&fixture, &file, 2).await.principals, principals(&[]));
     let (reader, grant) = fixture.reader(&file, &document).await;
     let entry = told(&fixture, &file, 3).await;
-    assert_eq!(entry.principals, [viewers, fixture.editor.name(), reader.name()]);
+    assert_eq!(entry.principals, principals(&[reader.name()]));
     fixture.unshare(&grant).await;
     let entry = told(&fixture, &file, 4).await;
     assert!(!entry.principals.contains(&reader.name()));

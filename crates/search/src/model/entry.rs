@@ -19,6 +19,9 @@ impl Revision {
     }
 }
 
+/// Counts what owners name as readers: an index of another count lacks names that callers go by.
+pub(crate) const PRINCIPALS: u32 = 1;
+
 /// Everything that is indexed of one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -26,7 +29,7 @@ pub struct Entry {
     pub name: ResourceName,
     /// The state.
     pub revision: Revision,
-    /// Who may find it: users, members, viewers, as the owner names them.
+    /// Who may find it: users, groups, members, holders of roles, as the owner names them.
     pub principals: Vec<String>,
     /// Title or file name.
     pub title: String,

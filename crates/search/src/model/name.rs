@@ -25,6 +25,15 @@ impl Kind {
         }
     }
 
+    /// Who holds this permission by a role reads all of the kind.
+    #[must_use]
+    pub const fn read(self) -> &'static str {
+        match self {
+            Self::Document => "document:read",
+            Self::File => "file:read",
+        }
+    }
+
     /// Reads the word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use api::{CallContext, Caller, OrganizationId};
+use api::{CallContext, Caller, OrganizationId, Principals};
 use futures::future::join_all;
 use tokio::time::Instant;
 
@@ -38,7 +38,7 @@ pub(crate) struct Answer {
     pub(crate) exact: bool,
     /// The last one of this page, if more follow.
     pub(crate) next: Option<Position>,
-    /// Something is missing because an owner is away or the index is being built.
+    /// Something is missing because an owner is away, the caller's groups cannot be read, or the index is being built.
     pub(crate) degraded: bool,
 }
 
@@ -52,13 +52,18 @@ struct Verdict {
 type Hidden = (ResourceName, Revision);
 
 impl Search {
-    /// Searches what the caller may see.
-    pub(crate) async fn search(&self, caller: &Caller, ask: Ask) -> Result<Answer, Error> {
+    /// Names under which the caller finds something.
+    pub(crate) async fn principals(&self, caller: &Caller) -> Principals {
+        self.groups.readers(caller, &Kind::ALL.map(Kind::read)).await
+    }
+
+    /// Searches what the caller may see, who goes by these names.
+    pub(crate) async fn search(&self, caller: &Caller, principals: &Principals, ask: Ask) -> Result<Answer, Error> {
         only_own(caller, ask.organization)?;
         let opened = self.opened()?;
         let mut question = Question {
             organization: ask.organization,
-            principals: caller.principals().to_vec(),
+            principals: principals.names().to_vec(),
             withheld: Vec::new(),
             except: Vec::new(),
             tree: ask.tree,
@@ -72,7 +77,7 @@ impl Search {
         let (page, next) = loop {
             let mut page = self.backend.search(opened.generation, question.clone()).await?;
             let next = page.hits.last().filter(|_| page.more).map(|hit| hit.position);
-            let verdict = self.confirm(caller, &page.hits, &mut confirmed).await;
+            let verdict = self.confirm((caller, principals), &page.hits, &mut confirmed).await;
             if verdict.hidden.is_empty() && verdict.away.is_empty() {
                 break (page, next);
             }
@@ -83,7 +88,7 @@ impl Search {
                 break (self.recount(opened, question.clone(), page).await?, next);
             }
         };
-        let degraded = opened.building || !question.withheld.is_empty();
+        let degraded = opened.building || !question.withheld.is_empty() || !principals.are_whole();
         let exact = question.except.is_empty() && !degraded;
         Ok(Answer { hits: page.hits, facets: page.facets, total: page.total, exact, next, degraded })
     }
@@ -108,7 +113,12 @@ impl Search {
     }
 
     /// Asks the owners of hits whether the caller may see them now.
-    async fn confirm(&self, caller: &Caller, hits: &[Hit], confirmed: &mut HashSet<ResourceName>) -> Verdict {
+    async fn confirm(
+        &self,
+        (caller, principals): (&Caller, &Principals),
+        hits: &[Hit],
+        confirmed: &mut HashSet<ResourceName>,
+    ) -> Verdict {
         let mut open: BTreeMap<Kind, Vec<Hidden>> = BTreeMap::new();
         for hit in hits.iter().filter(|hit| !confirmed.contains(&hit.name)) {
             open.entry(hit.name.kind).or_default().push((hit.name, hit.revision));
@@ -116,7 +126,7 @@ impl Search {
         let context = within(caller.context(), self.config.check_timeout);
         let asked = open.into_iter().map(|(kind, hits)| {
             let context = &context;
-            async move { (kind, self.ask_owner(caller, context, kind, hits).await) }
+            async move { (kind, self.ask_owner((caller, principals), context, kind, hits).await) }
         });
         let mut verdict = Verdict::default();
         for (kind, said) in join_all(asked).await {
@@ -136,14 +146,14 @@ impl Search {
 
     async fn ask_owner(
         &self,
-        caller: &Caller,
+        (caller, principals): (&Caller, &Principals),
         context: &CallContext,
         kind: Kind,
         hits: Vec<Hidden>,
     ) -> Result<(Vec<ResourceName>, Vec<Hidden>), Error> {
         let names: Vec<_> = hits.iter().map(|(name, _)| *name).collect();
         let access = self.owners.access(context, caller.organization()?, kind, &names).await?;
-        let may_see = |name: &ResourceName| access.get(name).is_some_and(|access| access.allows(caller.principals()));
+        let may_see = |name: &ResourceName| access.get(name).is_some_and(|access| access.allows(principals));
         let (seen, hidden): (Vec<_>, Vec<_>) = hits.into_iter().partition(|(name, _)| may_see(name));
         Ok((seen.into_iter().map(|(name, _)| name).collect(), hidden))
     }

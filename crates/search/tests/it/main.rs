@@ -4,6 +4,7 @@ mod backend;
 mod brute;
 mod canary;
 mod fixture;
+mod groups;
 mod indexing;
 mod owner;
 mod query;

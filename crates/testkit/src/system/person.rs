@@ -85,6 +85,11 @@ impl Person {
         self.organization
     }
 
+    /// From now on in these groups, `organizations/{o}/groups/{g}`, and no others.
+    pub fn set_groups(&self, groups: &[&str]) {
+        self.world.regroup(self.organization, self.user, groups.iter().map(|group| (*group).to_owned()).collect());
+    }
+
     /// Id of the session the token rests on, as revocations name it.
     #[must_use]
     pub fn session(&self) -> &str {

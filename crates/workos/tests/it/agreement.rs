@@ -1,9 +1,6 @@
 //! Search against Check (auth.md, T7): who finds a document is who may read it, and the other way round, on a random lot of members,
-//! shares and deletions.
-//!
-//! What search leaves out stands in docs/adr/0050: custom roles count by share alone there, so nobody has one here; groups hold no shares
-//! of documents at all.
-use std::{collections::BTreeSet, time::Duration};
+//! groups within groups, roles of the organization's own, shares and deletions.
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::json;
@@ -18,15 +15,22 @@ use crate::{
 /// Another seed is another test.
 const SEED: u64 = 20_261_126;
 const DOCUMENTS: usize = 16;
-const CHANGES: usize = 40;
+const GROUPS: usize = 5;
+const CHANGES: usize = 80;
+/// Which of the members has the role of the organization's own.
+const ARCHIVIST: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 struct Stage {
     organization: String,
     owner: Client,
-    /// Member and his way in: a viewer, an editor, two without a role.
+    /// Member and his way in: a viewer, an editor, one with a role of the organization's own, four without a role.
     members: Vec<(Person, Client)>,
     documents: Vec<String>,
+    /// A role that allows to read all documents, or nothing that matters here.
+    role: String,
+    /// Groups that are there.
+    groups: Mutex<Vec<String>>,
 }
 
 impl Stage {
@@ -34,9 +38,14 @@ impl Stage {
         let client = platform.client();
         let owner = Person::first(&client, platform.site()).await;
         let (by_owner, organization) = (owner.sign_in(&client).await, owner.organization.clone());
+        let body = json!({"displayName": "Archivist", "permissions": ["document:read"]});
+        let role = by_owner.post(format!("/v1/{organization}/customRoles"), &body).good().await;
         let mut members = Vec::new();
-        for role in [Some("VIEWER"), Some("EDITOR"), None, None] {
-            let member = owner.member(&client, "Member", role).await;
+        for built_in in [Some("VIEWER"), Some("EDITOR"), None, None, None, None, None] {
+            let member = owner.member(&client, "Member", built_in).await;
+            if members.len() == ARCHIVIST {
+                give_role(&by_owner, &member, name(&role)).await;
+            }
             let signed = member.sign_in(&client).await;
             members.push((member, signed));
         }
@@ -46,20 +55,32 @@ impl Stage {
             let made = by_owner.post(format!("/v1/{organization}/documents"), &body).good().await;
             documents.push(name(&made).to_owned());
         }
-        Stage { organization, owner: by_owner, members, documents }
+        let role = name(&role).to_owned();
+        let stage = Stage { organization, owner: by_owner, members, documents, role, groups: Mutex::default() };
+        for _ in 0..GROUPS {
+            stage.make_group().await;
+        }
+        stage
     }
 
-    /// A share given, ended or made for a moment, a document deleted or taken back, a membership that ends.
+    async fn make_group(&self) {
+        let path = format!("/v1/{}/groups", self.organization);
+        let made = self.owner.post(path, &json!({"displayName": "Group"})).good().await;
+        self.groups.lock().expect("not poisoned").push(name(&made).to_owned());
+    }
+
+    fn group(&self, random: &mut StdRng) -> String {
+        let groups = self.groups.lock().expect("not poisoned");
+        groups[random.random_range(0..groups.len())].clone()
+    }
+
+    /// A share given, ended or made for a moment, a document deleted or taken back, a group filled, emptied or ended, a role changed.
     async fn change(&self, random: &mut StdRng) {
         let document = &self.documents[random.random_range(0..DOCUMENTS)];
-        let principal = match random.random_range(0..5) {
-            4 if random.next_u32().is_multiple_of(4) => format!("{}#member", self.organization),
-            number => self.members[number.min(3)].0.user.clone(),
-        };
-        match random.random_range(0..10) {
+        match random.random_range(0..16) {
             0..6 => {
                 let role = ["READER", "COMMENTER", "WRITER", "KEEPER"][random.random_range(0..4)];
-                let grant = json!({"principal": principal, "role": role});
+                let grant = json!({"principal": self.principal(random), "role": role});
                 // A deleted document takes none.
                 self.owner.post(format!("/v1/{document}/grants"), &grant).send().await;
             }
@@ -70,8 +91,39 @@ impl Stage {
                 }
             }
             8 => drop(self.owner.delete(format!("/v1/{document}")).send().await),
-            _ => drop(self.owner.post(format!("/v1/{document}:undelete"), &json!({})).send().await),
+            9 => drop(self.owner.post(format!("/v1/{document}:undelete"), &json!({})).send().await),
+            10..13 => self.regroup(random, "addMembers").await,
+            13 => self.regroup(random, "removeMembers").await,
+            14 => {
+                let group = self.group(random);
+                self.owner.delete(format!("/v1/{group}")).good().await;
+                self.groups.lock().expect("not poisoned").retain(|there| *there != group);
+                self.make_group().await;
+            }
+            _ => {
+                let permission = ["document:read", "folder:read"][random.random_range(0..2)];
+                let body = json!({"permissions": [permission]});
+                self.owner.patch(format!("/v1/{}", self.role), &body).good().await;
+            }
         }
+    }
+
+    fn principal(&self, random: &mut StdRng) -> String {
+        match random.random_range(0..8) {
+            0..4 => format!("{}#member", self.group(random)),
+            4 if random.next_u32().is_multiple_of(4) => format!("{}#member", self.organization),
+            number => self.members[number.min(self.members.len() - 1)].0.user.clone(),
+        }
+    }
+
+    /// Members and groups come into a group or leave it; what would make a circle or nest too deep is refused.
+    async fn regroup(&self, random: &mut StdRng, verb: &str) {
+        let member = match random.random_range(0..2) {
+            0 => self.group(random),
+            _ => self.members[random.random_range(0..self.members.len())].0.user.clone(),
+        };
+        let path = format!("/v1/{}:{verb}", self.group(random));
+        self.owner.post(path, &json!({"members": [member]})).send().await;
     }
 
     /// What a search without words finds.
@@ -110,6 +162,14 @@ impl Stage {
         }
         got
     }
+}
+
+async fn give_role(owner: &Client, member: &Person, role: &str) {
+    let path = format!("/v1/{}/memberships?pageSize=1000", member.organization);
+    let all = owner.get(path).good().await;
+    let all = all["memberships"].as_array().cloned().unwrap_or_default();
+    let membership = all.iter().find(|membership| membership["user"] == json!(member.user)).expect("he is a member");
+    owner.patch(format!("/v1/{}", name(membership)), &json!({"customRoles": [role]})).good().await;
 }
 
 #[tokio::test]

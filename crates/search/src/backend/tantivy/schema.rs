@@ -10,7 +10,7 @@ use tantivy::{
 use super::analysis::{FOLDED, STEMMED};
 use crate::{
     backend::{Facet, Write},
-    model::FOLDING,
+    model::{FOLDING, PRINCIPALS},
 };
 
 /// Names of the columns that are read by name.
@@ -79,7 +79,8 @@ pub(super) fn schema() -> (Schema, Fields) {
 /// Hash of everything that makes an index incompatible with another.
 pub(super) fn mapping() -> String {
     let schema = serde_json::to_vec(&schema().0).expect("a schema is plain data");
-    let hash = Sha256::new().chain_update(&schema).chain_update(FOLDING.to_be_bytes()).finalize();
+    let hash = Sha256::new().chain_update(&schema).chain_update(FOLDING.to_be_bytes());
+    let hash = hash.chain_update(PRINCIPALS.to_be_bytes()).finalize();
     let hexadecimal: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("tantivy-{hexadecimal}")
 }

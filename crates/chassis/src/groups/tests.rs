@@ -1,0 +1,206 @@
+//! What is held is believed for a while, until a change is heard of, and for no token that came after it.
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use api::{CallContext, Decision, Id, Parts, Subject};
+use authz::CustomRole;
+use futures::future::join_all;
+use proto::auth::v1::{
+    ListRevocationsRequest, ListRevocationsResponse, ListUserGroupsResponse, list_verify_keys_response::VerifyKey,
+};
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::identity::Source;
+
+const OF: OrganizationId = OrganizationId(Id::ZERO);
+const BY: UserId = UserId(Id::ZERO);
+
+/// Says in how many reads it is asked: a group of that number.
+struct Counting {
+    reads: AtomicUsize,
+    away: AtomicBool,
+    /// A read ends when it gets one.
+    open: Semaphore,
+}
+
+impl Source for Counting {
+    fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, Error>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn revocations(&self, _: ListRevocationsRequest) -> BoxFuture<'_, Result<ListRevocationsResponse, Error>> {
+        Box::pin(std::future::ready(Ok(ListRevocationsResponse::default())))
+    }
+
+    fn groups(&self, request: ListUserGroupsRequest) -> BoxFuture<'_, Result<ListUserGroupsResponse, Error>> {
+        Box::pin(async move {
+            let group = format!("{}/groups/{}", request.parent, self.reads.fetch_add(1, Ordering::SeqCst) + 1);
+            self.open.acquire().await.expect("never closed").forget();
+            match self.away.load(Ordering::SeqCst) {
+                true => Err(Error::unavailable("auth")),
+                false => Ok(ListUserGroupsResponse { groups: vec![group] }),
+            }
+        })
+    }
+}
+
+struct World {
+    groups: Groups,
+    source: Arc<Counting>,
+    clock: Clock,
+    /// Keeps the source.
+    _identity: Identity,
+}
+
+impl World {
+    /// So many reads come back by themselves.
+    async fn new(open: usize) -> World {
+        let (reads, away, open) = (AtomicUsize::new(0), AtomicBool::new(false), Semaphore::new(open));
+        let (source, clock) = (Arc::new(Counting { reads, away, open }), Clock::default());
+        let identity = Identity::new(clock.clone(), |_, _| Arc::clone(&source) as Arc<dyn Source>);
+        let groups = Groups::new(&identity, clock.clone());
+        // Nothing counts that was read in the moment of a change, and it begins with one.
+        tokio::time::advance(Duration::from_millis(1)).await;
+        World { groups, source, clock, _identity: identity }
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().unix_timestamp()
+    }
+
+    /// Which read the answer is of, for a token issued then; `None` when the groups are not known.
+    async fn read(&self, issued: i64) -> Option<usize> {
+        let principals = self.groups.principals(&self.caller(None, issued, &[])).await;
+        let group = principals.names().get(2)?.strip_suffix("#member")?.rsplit('/').next()?;
+        group.parse().ok()
+    }
+
+    fn caller(&self, role: Option<Role>, issued: i64, custom_roles: &[Id]) -> Caller {
+        Caller::seal(Parts {
+            subject: Subject::User(BY),
+            organization: Some(OF),
+            role,
+            custom_roles: custom_roles.iter().map(ToString::to_string).collect(),
+            scopes: Arc::from(["*".to_owned()]),
+            decision: Decision::Granted,
+            peer: String::new(),
+            issued: Some(issued),
+            session: None,
+            acting: None,
+            token: None,
+            context: CallContext::default(),
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_is_held_until_it_is_old_or_a_change_of_the_organization_is_heard_of() {
+    let world = World::new(100).await;
+    let before = world.now() - 60;
+    assert_eq!(world.read(before).await, Some(1));
+    tokio::time::advance(AGE - Duration::from_millis(1)).await;
+    assert_eq!(world.read(before).await, Some(1), "not old yet");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(world.read(before).await, Some(2), "old");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    world.groups.changed(OrganizationId(api::Ids::default().next()));
+    assert_eq!(world.read(before).await, Some(2), "another organization");
+    world.groups.changed(OF);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(world.read(before).await, Some(3), "a change");
+    world.groups.all_changed();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(world.read(before).await, Some(4), "anything may have changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_not_decided_by_what_was_read_before_it_was_issued() {
+    let world = World::new(100).await;
+    let first = world.now();
+    assert_eq!(world.read(first).await, Some(1));
+    assert_eq!(world.read(first).await, Some(1), "the token that it was read for");
+    assert_eq!(world.read(first - 1).await, Some(1), "an older one");
+    world.clock.advance(Duration::from_secs(2));
+    assert_eq!(world.read(first + 2).await, Some(2), "a newer one");
+    assert_eq!(world.read(first).await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_who_come_at_once_ask_once_and_a_change_meanwhile_is_read_anew() {
+    let world = World::new(0).await;
+    let before = world.now() - 60;
+    let many = join_all((0..50).map(|_| world.read(before)));
+    tokio::pin!(many);
+    assert!(futures::poll!(&mut many).is_pending());
+    assert_eq!(world.source.reads.load(Ordering::SeqCst), 1);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    world.groups.changed(OF);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let late = world.read(before);
+    tokio::pin!(late);
+    assert!(futures::poll!(&mut late).is_pending());
+    assert_eq!(world.source.reads.load(Ordering::SeqCst), 2, "the read under way may have seen what was before");
+    world.source.open.add_permits(2);
+    assert!(many.await.iter().all(|read| *read == Some(1)));
+    assert_eq!(late.await, Some(2));
+    assert_eq!(world.read(before).await, Some(2), "what came back late does not stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_holds_up_nobody() {
+    let world = World::new(0).await;
+    let before = world.now() - 60;
+    {
+        let given_up = world.read(before);
+        tokio::pin!(given_up);
+        assert!(futures::poll!(&mut given_up).is_pending());
+    }
+    world.source.open.add_permits(1);
+    assert_eq!(world.read(before).await, Some(2), "a read that nobody waits for has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_lacks_names_and_is_asked_for_again() {
+    let world = World::new(100).await;
+    let caller = world.caller(None, world.now() - 60, &[]);
+    world.source.away.store(true, Ordering::SeqCst);
+    let unknown = world.groups.principals(&caller).await;
+    assert!(!unknown.are_whole());
+    assert_eq!(unknown.names().len(), 2, "himself and all members");
+    world.source.away.store(false, Ordering::SeqCst);
+    let known = world.groups.principals(&caller).await;
+    assert!(known.are_whole());
+    assert_eq!(known.names().len(), 3);
+    // Held for a while, also when the source goes away again; then nothing is known.
+    world.source.away.store(true, Ordering::SeqCst);
+    assert!(world.groups.principals(&caller).await.are_whole());
+    tokio::time::advance(AGE).await;
+    assert!(!world.groups.principals(&caller).await.are_whole());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_does_not_come_ends() {
+    let world = World::new(0).await;
+    assert!(!world.groups.principals(&world.caller(None, world.now() - 60, &[])).await.are_whole());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_everything_by_a_role_is_in_no_need_of_groups() {
+    let world = World::new(100).await;
+    let (all, reads) = (["document:read", "file:read"], || world.source.reads.load(Ordering::SeqCst));
+    let viewer = world.groups.readers(&world.caller(Some(Role::Viewer), world.now(), &[]), &all).await;
+    assert!(viewer.are_whole() && viewer.hold(&[viewers(OF)]) && !viewer.hold(&[holders(OF, "file:read")]));
+    let role = |permissions: &[&str]| {
+        let id = api::Ids::default().next();
+        let permissions = permissions.iter().map(|permission| (*permission).to_owned()).collect();
+        world.groups.0.directory.put(CustomRole { organization: OF, id, version: 1, permissions });
+        id
+    };
+    let (some, every) = (role(&["document:read"]), role(&["document:read", "file:read"]));
+    let reader = world.groups.readers(&world.caller(None, world.now(), &[every]), &all).await;
+    assert!(reader.hold(&[holders(OF, "file:read")]) && !reader.hold(&[viewers(OF)]));
+    assert_eq!(reads(), 0);
+    let half = world.groups.readers(&world.caller(None, world.now(), &[some]), &all).await;
+    assert!(half.hold(&[holders(OF, "document:read")]) && !half.hold(&[holders(OF, "file:read")]));
+    assert_eq!((reads(), half.names().len()), (1, 4), "his files are shared with groups");
+}
