@@ -63,7 +63,8 @@ pub fn agrees(route: &Match, whole: &Match, wire: &[u8]) {
     });
     if let Some(again) = again {
         let (left, right) = (oracle(&message), oracle(&again));
-        assert!(left.is_none() || left == right, "\n{left:?}\n{right:?}");
+        let lost = left.is_none() || !is_declared(&route.method().input, wire);
+        assert!(lost || left == right, "\n{left:?}\n{right:?}");
     }
 }
 
@@ -79,7 +80,8 @@ pub fn printed(route: &Match, wire: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Every field has the wire type of its declaration. Another one makes it an unknown field by protobuf's rules, which the
-/// transcoder keeps to; prost-reflect refuses some and takes others for a default value.
+/// transcoder keeps to; prost-reflect refuses some and takes others for a default value. Nor does it hold a number that JSON has no
+/// word for: `null` is every `NullValue`, and reads back as the only one that has a name.
 pub fn is_declared(message: &MessageDescriptor, mut wire: &[u8]) -> bool {
     while !wire.is_empty() {
         let Ok((number, kind)) = encoding::decode_key(&mut wire) else { return false };
@@ -94,7 +96,11 @@ pub fn is_declared(message: &MessageDescriptor, mut wire: &[u8]) -> bool {
         if !packed && kind != wire_type(&field.kind()) {
             return false;
         }
-        if let (Kind::Message(inner), WireType::LengthDelimited) = (field.kind(), kind) {
+        if matches!(field.kind(), Kind::Enum(kind) if kind.full_name() == "google.protobuf.NullValue") {
+            if encoding::decode_varint(&mut value).is_ok_and(|number| number != 0) {
+                return false;
+            }
+        } else if let (Kind::Message(inner), WireType::LengthDelimited) = (field.kind(), kind) {
             if encoding::decode_varint(&mut value).is_err() || !is_declared(&inner, value) {
                 return false;
             }
