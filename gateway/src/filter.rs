@@ -206,7 +206,9 @@ async fn call(
         Target::Rpc(method) => match dialect {
             Dialect::GrpcWeb(web) => Box::pin(call::grpc_web::drive(edge, passage, body, method, web)).await,
             Dialect::Connect(codec) => Box::pin(call::connect::unary(edge, passage, body, method, codec)).await,
-            Dialect::ConnectStream(codec) => Box::pin(call::connect::streaming(edge, passage, body, method, codec)).await,
+            Dialect::ConnectStream(codec) => {
+                Box::pin(call::connect::streaming(edge, passage, body, method, codec)).await
+            }
             Dialect::Grpc | Dialect::Http => call::grpc::drive(edge, &passage, body, method).await,
         },
         Target::Socket(matched, method) => call::websocket::open(edge, passage, matched.clone(), method),

@@ -88,11 +88,7 @@ impl Ink {
     }
 
     /// A piece of at most `most` bytes that `fill` writes; it says how many there are. Nothing is added if it fails.
-    pub(crate) fn filled<E>(
-        &mut self,
-        most: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
-    ) -> Result<(), E> {
+    pub(crate) fn filled<E>(&mut self, most: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
         let used = fill(self.room(most))?;
         self.len += used.min(most);
         Ok(())

@@ -110,7 +110,9 @@ impl Credentials {
             let key = answer.principal.into();
             Ok(Principal { token: answer.token, key, credential, ends: Instant::now() + Duration::from_secs(life) })
         };
-        Box::pin(self.exchanges.try_get_with(credential, exchange)).await.map_err(|error: Arc<Error>| Error::clone(&error))
+        Box::pin(self.exchanges.try_get_with(credential, exchange))
+            .await
+            .map_err(|error: Arc<Error>| Error::clone(&error))
     }
 
     /// The caller of an access token.
