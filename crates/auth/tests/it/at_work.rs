@@ -19,7 +19,9 @@ async fn voided_at_work<T>(
     work: impl Future<Output = T>,
     void: impl Future<Output = ()>,
 ) -> T {
-    let until = holding_until("to_regclass('auth.voided') is not null");
+    // A row, for the holder would not hear of a new table before its transaction ends.
+    system.sql("create table auth.voided (at timestamptz)").await;
+    let until = holding_until("exists (select from auth.voided)");
     let block = format!("begin; lock table auth.{table} in {mode} mode; {until}; commit");
     let held = format!(
         "select 1 from pg_locks where granted and relation = 'auth.{table}'::regclass and mode in ('ShareLock', 'ExclusiveLock')"
@@ -33,7 +35,7 @@ async fn voided_at_work<T>(
     let void = async {
         seen(&waits).await;
         void.await;
-        system.sql("create table auth.voided ()").await;
+        system.sql("insert into auth.voided values (now())").await;
     };
     let (_, done, ()) = tokio::join!(system.sql(&block), work, void);
     done
