@@ -60,7 +60,7 @@ const LAST: [&str; 8] = [
 ];
 
 /// Least letters of a text that count as the text in the words of a refusal.
-const REPEATED: usize = 12;
+const REPEATED: usize = 60;
 
 #[tokio::test]
 #[ignore = "it ends, with findings that are to be judged: docs/auth-cases.md"]
