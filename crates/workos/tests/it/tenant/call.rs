@@ -9,7 +9,9 @@ const LISTEN: &str = "1500";
 
 /// Calls a unary method.
 pub(super) fn unary(client: &Client, rpc: &str, body: &Value) -> Call {
-    client.call(Verb::POST, format!("/{rpc}")).header("connect-protocol-version", "1").json(body)
+    let call = client.call(Verb::POST, format!("/{rpc}")).header("connect-protocol-version", "1").json(body);
+    // Every service answers these for itself, so one must be named.
+    if rpc.starts_with("workos.events.") { call.header("target-service", "document") } else { call }
 }
 
 /// Calls a unary method that must answer well.
@@ -75,9 +77,12 @@ impl Said {
     }
 
     fn refused(json: Value, text: String) -> Said {
+        // Where there is no route the edge knows no protocol and answers as REST does.
+        let json = if json["error"].is_object() { json["error"].clone() } else { json };
         let details = json["details"].as_array().cloned().unwrap_or_default();
         let reason =
-            details.iter().find_map(|detail| detail["debug"]["reason"].as_str()).unwrap_or_default().to_owned();
+            |detail: &Value| detail["debug"]["reason"].as_str().or(detail["reason"].as_str()).map(str::to_owned);
+        let reason = details.iter().find_map(reason).unwrap_or_default();
         Said { code: json["code"].as_str().unwrap_or("?").to_owned(), reason, text, json }
     }
 }

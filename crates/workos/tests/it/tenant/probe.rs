@@ -33,7 +33,7 @@ pub(super) struct Probe {
     pub(super) twin: Option<String>,
 }
 
-/// Whose ids go into fields of ids.
+/// Whose ids go into fields of ids, and whose names into those of other names.
 const KEYS: [&str; 6] = [
     "organizations/*/documents/*",
     "organizations/*",
@@ -44,13 +44,7 @@ const KEYS: [&str; 6] = [
 ];
 
 /// Whose names go into free text.
-const TEXTS: [&str; 5] = [
-    "organizations/*",
-    "organizations/*/documents/*",
-    "organizations/*/folders/*",
-    "users/*",
-    "organizations/*/files/*",
-];
+const TEXTS: [&str; 3] = ["organizations/*", "organizations/*/documents/*", "users/*"];
 
 /// What goes into this field.
 pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Tenant) -> Vec<Probe> {
@@ -71,18 +65,7 @@ pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Ten
         return found.into_iter().collect();
     }
     if place.pattern.is_some() || place.is_resource || NAMES.contains(&last) {
-        for name in theirs.names.values().filter_map(|names| names.first()) {
-            found.insert(twinned(name.clone(), &theirs.ids()));
-            if let Some(below) = name.strip_prefix(&theirs.organization).filter(|below| !below.is_empty()) {
-                found.insert(twinned(format!("{}{below}", ours.organization), &theirs.ids()));
-            }
-            if let Some(below) = name.strip_prefix(&theirs.owner.user).filter(|below| !below.is_empty()) {
-                found.insert(twinned(format!("{}{below}", ours.owner.user), &theirs.ids()));
-            }
-        }
-        found.insert(twinned(format!("{}#member", theirs.organization), &theirs.ids()));
-        found.insert(twinned(format!("{}#member", theirs.names["organizations/*/groups/*"][0]), &theirs.ids()));
-        return found.into_iter().collect();
+        return names(place, ours, theirs);
     }
     if last.contains("email") {
         for email in &theirs.emails {
@@ -96,12 +79,45 @@ pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Ten
             found.insert(twinned(id.to_owned(), &theirs.ids()));
         }
     }
-    // Free text: a word of a document, and a few names.
-    for pattern in TEXTS {
-        found.insert(twinned(theirs.names[pattern][0].clone(), &theirs.ids()));
+    for text in texts(theirs) {
+        let twinned = twinned(text.clone(), &theirs.ids());
+        found.insert(if theirs.words.contains(&text) { Probe { text, twin: None } } else { twinned });
     }
-    found.extend(theirs.words.iter().take(3).map(|word| Probe { text: word.clone(), twin: None }));
     found.into_iter().collect()
+}
+
+/// What goes into free text: a few names, and two of B's words. A's own things say it from then on.
+pub(super) fn texts(theirs: &Tenant) -> Vec<String> {
+    let names = TEXTS.iter().map(|pattern| theirs.names[*pattern][0].clone());
+    names.chain(theirs.words.iter().take(2).cloned()).collect()
+}
+
+/// Names of B's for a field that takes one: those that may mean something in it with their twins, below B and below A; of the
+/// others, which no reader of that field knows, one of each of the kinds that matter most.
+fn names(place: &Place, ours: &Tenant, theirs: &Tenant) -> Vec<Probe> {
+    let (ids, mut found) = (theirs.ids(), BTreeSet::new());
+    let ours_of = [(&theirs.organization, &ours.organization), (&theirs.owner.user, &ours.owner.user)];
+    for (kind, name) in theirs.names.iter().filter_map(|(kind, names)| Some((kind, names.first()?))) {
+        if place.pattern.as_deref().is_some_and(|wanted| !is_akin(kind, wanted)) {
+            let matters = KEYS.contains(&kind.as_str());
+            found.extend(matters.then(|| Probe { text: name.clone(), twin: None }));
+            continue;
+        }
+        found.insert(twinned(name.clone(), &ids));
+        for (his, own) in ours_of {
+            let below = name.strip_prefix(his.as_str()).filter(|below| !below.is_empty());
+            found.extend(below.map(|below| twinned(format!("{own}{below}"), &ids)));
+        }
+    }
+    for set in [&theirs.organization, &theirs.names["organizations/*/groups/*"][0]] {
+        found.insert(twinned(format!("{set}#member"), &ids));
+    }
+    found.into_iter().collect()
+}
+
+/// The same kind, what lies above or below it, or whom it belongs to.
+fn is_akin(kind: &str, wanted: &str) -> bool {
+    kind.starts_with(wanted) || wanted.starts_with(kind) || ["organizations/*", "users/*"].contains(&kind)
 }
 
 /// A name with the twin that differs in what comes last of B's ids.

@@ -267,17 +267,19 @@ impl Tenant {
         // Passkeys of the owner would be asked for whenever the trial signs in.
         let member = self.names["users/*"][1].clone();
         let holder = uuid(&member);
-        for _ in 0..2 {
+        for place in 0..2 {
             let (word, handle) = (self.word(), format!("{}{}", word(), word()));
+            // One that there is: what is left of those that are gone is swept away.
+            let client = self.names["organizations/*/oauthClients/*"][place].rsplit('/').next().unwrap_or_default();
             let ids: Vec<_> = (0..4).map(|_| api::Ids::default().next()).collect();
             let at = |at: usize| ids[at].uuid();
             site.sql(&format!(
                 "insert into auth.passkeys (user_id, passkey_id, credential_id, credential, display_name, create_time) values ('{holder}', '{}', '{word}', '{{}}', '{word}', now());
                  insert into auth.identities values ('{user}', '{}', 'https://{word}.example', '{word}', '{word}@other.example', now());
-                 insert into auth.consents values ('{}', '{user}', '{word}', '{organization}', 'openid', now(), now());
+                 insert into auth.consents values ('{}', '{user}', '{client}', '{organization}', 'openid', now(), now());
                  insert into auth.delegations values ('{organization}', '{}', '{user}', 'workflow', '{word}', '{{}}', now() + interval '1 day', now());
                  insert into auth.authorization_requests (request_digest, client, redirect_uri, code_challenge, state, nonce, scope, prompt, login_hint, pushed, browser_digest, session_id, user_id, auth_after, create_time, expire_time)
-                 values (sha256('{handle}'), '{word}', 'https://{word}.example/cb', '{}', 's', 'n', 'openid', '', '', false, '', '{session}', '{user}', now(), now(), now() + interval '1 day')",
+                 values (sha256('{handle}'), '{client}', 'https://{word}.example/cb', '{}', 's', 'n', 'openid', '', '', false, '', '{session}', '{user}', now(), now(), now() + interval '1 day')",
                 at(0), at(1), at(2), at(3), "c".repeat(43)
             ))
             .await;
