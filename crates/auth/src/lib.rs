@@ -45,7 +45,6 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0010_roles_and_groups.sql",
     "0011_relations.sql",
     "0012_delegation_scopes.sql",
-    "0018_ended_custom_roles.sql",
     "0020_oauth_clients.sql",
     "0021_authorization.sql",
     "0022_signing_key_states.sql",
@@ -53,13 +52,14 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0030_sign_in_factors.sql",
     "0031_passkeys.sql",
     "0032_identity_providers.sql",
-    "0033_credential_version.sql",
     "0040_audit.sql",
     "0041_mail.sql",
     "0042_life_and_keys.sql",
     "0043_mail_flows.sql",
     "0044_audit_retention.sql",
-    "0045_asking.sql"
+    "0045_asking.sql",
+    "0046_ended_custom_roles.sql",
+    "0047_credential_version.sql"
 );
 
 /// The service.

@@ -34,6 +34,8 @@ use crate::{
 const AGE: Duration = Duration::from_secs(10);
 /// Time a read may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the source is left alone after a read has failed: who needs no groups does not wait for it with each call.
+const REST: Duration = Duration::from_millis(500);
 /// Names held at most, of all callers together.
 const NAMES_MAX: u64 = 200_000;
 /// Notes of changes and of reads under way that may lie around before those that are over are cleared away.
@@ -53,6 +55,8 @@ struct Inner {
     held: Cache<Key, Arc<Held>>,
     running: Mutex<HashMap<Key, Running>>,
     changes: RwLock<Changes>,
+    /// When the last read failed, unless one has succeeded since.
+    failed: Mutex<Option<Instant>>,
 }
 
 /// What a read is good for.
@@ -85,7 +89,8 @@ impl Groups {
         let weight = |_: &Key, held: &Arc<Held>| u32::try_from(held.principals.names().len()).unwrap_or(u32::MAX);
         let held = Cache::builder().max_capacity(NAMES_MAX).weigher(weight).time_to_live(AGE).build();
         let changes = RwLock::new(Changes { all: Instant::now(), of: HashMap::new() });
-        Groups(Arc::new(Inner { sources, directory, clock, held, running: Mutex::default(), changes }))
+        let (running, failed) = (Mutex::default(), Mutex::default());
+        Groups(Arc::new(Inner { sources, directory, clock, held, running, changes, failed }))
     }
 
     /// Names under which something may be shared with the caller.
@@ -111,6 +116,8 @@ impl Groups {
 
     /// Groups of an organization changed: nothing that was read before counts.
     pub fn changed(&self, organization: OrganizationId) {
+        // Who tells of a change is there.
+        self.0.note(None);
         let mut changes = self.0.changes.write().unwrap_or_else(PoisonError::into_inner);
         if changes.of.len() >= NOTES_MAX {
             // What was read before these is not believed any more in any case.
@@ -132,7 +139,7 @@ impl Groups {
         {
             return held.principals.clone();
         }
-        let answer = self.read(key, issued).await;
+        let answer = if self.0.rests() { None } else { self.read(key, issued).await };
         answer.unwrap_or_else(|| Principals::without_groups(organization, user))
     }
 
@@ -162,6 +169,16 @@ impl Inner {
         self.clock.now().unix_timestamp()
     }
 
+    /// A read has failed just now.
+    fn rests(&self) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|failed| failed.elapsed() < REST)
+    }
+
+    fn note(&self, failed: Option<Instant>) -> Option<Instant> {
+        std::mem::replace(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner), failed)
+    }
+
     /// Young enough, begun after the last change that was heard of, and after the token was issued.
     fn good(&self, (organization, _): Key, stamp: Stamp, issued: i64) -> bool {
         if stamp.begun.elapsed() >= AGE || issued > stamp.covers {
@@ -182,13 +199,17 @@ impl Inner {
         match self.ask(ListUserGroupsRequest { parent: organization.name(), user: user.name() }).await {
             Ok(read) => {
                 metrics::groups_read("done");
+                self.note(None);
                 let principals = Principals::of_member(organization, user, read.groups);
                 self.held.insert(key, Arc::new(Held { stamp, principals: principals.clone() }));
                 Some(principals)
             }
             Err(error) => {
                 metrics::groups_read("failed");
-                tracing::warn!(error.message = error.message(), "shares with groups do not count: they cannot be read");
+                if self.note(Some(Instant::now())).is_none() {
+                    let message = error.message();
+                    tracing::warn!(error.message = message, "shares with groups do not count: they cannot be read");
+                }
                 None
             }
         }

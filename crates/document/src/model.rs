@@ -46,5 +46,5 @@ pub(crate) mod limit {
     /// Documents of one read for the index.
     pub(crate) const INDEX_BATCH: usize = 1000;
     /// Documents of one read with their text: with 1,000 grants each they still fit a message of the mesh, 8 MiB.
-    pub(crate) const INDEX_BATCH_FULL: usize = 25;
+    pub(crate) const INDEX_BATCH_FULL: usize = 20;
 }

@@ -207,9 +207,13 @@ impl System {
         self.world.revocations.write().unwrap_or_else(PoisonError::into_inner).push(revocation);
     }
 
-    /// Whether services can be told who is in which groups; what they hold they keep for a while.
+    /// Whether services can be told who is in which groups; what they hold they keep for a while. That the owner is back they hear by a change
+    /// in an organization of nobody.
     pub fn groups_away(&self, away: bool) {
         self.world.groups_away.store(away, Ordering::SeqCst);
+        if !away && let Some(held) = &*self.world.held_groups.read().unwrap_or_else(PoisonError::into_inner) {
+            held.changed(OrganizationId(self.world.ids.next()));
+        }
     }
 
     /// Events of one kind that a service has written, oldest first: what its outbox holds, sent or not.

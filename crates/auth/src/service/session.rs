@@ -32,6 +32,8 @@ impl Auth {
     pub(crate) async fn delete_session(&self, caller: &Caller, name: SessionName) -> Result<(), Error> {
         oneself(caller, name.user)?;
         let tx = self.change(self.db.subject(name.user, caller.context()).await?);
+        // Codes before sessions, as everywhere.
+        store::session::delete_codes(&tx, name.session).await?;
         if let Some((session, _)) = store::session::get(&tx, name.session, true).await? {
             self.end_with_children(&tx, &session).await?;
             tx.audit(Record::done("session.ended").about(name).of(home(caller)));

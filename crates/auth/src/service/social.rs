@@ -118,7 +118,8 @@ impl Auth {
         let tx = self.db.system("a sign-in that waits for an identity provider", &quiet(context)).await?;
         let flow = store::login::flow(&tx, &digest(flow), Stage::Upstream, self.clock.now()).await?;
         let sealed = flow.and_then(|flow| STANDARD.decode(flow.ceremony?).ok()).ok_or(Error::FlowInvalid)?;
-        let kept = self.vault.open(AWAY, &sealed).map_err(Error::fault)?;
+        // The key that sealed it may have been taken out meanwhile.
+        let kept = self.vault.open(AWAY, &sealed).map_err(|_| Error::FlowInvalid)?;
         let kept: Away = serde_json::from_slice(&kept).map_err(Error::fault)?;
         let name = ProviderName::parse_field("provider", &kept.provider)?;
         let same = bool::from(kept.state.as_bytes().ct_eq(back.state.as_bytes()));

@@ -71,8 +71,8 @@ impl World {
     /// Which read the answer is of, for a token issued then; `None` when the groups are not known.
     async fn read(&self, issued: i64) -> Option<usize> {
         let principals = self.groups.principals(&self.caller(None, issued, &[])).await;
-        let group = principals.names().get(2)?.strip_suffix("#member")?.rsplit('/').next()?;
-        group.parse().ok()
+        let group = principals.names().iter().find_map(|name| name.strip_suffix("#member")?.split_once("/groups/"))?;
+        group.1.parse().ok()
     }
 
     fn caller(&self, role: Option<Role>, issued: i64, custom_roles: &[Id]) -> Caller {
@@ -168,6 +168,8 @@ async fn what_cannot_be_read_lacks_names_and_is_asked_for_again() {
     assert!(!unknown.are_whole());
     assert_eq!(unknown.names().len(), 2, "himself and all members");
     world.source.away.store(false, Ordering::SeqCst);
+    assert!(!world.groups.principals(&caller).await.are_whole(), "a source that is away is left alone for a moment");
+    tokio::time::advance(REST).await;
     let known = world.groups.principals(&caller).await;
     assert!(known.are_whole());
     assert_eq!(known.names().len(), 3);

@@ -21,7 +21,7 @@ const DOCUMENTS_IN_ALL: usize = 10_000;
 const DOCUMENTS_LEAST: usize = 10;
 /// Principals in one answer: with names and titles they stay below the largest message of the mesh. Who is left out does not
 /// find the file, but can read it.
-const PRINCIPALS_IN_ALL: usize = 160_000;
+const PRINCIPALS_IN_ALL: usize = 80_000;
 
 impl Files {
     /// The record of a file that the caller may read. A deleted file is there for nobody.

@@ -54,6 +54,10 @@ impl<'p> Printer<'p> {
     ) -> Result<bool, Stop> {
         let plan = self.entry_plan(field)?;
         let begin = Entries { cursor: *cursor, tag: field.tag.bytes(), begun: false };
+        // What is printed for nothing must not hold maps of its own: with each level the time would double.
+        if plan.fields.get(1).is_some_and(|value| value.kind.is_message()) && !self.ascends(plan, begin)? {
+            return self.unordered_map(field, begin, cursor, fields);
+        }
         let before = (self.out.len(), self.depth);
         let (mut entries, mut last, mut some) = (begin, None, false);
         self.begin(b'{')?;
@@ -72,6 +76,19 @@ impl<'p> Printer<'p> {
         *cursor = entries.cursor;
         self.end(b'}', some);
         Ok(some)
+    }
+
+    /// Whether each key is greater than the one before.
+    fn ascends(&self, plan: &MessagePlan, mut entries: Entries<'_, '_>) -> Result<bool, Stop> {
+        let mut last = None;
+        while let Some(bytes) = entries.next()? {
+            let Some(entry) = self.entry(plan, bytes)? else { continue };
+            if last >= Some(entry.name) {
+                return Ok(false);
+            }
+            last = Some(entry.name);
+        }
+        Ok(true)
     }
 
     /// A map whose entries must be sorted first.

@@ -54,6 +54,18 @@ fn gw_w01_elements_apart_are_one_array() {
     same(&entries.concat(), r#"{"i":5,"m":{"a":"1","b":"2"}}"#);
 }
 
+/// Were a level printed twice because its own keys are out of order, this would take years.
+#[test]
+fn keys_out_of_order_at_every_level_cost_each_level_once() {
+    let entry = |key: &str, value: &[u8]| field(1, &[field(1, key.as_bytes()), field(2, value)].concat());
+    let (mut fields, mut json) = (Vec::new(), "{}".to_owned());
+    for _ in 0..30 {
+        fields = [entry("b", &field(5, &fields)), entry("a", &varint(4, 1))].concat();
+        json = format!(r#"{{"a":true,"b":{json}}}"#);
+    }
+    same(&field(37, &fields), &format!(r#"{{"st":{json}}}"#));
+}
+
 #[test]
 fn gw_w02_packed_and_unpacked_mix() {
     same(&[varint(18, 1), field(18, &[2, 3]), varint(18, 4)].concat(), r#"{"ri":[1,2,3,4]}"#);

@@ -43,8 +43,9 @@ pub(super) struct Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut heard = lock(&self.heard);
-        // This one is still counted.
-        if heard.get(&self.organization).is_some_and(|changes| changes.receiver_count() <= 1) {
+        // Counted no more from here on, while nobody else comes or goes.
+        self.changes = watch::channel(()).1;
+        if heard.get(&self.organization).is_some_and(|changes| changes.receiver_count() == 0) {
             heard.remove(&self.organization);
         }
     }
