@@ -62,7 +62,7 @@ async fn auth_o20_a_password_that_is_tested_while_the_address_is_proven_signs_no
     let bob = platform.user(&owner, "bob", Role::Viewer).await;
     let password = password_of("bob");
     let given = try_password(system, &bob.email, &password);
-    assert_begins_again(voided_at_work(system, READ, given, verify(system, &bob.email)).await);
+    assert_begins_again(Box::pin(voided_at_work(system, READ, given, verify(system, &bob.email))).await);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_sign_in_at_work_ends_when_an_operator_revokes() {
     let revoke = async { operator.revoke(&bob.email).await.expect("there is such an account") };
     let password = password_of("bob");
     let given = try_password(system, &bob.email, &password);
-    assert_begins_again(voided_at_work(system, READ, given, revoke).await);
+    assert_begins_again(Box::pin(voided_at_work(system, READ, given, revoke)).await);
 }
 
 #[tokio::test]

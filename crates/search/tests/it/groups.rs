@@ -34,7 +34,7 @@ async fn auth_b03_who_is_in_a_group_finds_what_is_shared_with_it_and_nobody_else
     both.sort();
     assert_eq!(found, both);
     member.set_groups(&[&two]);
-    assert_eq!(names(&fixture.search(&member, "garden").await), [second.clone()], "he has left the first");
+    assert_eq!(names(&fixture.search(&member, "garden").await), std::slice::from_ref(&second), "he has left the first");
     // A share that has ended is not shown, although the index does not know it yet.
     fixture.documents.change(&second, |entry| entry.principals.truncate(1));
     let hidden = fixture.search(&member, "garden").await;
