@@ -163,7 +163,8 @@ async fn the_index_hears_of_every_change_of_readers() {
     let [documents, viewers, all] =
         ["document:read", "viewer", "file:read"].map(|held| format!("{}#{held}", fixture.organization.name()));
     let principals = |more: &[String]| {
-        [[documents.clone(), viewers.clone(), fixture.editor.name()].as_slice(), more, &[all.clone()]].concat()
+        [[documents.clone(), viewers.clone(), fixture.editor.name()].as_slice(), more, std::slice::from_ref(&all)]
+            .concat()
     };
     assert_eq!(told(&fixture, &file, 2).await.principals, principals(&[]));
     let (reader, grant) = fixture.reader(&file, &document).await;
