@@ -107,6 +107,6 @@ async fn nobody_but_services_that_decide_by_shares_reads_who_is_in_which_group()
     for workload in ["gateway", "notification"] {
         let mut tokens = TokenServiceClient::new(platform.system.as_workload(workload).channel("auth"));
         let refused = tokens.list_user_groups(request.clone()).await;
-        assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
+        assert_refused(refused, Code::PermissionDenied, "PEER_DENIED");
     }
 }
