@@ -215,7 +215,7 @@ async fn call(
         Target::Resumable(upload, _) => Ok(Box::pin(resumable::drive(edge, passage, body, upload)).await),
         Target::Identity(endpoint) => {
             if let Some(class) = endpoint.class(&passage.head.method) {
-                Box::pin(rate_limit::class(edge, passage.address, class)).await?;
+                rate_limit::class(edge, passage.address, class).await?;
             }
             Box::pin(identity::drive(edge, passage, body, *endpoint)).await
         }

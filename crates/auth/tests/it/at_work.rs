@@ -4,7 +4,9 @@ use testkit::{System, eventually};
 use tonic::{Code, Status};
 
 use crate::{
-    OPERATORS, OWNER, OWNER_PASSWORD, Signed, assert_refused, browser, code, code_grant, device, exchange,
+    OPERATORS, OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, browser,
+    client::App,
+    code, code_grant, device, exchange,
     factor::{self, enrolled},
     meanwhile::holding_until,
     password_of, platform,
@@ -95,13 +97,27 @@ async fn a_sign_in_at_work_ends_when_an_operator_revokes() {
     assert_begins_again(Box::pin(voided_at_work(system, READ, given, revoke)).await);
 }
 
+/// A device that has asked to be let in, and the owner, in a browser too.
+struct Door {
+    app: App,
+    browser: String,
+    owner: Signed,
+    codes: wire::AuthorizeDeviceResponse,
+}
+
+impl Door {
+    async fn of(platform: &Platform) -> Self {
+        let app = device::tv(platform).await;
+        let codes = device::begin(platform, &app, "openid").await;
+        Self { browser: browser::owner_browser(platform).await, owner: platform.owner().await, app, codes }
+    }
+}
+
 #[tokio::test]
 async fn auth_o15_a_device_that_is_let_in_while_all_sessions_end_stays_outside() {
     let platform = platform().await;
     let system = &platform.system;
-    let app = device::tv(&platform).await;
-    let (browser, owner) = (browser::owner_browser(&platform).await, platform.owner().await);
-    let codes = device::begin(&platform, &app, "openid").await;
+    let Door { app, browser, owner, codes } = Door::of(&platform).await;
     let approve = device::decide(&platform, &browser, &codes.user_code, true);
     let decided = voided_at_work(system, ("consents", "exclusive"), approve, revoke_all(system, &owner, false)).await;
     assert_refused(decided, Code::Unauthenticated, "CREDENTIAL_INVALID");
@@ -113,9 +129,7 @@ async fn auth_o15_a_device_that_is_let_in_while_all_sessions_end_stays_outside()
 async fn auth_s09_codes_that_were_given_before_all_sessions_ended_are_worth_nothing() {
     let platform = platform().await;
     let system = &platform.system;
-    let app = device::tv(&platform).await;
-    let (browser, owner) = (browser::owner_browser(&platform).await, platform.owner().await);
-    let codes = device::begin(&platform, &app, "openid").await;
+    let Door { app, browser, owner, codes } = Door::of(&platform).await;
     device::decide(&platform, &browser, &codes.user_code, true).await.expect("it waits");
     let native = code(system, OWNER, OWNER_PASSWORD, &platform.organization).await;
     let pages = browser::browser_code(system, OWNER, OWNER_PASSWORD, &platform.organization).await;

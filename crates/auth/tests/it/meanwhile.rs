@@ -18,9 +18,12 @@ fn begin_a_second(system: &System) {
     system.clock().advance(Duration::from_micros(rest));
 }
 
-/// SQL that goes on once a condition holds, or after half a minute: what its transaction has locked stays so until then.
+/// SQL that goes on once a condition holds, and fails after half a minute: what its transaction has locked stays so until then.
 pub(crate) fn holding_until(condition: &str) -> String {
-    format!("do $$ begin for look in 1..3000 loop exit when {condition}; perform pg_sleep(0.01); end loop; end $$")
+    format!(
+        "do $$ begin for look in 1..3000 loop if {condition} then return; end if; perform pg_sleep(0.01); end loop; \
+         raise exception 'what this waits for has not come'; end $$"
+    )
 }
 
 async fn assert_void(platform: &Platform, token: Bytes) {
@@ -65,20 +68,28 @@ async fn auth_b03_a_token_given_while_a_removal_is_committed_is_void() {
         "select 1 from pg_locks where granted and mode = 'ShareLock' and relation = 'auth.outbox_event'::regclass";
     let waiting =
         "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into outbox_event%'";
+    // A row, for the holder would not hear of a new table before its transaction ends.
+    system.sql("create table auth.given (at timestamptz)").await;
     let seen = async |sql: &'static str| eventually("a lock", || async { system.sql(sql).await.pop() }).await;
     let given = async {
         seen(waiting).await;
         // Seconds after the removal was written, and it is still not committed.
         system.clock().advance(Duration::from_secs(2));
-        exchange(system, &signed.access).await
+        let given = exchange(system, &signed.access).await;
+        system.sql("insert into auth.given values (now())").await;
+        given
     };
     let removed = async {
         seen(held).await;
         client.delete_membership(remove).await
     };
-    // Not until the token is given: giving it may wait for the removal, which waits for this.
-    let block = system.sql("begin; lock table auth.outbox_event in share mode; select pg_sleep(3); commit");
-    let (_, removed, given) = tokio::join!(block, removed, given);
+    // Until the token is given, or giving it waits for the removal, which waits for this.
+    let until = holding_until(
+        "exists (select from auth.given) or exists (select from pg_locks r, pg_locks w where not r.granted and not w.granted \
+         and pg_backend_pid() = any(pg_blocking_pids(r.pid)) and r.pid = any(pg_blocking_pids(w.pid)))",
+    );
+    let block = format!("begin; lock table auth.outbox_event in share mode; {until}; commit");
+    let (_, removed, given) = tokio::join!(system.sql(&block), removed, given);
     removed.expect("the owner may");
     if let Ok(token) = given {
         assert_void(&platform, token).await;
