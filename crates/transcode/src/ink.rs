@@ -6,6 +6,9 @@
 
 use std::ops::{Deref, DerefMut};
 
+/// Bytes of a short text that are copied at once, whatever of them is meant.
+pub(crate) const NEAR: usize = 32;
+
 /// Room that is made at once.
 const PAGE: usize = 4096;
 
@@ -76,6 +79,25 @@ impl Ink {
         self.len += text.len() + 2;
     }
 
+    /// The first `len` of these bytes between quotes.
+    #[inline]
+    pub(crate) fn quoted_near(&mut self, near: &[u8; NEAR], len: usize) {
+        let room = self.near::<{ NEAR + 2 }>();
+        room[0] = b'"';
+        room[1..][..NEAR].copy_from_slice(near);
+        room[1 + len] = b'"';
+        self.len += len + 2;
+    }
+
+    /// The first `len` of these bytes behind a tag and their length, which is below 128.
+    #[inline]
+    pub(crate) fn field_near(&mut self, tag: u8, near: &[u8; NEAR], len: usize) {
+        let room = self.near::<{ NEAR + 2 }>();
+        (room[0], room[1]) = (tag, len as u8);
+        room[2..][..NEAR].copy_from_slice(near);
+        self.len += len + 2;
+    }
+
     /// A number as protobuf writes it.
     #[inline]
     pub(crate) fn varint(&mut self, value: u64) {
@@ -104,6 +126,18 @@ impl Ink {
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.bytes.truncate(self.len);
         self.bytes
+    }
+
+    /// The next `N` bytes of room.
+    #[inline]
+    fn near<const N: usize>(&mut self) -> &mut [u8; N] {
+        if self.bytes.len() - self.len < N {
+            self.grow(N);
+        }
+        match self.bytes[self.len..].first_chunk_mut() {
+            Some(room) => room,
+            None => unreachable!("room has just been made"),
+        }
     }
 
     /// The next `bytes` bytes of room.

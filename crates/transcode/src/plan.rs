@@ -85,8 +85,8 @@ pub(crate) struct FieldPlan {
     pub(crate) packed: bool,
     /// Whether "set to its default" differs from "not set".
     pub(crate) presence: bool,
-    /// A single text in no oneof.
-    pub(crate) is_simple_text: bool,
+    /// A single scalar in no oneof, the usual field.
+    pub(crate) lone: bool,
     /// A message between two tags instead of behind a length: proto2's groups.
     pub(crate) delimited: bool,
     /// Whether JSON `null` is a value of the kind and not the absence of one.
@@ -251,6 +251,12 @@ impl FieldPlan {
     #[inline]
     pub(crate) fn key(&self, proto_names: bool) -> &Stamp {
         if proto_names { &self.proto_key } else { &self.json_key }
+    }
+
+    /// Whether a value is a text.
+    #[inline]
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.kind, Kind::String)
     }
 
     /// `"name":` as a compact writer has it.

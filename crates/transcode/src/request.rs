@@ -160,8 +160,8 @@ impl<'a> Reader<'a> {
             let Some(field) = plan.fields.get(index) else {
                 continue;
             };
-            // Most members are texts that nobody asks anything about: no step between text and output.
-            if field.is_simple_text && !self.tracks && self.simple_text(field) {
+            // Most members are single scalars that nobody asks anything about: no step between text and output.
+            if field.lone && !self.tracks && self.lone(field) {
                 continue;
             }
             self.member(plan, field, &mut members)?;
@@ -223,6 +223,15 @@ impl<'a> Reader<'a> {
 
     /// A Timestamp, Duration or FieldMask.
     fn special(&mut self, special: WellKnown, name: &str) -> Result<(), Fault> {
+        let before = self.scan.at();
+        if !self.tracks
+            && let Some(string) = self.scan.next_plain_string()
+        {
+            if text::write_special(special, string, &mut self.out).is_ok() {
+                return Ok(());
+            }
+            self.scan.seek(before);
+        }
         self.expect(Kind::String, name)?;
         let before = self.scan.at();
         let string = self.scan.string()?;

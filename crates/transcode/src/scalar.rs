@@ -93,11 +93,10 @@ pub(crate) fn write_special(special: WellKnown, text: &str, out: &mut Writer) ->
         }
         _ => return Err("this message has no text form".to_owned()),
     };
-    if seconds != 0 {
-        out.field(1, &Payload::Varint(seconds as u64));
-    }
-    if nanos != 0 {
-        out.field(2, &Payload::Varint(i64::from(nanos) as u64));
+    for (number, value) in [(1, seconds), (2, i64::from(nanos))] {
+        if value != 0 {
+            out.number(number, value as u64);
+        }
     }
     Ok(())
 }

@@ -6,9 +6,9 @@
 
 mod cursor;
 
-pub(crate) use cursor::{Cursor, Key, Malformed, unzigzag};
+pub(crate) use cursor::{Cursor, Key, Malformed, Near, unzigzag};
 
-use crate::ink::{Ink, encode_varint};
+use crate::ink::{Ink, NEAR, encode_varint};
 use crate::plan::Tag;
 
 /// A value as it stands on the wire after its tag.
@@ -112,6 +112,13 @@ impl Writer {
         self.payload(payload);
     }
 
+    /// A number with its tag.
+    #[inline]
+    pub(crate) fn number(&mut self, number: u32, value: u64) {
+        self.key(number, Key::VARINT);
+        self.varint(value);
+    }
+
     /// A length-delimited field whose bytes are at hand.
     pub(crate) fn bytes(&mut self, number: u32, bytes: &[u8]) {
         self.key(number, Key::LENGTH);
@@ -145,6 +152,15 @@ impl Writer {
     #[inline]
     pub(crate) fn text(&mut self, tag: &Tag, text: &[u8]) {
         self.out.field(tag.bytes(), text);
+    }
+
+    /// As [`Writer::text`], for the first `length` of these bytes.
+    #[inline]
+    pub(crate) fn near(&mut self, tag: &Tag, near: &[u8; NEAR], length: usize) {
+        match tag.bytes() {
+            [tag] => self.out.field_near(*tag, near, length),
+            tag => self.out.field(tag, &near[..length.min(NEAR)]),
+        }
     }
 
     /// A tag: one byte as a rule.
@@ -303,6 +319,7 @@ impl Writer {
         settled
     }
 
+    #[inline]
     fn key(&mut self, number: u32, wire_type: u32) {
         self.varint(u64::from(number << 3 | wire_type));
     }

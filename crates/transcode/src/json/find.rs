@@ -5,6 +5,8 @@
 
 use wide::u8x16;
 
+use crate::ink::NEAR;
+
 /// What [`scan`] has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Found {
@@ -40,6 +42,26 @@ pub(crate) fn scan(bytes: &[u8]) -> Found {
         at += 16;
     }
     rest(bytes, at, high)
+}
+
+/// The first of these bytes that cannot stand in a JSON string as it is; their number if there is none.
+#[inline]
+pub(crate) fn special_near(block: &[u8; NEAR]) -> usize {
+    near(block).special.trailing_zeros() as usize
+}
+
+/// Whether the first `length` of these bytes are ASCII that can stand in a JSON string.
+#[inline]
+pub(crate) fn is_plain_near(block: &[u8; NEAR], length: usize) -> bool {
+    let marks = near(block);
+    u64::from(marks.special | marks.high) & ((1 << length) - 1) == 0
+}
+
+#[inline]
+fn near(block: &[u8; NEAR]) -> Marks {
+    let [Some(first), Some(last)] = [block.first_chunk(), block.last_chunk()] else { unreachable!("of 32 bytes") };
+    let (first, last) = (block16(first), block16(last));
+    Marks { special: first.special | last.special << 16, high: first.high | last.high << 16 }
 }
 
 /// Fewer than sixteen bytes at the end, from `at` on.

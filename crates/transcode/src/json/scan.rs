@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::fault::Fault;
 use super::find;
-use crate::ink;
+use crate::ink::{self, NEAR};
 use crate::name;
 use crate::scalar::Small;
 
@@ -40,6 +40,12 @@ impl Kind {
             Self::Null => "null",
         }
     }
+}
+
+/// Whether a number or a word ends before this byte.
+#[inline]
+fn ends_word(after: Option<&u8>) -> bool {
+    matches!(after, Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') | None)
 }
 
 /// The scanner; `Clone` is a look-ahead.
@@ -146,16 +152,47 @@ impl<'a> Scanner<'a> {
         Ok(literal)
     }
 
-    /// A number of few digits, the usual one; `None` passes nothing.
+    /// A number of few digits, the usual one, which may stand in quotes; `None` passes nothing.
     #[inline]
     pub(crate) fn small_number(&mut self) -> Option<Small> {
         let rest = &self.text.as_bytes()[self.at..];
+        let quotes = usize::from(rest.first() == Some(&b'"'));
+        let rest = &rest[quotes..];
         let small = Small::read(rest)?;
-        if !matches!(rest.get(small.len), Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') | None) {
+        match rest.get(small.len) {
+            Some(b'"') if quotes == 1 => {}
+            after if quotes == 0 && ends_word(after) => {}
+            _ => return None,
+        }
+        self.at += small.len + 2 * quotes;
+        Some(small)
+    }
+
+    /// `true` or `false`, if it stands at the very next byte; `None` passes nothing.
+    #[inline]
+    pub(crate) fn small_bool(&mut self) -> Option<bool> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let value = rest.first() == Some(&b't');
+        let after = rest.strip_prefix(if value { &b"true"[..] } else { b"false" })?;
+        if !ends_word(after.first()) {
             return None;
         }
-        self.at += small.len;
-        Some(small)
+        self.at += rest.len() - after.len();
+        Some(value)
+    }
+
+    /// A string of at most 31 bytes without escapes that stands at the very next byte: the bytes that begin with it and its length.
+    /// `None` passes nothing.
+    #[inline]
+    pub(crate) fn near_string(&mut self) -> Option<(&'a [u8; NEAR], usize)> {
+        let (quote, rest) = self.text.as_bytes().get(self.at..)?.split_first()?;
+        let near = rest.first_chunk()?;
+        let length = find::special_near(near);
+        if *quote != b'"' || near.get(length) != Some(&b'"') {
+            return None;
+        }
+        self.at += length + 2;
+        Some((near, length))
     }
 
     /// A string, unescaped.

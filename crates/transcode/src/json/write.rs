@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::find;
-use crate::ink::Ink;
+use crate::ink::{Ink, NEAR};
 
 /// A string in quotes.
 pub(crate) fn string(text: &str, out: &mut Ink) {
@@ -21,6 +21,16 @@ pub(crate) fn text(bytes: &[u8], out: &mut Ink) -> bool {
     }
     quoted(bytes, found.special, out);
     true
+}
+
+/// The first `length` bytes as a string in quotes, if they are plain; `false`, and nothing printed, if they are not.
+#[inline]
+pub(crate) fn short_text(near: &[u8; NEAR], length: usize, out: &mut Ink) -> bool {
+    let plain = find::is_plain_near(near, length);
+    if plain {
+        out.quoted_near(near, length);
+    }
+    plain
 }
 
 fn is_utf8(bytes: &[u8]) -> bool {

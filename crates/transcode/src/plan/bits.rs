@@ -1,11 +1,12 @@
 //! A set of small indexes: which fields of a message, or members of a oneof, have been met.
 //!
-//! The first 256 need no allocation; messages with more fields are rare.
+//! The first 64 are one word, the first 256 need no allocation; messages with more fields are rare.
 
 /// The set.
 #[derive(Debug, Default)]
 pub(crate) struct Bits {
-    near: [u64; 4],
+    first: u64,
+    near: [u64; 3],
     far: Vec<u64>,
 }
 
@@ -13,7 +14,17 @@ impl Bits {
     /// Adds an index; whether it is new.
     #[inline]
     pub(crate) fn insert(&mut self, index: usize) -> bool {
-        let (word, bit) = (index / 64, 1 << (index % 64));
+        if index >= 64 {
+            return self.insert_far(index);
+        }
+        let before = self.first;
+        self.first |= 1 << index;
+        before != self.first
+    }
+
+    #[cold]
+    fn insert_far(&mut self, index: usize) -> bool {
+        let (word, bit) = (index / 64 - 1, 1 << (index % 64));
         let word = match self.near.get_mut(word) {
             Some(word) => word,
             None => {
@@ -24,9 +35,9 @@ impl Bits {
                 &mut self.far[word]
             }
         };
-        let new = *word & bit == 0;
+        let before = *word;
         *word |= bit;
-        new
+        before != *word
     }
 }
 

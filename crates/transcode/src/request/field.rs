@@ -3,7 +3,7 @@
 use super::{Reader, UNBOUND, differs};
 use crate::json::{Fault, Kind as Found};
 use crate::mask::Recorder;
-use crate::plan::{FieldPlan, Kind, MessagePlan, Shape};
+use crate::plan::{FieldPlan, Kind, MessagePlan, Shape, Tag};
 
 impl<'a> Reader<'a> {
     /// The value of `field` in the open message; null has been dealt with.
@@ -86,14 +86,36 @@ impl<'a> Reader<'a> {
         self.emit(Some(&field.tag), scalar)
     }
 
-    /// A text without escapes, if one stands here just so; `false` passes nothing.
+    /// A single scalar as most writers have it; `false` passes nothing.
     #[inline]
-    pub(super) fn simple_text(&mut self, field: &FieldPlan) -> bool {
+    pub(super) fn lone(&mut self, field: &FieldPlan) -> bool {
+        if field.is_text() {
+            return self.plain_text(&field.tag, field.presence);
+        }
+        let Some(scalar) = self.usual(field.kind) else {
+            return false;
+        };
+        if field.presence || !scalar.is_default() {
+            self.out.tag(&field.tag);
+            self.number(&scalar);
+        }
+        true
+    }
+
+    /// A text without escapes that stands here just so, left out if it is empty and not `kept`; `false` passes nothing.
+    #[inline]
+    pub(super) fn plain_text(&mut self, tag: &Tag, kept: bool) -> bool {
+        if let Some((near, length)) = self.scan.near_string() {
+            if kept || length > 0 {
+                self.out.near(tag, near, length);
+            }
+            return true;
+        }
         let Some(text) = self.scan.next_plain_string() else {
             return false;
         };
-        if field.presence || !text.is_empty() {
-            self.out.text(&field.tag, text.as_bytes());
+        if kept || !text.is_empty() {
+            self.out.text(tag, text.as_bytes());
         }
         true
     }
@@ -157,6 +179,9 @@ impl<'a> Reader<'a> {
         } else {
             let mut first = true;
             while self.scan.element(&mut first)? {
+                if field.is_text() && !self.tracks && self.plain_text(&field.tag, true) {
+                    continue;
+                }
                 self.refuse_null(field, "an element of a list")?;
                 self.element(field)?;
             }

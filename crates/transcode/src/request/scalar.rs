@@ -50,26 +50,19 @@ impl<'a> Reader<'a> {
             }
             (Kind::Enum(_), _) => return self.enumeration(kind, found),
             (Kind::String | Kind::Bytes | Kind::Bool | Kind::Message(_), _) => return Err(self.unwanted(kind, found)),
-            (_, Found::Number) => {
-                let at = self.scan.at();
-                match self.scan.small_number().and_then(|small| number(kind, small)) {
-                    Some(scalar) => scalar,
-                    None => {
-                        self.scan.seek(at);
-                        let literal = self.scan.number()?;
-                        let refused = |expected| Fault::new(at, "INVALID_VALUE", expected);
-                        match kind {
-                            Kind::Double => {
-                                Scalar::Fixed64(text::finite_float::<f64>(literal).map_err(refused)?.to_bits())
-                            }
-                            Kind::Float => {
-                                Scalar::Fixed32(text::finite_float::<f32>(literal).map_err(refused)?.to_bits())
-                            }
-                            _ => self.parsed(kind, literal, at)?,
-                        }
+            (_, Found::Number) => match self.usual(kind) {
+                Some(scalar) => scalar,
+                None => {
+                    let at = self.scan.at();
+                    let literal = self.scan.number()?;
+                    let refused = |expected| Fault::new(at, "INVALID_VALUE", expected);
+                    match kind {
+                        Kind::Double => Scalar::Fixed64(text::finite_float::<f64>(literal).map_err(refused)?.to_bits()),
+                        Kind::Float => Scalar::Fixed32(text::finite_float::<f32>(literal).map_err(refused)?.to_bits()),
+                        _ => self.parsed(kind, literal, at)?,
                     }
                 }
-            }
+            },
             (_, Found::String) => {
                 let at = self.scan.at();
                 let text = self.scan.string()?;
@@ -78,6 +71,25 @@ impl<'a> Reader<'a> {
             _ => return Err(self.unwanted(kind, found)),
         };
         Ok(Some(scalar))
+    }
+
+    /// A number of few digits, with or without quotes, a boolean or the name of an enum, if it stands at the very next byte; `None`
+    /// passes nothing.
+    #[inline]
+    pub(super) fn usual(&mut self, kind: Kind) -> Option<Scalar<'a>> {
+        let before = self.scan.at();
+        let usual = match kind {
+            Kind::String | Kind::Bytes | Kind::Message(_) => None,
+            Kind::Bool => self.scan.small_bool().map(|value| Scalar::Varint(u64::from(value))),
+            Kind::Enum(id) => self.scan.next_plain_string().and_then(|name| {
+                self.plans.enumeration(id).number(name).map(|number| Scalar::Varint(i64::from(number) as u64))
+            }),
+            _ => self.scan.small_number().and_then(|small| number(kind, small)),
+        };
+        if usual.is_none() {
+            self.scan.seek(before);
+        }
+        usual
     }
 
     fn parsed(&self, kind: Kind, literal: &str, at: usize) -> Result<Scalar<'a>, Fault> {
@@ -138,9 +150,7 @@ impl<'a> Reader<'a> {
             (None, _) => {}
         }
         match scalar {
-            Scalar::Varint(value) => self.out.varint(value),
-            Scalar::Fixed32(value) => self.out.raw(&value.to_le_bytes()),
-            Scalar::Fixed64(value) => self.out.raw(&value.to_le_bytes()),
+            Scalar::Varint(_) | Scalar::Fixed32(_) | Scalar::Fixed64(_) => self.number(&scalar),
             Scalar::Text(text) => self.out.delimited(text.as_bytes()),
             Scalar::Escaped => {
                 let most = self.scan.left();
@@ -154,6 +164,17 @@ impl<'a> Reader<'a> {
                 .map_err(|expected| Fault::new(at, "INVALID_VALUE", expected))?,
         }
         Ok(())
+    }
+
+    /// Writes what is no text.
+    #[inline]
+    pub(super) fn number(&mut self, scalar: &Scalar<'_>) {
+        match scalar {
+            Scalar::Varint(value) => self.out.varint(*value),
+            Scalar::Fixed32(value) => self.out.raw(&value.to_le_bytes()),
+            Scalar::Fixed64(value) => self.out.raw(&value.to_le_bytes()),
+            Scalar::Text(_) | Scalar::Escaped | Scalar::Base64(..) => {}
+        }
     }
 
     /// A scalar as a value of its own, to be compared.

@@ -3,10 +3,11 @@
 //! Entries whose keys ascend on the wire are printed as they come; when one does not, all are sorted first, and of equal
 //! keys the last wins. An entry is a message and obeys every rule of messages.
 
-use super::message::{Stop, known};
+use super::message::{MAX_DEPTH, Stop, known};
 use super::{Fields, Printer};
+use crate::json;
 use crate::plan::{FieldPlan, Kind, MessagePlan};
-use crate::wire::{Cursor, Key, unzigzag};
+use crate::wire::{Cursor, Key, Near, unzigzag};
 
 /// A map key as it compares; of one map all are of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,20 @@ impl<'w> Entries<'w, '_> {
         self.begun = true;
         Ok(Some(self.cursor.bytes()?))
     }
+
+    /// Key and value of the next entry if it is two short texts, in this order and nothing else.
+    #[inline]
+    fn short(&mut self) -> Option<(Near<'w>, Near<'w>)> {
+        if self.begun && !self.cursor.take_if(self.tag) {
+            return None;
+        }
+        self.begun = true;
+        let length = self.cursor.byte()?;
+        let whole = self.cursor.remaining();
+        let name = self.cursor.take_if(&[0x0a]).then(|| self.cursor.near())??;
+        let value = self.cursor.take_if(&[0x12]).then(|| self.cursor.near())??;
+        (whole - self.cursor.remaining() == usize::from(length)).then_some((name, value))
+    }
 }
 
 impl<'p> Printer<'p> {
@@ -61,7 +76,13 @@ impl<'p> Printer<'p> {
         let before = (self.out.len(), self.depth);
         let (mut entries, mut last, mut some) = (begin, None, false);
         self.begin(b'{')?;
-        while let Some(bytes) = entries.next()? {
+        let texts = self.plain && self.messages < MAX_DEPTH && plan.fields.iter().all(FieldPlan::is_text);
+        loop {
+            if texts && let Some(name) = self.short_entry(&mut entries, last, some) {
+                (last, some) = (Some(name), true);
+                continue;
+            }
+            let Some(bytes) = entries.next()? else { break };
             let Some(entry) = self.entry(plan, bytes)? else { continue };
             let name = Some(entry.name);
             if last >= name {
@@ -76,6 +97,35 @@ impl<'p> Printer<'p> {
         *cursor = entries.cursor;
         self.end(b'}', some);
         Ok(some)
+    }
+
+    /// Prints an entry of two short, plain texts that is written as most writers do and comes in order, and returns its key. `None`
+    /// passes and prints nothing.
+    #[inline]
+    fn short_entry<'w>(
+        &mut self,
+        entries: &mut Entries<'w, '_>,
+        last: Option<Name<'w>>,
+        some: bool,
+    ) -> Option<Name<'w>> {
+        let (mut ahead, before) = (*entries, self.out.len());
+        let ((name, name_length), (value, value_length)) = ahead.short()?;
+        let key = Name::Text(name.get(..name_length)?);
+        if last >= Some(key) {
+            return None;
+        }
+        if some {
+            self.out.push(b',');
+        }
+        let mut printed = json::short_text(name, name_length, &mut self.out);
+        self.out.push(b':');
+        printed &= json::short_text(value, value_length, &mut self.out);
+        if !printed {
+            self.out.truncate(before);
+            return None;
+        }
+        *entries = ahead;
+        Some(key)
     }
 
     /// Whether each key is greater than the one before.
@@ -135,7 +185,7 @@ impl<'p> Printer<'p> {
     fn entry_plan(&self, field: &FieldPlan) -> Result<&'p MessagePlan, Stop> {
         match self.plans.child(field) {
             Some(plan) if plan.fields.len() == 2 => Ok(plan),
-            _ => Err(Stop::Unprintable("a map has no entry type")),
+            _ => Err(Stop::Unprintable(&"a map has no entry type")),
         }
     }
 
@@ -235,6 +285,6 @@ fn name<'w>(kind: Kind, cursor: &mut Cursor<'w>) -> Result<Name<'w>, Stop> {
         Kind::Sint64 => Name::Signed(unzigzag(cursor.varint()?)),
         Kind::Sfixed32 => Name::Signed(i64::from(cursor.fixed32()? as i32)),
         Kind::Sfixed64 => Name::Signed(cursor.fixed64()? as i64),
-        _ => return Err(Stop::Unprintable("a map has keys of a kind that does not exist")),
+        _ => return Err(Stop::Unprintable(&"a map has keys of a kind that does not exist")),
     })
 }

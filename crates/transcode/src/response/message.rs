@@ -11,15 +11,15 @@ use crate::wellknown::WellKnown;
 use crate::wire::{Cursor, Key, Malformed};
 
 /// Objects and arrays, and likewise messages, that may be open at once.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 /// Why printing has ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// The order on the wire does not allow one pass: print again, carefully.
     Again,
-    /// The message has no JSON form; a clause about it, without its values.
-    Unprintable(&'static str),
+    /// The message has no JSON form; a clause about it, without its values. Behind a thin pointer: see [`Malformed`].
+    Unprintable(&'static &'static str),
 }
 
 impl From<Malformed> for Stop {
@@ -35,6 +35,8 @@ pub(crate) struct Printer<'p> {
     pub(super) options: &'p ResponseOptions,
     /// An Any of unknown type is printed with its bytes instead of refused: in error details.
     pub(super) keep_unknown: bool,
+    /// Whether nothing is asked for that is asked of each field: no defaults, no line breaks.
+    pub(super) plain: bool,
     /// Whether fields are gathered before they are printed.
     pub(super) careful: bool,
     /// Objects and arrays that are open.
@@ -50,6 +52,7 @@ impl<'p> Printer<'p> {
             plans,
             options,
             keep_unknown: false,
+            plain: !options.defaults && !options.pretty,
             careful: options.by_number,
             depth: 0,
             messages: 0,
@@ -72,7 +75,7 @@ impl<'p> Printer<'p> {
         }
         printed.map_err(|stop| match stop {
             Stop::Again => "its fields cannot be brought into an order",
-            Stop::Unprintable(why) => why,
+            Stop::Unprintable(why) => *why,
         })
     }
 
@@ -114,7 +117,23 @@ impl<'p> Printer<'p> {
     }
 
     /// The fields in wire order, up to the end or to the end of `group`.
+    #[inline]
     fn ordered(
+        &mut self,
+        plan: &'p MessagePlan,
+        cursor: &mut Cursor<'_>,
+        group: Option<u32>,
+        fields: Option<&Fields>,
+        some: bool,
+    ) -> Result<bool, Stop> {
+        match fields {
+            None if self.plain => self.pass::<true>(plan, cursor, group, None, some),
+            _ => self.pass::<false>(plan, cursor, group, fields, some),
+        }
+    }
+
+    /// As [`Printer::ordered`]; `PLAIN` if no option and no mask has to be asked for each field.
+    fn pass<const PLAIN: bool>(
         &mut self,
         plan: &'p MessagePlan,
         cursor: &mut Cursor<'_>,
@@ -144,6 +163,17 @@ impl<'p> Printer<'p> {
             if !seen.insert(index) || field.oneof.is_some_and(|oneof| !members.insert(usize::from(oneof))) {
                 return Err(Stop::Again);
             }
+            let before = (self.out.len(), some);
+            if PLAIN {
+                self.compact_key(field, &mut some);
+                if field.lone && field.is_text() {
+                    self.short_text(cursor)?;
+                } else if !self.value(field, key, cursor, None)? {
+                    self.out.truncate(before.0);
+                    some = before.1;
+                }
+                continue;
+            }
             if self.options.defaults {
                 if index < next {
                     return Err(Stop::Again);
@@ -167,9 +197,9 @@ impl<'p> Printer<'p> {
             }
         }
         if open.is_some() {
-            return Err(Stop::Unprintable("a group is not closed"));
+            return Err(Stop::Unprintable(&"a group is not closed"));
         }
-        if self.options.defaults {
+        if !PLAIN && self.options.defaults {
             self.defaults(&plan.fields[next..], fields, &mut some)?;
         }
         Ok(some)
@@ -220,6 +250,9 @@ impl<'p> Printer<'p> {
         fields: Option<&Fields>,
     ) -> Result<bool, Stop> {
         self.begin(b'[')?;
+        if self.plain && field.is_text() {
+            return self.texts(field, cursor);
+        }
         let mut some = false;
         loop {
             self.elements(field, key, cursor, fields, &mut some)?;
@@ -236,6 +269,17 @@ impl<'p> Printer<'p> {
         }
         self.end(b']', some);
         Ok(some)
+    }
+
+    /// A list of texts in one line, from its first element on.
+    fn texts(&mut self, field: &'p FieldPlan, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
+        self.short_text(cursor)?;
+        while cursor.take_if(field.tag.bytes()) {
+            self.out.push(b',');
+            self.short_text(cursor)?;
+        }
+        self.end(b']', true);
+        Ok(true)
     }
 
     /// One element of an open array, or a packed piece of it.
@@ -272,7 +316,7 @@ impl<'p> Printer<'p> {
     #[inline]
     pub(super) fn enter(&mut self) -> Result<(), Stop> {
         if self.messages == MAX_DEPTH {
-            return Err(Stop::Unprintable("it nests more than 100 messages"));
+            return Err(Stop::Unprintable(&"it nests more than 100 messages"));
         }
         self.messages += 1;
         Ok(())
@@ -282,7 +326,7 @@ impl<'p> Printer<'p> {
     #[inline]
     pub(super) fn begin(&mut self, bracket: u8) -> Result<(), Stop> {
         if self.depth == MAX_DEPTH {
-            return Err(Stop::Unprintable("it nests more than 100 levels"));
+            return Err(Stop::Unprintable(&"it nests more than 100 levels"));
         }
         self.depth += 1;
         self.out.push(bracket);
@@ -314,16 +358,22 @@ impl<'p> Printer<'p> {
     /// A field's key with what stands before and behind it.
     #[inline]
     pub(super) fn key(&mut self, field: &FieldPlan, some: &mut bool) {
-        let key = field.key(self.options.proto_names);
         if !self.options.pretty {
-            return match std::mem::replace(some, true) {
-                true => self.out.stamp(key),
-                false => self.out.extend_from_slice(&key[1..]),
-            };
+            return self.compact_key(field, some);
         }
         self.comma(some);
-        self.out.extend_from_slice(&key[1..]);
+        self.out.extend_from_slice(&field.key(self.options.proto_names)[1..]);
         self.out.push(b' ');
+    }
+
+    /// As [`Printer::key`], without line breaks.
+    #[inline]
+    fn compact_key(&mut self, field: &FieldPlan, some: &mut bool) {
+        let key = field.key(self.options.proto_names);
+        match std::mem::replace(some, true) {
+            true => self.out.stamp(key),
+            false => self.out.extend_from_slice(&key[1..]),
+        }
     }
 
     fn line(&mut self) {

@@ -15,11 +15,11 @@ impl<'p> Printer<'p> {
             WellKnown::Any => self.any(wire),
             WellKnown::Timestamp => {
                 let (seconds, nanos) = seconds_and_nanos(wire)?;
-                render_timestamp(seconds, nanos, &mut self.out).ok_or(Stop::Unprintable("a Timestamp is out of range"))
+                render_timestamp(seconds, nanos, &mut self.out).ok_or(Stop::Unprintable(&"a Timestamp is out of range"))
             }
             WellKnown::Duration => {
                 let (seconds, nanos) = seconds_and_nanos(wire)?;
-                render_duration(seconds, nanos, &mut self.out).ok_or(Stop::Unprintable("a Duration is out of range"))
+                render_duration(seconds, nanos, &mut self.out).ok_or(Stop::Unprintable(&"a Duration is out of range"))
             }
             WellKnown::FieldMask => self.field_mask(wire),
             WellKnown::Wrapper | WellKnown::Struct | WellKnown::ListValue => {
@@ -31,7 +31,7 @@ impl<'p> Printer<'p> {
                 Ok(())
             }
             WellKnown::Value if self.only(plan, wire)? => Ok(()),
-            WellKnown::Value => Err(Stop::Unprintable("a Value holds nothing")),
+            WellKnown::Value => Err(Stop::Unprintable(&"a Value holds nothing")),
             WellKnown::Empty => Ok(()),
         }
     }
@@ -46,7 +46,7 @@ impl<'p> Printer<'p> {
         // A wrapper may hold these words, a Value may not: free-form JSON has no place for them.
         let is_word = |text: &[u8]| matches!(text, b"\"NaN\"" | b"\"Infinity\"" | b"\"-Infinity\"");
         if plan.special == Some(WellKnown::Value) && is_word(&self.out[from..]) && is_number(wire) {
-            return Err(Stop::Unprintable("a Value holds NaN or an infinity"));
+            return Err(Stop::Unprintable(&"a Value holds NaN or an infinity"));
         }
         Ok(found)
     }
@@ -79,7 +79,7 @@ impl<'p> Printer<'p> {
             }
             let path = utf8(cursor.bytes()?)?;
             camel_into(path.as_bytes(), &mut self.out)
-                .ok_or(Stop::Unprintable("a FieldMask holds a path that has no JSON spelling"))?;
+                .ok_or(Stop::Unprintable(&"a FieldMask holds a path that has no JSON spelling"))?;
         }
         self.out.push(b'"');
         Ok(())
@@ -119,7 +119,7 @@ impl<'p> Printer<'p> {
                 self.word("value", &mut some);
                 json::base64(bytes, &mut self.out);
             }
-            None => return Err(Stop::Unprintable("an Any holds a type that is not in the contract")),
+            None => return Err(Stop::Unprintable(&"an Any holds a type that is not in the contract")),
         }
         self.end(b'}', true);
         Ok(())

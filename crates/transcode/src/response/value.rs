@@ -10,7 +10,7 @@ impl<'p> Printer<'p> {
     /// The scalar behind its tag; `false` for an enum number the field does not keep.
     pub(super) fn scalar(&mut self, kind: Kind, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
         match kind {
-            Kind::String => self.text(cursor.bytes()?)?,
+            Kind::String => self.short_text(cursor)?,
             // A varint may be wider than its type: the surplus is cut off, as every decoder does.
             Kind::Int32 => self.signed(i64::from(cursor.varint()? as i32)),
             Kind::Int64 => self.quoted_signed(cursor.varint()? as i64),
@@ -30,9 +30,22 @@ impl<'p> Printer<'p> {
             }
             Kind::Bytes => json::base64(cursor.bytes()?, &mut self.out),
             Kind::Enum(id) => return Ok(self.enumeration(id, cursor.varint()? as i32)),
-            Kind::Message(_) => return Err(Stop::Unprintable("a message stands where a scalar belongs")),
+            Kind::Message(_) => return Err(Stop::Unprintable(&"a message stands where a scalar belongs")),
         }
         Ok(true)
+    }
+
+    /// A string that is short and plain as a rule.
+    #[inline]
+    pub(super) fn short_text(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+        let mut ahead = *cursor;
+        if let Some((near, length)) = ahead.near()
+            && json::short_text(near, length, &mut self.out)
+        {
+            *cursor = ahead;
+            return Ok(());
+        }
+        self.text(cursor.bytes()?)
     }
 
     /// A string of the wire.
@@ -115,7 +128,7 @@ impl<'p> Printer<'p> {
     }
 }
 
-const NOT_UTF8: Stop = Stop::Unprintable("a string in it is not UTF-8");
+const NOT_UTF8: Stop = Stop::Unprintable(&"a string in it is not UTF-8");
 
 /// The text of a string that is not printed as it is.
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Stop> {

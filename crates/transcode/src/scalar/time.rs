@@ -19,16 +19,14 @@ const DURATION: &str = "expected seconds followed by `s`, such as `1.5s`";
 
 /// Seconds since 1970 and nanoseconds of an RFC 3339 time.
 pub(super) fn parse_timestamp(text: &str) -> Result<(i64, i32), Expected> {
-    timestamp(text).ok_or_else(|| TIMESTAMP.to_owned())
+    timestamp(text.as_bytes()).ok_or_else(|| TIMESTAMP.to_owned())
 }
 
-fn timestamp(text: &str) -> Option<(i64, i32)> {
-    let (date, rest) = text.split_at_checked(19)?;
-    let bytes = date.as_bytes();
-    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if separators.iter().any(|(at, byte)| bytes[*at] != *byte) {
+fn timestamp(text: &[u8]) -> Option<(i64, i32)> {
+    let (bytes, rest) = text.split_first_chunk::<19>()?;
+    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', _, _, b':', _, _] = bytes else {
         return None;
-    }
+    };
     let two = |at: usize| {
         let (tens, ones) = (bytes[at].wrapping_sub(b'0'), bytes[at + 1].wrapping_sub(b'0'));
         (tens <= 9 && ones <= 9).then(|| i64::from(tens * 10 + ones))
@@ -44,9 +42,9 @@ fn timestamp(text: &str) -> Option<(i64, i32)> {
     if !valid {
         return None;
     }
-    let (nanos, zone) = match rest.strip_prefix('.') {
+    let (nanos, zone) = match rest.strip_prefix(b".") {
         Some(fraction) => {
-            let end = fraction.bytes().position(|byte| !byte.is_ascii_digit())?;
+            let end = fraction.iter().position(|byte| !byte.is_ascii_digit())?;
             (nanoseconds(&fraction[..end])?, &fraction[end..])
         }
         None => (0, rest),
@@ -57,19 +55,17 @@ fn timestamp(text: &str) -> Option<(i64, i32)> {
 }
 
 /// `Z`, `+08:00`, `-11:30` in seconds east.
-fn offset(zone: &str) -> Option<i64> {
-    if zone == "Z" {
-        return Some(0);
-    }
-    let sign = match zone.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
+fn offset(zone: &[u8]) -> Option<i64> {
+    let (sign, time) = match zone {
+        b"Z" => return Some(0),
+        [b'+', time @ ..] => (1, time),
+        [b'-', time @ ..] => (-1, time),
         _ => return None,
     };
-    if zone.len() != 6 || zone.as_bytes()[3] != b':' {
+    let [_, _, b':', _, _] = time else {
         return None;
-    }
-    let (hours, minutes) = (digits(zone.get(1..3)?)?, digits(zone.get(4..6)?)?);
+    };
+    let (hours, minutes) = (digits(&time[..2])?, digits(&time[3..])?);
     (hours <= 23 && minutes <= 59).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
@@ -85,23 +81,27 @@ fn duration(text: &str) -> Option<(i64, i32)> {
         None => (1, number),
     };
     let (seconds, nanos) = match number.split_once('.') {
-        Some((seconds, fraction)) => (digits(seconds)?, nanoseconds(fraction)?),
-        None => (digits(number)?, 0),
+        Some((seconds, fraction)) => (digits(seconds.as_bytes())?, nanoseconds(fraction.as_bytes())?),
+        None => (digits(number.as_bytes())?, 0),
     };
     (seconds <= MAX_DURATION).then_some((sign * seconds, sign as i32 * nanos))
 }
 
 /// One to nine digits after the point.
-fn nanoseconds(fraction: &str) -> Option<i32> {
-    let value = (fraction.len() <= 9).then(|| digits(fraction)).flatten()?;
-    let scale = 10_i64.pow(9 - fraction.len() as u32);
-    i32::try_from(value * scale).ok()
+fn nanoseconds(fraction: &[u8]) -> Option<i32> {
+    const SCALE: [i64; 10] = [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+    i32::try_from(digits(fraction)? * SCALE.get(fraction.len())?).ok()
 }
 
 /// At most eighteen digits, nothing else.
-fn digits(text: &str) -> Option<i64> {
-    let valid = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    valid.then(|| text.bytes().fold(0, |value, byte| value * 10 + i64::from(byte - b'0')))
+fn digits(text: &[u8]) -> Option<i64> {
+    if !(1..=18).contains(&text.len()) {
+        return None;
+    }
+    text.iter().try_fold(0, |value, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit <= 9).then(|| value * 10 + i64::from(digit))
+    })
 }
 
 /// Appends the JSON string of a Timestamp; `None` if it is out of range.

@@ -1,13 +1,16 @@
 //! Reads the wire format without believing it: every length is checked against what is there, tags and
 //! varints against their limits, and unmatched groups are refused.
 
-/// What is wrong with the bytes; the sentence is for the log of whoever sent them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) &'static str);
+use crate::ink::NEAR;
 
-const TRUNCATED: Malformed = Malformed("it ends in the middle of a field");
-const BAD_TAG: Malformed = Malformed("it holds a tag that does not exist");
-const BAD_GROUP: Malformed = Malformed("a group is not closed where it was opened");
+/// What is wrong with the bytes; the sentence is for the log of whoever sent them. Behind a thin pointer: it is returned, almost never
+/// there, through every level, and so in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static &'static str);
+
+const TRUNCATED: Malformed = Malformed(&"it ends in the middle of a field");
+const BAD_TAG: Malformed = Malformed(&"it holds a tag that does not exist");
+const BAD_GROUP: Malformed = Malformed(&"a group is not closed where it was opened");
 
 /// Groups that may be open at once.
 const MAX_GROUPS: usize = 100;
@@ -38,6 +41,9 @@ impl Key {
         self.0 & 7
     }
 }
+
+/// A short text: the bytes that begin with it, and its length.
+pub(crate) type Near<'w> = (&'w [u8; NEAR], usize);
 
 /// A place in wire bytes; `Clone` is a look-ahead.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +128,7 @@ impl<'w> Cursor<'w> {
         let mut value: u64 = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
             if index == 9 && *byte > 1 {
-                return Err(Malformed("it holds a number of more than 64 bits"));
+                return Err(Malformed(&"it holds a number of more than 64 bits"));
             }
             value |= u64::from(byte & 0x7f) << (7 * index);
             if *byte < 0x80 {
@@ -157,6 +163,27 @@ impl<'w> Cursor<'w> {
         Ok(bytes)
     }
 
+    /// The next byte; `None` at the end.
+    #[inline]
+    pub(crate) fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*byte)
+    }
+
+    /// A text of at most [`NEAR`] bytes; `None` passes nothing.
+    #[inline]
+    pub(crate) fn near(&mut self) -> Option<Near<'w>> {
+        let (length, text) = self.rest.split_first()?;
+        let near = text.first_chunk()?;
+        let length = usize::from(*length);
+        if length > NEAR {
+            return None;
+        }
+        self.rest = text.get(length..)?;
+        Some((near, length))
+    }
+
     /// Passes the value behind `key`.
     #[inline]
     pub(crate) fn skip(&mut self, key: Key) -> Result<(), Malformed> {
@@ -182,7 +209,7 @@ impl<'w> Cursor<'w> {
             let key = self.key()?.ok_or(BAD_GROUP)?;
             match key.wire_type() {
                 Key::START_GROUP => {
-                    *open.get_mut(depth).ok_or(Malformed("its groups nest too deep"))? = key.number();
+                    *open.get_mut(depth).ok_or(Malformed(&"its groups nest too deep"))? = key.number();
                     depth += 1;
                 }
                 Key::END_GROUP => {
