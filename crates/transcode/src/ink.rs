@@ -6,6 +6,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use wide::u8x16;
+
 /// Bytes of a short text that are copied at once, whatever of them is meant.
 pub(crate) const NEAR: usize = 32;
 
@@ -181,12 +183,12 @@ impl DerefMut for Ink {
 #[derive(Debug)]
 pub(crate) struct Stamp {
     bytes: Box<[u8]>,
-    padded: [u8; 32],
+    padded: [u8; NEAR],
 }
 
 impl From<Ink> for Stamp {
     fn from(ink: Ink) -> Self {
-        let mut padded = [0; 32];
+        let mut padded = [0; NEAR];
         padded.iter_mut().zip(ink.iter()).for_each(|(to, from)| *to = *from);
         Self { bytes: ink.finish().into(), padded }
     }
@@ -242,6 +244,29 @@ fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
     }
 }
 
+/// Whether `text` begins with what is written often.
+#[inline]
+pub(crate) fn begins_with(text: &[u8], stamp: &Stamp) -> bool {
+    match text.first_chunk() {
+        Some(near) if stamp.len() <= NEAR => {
+            // Where both are equal and what lies behind the stamp.
+            let equal = equal(near, &stamp.padded) | u32::MAX.checked_shl(stamp.len() as u32).unwrap_or(0);
+            equal == u32::MAX
+        }
+        _ => begins(text, stamp),
+    }
+}
+
+/// A bit for each byte that is the same.
+#[inline]
+fn equal(one: &[u8; NEAR], other: &[u8; NEAR]) -> u32 {
+    let half = |from: usize| {
+        let [one, other] = [one, other].map(|bytes| u8x16::from(&bytes[from..from + 16]));
+        one.simd_eq(other).to_bitmask()
+    };
+    half(0) | half(16) << 16
+}
+
 /// Whether `text` begins with a short `piece`.
 #[inline]
 pub(crate) fn begins(text: &[u8], piece: &[u8]) -> bool {
@@ -261,7 +286,13 @@ fn same<const N: usize>(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ink, Stamp, begins};
+    use super::{Ink, Stamp, begins, begins_with};
+
+    fn stamp(bytes: &[u8]) -> Stamp {
+        let mut ink = Ink::default();
+        ink.extend_from_slice(bytes);
+        Stamp::from(ink)
+    }
 
     #[test]
     fn pieces_of_every_length_stand_one_after_the_other() {
@@ -308,11 +339,15 @@ mod tests {
         let text: Vec<u8> = (1..=100).collect();
         for length in 0..=text.len() {
             assert!(begins(&text, &text[..length]), "{length}");
+            assert!(begins_with(&text, &stamp(&text[..length])), "{length}");
+            assert!(begins_with(&text[..length], &stamp(&text[..length])), "{length}");
             assert_eq!(begins(&text[..length], &text), length == text.len());
+            assert_eq!(begins_with(&text[..length], &stamp(&text)), length == text.len());
             for place in 0..length {
                 let mut piece = text[..length].to_vec();
                 piece[place] ^= 1;
                 assert!(!begins(&text, &piece), "{place} of {length}");
+                assert!(!begins_with(&text, &stamp(&piece)), "{place} of {length}");
             }
         }
     }

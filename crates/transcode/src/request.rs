@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
     /// Passes the comma and the key of the field that most writers send next, if they stand here just so.
     #[inline]
     fn takes_next(&mut self, plan: &MessagePlan, guess: usize, first: bool) -> bool {
-        !first && plan.fields.get(guess).is_some_and(|field| self.scan.take_key(field.key(false)))
+        !first && plan.fields.get(guess).is_some_and(|field| self.scan.take_stamp(field.key(false)))
     }
 
     /// The key of a member; the value of an unknown one is passed too.

@@ -172,6 +172,18 @@ impl Writer {
         }
     }
 
+    /// A number behind its tag.
+    #[inline]
+    pub(crate) fn tagged(&mut self, tag: &Tag, value: u64) {
+        match tag.bytes() {
+            [tag] if value < 0x80 => self.out.extend_from_slice(&[*tag, value as u8]),
+            _ => {
+                self.tag(tag);
+                self.varint(value);
+            }
+        }
+    }
+
     /// Bytes that `fill` appends, at most `most` of them, behind their length.
     pub(crate) fn filled<E>(&mut self, most: usize, fill: impl FnOnce(&mut Ink) -> Result<(), E>) -> Result<(), E> {
         let at = self.out.len();

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::fault::Fault;
 use super::find;
-use crate::ink::{self, NEAR};
+use crate::ink::{self, NEAR, Stamp};
 use crate::name;
 use crate::scalar::Small;
 
@@ -263,6 +263,16 @@ impl<'a> Scanner<'a> {
         self.next(b'}', first)
     }
 
+    /// Passes `,"name":` if it stands here just so.
+    #[inline]
+    pub(crate) fn take_stamp(&mut self, key: &Stamp) -> bool {
+        let taken = ink::begins_with(&self.text.as_bytes()[self.at..], key);
+        if taken {
+            self.at += key.len();
+        }
+        taken
+    }
+
     /// Passes `"name":` if it stands here just so.
     #[inline]
     pub(crate) fn take_key(&mut self, key: &[u8]) -> bool {
@@ -324,7 +334,24 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes the comma before the next item, or the closing bracket.
+    #[inline]
     fn next(&mut self, close: u8, first: &mut bool) -> Result<bool, Fault> {
+        match self.text.as_bytes().get(self.at..) {
+            Some([byte, ..]) if *byte == close => {
+                self.at += 1;
+                self.depth -= 1;
+                Ok(false)
+            }
+            Some([b',', next, ..]) if !*first && *next > b' ' && *next != close => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ => self.next_of_any(close, first),
+        }
+    }
+
+    /// As [`Scanner::next`], with white space, at the first item and for whatever is wrong.
+    fn next_of_any(&mut self, close: u8, first: &mut bool) -> Result<bool, Fault> {
         self.white_space();
         match self.byte() {
             Some(byte) if byte == close => {

@@ -1,5 +1,6 @@
 //! The value of one field: singular or a list; maps have a file of their own.
 
+use super::scalar::Scalar;
 use super::{Reader, UNBOUND, differs};
 use crate::json::{Fault, Kind as Found};
 use crate::mask::Recorder;
@@ -95,9 +96,13 @@ impl<'a> Reader<'a> {
         let Some(scalar) = self.usual(field.kind) else {
             return false;
         };
-        if field.presence || !scalar.is_default() {
-            self.out.tag(&field.tag);
-            self.number(&scalar);
+        match scalar {
+            scalar if !field.presence && scalar.is_default() => {}
+            Scalar::Varint(value) => self.out.tagged(&field.tag, value),
+            scalar => {
+                self.out.tag(&field.tag);
+                self.number(&scalar);
+            }
         }
         true
     }
@@ -128,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A leaf another source has bound: it must be the same, and then stands on the wire already.
-    fn compared(&mut self, field: &FieldPlan, scalar: super::scalar::Scalar<'a>, at: usize) -> Result<(), Fault> {
+    fn compared(&mut self, field: &FieldPlan, scalar: Scalar<'a>, at: usize) -> Result<(), Fault> {
         let payload = self.payload(scalar)?;
         self.enter(field.number);
         let differing = self.bound.value(&self.path).filter(|(known, _)| **known != payload);

@@ -367,7 +367,7 @@ impl<'p> Printer<'p> {
     }
 
     /// As [`Printer::key`], without line breaks.
-    #[inline]
+    #[inline(always)]
     fn compact_key(&mut self, field: &FieldPlan, some: &mut bool) {
         let key = field.key(self.options.proto_names);
         match std::mem::replace(some, true) {

@@ -7,6 +7,8 @@ use super::Expected;
 use crate::ink::Ink;
 
 const DAY: i64 = 86_400;
+/// Days from 0000-03-01 to 1970-01-01.
+const ERA: i64 = 719_468;
 /// 0001-01-01T00:00:00Z.
 const MIN_SECONDS: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z.
@@ -109,9 +111,10 @@ pub(crate) fn render_timestamp(seconds: i64, nanos: i32, out: &mut Ink) -> Optio
     if !(MIN_SECONDS..=MAX_SECONDS).contains(&seconds) || !(0..1_000_000_000).contains(&nanos) {
         return None;
     }
-    let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
-    let time = seconds.rem_euclid(DAY) as u32;
-    let (year, month, day) = (year as u32, month as u32, day as u32);
+    // Nothing is negative from here on.
+    let shifted = (seconds + ERA * DAY) as u64;
+    let (days, time) = ((shifted / DAY as u64) as u32, (shifted % DAY as u64) as u32);
+    let (year, month, day) = civil_from_days(days);
     let mut text = *b"\"0000-00-00T00:00:00";
     let mut write = |at: usize, value: u32| {
         text[at] += (value / 10) as u8;
@@ -181,19 +184,16 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year_of_era = year.rem_euclid(400);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    era * 146_097 + day_of_era - ERA
 }
 
-/// The inverse of [`days_from_civil`].
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
+/// The inverse of [`days_from_civil`], from days since 0000-03-01.
+fn civil_from_days(days: u32) -> (u32, u32, u32) {
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
+    (year_of_era + era * 400 + u32::from(month <= 2), month, day)
 }
