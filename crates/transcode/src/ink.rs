@@ -184,13 +184,16 @@ impl DerefMut for Ink {
 pub(crate) struct Stamp {
     bytes: Box<[u8]>,
     padded: [u8; NEAR],
+    /// A bit for each byte of `padded` that lies behind the piece.
+    behind: u32,
 }
 
 impl From<Ink> for Stamp {
     fn from(ink: Ink) -> Self {
         let mut padded = [0; NEAR];
         padded.iter_mut().zip(ink.iter()).for_each(|(to, from)| *to = *from);
-        Self { bytes: ink.finish().into(), padded }
+        let behind = u32::MAX.checked_shl(ink.len() as u32).unwrap_or(0);
+        Self { bytes: ink.finish().into(), padded, behind }
     }
 }
 
@@ -248,11 +251,7 @@ fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
 #[inline]
 pub(crate) fn begins_with(text: &[u8], stamp: &Stamp) -> bool {
     match text.first_chunk() {
-        Some(near) if stamp.len() <= NEAR => {
-            // Where both are equal and what lies behind the stamp.
-            let equal = equal(near, &stamp.padded) | u32::MAX.checked_shl(stamp.len() as u32).unwrap_or(0);
-            equal == u32::MAX
-        }
+        Some(near) if stamp.len() <= NEAR => equal(near, &stamp.padded) | stamp.behind == u32::MAX,
         _ => begins(text, stamp),
     }
 }
@@ -260,11 +259,15 @@ pub(crate) fn begins_with(text: &[u8], stamp: &Stamp) -> bool {
 /// A bit for each byte that is the same.
 #[inline]
 fn equal(one: &[u8; NEAR], other: &[u8; NEAR]) -> u32 {
-    let half = |from: usize| {
-        let [one, other] = [one, other].map(|bytes| u8x16::from(&bytes[from..from + 16]));
-        one.simd_eq(other).to_bitmask()
-    };
-    half(0) | half(16) << 16
+    let ([first, second], [other_first, other_second]) = (halves(one), halves(other));
+    first.simd_eq(other_first).to_bitmask() | second.simd_eq(other_second).to_bitmask() << 16
+}
+
+/// As two vectors.
+#[inline]
+pub(crate) fn halves(near: &[u8; NEAR]) -> [u8x16; 2] {
+    let (Some(first), Some(second)) = (near.first_chunk(), near.last_chunk()) else { unreachable!("of 32 bytes") };
+    [u8x16::new(*first), u8x16::new(*second)]
 }
 
 /// Whether `text` begins with a short `piece`.

@@ -5,7 +5,7 @@
 
 use wide::u8x16;
 
-use crate::ink::NEAR;
+use crate::ink::{NEAR, halves};
 
 /// What [`scan`] has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +59,7 @@ pub(crate) fn is_plain_near(block: &[u8; NEAR], length: usize) -> bool {
 
 #[inline]
 fn near(block: &[u8; NEAR]) -> Marks {
-    let [Some(first), Some(last)] = [block.first_chunk(), block.last_chunk()] else { unreachable!("of 32 bytes") };
-    let (first, last) = (block16(first), block16(last));
+    let [first, last] = halves(block).map(marks);
     Marks { special: first.special | last.special << 16, high: first.high | last.high << 16 }
 }
 
@@ -109,7 +108,11 @@ fn found_within(length: usize, marks: Marks) -> Found {
 
 #[inline]
 fn block16(block: &[u8; 16]) -> Marks {
-    let bytes = u8x16::new(*block);
+    marks(u8x16::new(*block))
+}
+
+#[inline]
+fn marks(bytes: u8x16) -> Marks {
     let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
     let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
     Marks { special: (control | is(b'"') | is(b'\\')).to_bitmask(), high: bytes.to_bitmask() }
