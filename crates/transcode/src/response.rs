@@ -5,6 +5,7 @@
 
 mod fields;
 mod gather;
+mod list;
 mod map;
 mod message;
 mod special;

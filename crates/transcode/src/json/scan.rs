@@ -4,13 +4,13 @@
 //! where they hold no escape. Every fault carries the byte it was found at; [`Scanner::position`] turns it into line and
 //! column.
 
+mod usual;
+
 use std::borrow::Cow;
 
 use super::fault::Fault;
 use super::find;
-use crate::ink::{self, NEAR, Stamp};
 use crate::name;
-use crate::scalar::Small;
 
 /// Objects and arrays that may be open at once.
 pub(crate) const MAX_DEPTH: usize = 100;
@@ -40,12 +40,6 @@ impl Kind {
             Self::Null => "null",
         }
     }
-}
-
-/// Whether a number or a word ends before this byte.
-#[inline]
-fn ends_word(after: Option<&u8>) -> bool {
-    matches!(after, Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') | None)
 }
 
 /// The scanner; `Clone` is a look-ahead.
@@ -152,49 +146,6 @@ impl<'a> Scanner<'a> {
         Ok(literal)
     }
 
-    /// A number of few digits, the usual one, which may stand in quotes; `None` passes nothing.
-    #[inline]
-    pub(crate) fn small_number(&mut self) -> Option<Small> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let quotes = usize::from(rest.first() == Some(&b'"'));
-        let rest = &rest[quotes..];
-        let small = Small::read(rest)?;
-        match rest.get(small.len) {
-            Some(b'"') if quotes == 1 => {}
-            after if quotes == 0 && ends_word(after) => {}
-            _ => return None,
-        }
-        self.at += small.len + 2 * quotes;
-        Some(small)
-    }
-
-    /// `true` or `false`, if it stands at the very next byte; `None` passes nothing.
-    #[inline]
-    pub(crate) fn small_bool(&mut self) -> Option<bool> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let value = rest.first() == Some(&b't');
-        let after = rest.strip_prefix(if value { &b"true"[..] } else { b"false" })?;
-        if !ends_word(after.first()) {
-            return None;
-        }
-        self.at += rest.len() - after.len();
-        Some(value)
-    }
-
-    /// A string of at most 31 bytes without escapes that stands at the very next byte: the bytes that begin with it and its length.
-    /// `None` passes nothing.
-    #[inline]
-    pub(crate) fn near_string(&mut self) -> Option<(&'a [u8; NEAR], usize)> {
-        let (quote, rest) = self.text.as_bytes().get(self.at..)?.split_first()?;
-        let near = rest.first_chunk()?;
-        let length = find::special_near(near);
-        if *quote != b'"' || near.get(length) != Some(&b'"') {
-            return None;
-        }
-        self.at += length + 2;
-        Some((near, length))
-    }
-
     /// A string, unescaped.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
         if let Some(text) = self.plain_string() {
@@ -216,12 +167,6 @@ impl<'a> Scanner<'a> {
         let begin = self.at + 1;
         self.at = begin + end + 1;
         self.text.get(begin..begin + end)
-    }
-
-    /// As [`Scanner::plain_string`], if a string stands at the very next byte.
-    #[inline]
-    pub(crate) fn next_plain_string(&mut self) -> Option<&'a str> {
-        if self.byte() == Some(b'"') { self.plain_string() } else { None }
     }
 
     /// Any string, given piece by piece.
@@ -261,26 +206,6 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(crate) fn member(&mut self, first: &mut bool) -> Result<bool, Fault> {
         self.next(b'}', first)
-    }
-
-    /// Passes `,"name":` if it stands here just so.
-    #[inline]
-    pub(crate) fn take_stamp(&mut self, key: &Stamp) -> bool {
-        let taken = ink::begins_with(&self.text.as_bytes()[self.at..], key);
-        if taken {
-            self.at += key.len();
-        }
-        taken
-    }
-
-    /// Passes `"name":` if it stands here just so.
-    #[inline]
-    pub(crate) fn take_key(&mut self, key: &[u8]) -> bool {
-        let taken = ink::begins(&self.text.as_bytes()[self.at..], key);
-        if taken {
-            self.at += key.len();
-        }
-        taken
     }
 
     /// The key of a member with its colon.

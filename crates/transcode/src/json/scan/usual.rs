@@ -1,0 +1,84 @@
+//! What most writers write, read without a detour: compact keys, short strings, small numbers. Each of these stands at the very next byte, or
+//! nothing is passed and the scanner's general ways decide.
+
+use super::super::find;
+use super::Scanner;
+use crate::ink::{self, NEAR, Stamp};
+use crate::scalar::Small;
+
+impl<'a> Scanner<'a> {
+    /// A number of few digits, the usual one, which may stand in quotes; `None` passes nothing.
+    #[inline]
+    pub(crate) fn small_number(&mut self) -> Option<Small> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let quotes = usize::from(rest.first() == Some(&b'"'));
+        let rest = &rest[quotes..];
+        let small = Small::read(rest)?;
+        match rest.get(small.len) {
+            Some(b'"') if quotes == 1 => {}
+            after if quotes == 0 && ends_word(after) => {}
+            _ => return None,
+        }
+        self.at += small.len + 2 * quotes;
+        Some(small)
+    }
+
+    /// `true` or `false`, if it stands at the very next byte; `None` passes nothing.
+    #[inline]
+    pub(crate) fn small_bool(&mut self) -> Option<bool> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let value = rest.first() == Some(&b't');
+        let after = rest.strip_prefix(if value { &b"true"[..] } else { b"false" })?;
+        if !ends_word(after.first()) {
+            return None;
+        }
+        self.at += rest.len() - after.len();
+        Some(value)
+    }
+
+    /// A string of at most 31 bytes without escapes that stands at the very next byte: the bytes that begin with it and its length.
+    /// `None` passes nothing.
+    #[inline]
+    pub(crate) fn near_string(&mut self) -> Option<(&'a [u8; NEAR], usize)> {
+        let (quote, rest) = self.text.as_bytes().get(self.at..)?.split_first()?;
+        let near = rest.first_chunk()?;
+        let length = find::special_near(near);
+        if *quote != b'"' || near.get(length) != Some(&b'"') {
+            return None;
+        }
+        self.at += length + 2;
+        Some((near, length))
+    }
+
+    /// As [`Scanner::plain_string`], if a string stands at the very next byte.
+    #[inline]
+    pub(crate) fn next_plain_string(&mut self) -> Option<&'a str> {
+        if self.byte() == Some(b'"') { self.plain_string() } else { None }
+    }
+
+    /// Passes `,"name":` if it stands here just so.
+    #[inline]
+    pub(crate) fn take_stamp(&mut self, key: &Stamp) -> bool {
+        let taken = ink::begins_with(&self.text.as_bytes()[self.at..], key);
+        if taken {
+            self.at += key.len();
+        }
+        taken
+    }
+
+    /// Passes `"name":` if it stands here just so.
+    #[inline]
+    pub(crate) fn take_key(&mut self, key: &[u8]) -> bool {
+        let taken = ink::begins(&self.text.as_bytes()[self.at..], key);
+        if taken {
+            self.at += key.len();
+        }
+        taken
+    }
+}
+
+/// Whether a number or a word ends before this byte.
+#[inline]
+fn ends_word(after: Option<&u8>) -> bool {
+    matches!(after, Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') | None)
+}
