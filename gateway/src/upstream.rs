@@ -280,8 +280,8 @@ impl Messages {
 }
 
 /// One message as a request body.
-pub(crate) fn one_message(wire: &[u8]) -> Result<Body, Refusal> {
-    Ok(Body::new(http_body_util::Full::new(frame::encode(wire)?)))
+pub(crate) fn one_message(message: Framed) -> Body {
+    Body::new(http_body_util::Full::new(message.into_frame()))
 }
 
 /// The caller asked by `If-Match`, so a stale etag is his failed precondition (412) and not a conflict (409).

@@ -14,8 +14,11 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-/// Most bytes that are held back. Larger writes go out at once, together with what was held back before them.
+/// Most bytes that are held back.
 const HELD: usize = 64 * 1024;
+/// Most bytes of a write that is held back. Larger ones go out at once, together with what was held back before them: to copy them costs as
+/// much as a call.
+const SMALL: usize = 16 * 1024;
 /// Most bytes that are read at once.
 const AHEAD: usize = 64 * 1024;
 /// Room of the reader that is filled straight, without a copy: the rest of a large frame.
@@ -141,7 +144,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Batched<T> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let length = bytes.iter().map(|each| each.len()).sum::<usize>();
-        if this.on != Some(true) || this.held.len() + length > HELD {
+        if this.on != Some(true) || length > SMALL || this.held.len() + length > HELD {
             return this.through(context, bytes);
         }
         for each in bytes {

@@ -7,7 +7,7 @@ use std::{
 
 use prost_reflect::prost::Message;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
-use transcode::{Contract, Match, RequestOptions, ResponseOptions};
+use transcode::{Contract, Match, RequestOptions, ResponseOptions, frame::Framed};
 
 #[path = "messages.rs"]
 pub(crate) mod messages;
@@ -67,7 +67,7 @@ pub(crate) fn measure(contract: &Contract, method: &str, json: &str, side: Optio
         }),
         oracle_out: speed("oracle", &mut || {
             let message =
-                DynamicMessage::decode(message.clone(), wire.as_slice()).expect("the oracle reads what it wrote");
+                DynamicMessage::decode(message.clone(), &*wire).expect("the oracle reads what it wrote");
             drop(black_box(serde_json::to_vec(&message).expect("the oracle prints what it read")));
         }),
     }
@@ -92,8 +92,8 @@ fn seconds(work: &mut dyn FnMut()) -> f64 {
     best
 }
 
-fn read(route: &Match, json: &str) -> Vec<u8> {
-    route.request(None, None, json.as_bytes(), &RequestOptions::default()).expect("JSON of the messages").into()
+fn read(route: &Match, json: &str) -> Framed {
+    route.request(None, None, json.as_bytes(), &RequestOptions::default()).expect("JSON of the messages")
 }
 
 fn print(route: &Match, wire: &[u8]) -> Vec<u8> {

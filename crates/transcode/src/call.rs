@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::binding::{Binding, Body, RawBody};
 use crate::bound::{Bound, New, Source};
 use crate::contract::{Inner, MethodPlan};
+use crate::frame::{self, Framed};
 use crate::http_body::{self, HttpBody};
 use crate::join;
 use crate::mask::Recorder;
@@ -109,7 +110,7 @@ impl Match {
         content_type: Option<&str>,
         body: &[u8],
         options: &RequestOptions,
-    ) -> Result<Bytes, Problem> {
+    ) -> Result<Framed, Problem> {
         let bound = self.bind(query, options)?;
         let wire = self.with_body(&bound, content_type, body, options)?;
         let deep = self.binding().mask.is_none();
@@ -121,7 +122,7 @@ impl Match {
     ///
     /// # Errors
     /// As [`Match::request`].
-    pub fn next_request(&self, body: &[u8], options: &RequestOptions) -> Result<Bytes, Problem> {
+    pub fn next_request(&self, body: &[u8], options: &RequestOptions) -> Result<Framed, Problem> {
         self.with_body(&Bound::default(), None, body, options)
     }
 
@@ -136,8 +137,8 @@ impl Match {
         data: &[u8],
         options: &RequestOptions,
         first: bool,
-    ) -> Result<Bytes, Problem> {
-        let mut out = Writer::with_capacity(data.len() + 256);
+    ) -> Result<Framed, Problem> {
+        let mut out = Writer::behind(frame::HEAD, data.len() + 256);
         let bound = if first { self.bind(query, options)? } else { Bound::default() };
         bound.write(&mut out);
         let content_type = content_type.filter(|_| first);
@@ -150,7 +151,7 @@ impl Match {
             }
             None => return self.request(query, content_type, data, options),
         }
-        Ok(finished(out, &bound))
+        finished(out, &bound)
     }
 
     /// What the query says about the answer. Its parameters are skipped by [`Match::request`].
@@ -259,11 +260,11 @@ impl Match {
         content_type: Option<&str>,
         body: &[u8],
         options: &RequestOptions,
-    ) -> Result<Bytes, Problem> {
-        let mut out = Writer::with_capacity(body.len() + 256);
+    ) -> Result<Framed, Problem> {
+        let mut out = Writer::behind(frame::HEAD, body.len() + 256);
         bound.write(&mut out);
         if body.is_empty() {
-            return Ok(finished(out, bound));
+            return finished(out, bound);
         }
         let source = request::Source { body, plans: self.plans(), bound, ignore_unknown: options.ignore_unknown };
         if self.takes_body() {
@@ -274,7 +275,7 @@ impl Match {
             Body::Whole => request::whole(&source, self.method().input_id, out)?,
             Body::Field(field) => self.field_body(&source, field.id, out)?,
         };
-        Ok(finished(out, bound))
+        finished(out, bound)
     }
 
     /// The body as one field, with the mask made from its keys.
@@ -299,11 +300,11 @@ impl Match {
 }
 
 /// The written message, in which what was bound stands in one place with what the body says.
-fn finished(out: Writer, bound: &Bound) -> Bytes {
+fn finished(out: Writer, bound: &Bound) -> Result<Framed, Problem> {
     let wire = out.finish();
-    match join::joined(&wire, &bound.paths()) {
-        Cow::Owned(joined) => joined.into(),
-        Cow::Borrowed(_) => wire.into(),
+    match join::joined(wire.get(frame::HEAD..).unwrap_or_default(), &bound.paths()) {
+        Cow::Owned(joined) => Framed::new(&joined),
+        Cow::Borrowed(_) => Framed::in_place(wire),
     }
 }
 

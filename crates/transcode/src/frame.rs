@@ -1,5 +1,7 @@
 //! gRPC's message frames: one byte of flags, four of length, then the message (grpc `PROTOCOL-HTTP2.md`).
 
+use std::ops::Deref;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::problem::{Problem, code};
@@ -36,6 +38,53 @@ pub fn encode(message: &[u8]) -> Result<Bytes, Problem> {
     frame.put_slice(&head);
     frame.put_slice(message);
     Ok(frame.freeze())
+}
+
+/// A message behind its head: whoever sends it needs no copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Framed(Bytes);
+
+impl Framed {
+    /// Copies a message.
+    ///
+    /// # Errors
+    /// As [`encode`].
+    pub fn new(message: &[u8]) -> Result<Self, Problem> {
+        encode(message).map(Self)
+    }
+
+    /// A message that was written behind [`HEAD`] bytes of room.
+    pub(crate) fn in_place(mut bytes: Vec<u8>) -> Result<Self, Problem> {
+        let length = bytes.len().saturating_sub(HEAD);
+        let head = head(length, false).ok_or_else(|| too_large(u32::MAX as usize))?;
+        match bytes.first_chunk_mut() {
+            Some(room) => *room = head,
+            None => bytes = head.to_vec(),
+        }
+        Ok(Self(bytes.into()))
+    }
+
+    /// Head and message.
+    #[must_use]
+    pub fn into_frame(self) -> Bytes {
+        self.0
+    }
+}
+
+impl Deref for Framed {
+    type Target = [u8];
+
+    /// The message alone.
+    fn deref(&self) -> &[u8] {
+        &self.0[HEAD..]
+    }
+}
+
+impl From<Framed> for Bytes {
+    /// The message alone.
+    fn from(framed: Framed) -> Self {
+        framed.0.slice(HEAD..)
+    }
 }
 
 /// Reads frames out of chunks that are cut anywhere. What lies whole in one chunk is given as a part of it; what is cut is copied

@@ -2,13 +2,13 @@
 //!
 //! Most of what is written are tags, keys, small numbers and short texts. A vector hands each of them to the C library's copy,
 //! which costs more than the copy itself. Here up to 32 bytes are moved as two pieces of a fixed size, the first and the last, which may
-//! overlap: registers, no call.
+//! overlap, or together with what stands behind them, which counts for nothing: registers, no call.
 
 use std::ops::{Deref, DerefMut};
 
 use wide::u8x16;
 
-/// Bytes of a short text that are copied at once, whatever of them is meant.
+/// Most bytes of a short text.
 pub(crate) const NEAR: usize = 32;
 
 /// Room that is made at once.
@@ -81,23 +81,23 @@ impl Ink {
         self.len += text.len() + 2;
     }
 
-    /// The first `len` of these bytes between quotes.
+    /// A short text between quotes.
     #[inline]
-    pub(crate) fn quoted_near(&mut self, near: &[u8; NEAR], len: usize) {
-        let room = self.near::<{ NEAR + 2 }>();
+    pub(crate) fn quoted_near(&mut self, near: Near<'_>) {
+        let room = self.room_of::<{ NEAR + 2 }>();
         room[0] = b'"';
-        room[1..][..NEAR].copy_from_slice(near);
-        room[1 + len] = b'"';
-        self.len += len + 2;
+        room[1..][..NEAR].copy_from_slice(near.bytes);
+        room[1 + near.len()] = b'"';
+        self.len += near.len() + 2;
     }
 
-    /// The first `len` of these bytes behind a tag and their length, which is below 128.
+    /// A short text behind a tag and its length.
     #[inline]
-    pub(crate) fn field_near(&mut self, tag: u8, near: &[u8; NEAR], len: usize) {
-        let room = self.near::<{ NEAR + 2 }>();
-        (room[0], room[1]) = (tag, len as u8);
-        room[2..][..NEAR].copy_from_slice(near);
-        self.len += len + 2;
+    pub(crate) fn field_near(&mut self, tag: u8, near: Near<'_>) {
+        let room = self.room_of::<{ NEAR + 2 }>();
+        (room[0], room[1]) = (tag, near.len);
+        room[2..][..NEAR].copy_from_slice(near.bytes);
+        self.len += near.len() + 2;
     }
 
     /// A number as protobuf writes it.
@@ -132,7 +132,7 @@ impl Ink {
 
     /// The next `N` bytes of room.
     #[inline]
-    fn near<const N: usize>(&mut self) -> &mut [u8; N] {
+    fn room_of<const N: usize>(&mut self) -> &mut [u8; N] {
         if self.bytes.len() - self.len < N {
             self.grow(N);
         }
@@ -179,7 +179,41 @@ impl DerefMut for Ink {
     }
 }
 
-/// A piece that is written often: up to 32 bytes of it are one copy of a fixed size.
+/// A short text with all the bytes that begin with it, which are looked at and copied at once, whatever of them is meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Near<'a> {
+    bytes: &'a [u8; NEAR],
+    /// Never more than [`NEAR`].
+    len: u8,
+}
+
+impl<'a> Near<'a> {
+    /// The first `len` bytes; `None` if that is not short, or fewer than [`NEAR`] bytes stand here.
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8], len: usize) -> Option<Self> {
+        let bytes = bytes.first_chunk()?;
+        (len <= NEAR).then_some(Self { bytes, len: len as u8 })
+    }
+
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// The text and what follows it.
+    #[inline]
+    pub(crate) fn bytes(self) -> &'a [u8; NEAR] {
+        self.bytes
+    }
+
+    /// The text.
+    #[inline]
+    pub(crate) fn text(self) -> &'a [u8] {
+        self.bytes.get(..self.len()).unwrap_or_default()
+    }
+}
+
+/// A piece that is written and looked for often: up to 32 bytes of it are one copy of a fixed size.
 #[derive(Debug)]
 pub(crate) struct Stamp {
     bytes: Box<[u8]>,

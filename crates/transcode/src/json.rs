@@ -9,4 +9,4 @@ mod write;
 pub(crate) use fault::Fault;
 pub(crate) use scan::{Kind, Scanner};
 pub(crate) use trail::path;
-pub(crate) use write::{base64, float32, float64, short_text, string, text};
+pub(crate) use write::{base64, float32, float64, plain_near, string, text};

@@ -85,7 +85,7 @@ pub(crate) struct FieldPlan {
     pub(crate) packed: bool,
     /// Whether "set to its default" differs from "not set".
     pub(crate) presence: bool,
-    /// A single scalar in no oneof, the usual field.
+    /// A single scalar in no oneof, the usual field; bytes are none.
     pub(crate) lone: bool,
     /// A message between two tags instead of behind a length: proto2's groups.
     pub(crate) delimited: bool,

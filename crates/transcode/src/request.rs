@@ -11,6 +11,7 @@ mod map;
 mod scalar;
 mod value;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::bound::Bound;
@@ -182,7 +183,7 @@ impl<'a> Reader<'a> {
 
     /// The key of a member; the value of an unknown one is passed too.
     fn named(&mut self, plan: &MessagePlan, guess: usize, typed: bool) -> Result<Named, Fault> {
-        if plan.fields.get(guess).is_some_and(|field| self.scan.take_key(field.expected_key())) {
+        if plan.fields.get(guess).is_some_and(|field| self.scan.take(field.expected_key())) {
             return Ok(Named::Field(guess));
         }
         let key = self.scan.name()?;
@@ -223,18 +224,15 @@ impl<'a> Reader<'a> {
 
     /// A Timestamp, Duration or FieldMask.
     fn special(&mut self, special: WellKnown, name: &str) -> Result<(), Fault> {
-        let before = self.scan.at();
-        if !self.tracks
-            && let Some(string) = self.scan.next_plain_string()
-        {
-            if text::write_special(special, string, &mut self.out).is_ok() {
-                return Ok(());
+        let mut before = self.scan.at();
+        let string = match self.scan.next_plain_string() {
+            Some(string) => Cow::Borrowed(string),
+            None => {
+                self.expect(Kind::String, name)?;
+                before = self.scan.at();
+                self.scan.string()?
             }
-            self.scan.seek(before);
-        }
-        self.expect(Kind::String, name)?;
-        let before = self.scan.at();
-        let string = self.scan.string()?;
+        };
         let refused = |expected| Fault::new(before, "INVALID_VALUE", expected);
         if self.tracks
             && let Some((Payload::Bytes(known), spelling)) = self.bound.value(&self.path)

@@ -124,7 +124,7 @@ pub(crate) fn render(
     wire: &[u8],
     options: &ResponseOptions,
 ) -> Result<Bytes, Problem> {
-    let mut printer = Printer::new(plans, options, wire.len() + wire.len() / 2 + 64);
+    let mut printer = Printer::new(plans, options, 2 * wire.len() + 64);
     let plan = plans.message(message);
     let fields = options.fields.as_ref();
     let printed = match shown {

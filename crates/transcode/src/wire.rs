@@ -6,9 +6,9 @@
 
 mod cursor;
 
-pub(crate) use cursor::{Cursor, Key, Malformed, Near, unzigzag};
+pub(crate) use cursor::{Cursor, Key, Malformed, unzigzag};
 
-use crate::ink::{Ink, NEAR, encode_varint};
+use crate::ink::{Ink, Near, encode_varint};
 use crate::plan::Tag;
 
 /// A value as it stands on the wire after its tag.
@@ -88,6 +88,13 @@ impl Writer {
         Self { out: Ink::with_capacity(bytes), ..Self::default() }
     }
 
+    /// Writes behind so many bytes of room, which are the first of what [`Writer::finish`] gives.
+    pub(crate) fn behind(room: usize, bytes: usize) -> Self {
+        let mut writer = Self::with_capacity(room + bytes);
+        (0..room).for_each(|_| writer.out.push(0));
+        writer
+    }
+
     /// How many messages may be opened, one in the other.
     #[inline]
     pub(crate) fn room(&self) -> usize {
@@ -154,12 +161,12 @@ impl Writer {
         self.out.field(tag.bytes(), text);
     }
 
-    /// As [`Writer::text`], for the first `length` of these bytes.
+    /// As [`Writer::text`], for a short one.
     #[inline]
-    pub(crate) fn near(&mut self, tag: &Tag, near: &[u8; NEAR], length: usize) {
+    pub(crate) fn text_near(&mut self, tag: &Tag, near: Near<'_>) {
         match tag.bytes() {
-            [tag] => self.out.field_near(*tag, near, length),
-            tag => self.out.field(tag, &near[..length.min(NEAR)]),
+            [tag] => self.out.field_near(*tag, near),
+            tag => self.out.field(tag, near.text()),
         }
     }
 

@@ -145,7 +145,7 @@ fn cases(contract: &Contract) -> Result<Vec<Case>> {
     let wire = |body: String| -> Result<Bytes> {
         let matched = contract.route(&http::Method::POST, "/Mixed").ok().context("the contract has /Mixed")?;
         let wire = matched.request(None, Some("application/json"), body.as_bytes(), &RequestOptions::default());
-        wire.map_err(|problem| anyhow::anyhow!("{problem:?}"))
+        wire.map(Bytes::from).map_err(|problem| anyhow::anyhow!("{problem:?}"))
     };
     let grpc = |body: String| anyhow::Ok(Shot { grpc: true, method: "Mixed", body: wire(body)? });
     let case = |name, shot, goal| Case { name, shot, goal };

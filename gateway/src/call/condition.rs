@@ -1,9 +1,8 @@
 //! Conditional requests (RFC 9110 section 13). Of a change `If-Match` becomes the request's etag field, and the service keeps
 //! it; of a read the edge compares it, and `If-None-Match`, with the etag that was read.
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
 use proto::{Idempotency, Method};
-use transcode::MethodPlan;
+use transcode::{MethodPlan, frame::Framed};
 
 use crate::{call::told, refusal::Refusal};
 
@@ -15,8 +14,8 @@ pub(crate) fn if_match(
     headers: &HeaderMap,
     plan: &MethodPlan,
     method: &Method,
-    wire: Bytes,
-) -> Result<(Bytes, bool), Refusal> {
+    wire: Framed,
+) -> Result<(Framed, bool), Refusal> {
     if method.idempotency == Idempotency::NoSideEffects {
         // Of a read it is looked at when the answer with its etag is there.
         return Ok((wire, false));
@@ -28,7 +27,7 @@ pub(crate) fn if_match(
             "this method has no etag, so If-Match would not keep it from changing another state; leave If-Match out",
         ));
     };
-    let told = told::text(&path, &etag, wire).ok_or_else(|| {
+    let told = told::text(&path, &etag, wire)?.ok_or_else(|| {
         told::refusal(
             "IF_MATCH_CONFLICT",
             "If-Match and the etag of the request differ; send one of them, or the same in both",

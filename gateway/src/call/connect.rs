@@ -17,7 +17,7 @@ use http_body_util::{Full, StreamBody};
 use hyper::body::Incoming;
 use proto::{Idempotency, Method};
 use tonic::body::Body;
-use transcode::{Match, ResponseOptions};
+use transcode::{Match, ResponseOptions, frame::Framed};
 
 use crate::{
     call::{
@@ -49,10 +49,10 @@ impl Form {
         Ok(Self { codec, matched })
     }
 
-    fn read(&self, message: Bytes) -> Result<Bytes, Refusal> {
+    fn read(&self, message: &[u8]) -> Result<Framed, Refusal> {
         match self.codec {
-            Codec::Proto => Ok(message),
-            Codec::Json => Ok(self.matched.request(None, None, &message, &self.matched.reading())?),
+            Codec::Proto => Ok(Framed::new(message)?),
+            Codec::Json => Ok(self.matched.request(None, None, message, &self.matched.reading())?),
         }
     }
 
@@ -103,7 +103,7 @@ pub(crate) async fn unary(
     let form = Form::of(&passage, method, codec)?;
     // The share is kept to the end of the call, as the message is.
     let Whole { bytes: message, share: _share } = message(edge, &passage, incoming).await?;
-    let answer = rest::unary(edge, &passage, method, &form.read(message)?).await?;
+    let answer = rest::unary(edge, &passage, method, form.read(&message)?).await?;
     let body = form.write(answer.wire)?;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
@@ -202,12 +202,12 @@ fn messages(
     pieces: Pieces,
     reader: Reader,
     share: Share,
-) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+) -> impl Stream<Item = Result<Framed, Refusal>> + Send + 'static {
     stream::unfold(Some((form, pieces, reader, share)), |state| async move {
         let (form, mut pieces, mut reader, mut share) = state?;
         loop {
             let message = match reader.next_message() {
-                Ok(Some(message)) => form.read(message),
+                Ok(Some(message)) => form.read(&message),
                 Err(refusal) => Err(refusal),
                 Ok(None) => match pieces.next().await {
                     Ok(Some(piece)) => match share.fit(reader.with(&piece)).await {

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use proto::Method;
 use transcode::{
     Match,
+    frame::Framed,
     stream::{Splitter, Unit},
 };
 
@@ -90,7 +91,7 @@ fn unit(kind: &str) -> Result<Unit, Refusal> {
 
 /// Reads the first message, then gives all of them.
 async fn begun(
-    messages: impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static,
+    messages: impl Stream<Item = Result<Framed, Refusal>> + Send + 'static,
     method: &Method,
 ) -> Result<Inlet, Refusal> {
     let mut messages = Box::pin(messages);
@@ -119,7 +120,7 @@ struct Reading {
     ended: bool,
 }
 
-fn json(reading: Reading) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+fn json(reading: Reading) -> impl Stream<Item = Result<Framed, Refusal>> + Send + 'static {
     stream::unfold(Some(reading), |reading| async move {
         let mut reading = reading?;
         match reading.next().await {
@@ -130,7 +131,7 @@ fn json(reading: Reading) -> impl Stream<Item = Result<Bytes, Refusal>> + Send +
 }
 
 impl Reading {
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+    async fn next(&mut self) -> Result<Option<Framed>, Refusal> {
         while !self.ended {
             if let Some(text) = self.splitter.next_message()? {
                 return self.wire(&text).map(Some);
@@ -150,7 +151,7 @@ impl Reading {
     }
 
     /// Path and query belong to the first message.
-    fn wire(&mut self, text: &[u8]) -> Result<Bytes, Refusal> {
+    fn wire(&mut self, text: &[u8]) -> Result<Framed, Refusal> {
         let (matched, options) = (&self.form.matched, self.form.matched.reading());
         let wire = match std::mem::replace(&mut self.first, false) {
             true => matched.request(self.form.query.as_deref(), None, text, &options)?,
@@ -162,14 +163,14 @@ impl Reading {
 
 impl Form {
     /// One message of bytes.
-    fn bytes(&self, data: &[u8], first: bool) -> Result<Bytes, Refusal> {
+    fn bytes(&self, data: &[u8], first: bool) -> Result<Framed, Refusal> {
         let (query, kind) = (self.query.as_deref(), self.content_type.as_deref());
         Ok(self.matched.http_body_request(query, kind, data, &self.matched.reading(), first)?)
     }
 }
 
 /// Bytes as they come, the type with the first of them; an empty body is one message too.
-fn raw(form: Form, source: Source) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static {
+fn raw(form: Form, source: Source) -> impl Stream<Item = Result<Framed, Refusal>> + Send + 'static {
     stream::unfold(Some((form, source, Bytes::new(), true)), |state| async move {
         let (form, mut source, mut rest, first) = state?;
         if rest.is_empty() {

@@ -2,10 +2,9 @@
 //! service does one thing once.
 //!
 //! What must hold: a key that would have no effect on a method that needs one is refused, never ignored.
-use bytes::Bytes;
 use http::HeaderMap;
 use proto::{Idempotency, Method};
-use transcode::MethodPlan;
+use transcode::{MethodPlan, frame::Framed};
 
 use crate::{call::told, refusal::Refusal};
 
@@ -14,7 +13,7 @@ const HEADER: &str = "idempotency-key";
 const LENGTH: usize = 128;
 
 /// The request with its key.
-pub(crate) fn keyed(headers: &HeaderMap, plan: &MethodPlan, method: &Method, wire: Bytes) -> Result<Bytes, Refusal> {
+pub(crate) fn keyed(headers: &HeaderMap, plan: &MethodPlan, method: &Method, wire: Framed) -> Result<Framed, Refusal> {
     let mut values = headers.get_all(HEADER).iter();
     let key = match (values.next(), values.next()) {
         (None, _) => return Ok(wire),
@@ -36,7 +35,7 @@ pub(crate) fn keyed(headers: &HeaderMap, plan: &MethodPlan, method: &Method, wir
             )),
         };
     };
-    told::text(&[field.number()], key, wire).ok_or_else(|| {
+    told::text(&[field.number()], key, wire)?.ok_or_else(|| {
         told::refusal(
             "IDEMPOTENCY_KEY_CONFLICT",
             "Idempotency-Key and request_id differ; send one of them, or the same in both",

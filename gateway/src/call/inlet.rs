@@ -13,7 +13,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use tokio::sync::Notify;
 use tonic::body::Body;
-use transcode::frame;
+use transcode::frame::Framed;
 
 use crate::refusal::Refusal;
 
@@ -37,13 +37,13 @@ struct Found {
 
 impl Inlet {
     /// One message.
-    pub(crate) fn one(wire: &[u8]) -> Result<Self, Refusal> {
-        Ok(Self { body: crate::upstream::one_message(wire)?, fault: Fault::default() })
+    pub(crate) fn one(message: Framed) -> Self {
+        Self { body: crate::upstream::one_message(message), fault: Fault::default() }
     }
 
-    /// Messages; each gets its frame.
-    pub(crate) fn messages(messages: impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static) -> Self {
-        Self::frames(messages.map(|message| Ok(frame::encode(&message?)?)))
+    /// Messages.
+    pub(crate) fn messages(messages: impl Stream<Item = Result<Framed, Refusal>> + Send + 'static) -> Self {
+        Self::frames(messages.map(|message| message.map(Framed::into_frame)))
     }
 
     /// Frames as they are.

@@ -5,7 +5,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use proto::Method;
 use tonic::body::Body;
-use transcode::{Alt, Match, ResponseOptions};
+use transcode::{Alt, Match, ResponseOptions, frame::Framed};
 
 use crate::{
     call::{
@@ -66,9 +66,9 @@ pub(crate) async fn drive(
     let wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
     let (wire, has_precondition) = condition::if_match(&head.headers, matched.method(), method, wire)?;
     if method.server_streaming {
-        return Box::pin(stream::drive(edge, passage, matched, method, options, Inlet::one(&wire)?)).await;
+        return Box::pin(stream::drive(edge, passage, matched, method, options, Inlet::one(wire))).await;
     }
-    match unary(edge, &passage, method, &wire).await {
+    match unary(edge, &passage, method, wire).await {
         Ok(answer) => render(head, matched, &options, answer),
         Err(refusal) if has_precondition => Err(upstream::as_precondition(refusal, &passage.schema.contract)),
         Err(refusal) => Err(refusal),
@@ -80,17 +80,18 @@ pub(crate) async fn unary(
     edge: &Edge,
     passage: &Passage,
     method: &'static Method,
-    wire: &[u8],
+    message: Framed,
 ) -> Result<Answer, Refusal> {
-    let refusal = match single(edge, passage, passage.principal.as_ref(), method, upstream::one_message(wire)?).await {
-        Err(refusal) if refusal.parts.code == tonic::Code::Unauthenticated as i32 => refusal,
-        other => return other,
-    };
+    let refusal =
+        match single(edge, passage, passage.principal.as_ref(), method, upstream::one_message(message.clone())).await {
+            Err(refusal) if refusal.parts.code == tonic::Code::Unauthenticated as i32 => refusal,
+            other => return other,
+        };
     if passage.principal.is_none() || refusal.reason(&passage.schema.contract).as_deref() != Some("TOKEN_STALE") {
         return Err(refusal);
     }
     let fresh = Box::pin(auth::authenticate(edge, &passage.head.headers, method, &passage.context)).await?;
-    Box::pin(single(edge, passage, fresh.as_ref(), method, upstream::one_message(wire)?)).await
+    Box::pin(single(edge, passage, fresh.as_ref(), method, upstream::one_message(message))).await
 }
 
 /// Sends what there is to send, and reads one message.

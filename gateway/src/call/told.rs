@@ -1,19 +1,19 @@
 //! What a header says of a field of the request: `If-Match` of its etag, `Idempotency-Key` of its request_id.
-use bytes::Bytes;
 use prost::encoding::{WireType, encode_key, encode_varint};
+use transcode::frame::Framed;
 
 use crate::refusal::Refusal;
 
 /// The request with this text at the path; `None` when another one stands there.
-pub(super) fn text(path: &[u32], text: &str, request: Bytes) -> Option<Bytes> {
+pub(super) fn text(path: &[u32], text: &str, request: Framed) -> Result<Option<Framed>, Refusal> {
     match mesh::wire::text_at(&request, path) {
-        Ok(Some(known)) if !known.is_empty() => (known == text).then_some(request),
-        _ => Some(with(path, text, &request)),
+        Ok(Some(known)) if !known.is_empty() => Ok((known == text).then_some(request)),
+        _ => Ok(Some(with(path, text, &request)?)),
     }
 }
 
 /// By protobuf's rules a field that occurs twice takes its last value, and messages are merged.
-fn with(path: &[u32], text: &str, request: &[u8]) -> Bytes {
+fn with(path: &[u32], text: &str, request: &[u8]) -> Result<Framed, Refusal> {
     let mut wire = Vec::new();
     for (depth, number) in path.iter().rev().enumerate() {
         let inner = if depth == 0 { text.as_bytes().to_vec() } else { std::mem::take(&mut wire) };
@@ -21,7 +21,7 @@ fn with(path: &[u32], text: &str, request: &[u8]) -> Bytes {
         encode_varint(inner.len() as u64, &mut wire);
         wire.extend_from_slice(&inner);
     }
-    transcode::joined(&[request, &wire].concat(), &[path]).into_owned().into()
+    Ok(Framed::new(&transcode::joined(&[request, &wire].concat(), &[path]))?)
 }
 
 /// A header that is wrong, or would have no effect.

@@ -1,11 +1,11 @@
 //! Where a string of JSON needs a closer look: quotes, backslashes and control characters.
 //!
 //! Sixteen bytes at a time in a vector register, eight in a plain one where there are fewer. A rest is looked at together with what
-//! stands before it.
+//! stands before it, a short text with what stands behind it.
 
 use wide::u8x16;
 
-use crate::ink::{NEAR, halves};
+use crate::ink::{NEAR, Near, halves};
 
 /// What [`scan`] has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,19 +46,19 @@ pub(crate) fn scan(bytes: &[u8]) -> Found {
 
 /// The first of these bytes that cannot stand in a JSON string as it is; their number if there is none.
 #[inline]
-pub(crate) fn special_near(block: &[u8; NEAR]) -> usize {
-    near(block).special.trailing_zeros() as usize
+pub(crate) fn special_of(block: &[u8; NEAR]) -> usize {
+    block32(block).special.trailing_zeros() as usize
 }
 
-/// Whether the first `length` of these bytes are ASCII that can stand in a JSON string.
+/// Whether a short text is ASCII that can stand in a JSON string.
 #[inline]
-pub(crate) fn is_plain_near(block: &[u8; NEAR], length: usize) -> bool {
-    let marks = near(block);
-    u64::from(marks.special | marks.high) & ((1 << length) - 1) == 0
+pub(crate) fn is_plain(near: Near<'_>) -> bool {
+    let marks = block32(near.bytes());
+    u64::from(marks.special | marks.high) & ((1 << near.len()) - 1) == 0
 }
 
 #[inline]
-fn near(block: &[u8; NEAR]) -> Marks {
+fn block32(block: &[u8; NEAR]) -> Marks {
     let [first, last] = halves(block).map(marks);
     Marks { special: first.special | last.special << 16, high: first.high | last.high << 16 }
 }

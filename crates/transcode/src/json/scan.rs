@@ -1,6 +1,6 @@
 //! A strict RFC 8259 scanner over one complete text, pulled by whoever knows what should come next.
 //!
-//! UTF-8 is checked once, nesting is bounded, the ends of strings are found sixteen bytes at a time and borrowed
+//! UTF-8 is checked once, nesting is bounded, the ends of strings are found many bytes at a time and borrowed
 //! where they hold no escape. Every fault carries the byte it was found at; [`Scanner::position`] turns it into line and
 //! column.
 
@@ -66,7 +66,7 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    /// Goes to a byte that was passed in a look-ahead.
+    /// Goes to a byte that was passed already, or in a look-ahead.
     pub(crate) fn seek(&mut self, at: usize) {
         self.at = at;
     }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::find;
-use crate::ink::{Ink, NEAR};
+use crate::ink::{Ink, Near};
 
 /// A string in quotes.
 pub(crate) fn string(text: &str, out: &mut Ink) {
@@ -23,12 +23,12 @@ pub(crate) fn text(bytes: &[u8], out: &mut Ink) -> bool {
     true
 }
 
-/// The first `length` bytes as a string in quotes, if they are plain; `false`, and nothing printed, if they are not.
+/// A short text in quotes, if it is plain; `false`, and nothing printed, if it is not.
 #[inline]
-pub(crate) fn short_text(near: &[u8; NEAR], length: usize, out: &mut Ink) -> bool {
-    let plain = find::is_plain_near(near, length);
+pub(crate) fn plain_near(near: Near<'_>, out: &mut Ink) -> bool {
+    let plain = find::is_plain(near);
     if plain {
-        out.quoted_near(near, length);
+        out.quoted_near(near);
     }
     plain
 }

@@ -6,7 +6,7 @@
 #[derive(Debug, Default)]
 pub(crate) struct Bits {
     first: u64,
-    near: [u64; 3],
+    words: [u64; 3],
     far: Vec<u64>,
 }
 
@@ -25,10 +25,10 @@ impl Bits {
     #[cold]
     fn insert_far(&mut self, index: usize) -> bool {
         let (word, bit) = (index / 64 - 1, 1 << (index % 64));
-        let word = match self.near.get_mut(word) {
+        let word = match self.words.get_mut(word) {
             Some(word) => word,
             None => {
-                let word = word - self.near.len();
+                let word = word - self.words.len();
                 if self.far.len() <= word {
                     self.far.resize(word + 1, 0);
                 }

@@ -87,7 +87,9 @@ fn message(descriptor: &MessageDescriptor, index: &Index<'_>) -> MessagePlan {
         let member = |oneof: &prost_reflect::OneofDescriptor| oneof.fields().any(|each| each.number() == field.number);
         field.required &= required::can_be_missed(field);
         field.oneof = oneofs.iter().position(member).and_then(|at| u16::try_from(at).ok());
-        field.lone = !field.kind.is_message() && field.shape == Shape::Singular && field.oneof.is_none();
+        field.lone = !matches!(field.kind, Kind::Message(_) | Kind::Bytes)
+            && field.shape == Shape::Singular
+            && field.oneof.is_none();
     }
     let mut dense = vec![0; DENSE as usize + 1];
     for (field, place) in fields.iter().zip(1..) {

@@ -93,16 +93,11 @@ impl<'a> Reader<'a> {
         if field.is_text() {
             return self.plain_text(&field.tag, field.presence);
         }
-        let Some(scalar) = self.usual(field.kind) else {
+        let Some(number) = self.usual(field.kind) else {
             return false;
         };
-        match scalar {
-            scalar if !field.presence && scalar.is_default() => {}
-            Scalar::Varint(value) => self.out.tagged(&field.tag, value),
-            scalar => {
-                self.out.tag(&field.tag);
-                self.number(&scalar);
-            }
+        if field.presence || !number.is_default() {
+            self.number(Some(&field.tag), number);
         }
         true
     }
@@ -110,9 +105,9 @@ impl<'a> Reader<'a> {
     /// A text without escapes that stands here just so, left out if it is empty and not `kept`; `false` passes nothing.
     #[inline]
     pub(super) fn plain_text(&mut self, tag: &Tag, kept: bool) -> bool {
-        if let Some((near, length)) = self.scan.near_string() {
-            if kept || length > 0 {
-                self.out.near(tag, near, length);
+        if let Some(near) = self.scan.near_string() {
+            if kept || near.len() > 0 {
+                self.out.text_near(tag, near);
             }
             return true;
         }

@@ -48,18 +48,17 @@ impl<'a> Reader<'a> {
     fn short_entry(&mut self, field: &FieldPlan, key: &FieldPlan, value: &FieldPlan, keys: &mut Keys) -> bool {
         let before = self.scan.at();
         if self.out.room() > 0
-            && let Some((name, name_length)) = self.scan.near_string()
-            && self.scan.take_key(b":")
+            && let Some(name) = self.scan.near_string()
+            && self.scan.take(b":")
             && let at = self.scan.at()
-            && let Some((text, text_length)) = self.scan.near_string()
+            && let Some(text) = self.scan.near_string()
         {
-            self.out.tag(&field.tag);
             // Two tags and two lengths of a byte each.
-            self.out.varint((name_length + text_length + 4) as u64);
+            self.out.tagged(&field.tag, (name.len() + text.len() + 4) as u64);
             let from = self.out.len() + 1;
-            self.out.near(&key.tag, name, name_length);
+            self.out.text_near(&key.tag, name);
             self.note(keys, from, at);
-            self.out.near(&value.tag, text, text_length);
+            self.out.text_near(&value.tag, text);
             return true;
         }
         self.scan.seek(before);

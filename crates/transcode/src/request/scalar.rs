@@ -12,21 +12,37 @@ use crate::wire::Payload;
 /// A scalar that has been read; strings are still in the text.
 #[derive(Debug)]
 pub(super) enum Scalar<'a> {
-    Varint(u64),
-    Fixed32(u32),
-    Fixed64(u64),
+    Number(Number),
     Text(&'a str),
     /// A string with escapes, at which the scanner still stands.
     Escaped,
     Base64(Cow<'a, str>, usize),
 }
 
-impl Scalar<'_> {
+/// What is no text, as it stands on the wire.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Number {
+    Varint(u64),
+    Fixed32(u32),
+    Fixed64(u64),
+}
+
+impl Number {
     /// Whether an absent field means the same; -0.0 does not.
+    #[inline]
+    pub(super) fn is_default(self) -> bool {
+        match self {
+            Self::Varint(value) | Self::Fixed64(value) => value == 0,
+            Self::Fixed32(value) => value == 0,
+        }
+    }
+}
+
+impl Scalar<'_> {
+    /// Whether an absent field means the same.
     pub(super) fn is_default(&self) -> bool {
         match self {
-            Self::Varint(value) | Self::Fixed64(value) => *value == 0,
-            Self::Fixed32(value) => *value == 0,
+            Self::Number(number) => number.is_default(),
             Self::Text(text) => text.is_empty(),
             Self::Base64(text, _) => text.is_empty(),
             Self::Escaped => false,
@@ -43,7 +59,7 @@ impl<'a> Reader<'a> {
                 Some(text) => Scalar::Text(text),
                 None => Scalar::Escaped,
             },
-            (Kind::Bool, Found::Bool) => Scalar::Varint(u64::from(self.scan.bool()?)),
+            (Kind::Bool, Found::Bool) => Scalar::Number(Number::Varint(u64::from(self.scan.bool()?))),
             (Kind::Bytes, Found::String) => {
                 let at = self.scan.at();
                 Scalar::Base64(self.scan.string()?, at)
@@ -51,22 +67,13 @@ impl<'a> Reader<'a> {
             (Kind::Enum(_), _) => return self.enumeration(kind, found),
             (Kind::String | Kind::Bytes | Kind::Bool | Kind::Message(_), _) => return Err(self.unwanted(kind, found)),
             (_, Found::Number) => match self.usual(kind) {
-                Some(scalar) => scalar,
-                None => {
-                    let at = self.scan.at();
-                    let literal = self.scan.number()?;
-                    let refused = |expected| Fault::new(at, "INVALID_VALUE", expected);
-                    match kind {
-                        Kind::Double => Scalar::Fixed64(text::finite_float::<f64>(literal).map_err(refused)?.to_bits()),
-                        Kind::Float => Scalar::Fixed32(text::finite_float::<f32>(literal).map_err(refused)?.to_bits()),
-                        _ => self.parsed(kind, literal, at)?,
-                    }
-                }
+                Some(number) => Scalar::Number(number),
+                None => Scalar::Number(self.unusual(kind)?),
             },
             (_, Found::String) => {
                 let at = self.scan.at();
                 let text = self.scan.string()?;
-                self.parsed(kind, &text, at)?
+                Scalar::Number(self.parsed(kind, &text, at)?)
             }
             _ => return Err(self.unwanted(kind, found)),
         };
@@ -76,15 +83,18 @@ impl<'a> Reader<'a> {
     /// A number of few digits, with or without quotes, a boolean or the name of an enum, if it stands at the very next byte; `None`
     /// passes nothing.
     #[inline]
-    pub(super) fn usual(&mut self, kind: Kind) -> Option<Scalar<'a>> {
+    pub(super) fn usual(&mut self, kind: Kind) -> Option<Number> {
         let before = self.scan.at();
         let usual = match kind {
             Kind::String | Kind::Bytes | Kind::Message(_) => None,
-            Kind::Bool => self.scan.small_bool().map(|value| Scalar::Varint(u64::from(value))),
+            Kind::Bool => self.scan.small_bool().map(|value| Number::Varint(u64::from(value))),
             Kind::Enum(id) => self.scan.next_plain_string().and_then(|name| {
-                self.plans.enumeration(id).number(name).map(|number| Scalar::Varint(i64::from(number) as u64))
+                self.plans.enumeration(id).number(name).map(|number| Number::Varint(i64::from(number) as u64))
             }),
-            _ => self.scan.small_number().and_then(|small| number(kind, small)),
+            _ => {
+                let small = self.scan.small_number().or_else(|| self.scan.quoted_small_number());
+                small.and_then(|small| number(kind, small))
+            }
         };
         if usual.is_none() {
             self.scan.seek(before);
@@ -92,12 +102,24 @@ impl<'a> Reader<'a> {
         usual
     }
 
-    fn parsed(&self, kind: Kind, literal: &str, at: usize) -> Result<Scalar<'a>, Fault> {
+    /// Any number without quotes.
+    fn unusual(&mut self, kind: Kind) -> Result<Number, Fault> {
+        let at = self.scan.at();
+        let literal = self.scan.number()?;
+        let refused = |expected| Fault::new(at, "INVALID_VALUE", expected);
+        Ok(match kind {
+            Kind::Double => Number::Fixed64(text::finite_float::<f64>(literal).map_err(refused)?.to_bits()),
+            Kind::Float => Number::Fixed32(text::finite_float::<f32>(literal).map_err(refused)?.to_bits()),
+            _ => return self.parsed(kind, literal, at),
+        })
+    }
+
+    fn parsed(&self, kind: Kind, literal: &str, at: usize) -> Result<Number, Fault> {
         let payload = text::parse(self.plans, kind, literal);
         match payload.map_err(|expected| Fault::new(at, "INVALID_VALUE", expected))? {
-            Payload::Varint(value) => Ok(Scalar::Varint(value)),
-            Payload::Fixed32(value) => Ok(Scalar::Fixed32(value)),
-            Payload::Fixed64(value) => Ok(Scalar::Fixed64(value)),
+            Payload::Varint(value) => Ok(Number::Varint(value)),
+            Payload::Fixed32(value) => Ok(Number::Fixed32(value)),
+            Payload::Fixed64(value) => Ok(Number::Fixed64(value)),
             Payload::Bytes(_) => Err(Fault::new(at, "INVALID_VALUE", "expected a number")),
         }
     }
@@ -125,7 +147,7 @@ impl<'a> Reader<'a> {
             }
             _ => return Err(self.unwanted(kind, found)),
         };
-        Ok(Some(Scalar::Varint(i64::from(number) as u64)))
+        Ok(Some(Scalar::Number(Number::Varint(i64::from(number) as u64))))
     }
 
     fn unwanted(&self, kind: Kind, found: Found) -> Fault {
@@ -141,48 +163,48 @@ impl<'a> Reader<'a> {
 
     /// Writes a scalar behind its tag, or without one as an element of a packed list.
     pub(super) fn emit(&mut self, tag: Option<&Tag>, scalar: Scalar<'a>) -> Result<(), Fault> {
-        match (tag, &scalar) {
-            (Some(tag), Scalar::Text(text)) => {
-                self.out.text(tag, text.as_bytes());
-                return Ok(());
-            }
-            (Some(tag), _) => self.out.tag(tag),
-            (None, _) => {}
-        }
-        match scalar {
-            Scalar::Varint(_) | Scalar::Fixed32(_) | Scalar::Fixed64(_) => self.number(&scalar),
-            Scalar::Text(text) => self.out.delimited(text.as_bytes()),
-            Scalar::Escaped => {
+        match (tag, scalar) {
+            (tag, Scalar::Number(number)) => self.number(tag, number),
+            (Some(tag), Scalar::Text(text)) => self.out.text(tag, text.as_bytes()),
+            (None, Scalar::Text(text)) => self.out.delimited(text.as_bytes()),
+            (tag, Scalar::Escaped) => {
+                tag.into_iter().for_each(|tag| self.out.tag(tag));
                 let most = self.scan.left();
                 let scan = &mut self.scan;
                 let fill = |bytes: &mut Ink| scan.unescape(|part| bytes.extend_from_slice(part.as_bytes()));
                 self.out.filled(most, fill)?;
             }
-            Scalar::Base64(base64, at) => self
-                .out
-                .filled(base64.len(), |bytes| text::decode_base64(&base64, bytes))
-                .map_err(|expected| Fault::new(at, "INVALID_VALUE", expected))?,
+            (tag, Scalar::Base64(base64, at)) => {
+                tag.into_iter().for_each(|tag| self.out.tag(tag));
+                self.out
+                    .filled(base64.len(), |bytes| text::decode_base64(&base64, bytes))
+                    .map_err(|expected| Fault::new(at, "INVALID_VALUE", expected))?;
+            }
         }
         Ok(())
     }
 
-    /// Writes what is no text.
+    /// As [`Reader::emit`].
     #[inline]
-    pub(super) fn number(&mut self, scalar: &Scalar<'_>) {
-        match scalar {
-            Scalar::Varint(value) => self.out.varint(*value),
-            Scalar::Fixed32(value) => self.out.raw(&value.to_le_bytes()),
-            Scalar::Fixed64(value) => self.out.raw(&value.to_le_bytes()),
-            Scalar::Text(_) | Scalar::Escaped | Scalar::Base64(..) => {}
+    pub(super) fn number(&mut self, tag: Option<&Tag>, number: Number) {
+        match (tag, number) {
+            (Some(tag), Number::Varint(value)) => return self.out.tagged(tag, value),
+            (Some(tag), _) => self.out.tag(tag),
+            (None, _) => {}
+        }
+        match number {
+            Number::Varint(value) => self.out.varint(value),
+            Number::Fixed32(value) => self.out.raw(&value.to_le_bytes()),
+            Number::Fixed64(value) => self.out.raw(&value.to_le_bytes()),
         }
     }
 
     /// A scalar as a value of its own, to be compared.
     pub(super) fn payload(&mut self, scalar: Scalar<'a>) -> Result<Payload, Fault> {
         Ok(match scalar {
-            Scalar::Varint(value) => Payload::Varint(value),
-            Scalar::Fixed32(value) => Payload::Fixed32(value),
-            Scalar::Fixed64(value) => Payload::Fixed64(value),
+            Scalar::Number(Number::Varint(value)) => Payload::Varint(value),
+            Scalar::Number(Number::Fixed32(value)) => Payload::Fixed32(value),
+            Scalar::Number(Number::Fixed64(value)) => Payload::Fixed64(value),
             Scalar::Text(text) => Payload::Bytes(text.as_bytes().to_vec()),
             Scalar::Escaped => Payload::Bytes(self.scan.string()?.into_owned().into_bytes()),
             Scalar::Base64(base64, at) => {
@@ -195,9 +217,9 @@ impl<'a> Reader<'a> {
 
 /// A number of few digits as its wire value; `None` if its text needs a closer look.
 #[inline]
-fn number(kind: Kind, small: Small) -> Option<Scalar<'static>> {
+fn number(kind: Kind, small: Small) -> Option<Number> {
     if kind == Kind::Double {
-        return small.double().map(|value| Scalar::Fixed64(value.to_bits()));
+        return small.double().map(|value| Number::Fixed64(value.to_bits()));
     }
     if small.fraction > 0 || small.digits > i64::MAX as u64 {
         return None;
@@ -205,16 +227,16 @@ fn number(kind: Kind, small: Small) -> Option<Scalar<'static>> {
     let signed = if small.negative { -(small.digits as i64) } else { small.digits as i64 };
     let (narrow, unsigned) = (i32::try_from(signed).is_ok(), signed >= 0);
     Some(match kind {
-        Kind::Int64 => Scalar::Varint(signed as u64),
-        Kind::Sfixed64 => Scalar::Fixed64(signed as u64),
-        Kind::Sint64 => Scalar::Varint(((signed << 1) ^ (signed >> 63)) as u64),
-        Kind::Int32 if narrow => Scalar::Varint(signed as u64),
-        Kind::Sint32 if narrow => Scalar::Varint(((signed << 1) ^ (signed >> 63)) as u64),
-        Kind::Sfixed32 if narrow => Scalar::Fixed32(signed as u32),
-        Kind::Uint64 if unsigned => Scalar::Varint(signed as u64),
-        Kind::Fixed64 if unsigned => Scalar::Fixed64(signed as u64),
-        Kind::Uint32 if u32::try_from(signed).is_ok() => Scalar::Varint(signed as u64),
-        Kind::Fixed32 if u32::try_from(signed).is_ok() => Scalar::Fixed32(signed as u32),
+        Kind::Int64 => Number::Varint(signed as u64),
+        Kind::Sfixed64 => Number::Fixed64(signed as u64),
+        Kind::Sint64 => Number::Varint(((signed << 1) ^ (signed >> 63)) as u64),
+        Kind::Int32 if narrow => Number::Varint(signed as u64),
+        Kind::Sint32 if narrow => Number::Varint(((signed << 1) ^ (signed >> 63)) as u64),
+        Kind::Sfixed32 if narrow => Number::Fixed32(signed as u32),
+        Kind::Uint64 if unsigned => Number::Varint(signed as u64),
+        Kind::Fixed64 if unsigned => Number::Fixed64(signed as u64),
+        Kind::Uint32 if u32::try_from(signed).is_ok() => Number::Varint(signed as u64),
+        Kind::Fixed32 if u32::try_from(signed).is_ok() => Number::Fixed32(signed as u32),
         _ => return None,
     })
 }

@@ -15,36 +15,22 @@ impl<'p> Printer<'p> {
         fields: Option<&Fields>,
     ) -> Result<bool, Stop> {
         self.begin(b'[')?;
-        if self.plain && field.is_text() {
-            return self.texts(field, cursor);
-        }
         let mut some = false;
-        loop {
-            self.elements(field, key, cursor, fields, &mut some)?;
-            if key.wire_type() == field.kind.wire_type() && cursor.take_if(field.tag.bytes()) {
-                continue;
+        if self.plain && field.is_text() {
+            self.short_text(cursor)?;
+            while goes_on(field, &mut key, cursor)? {
+                self.out.push(b',');
+                self.short_text(cursor)?;
             }
-            let mut ahead = *cursor;
-            match ahead.key()? {
-                Some(next) if next.number() == field.number && fits(field, next.wire_type()) => {
-                    (key, *cursor) = (next, ahead);
-                }
-                _ => break,
+            some = true;
+        } else {
+            self.elements(field, key, cursor, fields, &mut some)?;
+            while goes_on(field, &mut key, cursor)? {
+                self.elements(field, key, cursor, fields, &mut some)?;
             }
         }
         self.end(b']', some);
         Ok(some)
-    }
-
-    /// A list of texts in one line, from its first element on.
-    fn texts(&mut self, field: &'p FieldPlan, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
-        self.short_text(cursor)?;
-        while cursor.take_if(field.tag.bytes()) {
-            self.out.push(b',');
-            self.short_text(cursor)?;
-        }
-        self.end(b']', true);
-        Ok(true)
     }
 
     /// One element of an open array, or a packed piece of it.
@@ -75,5 +61,21 @@ impl<'p> Printer<'p> {
             *some = before.1;
         }
         Ok(())
+    }
+}
+
+/// Whether one more element of the list stands here; its tag is passed.
+#[inline]
+fn goes_on(field: &FieldPlan, key: &mut Key, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
+    if key.wire_type() == field.kind.wire_type() && cursor.take_if(field.tag.bytes()) {
+        return Ok(true);
+    }
+    let mut ahead = *cursor;
+    match ahead.key()? {
+        Some(next) if next.number() == field.number && fits(field, next.wire_type()) => {
+            (*key, *cursor) = (next, ahead);
+            Ok(true)
+        }
+        _ => Ok(false),
     }
 }

@@ -5,9 +5,10 @@
 
 use super::message::{MAX_DEPTH, Stop, known};
 use super::{Fields, Printer};
+use crate::ink::Near;
 use crate::json;
 use crate::plan::{FieldPlan, Kind, MessagePlan};
-use crate::wire::{Cursor, Key, Near, unzigzag};
+use crate::wire::{Cursor, Key, unzigzag};
 
 /// A map key as it compares; of one map all are of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +45,8 @@ impl<'w> Entries<'w, '_> {
         Ok(Some(self.cursor.bytes()?))
     }
 
-    /// Key and value of the next entry if it is two short texts, in this order and nothing else.
+    /// Key and value of the next entry if it is two short texts, in this order and nothing else; to be called on a copy, because `None`
+    /// stands anywhere.
     #[inline]
     fn short(&mut self) -> Option<(Near<'w>, Near<'w>)> {
         if self.begun && !self.cursor.take_if(self.tag) {
@@ -109,17 +111,17 @@ impl<'p> Printer<'p> {
         some: bool,
     ) -> Option<Name<'w>> {
         let (mut ahead, before) = (*entries, self.out.len());
-        let ((name, name_length), (value, value_length)) = ahead.short()?;
-        let key = Name::Text(name.get(..name_length)?);
+        let (name, value) = ahead.short()?;
+        let key = Name::Text(name.text());
         if last >= Some(key) {
             return None;
         }
         if some {
             self.out.push(b',');
         }
-        let mut printed = json::short_text(name, name_length, &mut self.out);
+        let mut printed = json::plain_near(name, &mut self.out);
         self.out.push(b':');
-        printed &= json::short_text(value, value_length, &mut self.out);
+        printed &= json::plain_near(value, &mut self.out);
         if !printed {
             self.out.truncate(before);
             return None;

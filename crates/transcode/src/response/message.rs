@@ -141,6 +141,7 @@ impl<'p> Printer<'p> {
         fields: Option<&Fields>,
         mut some: bool,
     ) -> Result<bool, Stop> {
+        let fields = if PLAIN { None } else { fields };
         let (mut seen, mut members, mut next, mut guess) = (Bits::default(), Bits::default(), 0, 0);
         let mut open = group;
         while let Some(key) = cursor.key()? {
@@ -163,18 +164,7 @@ impl<'p> Printer<'p> {
             if !seen.insert(index) || field.oneof.is_some_and(|oneof| !members.insert(usize::from(oneof))) {
                 return Err(Stop::Again);
             }
-            let before = (self.out.len(), some);
-            if PLAIN {
-                self.compact_key(field, &mut some);
-                if field.lone && field.is_text() {
-                    self.short_text(cursor)?;
-                } else if !self.value(field, key, cursor, None)? {
-                    self.out.truncate(before.0);
-                    some = before.1;
-                }
-                continue;
-            }
-            if self.options.defaults {
+            if !PLAIN && self.options.defaults {
                 if index < next {
                     return Err(Stop::Again);
                 }
@@ -190,8 +180,14 @@ impl<'p> Printer<'p> {
                 }
             };
             let before = (self.out.len(), some);
-            self.key(field, &mut some);
-            if !self.value(field, key, cursor, below)? && !self.keeps_empty(field) {
+            if PLAIN {
+                self.compact_key(field, &mut some)
+            } else {
+                self.key(field, &mut some)
+            }
+            if PLAIN && field.lone && field.is_text() {
+                self.short_text(cursor)?;
+            } else if !self.value(field, key, cursor, below)? && !self.keeps_empty(field) {
                 self.out.truncate(before.0);
                 some = before.1;
             }

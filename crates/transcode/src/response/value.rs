@@ -39,8 +39,8 @@ impl<'p> Printer<'p> {
     #[inline]
     pub(super) fn short_text(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
         let mut ahead = *cursor;
-        if let Some((near, length)) = ahead.near()
-            && json::short_text(near, length, &mut self.out)
+        if let Some(near) = ahead.near()
+            && json::plain_near(near, &mut self.out)
         {
             *cursor = ahead;
             return Ok(());

@@ -8,7 +8,7 @@ use crate::ink::Ink;
 
 const DAY: i64 = 86_400;
 /// Days from 0000-03-01 to 1970-01-01.
-const ERA: i64 = 719_468;
+const EPOCH: i64 = 719_468;
 /// 0001-01-01T00:00:00Z.
 const MIN_SECONDS: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z.
@@ -112,7 +112,7 @@ pub(crate) fn render_timestamp(seconds: i64, nanos: i32, out: &mut Ink) -> Optio
         return None;
     }
     // Nothing is negative from here on.
-    let shifted = (seconds + ERA * DAY) as u64;
+    let shifted = (seconds + EPOCH * DAY) as u64;
     let (days, time) = ((shifted / DAY as u64) as u32, (shifted % DAY as u64) as u32);
     let (year, month, day) = civil_from_days(days);
     let mut text = *b"\"0000-00-00T00:00:00";
@@ -184,10 +184,10 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year_of_era = year.rem_euclid(400);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - ERA
+    era * 146_097 + day_of_era - EPOCH
 }
 
-/// The inverse of [`days_from_civil`], from days since 0000-03-01.
+/// Year, month and day of a day, counted from 0000-03-01; otherwise the inverse of [`days_from_civil`].
 fn civil_from_days(days: u32) -> (u32, u32, u32) {
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,7 +1,7 @@
 //! Reads the wire format without believing it: every length is checked against what is there, tags and
 //! varints against their limits, and unmatched groups are refused.
 
-use crate::ink::NEAR;
+use crate::ink::Near;
 
 /// What is wrong with the bytes; the sentence is for the log of whoever sent them. Behind a thin pointer: it is returned, almost never
 /// there, through every level, and so in registers.
@@ -41,9 +41,6 @@ impl Key {
         self.0 & 7
     }
 }
-
-/// A short text: the bytes that begin with it, and its length.
-pub(crate) type Near<'w> = (&'w [u8; NEAR], usize);
 
 /// A place in wire bytes; `Clone` is a look-ahead.
 #[derive(Debug, Clone, Copy)]
@@ -171,17 +168,14 @@ impl<'w> Cursor<'w> {
         Some(*byte)
     }
 
-    /// A text of at most [`NEAR`] bytes; `None` passes nothing.
+    /// Bytes behind their length, if they are short and enough others follow, as they do but at the end of a message. `None` passes
+    /// nothing.
     #[inline]
     pub(crate) fn near(&mut self) -> Option<Near<'w>> {
         let (length, text) = self.rest.split_first()?;
-        let near = text.first_chunk()?;
-        let length = usize::from(*length);
-        if length > NEAR {
-            return None;
-        }
-        self.rest = text.get(length..)?;
-        Some((near, length))
+        let near = Near::new(text, usize::from(*length))?;
+        self.rest = text.get(near.len()..)?;
+        Some(near)
     }
 
     /// Passes the value behind `key`.

@@ -18,7 +18,7 @@ static LEGACY: LazyLock<Contract> = LazyLock::new(|| {
 
 fn read(json: &str) -> Result<Vec<u8>, Problem> {
     let route = routed(&LEGACY, "POST", "/v1/x");
-    route.request(None, None, json.as_bytes(), &RequestOptions::default()).map(Into::into)
+    route.request(None, None, json.as_bytes(), &RequestOptions::default()).map(|wire| wire.to_vec())
 }
 
 pub(crate) fn print(wire: &[u8]) -> Result<String, Problem> {

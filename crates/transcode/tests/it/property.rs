@@ -168,7 +168,7 @@ proptest! {
             let json = route.response(&wire, &options).unwrap();
             let back = route.request(None, None, &json, &RequestOptions::default());
             let back = back.unwrap_or_else(|problem| panic!("{problem}\n{}", String::from_utf8_lossy(&json)));
-            let after = DynamicMessage::decode(descriptor.clone(), back).unwrap();
+            let after = DynamicMessage::decode(descriptor.clone(), &*back).unwrap();
             prop_assert!(after == before, "{}", difference(&after, &before));
         }
     }
@@ -182,7 +182,7 @@ proptest! {
         let mut reader = serde_json::Deserializer::from_slice(&json);
         let oracle = DynamicMessage::deserialize(descriptor.clone(), &mut reader).unwrap();
         let wire = route.request(None, None, &json, &RequestOptions::default()).unwrap();
-        let understood = DynamicMessage::decode(descriptor, wire).unwrap();
+        let understood = DynamicMessage::decode(descriptor, &*wire).unwrap();
         prop_assert!(understood == oracle, "{}", difference(&understood, &oracle));
     }
 

@@ -158,7 +158,7 @@ proptest! {
             let understood = understood.unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&json)));
             prop_assert!(understood == merged, "{}", String::from_utf8_lossy(&json));
             let back = route.request(None, None, &json, &RequestOptions::default()).unwrap();
-            let back = DynamicMessage::decode(descriptor.clone(), back).unwrap();
+            let back = DynamicMessage::decode(descriptor.clone(), &*back).unwrap();
             prop_assert!(back == merged, "{}", String::from_utf8_lossy(&json));
         }
     }

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use proto::Method;
 use serde::Deserialize;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use transcode::{Match, ResponseOptions};
+use transcode::{Match, ResponseOptions, frame::Framed};
 
 use crate::{filter::hygiene, refusal::Refusal};
 
@@ -21,7 +21,7 @@ pub(super) struct Form {
 /// What a data frame of the caller is.
 pub(super) enum Said {
     /// A message.
-    Message(Bytes),
+    Message(Framed),
     /// None follows.
     HalfClose,
 }
@@ -38,7 +38,7 @@ impl Form {
         match frame {
             Message::Text(text) if text.is_empty() => Ok(Said::HalfClose),
             Message::Text(text) if !self.proto && !raw => self.json(text.as_bytes(), first).map(Said::Message),
-            Message::Binary(data) if self.proto => self.merged(data, first).map(Said::Message),
+            Message::Binary(data) if self.proto => self.merged(&data, first).map(Said::Message),
             Message::Binary(data) if raw => {
                 let options = self.matched.reading();
                 let query = self.query.as_deref();
@@ -53,11 +53,11 @@ impl Form {
     }
 
     /// The only message of a caller who sends none.
-    pub(super) fn alone(&self) -> Result<Bytes, Refusal> {
+    pub(super) fn alone(&self) -> Result<Framed, Refusal> {
         Ok(self.matched.request(self.query.as_deref(), None, b"", &self.matched.reading())?)
     }
 
-    fn json(&self, text: &[u8], first: bool) -> Result<Bytes, Refusal> {
+    fn json(&self, text: &[u8], first: bool) -> Result<Framed, Refusal> {
         let options = self.matched.reading();
         Ok(match first {
             true => self.matched.request(self.query.as_deref(), None, text, &options)?,
@@ -66,9 +66,10 @@ impl Form {
     }
 
     /// What is bound stands last: by protobuf's rules it cannot be overridden.
-    fn merged(&self, data: Bytes, first: bool) -> Result<Bytes, Refusal> {
-        let bound = if first { self.alone()? } else { Bytes::new() };
-        Ok(if bound.is_empty() { data } else { [&data[..], &bound].concat().into() })
+    fn merged(&self, data: &[u8], first: bool) -> Result<Framed, Refusal> {
+        let bound = if first { Some(self.alone()?) } else { None };
+        let bound = bound.as_deref().unwrap_or_default();
+        Ok(if bound.is_empty() { Framed::new(data)? } else { Framed::new(&[data, bound].concat())? })
     }
 
     /// A message of the service as frame.

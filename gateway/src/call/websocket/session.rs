@@ -62,7 +62,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const REASON_BYTES: usize = 123;
 
 type Socket = WebSocketStream<Transport<TokioIo<Upgraded>>>;
-type Up = mpsc::Sender<Result<Bytes, Refusal>>;
+type Up = mpsc::Sender<Result<Framed, Refusal>>;
 
 /// One WebSocket.
 pub(super) struct Session {
@@ -205,8 +205,8 @@ impl Session {
         let (up, messages) = mpsc::channel(1);
         let begun = said.is_some();
         let (inlet, up) = match said {
-            Some(Said::Message(wire)) if !streams => (Inlet::one(&wire)?, None),
-            _ if !streams => (Inlet::one(&self.form.alone()?)?, None),
+            Some(Said::Message(wire)) if !streams => (Inlet::one(wire), None),
+            _ if !streams => (Inlet::one(self.form.alone()?), None),
             Some(Said::HalfClose) => (Inlet::messages(futures::stream::empty()), None),
             said => {
                 let first = match said {

@@ -3,23 +3,31 @@
 
 use super::super::find;
 use super::Scanner;
-use crate::ink::{self, NEAR, Stamp};
+use crate::ink::{self, Near, Stamp};
 use crate::scalar::Small;
 
 impl<'a> Scanner<'a> {
-    /// A number of few digits, the usual one, which may stand in quotes; `None` passes nothing.
+    /// A number of few digits, the usual one; `None` passes nothing.
     #[inline]
     pub(crate) fn small_number(&mut self) -> Option<Small> {
         let rest = &self.text.as_bytes()[self.at..];
-        let quotes = usize::from(rest.first() == Some(&b'"'));
-        let rest = &rest[quotes..];
         let small = Small::read(rest)?;
-        match rest.get(small.len) {
-            Some(b'"') if quotes == 1 => {}
-            after if quotes == 0 && ends_word(after) => {}
-            _ => return None,
+        if !ends_word(rest.get(small.len)) {
+            return None;
         }
-        self.at += small.len + 2 * quotes;
+        self.at += small.len;
+        Some(small)
+    }
+
+    /// As [`Scanner::small_number`], in quotes, as 64 bits have it.
+    #[inline]
+    pub(crate) fn quoted_small_number(&mut self) -> Option<Small> {
+        let [b'"', rest @ ..] = &self.text.as_bytes()[self.at..] else { return None };
+        let small = Small::read(rest)?;
+        if rest.get(small.len) != Some(&b'"') {
+            return None;
+        }
+        self.at += small.len + 2;
         Some(small)
     }
 
@@ -36,18 +44,18 @@ impl<'a> Scanner<'a> {
         Some(value)
     }
 
-    /// A string of at most 31 bytes without escapes that stands at the very next byte: the bytes that begin with it and its length.
-    /// `None` passes nothing.
+    /// A string of at most 31 bytes without escapes that stands at the very next byte, if enough follows it, as it does but at the end of
+    /// a body. `None` passes nothing.
     #[inline]
-    pub(crate) fn near_string(&mut self) -> Option<(&'a [u8; NEAR], usize)> {
-        let (quote, rest) = self.text.as_bytes().get(self.at..)?.split_first()?;
-        let near = rest.first_chunk()?;
-        let length = find::special_near(near);
-        if *quote != b'"' || near.get(length) != Some(&b'"') {
+    pub(crate) fn near_string(&mut self) -> Option<Near<'a>> {
+        let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
+        let length = find::special_of(rest.first_chunk()?);
+        let near = Near::new(rest, length)?;
+        if near.bytes().get(length) != Some(&b'"') {
             return None;
         }
         self.at += length + 2;
-        Some((near, length))
+        Some(near)
     }
 
     /// As [`Scanner::plain_string`], if a string stands at the very next byte.
@@ -66,12 +74,12 @@ impl<'a> Scanner<'a> {
         taken
     }
 
-    /// Passes `"name":` if it stands here just so.
+    /// Passes these very bytes, `"name":` or a colon, if they stand here.
     #[inline]
-    pub(crate) fn take_key(&mut self, key: &[u8]) -> bool {
-        let taken = ink::begins(&self.text.as_bytes()[self.at..], key);
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> bool {
+        let taken = ink::begins(&self.text.as_bytes()[self.at..], bytes);
         if taken {
-            self.at += key.len();
+            self.at += bytes.len();
         }
         taken
     }
