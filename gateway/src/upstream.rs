@@ -280,7 +280,7 @@ impl Messages {
 }
 
 /// One message as a request body.
-pub(crate) fn one_message(message: Framed) -> Body {
+pub(crate) fn one_message(message: frame::Framed) -> Body {
     Body::new(http_body_util::Full::new(message.into_frame()))
 }
 

@@ -66,8 +66,7 @@ pub(crate) fn measure(contract: &Contract, method: &str, json: &str, side: Optio
             drop(black_box(oracle_read(&message, json.as_bytes()).encode_to_vec()));
         }),
         oracle_out: speed("oracle", &mut || {
-            let message =
-                DynamicMessage::decode(message.clone(), &*wire).expect("the oracle reads what it wrote");
+            let message = DynamicMessage::decode(message.clone(), &*wire).expect("the oracle reads what it wrote");
             drop(black_box(serde_json::to_vec(&message).expect("the oracle prints what it read")));
         }),
     }

@@ -10,6 +10,7 @@ mod fixture;
 mod json;
 mod legacy;
 mod mask;
+mod near;
 mod newer;
 mod openapi;
 mod path;

@@ -1,14 +1,17 @@
 //! What the wire may do to a reader (cases W); every message is printed in one pass and gathered, and both
 //! must agree with prost-reflect.
 
+use std::sync::LazyLock;
+
 use prost_reflect::DynamicMessage;
 use prost_reflect::prost::encoding::encode_varint;
-use transcode::{Problem, RequestOptions, ResponseOptions};
+use transcode::{Contract, Problem, RequestOptions, ResponseOptions};
 
 use crate::fixture::{contract, oracle, pool, routed};
 
-fn print(wire: &[u8]) -> Result<String, Problem> {
-    let route = routed(&contract(&[("One", "POST", "/v1/x", "*")]), "POST", "/v1/x");
+pub(crate) fn print(wire: &[u8]) -> Result<String, Problem> {
+    static CONTRACT: LazyLock<Contract> = LazyLock::new(|| contract(&[("One", "POST", "/v1/x", "*")]));
+    let route = routed(&CONTRACT, "POST", "/v1/x");
     let printed = |by_number| route.response(wire, &ResponseOptions { by_number, ..ResponseOptions::default() });
     let (plain, gathered) = (printed(false), printed(true));
     match (&plain, &gathered) {
@@ -18,11 +21,17 @@ fn print(wire: &[u8]) -> Result<String, Problem> {
         }
         _ => assert_eq!(plain.is_ok(), gathered.is_ok(), "{wire:?}"),
     }
+    if let Ok(plain) = &plain {
+        // With all fields asked for by name nothing takes a faster way, and with others behind them short texts do.
+        let masked = route.response(wire, &route.response_options(Some("$fields=*")).unwrap()).unwrap();
+        let followed = [wire, &field(900, &[0; 40])].concat();
+        assert_eq!([&masked, &route.response(&followed, &ResponseOptions::default()).unwrap()], [plain, plain]);
+    }
     plain.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
 }
 
 /// Prints, and compares with what the oracle makes of the same bytes.
-fn same(wire: &[u8], expected: &str) {
+pub(crate) fn same(wire: &[u8], expected: &str) {
     let printed = print(wire).unwrap_or_else(|problem| panic!("{expected}: {problem}"));
     assert_eq!(printed, expected);
     let descriptor = pool().get_message_by_name("probe.v1.Everything").unwrap();
@@ -31,14 +40,14 @@ fn same(wire: &[u8], expected: &str) {
 }
 
 /// A length-delimited field.
-fn field(number: u32, content: &[u8]) -> Vec<u8> {
+pub(crate) fn field(number: u32, content: &[u8]) -> Vec<u8> {
     let mut wire = Vec::new();
     encode_varint(u64::from(number << 3 | 2), &mut wire);
     encode_varint(content.len() as u64, &mut wire);
     [wire, content.to_vec()].concat()
 }
 
-fn varint(number: u32, value: u64) -> Vec<u8> {
+pub(crate) fn varint(number: u32, value: u64) -> Vec<u8> {
     let mut wire = Vec::new();
     encode_varint(u64::from(number << 3), &mut wire);
     encode_varint(value, &mut wire);

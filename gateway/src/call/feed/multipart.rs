@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use multer::{Constraints, Field, Multipart, SizeLimit};
+use transcode::frame::Framed;
 
 use super::{CHUNK, Form};
 use crate::{
@@ -81,7 +82,7 @@ struct File {
 pub(super) fn messages(
     form: Form,
     source: Source,
-) -> Result<impl Stream<Item = Result<Bytes, Refusal>> + Send + 'static, Refusal> {
+) -> Result<impl Stream<Item = Result<Framed, Refusal>> + Send + 'static, Refusal> {
     let boundary = form.content_type.as_deref().and_then(|kind| multer::parse_boundary(kind).ok());
     let boundary = boundary.ok_or_else(|| malformed("its Content-Type names no boundary"))?;
     let parts = Parts::of(source, boundary);
@@ -173,7 +174,7 @@ async fn fields(mut form: Form, mut parts: Parts) -> Result<File, Refusal> {
 }
 
 impl File {
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+    async fn next(&mut self) -> Result<Option<Framed>, Refusal> {
         while self.rest.is_empty() {
             let Some(field) = &mut self.field else { return Ok(None) };
             match field.chunk().await.map_err(|error| self.parts.told(&error))? {

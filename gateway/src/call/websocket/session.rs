@@ -32,7 +32,7 @@ use tokio_tungstenite::{
     },
 };
 use tokio_util::sync::CancellationToken;
-use transcode::Match;
+use transcode::{Match, frame::Framed};
 
 use super::{
     frames::{Form, Said, late_headers},
