@@ -323,7 +323,7 @@ fn same<const N: usize>(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ink, Stamp, begins, begins_with};
+    use super::{Ink, NEAR, Near, PAGE, Stamp, begins, begins_with};
 
     fn stamp(bytes: &[u8]) -> Stamp {
         let mut ink = Ink::default();
@@ -355,6 +355,26 @@ mod tests {
             expected.extend_from_slice(b"ab");
             assert_eq!(ink.finish(), expected);
         }
+    }
+
+    #[test]
+    fn short_texts_leave_nothing_behind_them() {
+        let bytes: Vec<u8> = (1..=NEAR as u8).collect();
+        for capacity in [0, 1, NEAR + 1, NEAR + 2, NEAR + 3, PAGE + 1] {
+            let (mut ink, mut expected) = (Ink::with_capacity(capacity), Vec::new());
+            for (length, before) in (0..=NEAR).flat_map(|length| [(length, 0), (length, PAGE - 40)]) {
+                let near = Near::new(&bytes, length).expect("it is short");
+                (0..before).for_each(|_| ink.push(b'.'));
+                ink.quoted_near(near);
+                ink.push(b',');
+                ink.field_near(10, near);
+                expected.resize(expected.len() + before, b'.');
+                expected.extend([b"\"", near.text(), b"\",\n", &[length as u8], near.text()].concat());
+                assert_eq!(*ink, *expected, "{length}");
+            }
+            assert_eq!(ink.finish(), expected);
+        }
+        assert!(Near::new(&bytes, NEAR + 1).is_none() && Near::new(&bytes[1..], 1).is_none());
     }
 
     #[test]

@@ -133,10 +133,29 @@ fn block8(word: u64) -> Marks {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, scan};
+    use super::{Found, NEAR, Near, is_plain, scan, special_of};
 
     fn is_special(byte: u8) -> bool {
         byte < 0x20 || byte == b'"' || byte == b'\\'
+    }
+
+    #[test]
+    fn what_stands_behind_a_short_text_is_not_judged() {
+        for place in 0..NEAR {
+            for byte in 0..=u8::MAX {
+                let mut block = [b'a'; NEAR];
+                block[place] = byte;
+                assert_eq!(special_of(&block), if is_special(byte) { place } else { NEAR }, "{byte} at {place}");
+                for length in 0..=NEAR {
+                    let plain = place >= length || !(is_special(byte) || byte >= 0x80);
+                    assert_eq!(
+                        is_plain(Near::new(&block, length).expect("short")),
+                        plain,
+                        "{byte} at {place} of {length}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

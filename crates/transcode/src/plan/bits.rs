@@ -53,5 +53,8 @@ mod tests {
             assert!(!bits.insert(index), "{index}");
         }
         assert!(bits.insert(1) && bits.insert(5_000));
+        let mut bits = Bits::default();
+        assert!((0..600).all(|index| bits.insert(index)));
+        assert!(!(0..600).any(|index| bits.insert(index)));
     }
 }

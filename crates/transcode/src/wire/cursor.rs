@@ -244,6 +244,20 @@ mod tests {
     }
 
     #[test]
+    fn short_texts_are_those_with_others_behind_them() {
+        for (length, behind, short) in
+            [(0, 32, true), (0, 31, false), (32, 0, true), (31, 0, false), (33, 40, false), (5, 40, true)]
+        {
+            let bytes = [vec![length as u8], vec![b'a'; length + behind]].concat();
+            let mut cursor = Cursor::new(&bytes);
+            let near = cursor.near();
+            assert_eq!(near.map(|near| near.text().len()), short.then_some(length));
+            assert_eq!(cursor.remaining(), if short { behind } else { bytes.len() });
+        }
+        assert!(Cursor::new(&[]).near().is_none());
+    }
+
+    #[test]
     fn tags_that_do_not_exist_are_refused() {
         for bytes in [
             &[0x00][..],
