@@ -15,6 +15,7 @@ mod client;
 mod consistency;
 mod delegation;
 mod device;
+mod ended;
 mod exchange;
 mod factor;
 mod factor_reset;
