@@ -116,13 +116,10 @@ pub(crate) async fn find(tx: &Tx, name: DocumentName, viewer: &Viewer) -> Result
     row.map(|row| found(&row)).transpose()
 }
 
-/// As [`find`], with the document locked until the end of the transaction. The lock comes in a statement of its own: one that
-/// waits for it would go on to read revisions and grants as they were before.
-pub(crate) async fn lock(tx: &Tx, name: DocumentName, viewer: &Viewer) -> Result<Option<Found>, Error> {
-    match tx.execute(LOCK, &[&name.organization.uuid(), &name.document.uuid()]).await? {
-        0 => Ok(None),
-        _ => find(tx, name, viewer).await,
-    }
+/// Locks a document until the end of the transaction; false when it is not there. What is to be known of it is read afterwards: a statement
+/// that waits for the lock would go on to read revisions and grants as they were before.
+pub(crate) async fn lock(tx: &Tx, name: DocumentName) -> Result<bool, Error> {
+    Ok(tx.execute(LOCK, &[&name.organization.uuid(), &name.document.uuid()]).await? > 0)
 }
 
 /// Inserts a document with its first revision; says whether it could. Fails on `documents_pkey` when the id is taken.
