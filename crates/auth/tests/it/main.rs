@@ -21,6 +21,7 @@ mod factor;
 mod factor_reset;
 mod grant;
 mod group;
+mod held_groups;
 mod key;
 mod keys;
 mod life;
