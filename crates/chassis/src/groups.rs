@@ -14,14 +14,15 @@ use std::{
 
 use api::{Caller, Clock, Error, OrganizationId, Principals, UserId, holders, viewers};
 use authz::Directory;
+use events::Delivery;
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
 };
 use moka::sync::Cache;
 use proto::{
-    Role,
-    auth::v1::{ListUserGroupsRequest, ListUserGroupsResponse},
+    Event as _, Role,
+    auth::v1::{GroupDeleted, GroupUpdated, ListUserGroupsRequest, ListUserGroupsResponse},
 };
 use tokio::time::Instant;
 
@@ -38,7 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(500);
 /// Names held at most, of all callers together.
 const NAMES_MAX: u64 = 200_000;
-/// Notes of changes and of reads under way that may lie around before those that are over are cleared away.
+/// Notes of changes and of reads under way that may lie around before those that are over are cleared away for the first time.
 const NOTES_MAX: usize = 1024;
 
 type Key = (OrganizationId, UserId);
@@ -53,7 +54,7 @@ struct Inner {
     directory: Directory,
     clock: Clock,
     held: Cache<Key, Arc<Held>>,
-    running: Mutex<HashMap<Key, Running>>,
+    running: Mutex<Notes<Key, Running>>,
     changes: RwLock<Changes>,
     /// When the last read failed, unless one has succeeded since.
     failed: Mutex<Option<Instant>>,
@@ -80,7 +81,32 @@ struct Running {
 /// When changes were heard of last.
 struct Changes {
     all: Instant,
-    of: HashMap<OrganizationId, Instant>,
+    of: Notes<OrganizationId, Instant>,
+}
+
+/// What was read of a caller's groups, for who decides by it later; the default, of who needs none, always holds.
+#[derive(Default)]
+pub struct Belief(Option<(Key, Stamp)>);
+
+/// Notes of which those that are over are cleared away once there are twice as many as were left the last time, so that each costs the same
+/// however many there are.
+struct Notes<K, V> {
+    of: HashMap<K, V>,
+    room: usize,
+}
+
+impl<K: Eq + std::hash::Hash, V> Notes<K, V> {
+    fn new() -> Self {
+        Self { of: HashMap::new(), room: NOTES_MAX }
+    }
+
+    fn add(&mut self, key: K, note: V, counts: impl Fn(&V) -> bool) {
+        if self.of.len() >= self.room {
+            self.of.retain(|_, note| counts(note));
+            self.room = NOTES_MAX.max(2 * self.of.len());
+        }
+        self.of.insert(key, note);
+    }
 }
 
 impl Groups {
@@ -88,15 +114,28 @@ impl Groups {
         let (sources, directory) = (identity.sources(), identity.directory());
         let weight = |_: &Key, held: &Arc<Held>| u32::try_from(held.principals.names().len()).unwrap_or(u32::MAX);
         let held = Cache::builder().max_capacity(NAMES_MAX).weigher(weight).time_to_live(AGE).build();
-        let changes = RwLock::new(Changes { all: Instant::now(), of: HashMap::new() });
-        let (running, failed) = (Mutex::default(), Mutex::default());
+        let changes = RwLock::new(Changes { all: Instant::now(), of: Notes::new() });
+        let (running, failed) = (Mutex::new(Notes::new()), Mutex::default());
         Groups(Arc::new(Inner { sources, directory, clock, held, running, changes, failed }))
     }
 
     /// Names under which something may be shared with the caller.
     pub async fn principals(&self, caller: &Caller) -> Principals {
-        let (Some(user), Ok(organization)) = (caller.user(), caller.organization()) else { return Principals::none() };
+        self.believed(caller).await.0
+    }
+
+    /// The same for who waits for something before he decides by them, and then asks whether they [hold](Groups::hold).
+    pub async fn believed(&self, caller: &Caller) -> (Principals, Belief) {
+        let (Some(user), Ok(organization)) = (caller.user(), caller.organization()) else {
+            return (Principals::none(), Belief(None));
+        };
         self.of(organization, user, caller.issued()).await
+    }
+
+    /// Whether what was read is still believed: not old, and nothing was heard of a change since.
+    #[must_use]
+    pub fn hold(&self, Belief(read): &Belief) -> bool {
+        read.is_none_or(|(key, stamp)| self.0.believes(key, stamp))
     }
 
     /// The same with the names of those whom a role, built-in or of the organization's own making, allows these permissions to read in the
@@ -111,7 +150,7 @@ impl Groups {
         if held.len() == permissions.len() {
             return Principals::without_groups(organization, user).and(held).suffice();
         }
-        self.of(organization, user, caller.issued()).await.and(held)
+        self.of(organization, user, caller.issued()).await.0.and(held)
     }
 
     /// Groups of an organization changed: nothing that was read before counts.
@@ -119,11 +158,26 @@ impl Groups {
         // Who tells of a change is there.
         self.0.note(None);
         let mut changes = self.0.changes.write().unwrap_or_else(PoisonError::into_inner);
-        if changes.of.len() >= NOTES_MAX {
-            // What was read before these is not believed any more in any case.
-            changes.of.retain(|_, heard| heard.elapsed() <= AGE + TIMEOUT);
+        // What was read before one that is older is not believed any more in any case.
+        changes.of.add(organization, Instant::now(), |heard| heard.elapsed() <= AGE + TIMEOUT);
+    }
+
+    /// Hears of an event; false when it is none of groups.
+    pub(crate) fn heard(&self, event: &Delivery) -> bool {
+        match event.envelope.kind.as_str() {
+            GroupUpdated::TYPE => {
+                // A new name puts nobody in and takes nobody out. What cannot be read may have done so.
+                let renamed = event
+                    .decode()
+                    .is_ok_and(|GroupUpdated { added, removed, .. }| added.is_empty() && removed.is_empty());
+                if !renamed {
+                    self.changed(event.envelope.organization);
+                }
+            }
+            GroupDeleted::TYPE => self.changed(event.envelope.organization),
+            _ => return false,
         }
-        changes.of.insert(organization, Instant::now());
+        true
     }
 
     /// Any group may have changed.
@@ -131,36 +185,37 @@ impl Groups {
         self.0.changes.write().unwrap_or_else(PoisonError::into_inner).all = Instant::now();
     }
 
-    async fn of(&self, organization: OrganizationId, user: UserId, issued: Option<i64>) -> Principals {
+    async fn of(&self, organization: OrganizationId, user: UserId, issued: Option<i64>) -> (Principals, Belief) {
         let key = (organization, user);
         let issued = issued.unwrap_or_else(|| self.0.now());
         if let Some(held) = self.0.held.get(&key)
             && self.0.good(key, held.stamp, issued)
         {
-            return held.principals.clone();
+            return (held.principals.clone(), Belief(Some((key, held.stamp))));
         }
-        let answer = if self.0.rests() { None } else { self.read(key, issued).await };
-        answer.unwrap_or_else(|| Principals::without_groups(organization, user))
+        let unknown = || (Principals::without_groups(organization, user), Belief(None));
+        if self.0.rests() {
+            return unknown();
+        }
+        let (stamp, answer) = self.read(key, issued);
+        answer.await.map_or_else(unknown, |principals| (principals, Belief(Some((key, stamp)))))
     }
 
     /// The read under way, if it is good for this token, else a new one.
-    fn read(&self, key: Key, issued: i64) -> Read {
+    fn read(&self, key: Key, issued: i64) -> (Stamp, Read) {
         let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Running { stamp, answer }) = running.get(&key)
+        if let Some(Running { stamp, answer }) = running.of.get(&key)
             && self.0.good(key, *stamp, issued)
             && let Some(answer) = answer.upgrade()
         {
-            return answer;
-        }
-        if running.len() >= NOTES_MAX {
-            running.retain(|_, read| read.answer.upgrade().is_some());
+            return (*stamp, answer);
         }
         let stamp = Stamp { begun: Instant::now(), covers: issued.max(self.0.now() - 1) };
         let answer = Arc::clone(&self.0).begin(key, stamp).boxed().shared();
         if let Some(answer) = answer.downgrade() {
-            running.insert(key, Running { stamp, answer });
+            running.add(key, Running { stamp, answer }, |read| read.answer.upgrade().is_some());
         }
-        answer
+        (stamp, answer)
     }
 }
 
@@ -180,12 +235,16 @@ impl Inner {
     }
 
     /// Young enough, begun after the last change that was heard of, and after the token was issued.
-    fn good(&self, (organization, _): Key, stamp: Stamp, issued: i64) -> bool {
-        if stamp.begun.elapsed() >= AGE || issued > stamp.covers {
+    fn good(&self, key: Key, stamp: Stamp, issued: i64) -> bool {
+        issued <= stamp.covers && self.believes(key, stamp)
+    }
+
+    fn believes(&self, (organization, _): Key, stamp: Stamp) -> bool {
+        if stamp.begun.elapsed() >= AGE {
             return false;
         }
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        stamp.begun > changes.all && changes.of.get(&organization).is_none_or(|heard| stamp.begun > *heard)
+        stamp.begun > changes.all && changes.of.of.get(&organization).is_none_or(|heard| stamp.begun > *heard)
     }
 
     async fn ask(&self, request: ListUserGroupsRequest) -> Result<ListUserGroupsResponse, Error> {

@@ -29,7 +29,7 @@ pub use command::{
 pub use config::{
     Config, ConfigError, EngineUrl, LogFormat, Options, Platform, Profile, Secret, Section, Size, duration,
 };
-pub use groups::Groups;
+pub use groups::{Belief, Groups};
 pub use host::{Addresses, Host, NatsSignIn, Parts};
 pub use kit::{Engine, Kit};
 pub use mount::Mount;

@@ -3,7 +3,7 @@
 //! What must hold: permission is decided before anything is said about existence or state; a change, its event and the
 //! answer to its request id are committed together; no lock is held while another service is asked.
 use api::{Caller, Clock, Ids, Principals};
-use chassis::{Groups, Kit};
+use chassis::{Belief, Groups, Kit};
 use db::{Db, Replay, Tx};
 
 use crate::{
@@ -23,6 +23,9 @@ mod group;
 mod index;
 mod revision;
 mod sweep;
+
+/// How often a change may begin: anew, when groups by which its caller may make it are no longer believed once the document is his.
+const BEGINNINGS: usize = 8;
 
 /// The document service.
 pub(crate) struct Documents {
@@ -68,23 +71,38 @@ impl Documents {
 
     /// Whose grants count for the caller: nobody's when he may do it by role. Asked before a transaction begins.
     async fn viewer(&self, caller: &Caller) -> Viewer {
+        self.believed(caller).await.0
+    }
+
+    /// The same with what that rests on, for who waits before he decides.
+    async fn believed(&self, caller: &Caller) -> (Viewer, Belief) {
         let by_role = caller.granted();
-        let principals = if by_role { Principals::none() } else { self.groups.principals(caller).await };
-        Viewer { by_role, principals, now: self.clock.now() }
+        let (principals, belief) =
+            if by_role { (Principals::none(), Belief::default()) } else { self.groups.believed(caller).await };
+        (Viewer { by_role, principals, now: self.clock.now() }, belief)
     }
 
     /// Begins a change of one document: locks it and decides whether the caller may. `None` when the same request was
     /// answered before.
     async fn begin(&self, caller: &Caller, name: DocumentName, attempt: &Attempt) -> Result<Option<Change>, Error> {
-        let viewer = self.viewer(caller).await;
-        let tx = self.db.tenant(caller).await?;
-        if attempt.replay(&tx).await?.is_some() {
-            return Ok(None);
+        for _ in 0..BEGINNINGS {
+            let (viewer, belief) = self.believed(caller).await;
+            let tx = self.db.tenant(caller).await?;
+            if attempt.replay(&tx).await?.is_some() {
+                return Ok(None);
+            }
+            let there = store::document::lock(&tx, name).await?;
+            // He may have waited for it, and have been taken out of a group meanwhile. Nobody is asked under the lock.
+            if !self.groups.hold(&belief) {
+                continue;
+            }
+            let viewer = Viewer { now: self.clock.now(), ..viewer };
+            let found = if there { store::document::find(&tx, name, &viewer).await? } else { None };
+            let Found { edition, shared } = viewer.principals.decided(caller.permit(found, Found::share, name))?;
+            let (principals, request_id) = (viewer.principals, attempt.request_id.clone());
+            return Ok(Some(Change { tx, current: edition, shared, principals, request_id }));
         }
-        let found = store::document::lock(&tx, name, &viewer).await?;
-        let Found { edition, shared } = viewer.principals.decided(caller.permit(found, Found::share, name))?;
-        let (principals, request_id) = (viewer.principals, attempt.request_id.clone());
-        Ok(Some(Change { tx, current: edition, shared, principals, request_id }))
+        Err(api::Error::conflict().into())
     }
 }
 

@@ -12,7 +12,7 @@ use futures::{StreamExt, future::join_all};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Broker, Consumer, Envelope, Error, error::What, subject};
+use crate::{Broker, Consumer, Delivery, Envelope, Error, error::What, subject};
 
 /// After this without a pull request the broker forgets an instance.
 const FORGOTTEN: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ impl Broker {
     pub fn hear(
         &self,
         consumer: Consumer,
-        heard: impl Fn(Option<&Envelope>) + Send + Sync + 'static,
+        heard: impl Fn(Option<&Delivery>) + Send + Sync + 'static,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let broker = self.clone();
@@ -43,7 +43,7 @@ impl Broker {
         }
     }
 
-    async fn follow(&self, publisher: &str, types: &[&str], heard: &(impl Fn(Option<&Envelope>) + Sync)) {
+    async fn follow(&self, publisher: &str, types: &[&str], heard: &(impl Fn(Option<&Delivery>) + Sync)) {
         let mut wait = REOPEN_MIN;
         loop {
             let opened = Instant::now();
@@ -52,7 +52,7 @@ impl Broker {
                     heard(None);
                     loop {
                         match events.next().await {
-                            Some(Ok(event)) => heard(read(&event).as_ref()),
+                            Some(Ok(event)) => heard(read(event).as_ref()),
                             Some(Err(error)) => break error.to_string(),
                             None => break "the subscription ended".to_owned(),
                         }
@@ -89,6 +89,8 @@ impl Broker {
     }
 }
 
-fn read(event: &Message) -> Option<Envelope> {
-    event.headers.as_ref().and_then(|headers| Envelope::read(headers).ok())
+fn read(event: Message) -> Option<Delivery> {
+    let Message { message, .. } = event;
+    let envelope = Envelope::read(message.headers.as_ref()?).ok()?;
+    Some(Delivery { envelope, payload: message.payload, attempt: 1 })
 }

@@ -69,6 +69,11 @@ impl Away {
         cookies
     }
 
+    /// The same, if it lies in this browser.
+    pub(super) fn end_here(jar: Jar, headers: &HeaderMap, key: &str) -> Option<HeaderValue> {
+        Self::of(jar, headers, key).and_then(|_| Self::end(jar, key))
+    }
+
     /// Takes the one away that was kept under this.
     pub(super) fn end(jar: Jar, key: &str) -> Option<HeaderValue> {
         jar.set_away(&tag(key), "", 0)

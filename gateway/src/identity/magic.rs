@@ -59,8 +59,7 @@ async fn act(edge: &Edge, passage: &Passage, incoming: Incoming, jar: Jar) -> Re
         {
             continue;
         }
-        let ended = answer.as_ref().map_or_else(|status| status.code() != tonic::Code::Unavailable, |_| true);
-        let used = if ended { Away::end(jar, &hidden.flow) } else { None };
+        let used = if signin::is_over(&answer) { Away::end(jar, &hidden.flow) } else { None };
         let hidden = Hidden { return_to: signin::local(hidden.return_to), ..hidden };
         let page = signin::go_on(edge, passage, (jar, &browser), (hidden, "", None), answer).await?;
         return Ok(with_cookies(page, used));

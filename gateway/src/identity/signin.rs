@@ -149,10 +149,12 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         again: form.has("again"),
     };
     let (email, provider) = (form.take("email"), form.take("provider"));
+    // It may wait for a mail in this browser; whatever else it goes on by, what the mail carries is worth nothing then.
+    let kept = Away::end_here(jar, &passage.head.headers, &hidden.flow);
     let second = pages::offered(&form.take("methods"), form.take("passkey_options"));
     let answer = if !provider.is_empty() {
         match social::leave(edge, &passage, jar, &hidden, provider).await {
-            Ok(page) => return Ok(page),
+            Ok(page) => return Ok(with_cookies(page, kept)),
             Err(status) => Err(status),
         }
     } else if form.has("send_code") {
@@ -178,8 +180,20 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         };
         logins(edge, &passage).continue_login(request).await.map(tonic::Response::into_inner)
     };
-    go_on(edge, &passage, (jar, &browser), (hidden, &email, Some(second)), answer).await
+    let kept = kept.filter(|_| is_over(&answer));
+    let page = go_on(edge, &passage, (jar, &browser), (hidden, &email, Some(second)), answer).await?;
+    Ok(with_cookies(page, kept))
 }
+
+/// The step that was answered is over, rightly or wrongly: nothing else can answer it any more.
+pub(super) fn is_over(answer: &Result<LoginStep, Status>) -> bool {
+    let reason = |status: &Status| api::Error::from_status(status).reason().to_owned();
+    answer.as_ref().err().map(reason).is_none_or(|reason| OVER.contains(&reason.as_str()))
+}
+
+/// Refusals after which the step that was answered is gone.
+const OVER: [&str; 6] =
+    ["SIGN_IN_REFUSED", "FLOW_INVALID", "NO_MEMBERSHIP", "PASSKEY_REFUSED", "SOCIAL_REFUSED", "SOCIAL_NOT_LINKED"];
 
 /// What follows on an answer: the next step, the end, or the same page with what went wrong. `second` is what was offered if the answer
 /// was to a second factor.
@@ -225,21 +239,11 @@ async fn again(
     (hidden, email, second): (Hidden, &str, Option<SecondFactorStep>),
     status: Status,
 ) -> Result<Response<Body>, Refusal> {
-    const OVER: [&str; 8] = [
-        "SIGN_IN_REFUSED",
-        "FLOW_INVALID",
-        "FIELD_INVALID",
-        "EMAIL_INVALID",
-        "NO_MEMBERSHIP",
-        "PASSKEY_REFUSED",
-        "SOCIAL_REFUSED",
-        "SOCIAL_NOT_LINKED",
-    ];
     let error = api::Error::from_status(&status);
     if let ("FACTOR_REFUSED", Some(second)) = (error.reason(), second) {
         return Ok(pages::step(&Step::SecondFactor(second), &hidden, None, "", Some(WRONG)));
     }
-    if !OVER.contains(&error.reason()) {
+    if !OVER.contains(&error.reason()) && !["FIELD_INVALID", "EMAIL_INVALID"].contains(&error.reason()) {
         return Err(status.into());
     }
     start(edge, passage, (jar, browser), hidden, (None, email, Some(error.message()))).await

@@ -306,7 +306,7 @@ impl Auth {
         let code = Handle::new();
         let target = answer(&asked.redirect_uri, &[("code", &code.text)], &asked.state, Some(&self.issuer));
         let tx = self.db.system("an authorization code, and the consent behind it", context).await?;
-        let version = self.version_in(&tx, session).await?.ok_or(Error::FlowInvalid)?;
+        let version = store::pending::version(&tx, session.user).await?.ok_or(Error::FlowInvalid)?;
         let stored = Code {
             client: asked.client,
             redirect_uri: asked.redirect_uri,
@@ -325,10 +325,13 @@ impl Auth {
         match &consent {
             Some(consent) => self.save_consent(&tx, consent).await?,
             None => {
-                // It may have been taken back meanwhile; from here on whoever does so waits, and takes this code along.
+                // It may have been taken back meanwhile.
                 let given = store::consent::find(&tx, stored.user, &stored.client, organization).await?;
                 given.filter(|given| stored.scopes.within(given)).ok_or(Error::FlowInvalid)?;
             }
+        }
+        if !store::session::stays(&tx, session.id).await? {
+            return Err(Error::FlowInvalid);
         }
         store::login::insert_code(&tx, &code.digest, &stored).await?;
         tx.commit().await?;

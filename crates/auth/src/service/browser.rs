@@ -71,6 +71,10 @@ impl Auth {
         let now = self.clock.now();
         let tx = self.change(self.db.system("begin a session of a browser", context).await?);
         let code = store::login::use_code(&tx, &digest(code), now).await?.ok_or(Error::FlowInvalid)?;
+        let replaced = digest(replaced);
+        if let Some(before) = store::session::by_cookie(&tx, &replaced, false).await? {
+            store::session::hold_codes(&tx, before.id).await?;
+        }
         let good = code.client == BROWSER
             && now < code.expire_time
             && Challenge(code.code_challenge.clone()).is_met_by(browser)
@@ -79,7 +83,7 @@ impl Auth {
             tx.commit().await?;
             return Err(Error::FlowInvalid);
         }
-        let before = store::session::by_cookie(&tx, &digest(replaced)).await?;
+        let before = store::session::by_cookie(&tx, &replaced, true).await?;
         let session = self.begin_session(&tx, &code).await?;
         match before {
             // The same person has signed in again: applications go on.
@@ -112,7 +116,7 @@ impl Auth {
         }
         let now = self.clock.now();
         let tx = self.db.system("the session of a browser", &quiet(context)).await?;
-        let found = store::session::by_cookie(&tx, &digest(secret)).await?;
+        let found = store::session::by_cookie(&tx, &digest(secret), true).await?;
         let Some(session) = found else { return Ok(None) };
         if self.still_good(&tx, &session, now).await?.is_none() {
             return Ok(None);
@@ -207,8 +211,8 @@ impl Auth {
         Ok(Ok(answer(&request.redirect_uri, &[], &request.state, None)))
     }
 
-    /// Ends a browser's session and what was begun from it without `offline_access`. Codes go first: one that is being redeemed at this
-    /// moment has become a session by then.
+    /// Ends a browser's session and what was begun from it without `offline_access`. A code that is being redeemed at this moment has become
+    /// a session by then: whoever redeems it holds the browser's. Others are worth nothing without it.
     pub(super) async fn end_family(&self, tx: &Change<'_>, session: &Session) -> Result<(), Error> {
         tx.audit(told("session.ended", session));
         self.end_with_children(tx, session).await
@@ -216,7 +220,6 @@ impl Auth {
 
     /// The same, for who tells the audit log in other words.
     pub(super) async fn end_with_children(&self, tx: &Change<'_>, session: &Session) -> Result<(), Error> {
-        store::session::delete_codes(tx, session.id).await?;
         self.end_session(tx, session).await?;
         for child in store::session::delete_children(tx, session.id).await? {
             self.revoke_session(tx, &child).await?;

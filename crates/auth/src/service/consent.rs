@@ -51,9 +51,11 @@ impl Auth {
     pub(crate) async fn delete_consent(&self, caller: &Caller, name: ConsentName) -> Result<(), Error> {
         oneself(caller, name.user)?;
         let tx = self.change(self.db.subject(name.user, caller.context()).await?);
-        if let Some(consent) = store::consent::delete(&tx, name).await? {
-            let Consent { user, client, organization, .. } = consent;
-            store::consent::delete_codes(&tx, user, &client, organization).await?;
+        let Some(consent) = store::consent::get(&tx, name).await? else { return tx.commit().await };
+        let Consent { user, client, organization, .. } = consent;
+        // A code that is given between these two is worth nothing without the consent.
+        store::consent::delete_codes(&tx, user, &client, organization).await?;
+        if store::consent::delete(&tx, name).await? {
             let record = Record::done("consent.deleted").about(name).with("client", &client);
             tx.audit(record.of(organization.unwrap_or(OrganizationId::SYSTEM)));
             for session in store::session::delete_of_client(&tx, &client, Some((user, organization))).await? {

@@ -145,10 +145,11 @@ impl Auth {
             expire_time: device.expire_time,
             scopes: device.scopes,
             nonce: String::new(),
-            parent: None,
+            parent: granted.parent,
         };
         let Some(role) = self.standing(&tx, &code).await? else { return refuse(tx, "device").await };
-        let session = self.begin_session(&tx, &code).await?;
+        // What is inside outlives the browser that let it in.
+        let session = self.begin_session(&tx, &Code { parent: None, ..code }).await?;
         let mut tokens = self.issue(&tx, client, &session, (role, 0), &session.scopes).await?;
         tokens.id = self.id_token(client, &session, "", &tokens.access)?;
         tx.commit().await?;
@@ -189,14 +190,17 @@ impl Auth {
         let digest = self.user_digest(&code);
         let found = store::device::waiting(&tx, &digest, self.clock.now()).await?;
         let device = found.ok_or(Error::UserCodeInvalid)?;
-        let version = self.version_in(&tx, &session).await?.ok_or(Error::CredentialInvalid)?;
+        let Session { id, user, auth_time, amr, .. } = session;
+        let version = store::pending::version(&tx, user).await?.ok_or(Error::CredentialInvalid)?;
         let state = if approve { DeviceState::Approved } else { DeviceState::Denied };
-        let Session { user, auth_time, amr, .. } = session;
         if approve {
             let consent = self.consent_to(client.id, user, organization, device.scopes.clone());
             self.save_consent(&tx, &consent).await?;
         }
-        let granted = approve.then_some(Granted { user, version, organization, auth_time, amr });
+        if !store::session::stays(&tx, id).await? {
+            return Err(Error::CredentialInvalid);
+        }
+        let granted = approve.then_some(Granted { user, version, organization, auth_time, amr, parent: Some(id) });
         let action = if approve { "device.approved" } else { "device.denied" };
         let record = Record::done(action).by(user.name()).with("client", &device.client);
         tx.audit(record.of(organization.unwrap_or(OrganizationId::SYSTEM)));

@@ -107,22 +107,14 @@ impl Auth {
             && code.redirect_uri == redirect_uri
             && now < code.expire_time
             && Challenge(code.code_challenge.clone()).is_met_by(verifier);
-        let good = good && self.has_parent(&tx, &code).await?;
-        let Some(role) = self.standing(&tx, &code).await?.filter(|_| good) else {
-            return refuse(tx, "code").await;
-        };
+        let standing = if good { self.standing(&tx, &code).await? } else { None };
+        let Some(role) = standing else { return refuse(tx, "code").await };
         let session = self.begin_session(&tx, &code).await?;
         store::login::save_code_session(&tx, &digest, session.id).await?;
         let mut tokens = self.issue(&tx, client, &session, (role, 0), &session.scopes).await?;
         tokens.id = self.id_token(client, &session, &code.nonce, &tokens.access)?;
         tx.commit().await?;
         Ok(Ok(tokens))
-    }
-
-    /// The browser session that a code was given in is there; codes of another kind need none.
-    async fn has_parent(&self, tx: &Tx, code: &Code) -> Result<bool, Error> {
-        let Some(parent) = code.parent else { return Ok(true) };
-        Ok(store::session::get(tx, parent, false).await?.is_some())
     }
 
     /// A second use means that somebody has a copy: the session of the first ends.
@@ -137,14 +129,25 @@ impl Auth {
         refuse(tx, "code_reused").await
     }
 
-    /// Present role of the code's user: `None` when he is no active member any more, or all that he was given has been voided since. That
-    /// waits until the transaction ends, and finds the session that is made of the code.
+    /// Present role of the code's user: `None` when he is no active member any more, all that he was given has been voided since, or what
+    /// the code rests on has ended. Whoever ends it waits until the transaction ends, and finds the session that is made of the code.
     pub(super) async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
-        if store::pending::version(tx, code.user).await? != Some(code.version) {
+        if store::pending::version(tx, code.user).await? != Some(code.version) || !self.rests(tx, code).await? {
             return Ok(None);
         }
         let Some(organization) = code.organization else { return self.of_nobody(tx, code.user).await };
         Ok(store::membership::active(tx, code.user, organization).await?.map(|membership| membership.role))
+    }
+
+    /// What a code rests on is there: consent and session, if it was given in one; the session that it replaces, if it is a step-up's.
+    async fn rests(&self, tx: &Tx, code: &Code) -> Result<bool, Error> {
+        if let Some(parent) = code.parent {
+            let given = store::consent::find(tx, code.user, &code.client, code.organization).await?;
+            let covered = given.is_some_and(|given| code.scopes.within(&given));
+            return Ok(covered && store::session::stays(tx, parent).await?);
+        }
+        let Some(replaced) = code.replaces else { return Ok(true) };
+        Ok(store::session::get(tx, replaced, true).await?.is_some_and(|(old, _)| old.user == code.user))
     }
 
     /// Without an organization there is no role, but the account must be active.

@@ -1,6 +1,6 @@
 //! Sessions: listed and ended by their user.
 use api::{Caller, OrganizationId, UserId};
-use db::{Record, Tx};
+use db::Record;
 
 use super::{
     Auth, Change, PageRequest, limit,
@@ -32,21 +32,11 @@ impl Auth {
     pub(crate) async fn delete_session(&self, caller: &Caller, name: SessionName) -> Result<(), Error> {
         oneself(caller, name.user)?;
         let tx = self.change(self.db.subject(name.user, caller.context()).await?);
-        // Codes before sessions, as everywhere.
-        store::session::delete_codes(&tx, name.session).await?;
         if let Some((session, _)) = store::session::get(&tx, name.session, true).await? {
             self.end_with_children(&tx, &session).await?;
             tx.audit(Record::done("session.ended").about(name).of(home(caller)));
         }
         tx.commit().await
-    }
-
-    /// The version of the credentials of a session's user, for what is given in the session: `None` once it has ended. Whoever voids what he
-    /// has waits until the transaction ends, and voids that too. System transactions only.
-    pub(super) async fn version_in(&self, tx: &Tx, session: &Session) -> Result<Option<i64>, Error> {
-        let version = store::pending::version(tx, session.user).await?;
-        let there = store::session::get(tx, session.id, false).await?.is_some();
-        Ok(version.filter(|_| there))
     }
 
     /// Ends a session and all its tokens, in the transaction of the cause.

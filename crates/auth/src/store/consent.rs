@@ -19,14 +19,14 @@ fn read(row: &Row) -> Result<Consent, db::Error> {
     })
 }
 
-/// What a user has allowed a client in a tenant; locked until the transaction ends.
+/// What a user has allowed a client in a tenant; it stays until the transaction ends.
 pub(crate) async fn find(
     tx: &Tx,
     user: UserId,
     client: &str,
     organization: Option<OrganizationId>,
 ) -> Result<Option<Scopes>, db::Error> {
-    let sql = "select scope from consents where user_id = $1 and client = $2 and organization_id is not distinct from $3 for update";
+    let sql = "select scope from consents where user_id = $1 and client = $2 and organization_id is not distinct from $3 for share";
     let organization = organization.map(OrganizationId::uuid);
     tx.query_opt(sql, &[&user.uuid(), &client, &organization]).await?.as_ref().map(scopes).transpose()
 }
@@ -63,10 +63,10 @@ pub(crate) async fn get(tx: &Tx, name: ConsentName) -> Result<Option<Consent>, d
     tx.query_opt(&sql, &[&name.user.uuid(), &name.consent.uuid()]).await?.as_ref().map(read).transpose()
 }
 
-/// Takes a consent back; gives it.
-pub(crate) async fn delete(tx: &Tx, name: ConsentName) -> Result<Option<Consent>, db::Error> {
-    let sql = format!("delete from consents where user_id = $1 and consent_id = $2 returning {COLUMNS}");
-    tx.query_opt(&sql, &[&name.user.uuid(), &name.consent.uuid()]).await?.as_ref().map(read).transpose()
+/// Takes a consent back; false when it is gone already.
+pub(crate) async fn delete(tx: &Tx, name: ConsentName) -> Result<bool, db::Error> {
+    let sql = "delete from consents where user_id = $1 and consent_id = $2";
+    Ok(tx.execute(sql, &[&name.user.uuid(), &name.consent.uuid()]).await? == 1)
 }
 
 /// Codes, those of devices too, that a client of the user has not redeemed yet.

@@ -1,5 +1,5 @@
 //! Rows of device authorization. System transactions: the device knows no user, the user no device code.
-use api::{OrganizationId, UserId};
+use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
 
@@ -19,6 +19,8 @@ pub(crate) struct Granted {
     pub(crate) auth_time: OffsetDateTime,
     /// How.
     pub(crate) amr: Vec<String>,
+    /// The session in which he did.
+    pub(crate) parent: Option<Id>,
 }
 
 /// A device that asked to be let in.
@@ -40,19 +42,26 @@ pub(crate) struct Device {
     pub(crate) expire_time: OffsetDateTime,
 }
 
-const COLUMNS: &str = "client, scope, state, user_id, organization_id, auth_time, amr, poll_interval, poll_time, expire_time, credential_version";
+const COLUMNS: &str = "client, scope, state, user_id, organization_id, auth_time, amr, poll_interval, poll_time, expire_time, credential_version, parent_id";
 
 fn read(row: &Row) -> Result<Device, db::Error> {
     let (time, version): (Option<OffsetDateTime>, Option<i64>) =
         (row.try_get("auth_time")?, row.try_get("credential_version")?);
     let user = id_opt(row, "user_id")?.map(UserId).zip(version).zip(time);
     let organization = id_opt(row, "organization_id")?.map(OrganizationId);
-    let amr: Vec<String> = row.try_get("amr")?;
+    let (amr, parent): (Vec<String>, _) = (row.try_get("amr")?, id_opt(row, "parent_id")?);
     Ok(Device {
         client: row.try_get("client")?,
         scopes: scopes(row)?,
         state: DeviceState::of_number(row.try_get("state")?).unwrap_or(DeviceState::Denied),
-        granted: user.map(|((user, version), auth_time)| Granted { user, version, organization, auth_time, amr }),
+        granted: user.map(|((user, version), auth_time)| Granted {
+            user,
+            version,
+            organization,
+            auth_time,
+            amr,
+            parent,
+        }),
         interval: row.try_get("poll_interval")?,
         poll_time: row.try_get("poll_time")?,
         expire_time: row.try_get("expire_time")?,
@@ -94,15 +103,16 @@ pub(crate) async fn waiting(tx: &Tx, user_digest: &[u8], now: OffsetDateTime) ->
 
 /// Lets a device in, or not.
 pub(crate) async fn decide(tx: &Tx, user_digest: &[u8], device: &Device) -> Result<(), db::Error> {
-    let sql = "update device_codes set state = $2, user_id = $3, organization_id = $4, auth_time = $5, amr = $6, credential_version = $7 where user_digest = $1";
+    let sql = "update device_codes set state = $2, user_id = $3, organization_id = $4, auth_time = $5, amr = $6, credential_version = $7, parent_id = $8 where user_digest = $1";
     let granted = device.granted.as_ref();
     let user = granted.map(|granted| granted.user.uuid());
     let organization = granted.and_then(|granted| granted.organization).map(OrganizationId::uuid);
     let auth_time = granted.map(|granted| granted.auth_time);
     let amr = granted.map_or(&[][..], |granted| &granted.amr);
     let version = granted.map(|granted| granted.version);
+    let parent = granted.and_then(|granted| granted.parent).map(Id::uuid);
     let state = device.state as i16;
-    tx.execute(sql, &[&user_digest, &state, &user, &organization, &auth_time, &amr, &version]).await.map(drop)
+    tx.execute(sql, &[&user_digest, &state, &user, &organization, &auth_time, &amr, &version, &parent]).await.map(drop)
 }
 
 /// Counts a code as wrong before it is looked at, for each of these that typed it; false when one of them must wait. Its rows stay locked

@@ -120,7 +120,17 @@ pub(crate) async fn counts(tx: &Tx, name: GroupName, members: &[Subject]) -> Res
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// The most groups that a user among these members is in, directly or through groups, or a user in the groups among them.
+/// Memberships looked at of the users beneath somebody who comes into a group.
+const LOOKED_AT: i64 = 1_000_000;
+/// Users among them whose groups are counted one by one.
+const COUNTED: i64 = 10_000;
+
+/// The most groups that a user among these members is in, directly or through groups, or a user in the groups among them; zero when all of
+/// them are in few.
+///
+/// Nobody is in more groups than those that he is in directly have above them, added up: that is one look at each membership, and spares most
+/// users the count. What is beyond [`LOOKED_AT`] and [`COUNTED`] is not looked at, so that a very large group holds the organization's lock for
+/// seconds at most; who is in too many then is cut where his groups are read ([`of_user`]).
 pub(crate) async fn most_of_a_user(
     tx: &Tx,
     organization: OrganizationId,
@@ -132,13 +142,24 @@ pub(crate) async fn most_of_a_user(
              select member from group_members where organization_id = $1 \
              and group_id = encode(substr(d.key, 2), 'hex')::uuid offset 0 \
            ) m where d.key >= '\\x02'::bytea and d.key < '\\x03'::bytea \
+         ), direct as materialized ( \
+           select d.key as person, m.group_id as base from down d cross join lateral ( \
+             select group_id from group_members where organization_id = $1 and member = d.key offset 0 \
+           ) m where d.key < '\\x02'::bytea limit $4 \
          ), up as ( \
-           select key as person, key as at from down where key < '\\x02'::bytea \
-           union select u.person, '\\x02'::bytea || uuid_send(g.group_id) from up u cross join lateral ( \
-             select group_id from group_members where organization_id = $1 and member = u.at offset 0 \
+           select distinct base, base as at from direct \
+           union select u.base, g.group_id from up u cross join lateral ( \
+             select group_id from group_members where organization_id = $1 and member = '\\x02'::bytea || uuid_send(u.at) offset 0 \
            ) g \
-         ) select coalesce(max(n), 0) from (select count(*) - 1 as n from up group by person) c";
-    Ok(tx.query_one(sql, &[&organization.uuid(), &keys(members)]).await?.try_get(0)?)
+         ), heavy as ( \
+           select person from direct join (select base, count(*) as n from up group by base) above using (base) \
+           group by person having sum(n) > $3::bigint limit $5 \
+         ) select coalesce(max(n), 0) from ( \
+           select count(distinct at) as n from heavy join direct using (person) join up using (base) group by person \
+         ) c";
+    let limit = group_limit::GROUPS_OF_USER;
+    let params: [&(dyn db::ToSql + Sync); 5] = [&organization.uuid(), &keys(members), &limit, &LOOKED_AT, &COUNTED];
+    Ok(tx.query_one(sql, &params).await?.try_get(0)?)
 }
 
 /// Levels of the longest chain of groups through this one, one more than may be when there are more; a circle has no end.

@@ -91,6 +91,11 @@ pub(crate) struct Code {
 const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
      organization_id, recovery_left, ceremony, again, credential_version";
 
+/// Nothing that a flow rests on has been voided since: what was proven in it, and the session that it replaces. Looked at without a lock,
+/// so that whoever answers hears at once that it has ended; what makes a code of it looks again, and holds it.
+const ALIVE: &str = "(credential_version is null or credential_version = (select u.credential_version from users u where u.user_id = login_flows.user_id)) \
+     and (replaces_session_id is null or exists (select from sessions s where s.session_id = replaces_session_id))";
+
 /// A new flow.
 pub(crate) async fn insert_flow(
     tx: &Tx,
@@ -139,15 +144,16 @@ pub(crate) async fn take_flow(
     stage: Stage,
     now: OffsetDateTime,
 ) -> Result<Option<Flow>, db::Error> {
-    let sql =
-        format!("delete from login_flows where flow_digest = $1 and stage = $2 and expire_time > $3 returning {FLOW}");
+    let sql = format!(
+        "delete from login_flows where flow_digest = $1 and stage = $2 and expire_time > $3 and {ALIVE} returning {FLOW}"
+    );
     tx.query_opt(&sql, &[&digest, &(stage as i16), &now]).await?.as_ref().map(read_flow).transpose()
 }
 
 /// Takes a flow that waits for a passkey, among others.
 pub(crate) async fn take_ceremony(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
     let sql = format!(
-        "delete from login_flows where flow_digest = $1 and ceremony is not null and stage < 3 and expire_time > $2 returning {FLOW}"
+        "delete from login_flows where flow_digest = $1 and ceremony is not null and stage < 3 and expire_time > $2 and {ALIVE} returning {FLOW}"
     );
     tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_flow).transpose()
 }
@@ -159,14 +165,16 @@ pub(crate) async fn await_mail(
     until: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<bool, db::Error> {
-    let sql = "update login_flows set mail_expire_time = $2 where flow_digest = $1 and stage = 1 and expire_time > $3";
-    Ok(tx.execute(sql, &[&digest, &until, &now]).await? == 1)
+    let sql = format!(
+        "update login_flows set mail_expire_time = $2 where flow_digest = $1 and stage = 1 and expire_time > $3 and {ALIVE}"
+    );
+    Ok(tx.execute(&sql, &[&digest, &until, &now]).await? == 1)
 }
 
 /// Takes a flow that waits for a mail.
 pub(crate) async fn take_mail_flow(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
     let sql = format!(
-        "delete from login_flows where flow_digest = $1 and stage = 1 and greatest(expire_time, mail_expire_time) > $2 returning {FLOW}"
+        "delete from login_flows where flow_digest = $1 and stage = 1 and greatest(expire_time, mail_expire_time) > $2 and {ALIVE} returning {FLOW}"
     );
     tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_flow).transpose()
 }
@@ -179,7 +187,9 @@ pub(crate) async fn client_of_flow(tx: &Tx, digest: &[u8]) -> Result<Option<Stri
 
 /// A flow that waits for this, left where it is.
 pub(crate) async fn flow(tx: &Tx, digest: &[u8], stage: Stage, now: OffsetDateTime) -> Result<Option<Flow>, db::Error> {
-    let sql = format!("select {FLOW} from login_flows where flow_digest = $1 and stage = $2 and expire_time > $3");
+    let sql = format!(
+        "select {FLOW} from login_flows where flow_digest = $1 and stage = $2 and expire_time > $3 and {ALIVE}"
+    );
     tx.query_opt(&sql, &[&digest, &(stage as i16), &now]).await?.as_ref().map(read_flow).transpose()
 }
 

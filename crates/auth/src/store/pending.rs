@@ -2,8 +2,11 @@
 //! credentials under which it began; a change that ends his sessions moves the version.
 //!
 //! The user's row is the lock between the two. What voids holds it alone ([`hold`], [`void`]) before it looks at what it ends; what makes
-//! a session, or a code for one, shares it ([`version`]) until that is committed. So one of them comes first, and the other sees it. The
-//! order of locks: codes and flows, organizations, the user, then his sessions, links of mails and everything else of his.
+//! a session, or a code for one, shares it ([`version`]) until that is committed. So one of them comes first, and the other sees it. In the
+//! same way a code rests on the consent and the session behind it: whoever redeems it holds both until his session is there.
+//!
+//! **The order of locks,** of whoever takes more than one: codes and devices let in; organizations; the user; sign-ins at work; his consents;
+//! his sessions; links of mails and everything else of his.
 use api::UserId;
 use db::Tx;
 

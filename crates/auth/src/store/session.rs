@@ -78,10 +78,17 @@ pub(crate) async fn save_cookie(tx: &Tx, session: Id, digest: &[u8]) -> Result<(
     tx.execute(sql, &[&session.uuid(), &digest]).await.map(drop)
 }
 
-/// The session behind a browser's secret, whether it has ended or not; locked until the transaction ends.
-pub(crate) async fn by_cookie(tx: &Tx, digest: &[u8]) -> Result<Option<Session>, db::Error> {
-    let sql = format!("select {COLUMNS} from sessions where cookie_digest = $1 for update");
+/// The session behind a browser's secret, whether it has ended or not; `locked` until the transaction ends.
+pub(crate) async fn by_cookie(tx: &Tx, digest: &[u8], locked: bool) -> Result<Option<Session>, db::Error> {
+    let lock = if locked { " for update" } else { "" };
+    let sql = format!("select {COLUMNS} from sessions where cookie_digest = $1{lock}");
     tx.query_opt(&sql, &[&digest]).await?.as_ref().map(read).transpose()
+}
+
+/// Whether it is there; if so it stays until the transaction ends.
+pub(crate) async fn stays(tx: &Tx, session: Id) -> Result<bool, db::Error> {
+    let sql = "select 1 from sessions where session_id = $1 for key share";
+    Ok(tx.query_opt(sql, &[&session.uuid()]).await?.is_some())
 }
 
 /// It was used.
@@ -89,20 +96,24 @@ pub(crate) async fn touch(tx: &Tx, session: Id, now: OffsetDateTime) -> Result<(
     tx.execute("update sessions set last_use_time = $2 where session_id = $1", &[&session.uuid(), &now]).await.map(drop)
 }
 
-/// What was begun from one browser's session, and codes that were given in it, belong to another from now on.
-pub(crate) async fn adopt(tx: &Tx, from: Id, to: Id) -> Result<(), db::Error> {
-    for table in ["authorization_codes", "sessions"] {
-        let sql = format!("update {table} set parent_id = $2 where parent_id = $1");
-        tx.execute(&sql, &[&from.uuid(), &to.uuid()]).await?;
+/// Where codes lie that a browser's session has given.
+const CODES: [&str; 2] = ["authorization_codes", "device_codes"];
+
+/// Locks the codes that were given in a browser's session until the transaction ends.
+pub(crate) async fn hold_codes(tx: &Tx, parent: Id) -> Result<(), db::Error> {
+    for table in CODES {
+        tx.query(&format!("select 1 from {table} where parent_id = $1 for update"), &[&parent.uuid()]).await?;
     }
     Ok(())
 }
 
-/// Codes that were given in a browser's session are worth nothing any more.
-pub(crate) async fn delete_codes(tx: &Tx, parent: Id) -> Result<(), db::Error> {
-    tx.execute("delete from authorization_codes where parent_id = $1 and used_time is null", &[&parent.uuid()])
-        .await
-        .map(drop)
+/// What was begun from one browser's session, and codes that were given in it, belong to another from now on.
+pub(crate) async fn adopt(tx: &Tx, from: Id, to: Id) -> Result<(), db::Error> {
+    for table in CODES.into_iter().chain(["sessions"]) {
+        let sql = format!("update {table} set parent_id = $2 where parent_id = $1");
+        tx.execute(&sql, &[&from.uuid(), &to.uuid()]).await?;
+    }
+    Ok(())
 }
 
 /// Ends what was begun from a browser's session and was not meant to outlive it; gives ids and tenants.
@@ -161,11 +172,13 @@ pub(crate) async fn delete_others(tx: &Tx, user: UserId, kept: Id) -> Result<Vec
     tx.query(sql, &[&user.uuid(), &kept.uuid()]).await?.iter().map(|row| id(row, "session_id")).collect()
 }
 
-/// The oldest lasting sessions of a user beyond a number; locked until the transaction ends.
+/// The oldest lasting sessions of a user beyond a number; locked until the transaction ends. One that somebody else holds at the moment is
+/// left for the next time: nobody waits here who holds other sessions.
 pub(crate) async fn oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Session>, db::Error> {
     let sql = format!(
-        "select {COLUMNS} from sessions where user_id = $1 and string_to_array(scope, ' ') && array['offline_access', '*'] \
-         order by create_time desc, session_id desc offset $2 for update"
+        "select {COLUMNS} from sessions where session_id in ( \
+           select session_id from sessions where user_id = $1 and string_to_array(scope, ' ') && array['offline_access', '*'] \
+           order by create_time desc, session_id desc offset $2) for update skip locked"
     );
     tx.query(&sql, &[&user.uuid(), &kept]).await?.iter().map(read).collect()
 }

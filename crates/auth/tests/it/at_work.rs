@@ -1,6 +1,6 @@
 //! Sign-ins at work while a user's credentials are voided: what was proven before gives no session afterwards, at whatever step it was.
 use proto::auth::v1::{self as wire, continue_login_request::Answer, login_step::Step, membership::Role};
-use testkit::{System, eventually};
+use testkit::System;
 use tonic::{Code, Status};
 
 use crate::{
@@ -8,45 +8,19 @@ use crate::{
     client::App,
     code, code_grant, device, exchange,
     factor::{self, enrolled},
-    meanwhile::holding_until,
+    meanwhile::{Place, while_it_waits},
     password_of, platform,
     proven::verify,
     sign_in, token, try_password, users,
 };
 
-/// Lets somebody's work run into a lock on a table, voids something, and lets the work go on.
-async fn voided_at_work<T>(
-    system: &System,
-    (table, mode): (&str, &str),
-    work: impl Future<Output = T>,
-    void: impl Future<Output = ()>,
-) -> T {
-    // A row, for the holder would not hear of a new table before its transaction ends.
-    system.sql("create table auth.voided (at timestamptz)").await;
-    let until = holding_until("exists (select from auth.voided)");
-    let block = format!("begin; lock table auth.{table} in {mode} mode; {until}; commit");
-    let held = format!(
-        "select 1 from pg_locks where granted and relation = 'auth.{table}'::regclass and mode in ('ShareLock', 'ExclusiveLock')"
-    );
-    let waits = format!("select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%{table}%'");
-    let seen = async |sql: &str| eventually("a lock", || async { system.sql(sql).await.pop() }).await;
-    let work = async {
-        seen(&held).await;
-        work.await
-    };
-    let void = async {
-        seen(&waits).await;
-        void.await;
-        system.sql("insert into auth.voided values (now())").await;
-    };
-    let (_, done, ()) = tokio::join!(system.sql(&block), work, void);
-    done
-}
-
 /// Where a sign-in waits that has read what it tests: its attempt cannot be counted.
-const READ: (&str, &str) = ("sign_in_attempts", "share");
+const READ: Place = Place("sign_in_attempts", "share", "%sign_in_attempts%");
 
-async fn revoke_all(system: &System, signed: &Signed, keep_current: bool) {
+/// Where somebody waits who lets an application or a device in.
+pub(crate) const CONSENT: Place = Place("consents", "exclusive", "%consents%");
+
+pub(crate) async fn revoke_all(system: &System, signed: &Signed, keep_current: bool) {
     let request = wire::RevokeAllSessionsRequest { parent: "users/me".to_owned(), keep_current };
     users(system, signed).await.revoke_all_sessions(request).await.expect("his own");
 }
@@ -64,7 +38,7 @@ async fn auth_o20_a_password_that_is_tested_while_the_address_is_proven_signs_no
     let bob = platform.user(&owner, "bob", Role::Viewer).await;
     let password = password_of("bob");
     let given = try_password(system, &bob.email, &password);
-    assert_begins_again(Box::pin(voided_at_work(system, READ, given, verify(system, &bob.email))).await);
+    assert_begins_again(Box::pin(while_it_waits(system, READ, given, verify(system, &bob.email))).await.0);
 }
 
 #[tokio::test]
@@ -74,7 +48,7 @@ async fn auth_s09_a_sign_in_at_work_ends_with_all_sessions() {
     let bob = enrolled(&platform).await;
     let waits = factor::waiting(&platform, &bob).await;
     let answer = factor::answer(system, &waits, Answer::RecoveryCode(bob.recovery[0].clone()));
-    assert_begins_again(voided_at_work(system, READ, answer, revoke_all(system, &bob.signed, true)).await);
+    assert_begins_again(while_it_waits(system, READ, answer, revoke_all(system, &bob.signed, true)).await.0);
     let waits = factor::waiting(&platform, &bob).await;
     revoke_all(system, &bob.signed, true).await;
     assert_begins_again(factor::answer(system, &waits, Answer::RecoveryCode(bob.recovery[1].clone())).await);
@@ -82,6 +56,26 @@ async fn auth_s09_a_sign_in_at_work_ends_with_all_sessions() {
     let step = factor::answer(system, &waits, Answer::RecoveryCode(bob.recovery[2].clone())).await;
     let Some(Step::Done(done)) = step.expect("nothing was voided since").step else { panic!("signed in") };
     token(system, code_grant(&done.code)).await.expect("the code is good");
+}
+
+#[tokio::test]
+async fn auth_s09_who_answers_a_sign_in_that_has_ended_uses_nothing_up() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let bob = enrolled(&platform).await;
+    let ended = factor::waiting(&platform, &bob).await;
+    revoke_all(system, &bob.signed, true).await;
+    let right = factor::shown(system, &bob.secret, 0);
+    let code = Answer::RecoveryCode(bob.recovery[0].clone());
+    for given in [Answer::Totp("000000".to_owned()), Answer::Totp(right.clone()), code.clone()] {
+        assert_begins_again(factor::answer(system, &ended, given).await);
+    }
+    assert_eq!(crate::lockout::failures(&platform).await, Vec::<i64>::new(), "no guess was looked at");
+    for given in [Answer::Totp(right), code] {
+        let waits = factor::waiting(&platform, &bob).await;
+        let step = factor::answer(system, &waits, given).await.expect("it is as good as before");
+        assert!(matches!(step.step, Some(Step::Done(_))));
+    }
 }
 
 #[tokio::test]
@@ -94,7 +88,7 @@ async fn a_sign_in_at_work_ends_when_an_operator_revokes() {
     let revoke = async { operator.revoke(&bob.email).await.expect("there is such an account") };
     let password = password_of("bob");
     let given = try_password(system, &bob.email, &password);
-    assert_begins_again(Box::pin(voided_at_work(system, READ, given, revoke)).await);
+    assert_begins_again(Box::pin(while_it_waits(system, READ, given, revoke)).await.0);
 }
 
 /// A device that has asked to be let in, and the owner, in a browser too.
@@ -119,7 +113,7 @@ async fn auth_o15_a_device_that_is_let_in_while_all_sessions_end_stays_outside()
     let system = &platform.system;
     let Door { app, browser, owner, codes } = Door::of(&platform).await;
     let approve = device::decide(&platform, &browser, &codes.user_code, true);
-    let decided = voided_at_work(system, ("consents", "exclusive"), approve, revoke_all(system, &owner, false)).await;
+    let (decided, ()) = while_it_waits(system, CONSENT, approve, revoke_all(system, &owner, false)).await;
     assert_refused(decided, Code::Unauthenticated, "CREDENTIAL_INVALID");
     let answer = device::poll(&platform, &app, &codes.device_code).await.map(drop);
     assert_eq!(answer.expect_err("nobody has let it in"), "authorization_pending");

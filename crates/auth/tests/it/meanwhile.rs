@@ -26,6 +26,49 @@ pub(crate) fn holding_until(condition: &str) -> String {
     )
 }
 
+/// Where somebody's work is held back: by a lock on this table in this mode, at a statement like this.
+pub(crate) struct Place(pub(crate) &'static str, pub(crate) &'static str, pub(crate) &'static str);
+
+/// At its commit, when it publishes something.
+pub(crate) const COMMIT: Place = Place("outbox_event", "share", "insert into outbox_event%");
+
+/// Lets somebody's work come to a place and no further, does something else, and lets the work go on once that is done, or waits for the work.
+pub(crate) async fn while_it_waits<T, U>(
+    system: &System,
+    Place(table, mode, statement): Place,
+    work: impl Future<Output = T>,
+    meanwhile: impl Future<Output = U>,
+) -> (T, U) {
+    // A row, for the holder would not hear of a new table before its transaction ends.
+    system.sql(&format!("create table auth.after_{table} (at timestamptz)")).await;
+    let held = format!(
+        "select 1 from pg_locks where granted and relation = 'auth.{table}'::regclass and mode in ('ShareLock', 'ExclusiveLock') \
+         and database = (select oid from pg_database where datname = current_database())"
+    );
+    let waits = format!(
+        "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() and query like '{statement}'"
+    );
+    let seen = async |sql: &str| eventually("a lock", || async { system.sql(sql).await.pop() }).await;
+    let work = async {
+        seen(&held).await;
+        work.await
+    };
+    let meanwhile = async {
+        seen(&waits).await;
+        let done = meanwhile.await;
+        system.sql(&format!("insert into auth.after_{table} values (now())")).await;
+        done
+    };
+    let until = holding_until(&format!(
+        "exists (select from auth.after_{table}) or exists (select from pg_locks r, pg_locks w where not r.granted and not w.granted \
+         and pg_backend_pid() = any(pg_blocking_pids(r.pid)) and r.pid = any(pg_blocking_pids(w.pid)))"
+    ));
+    let block = format!("begin; lock table auth.{table} in {mode} mode; {until}; commit");
+    let (_, worked, done) = tokio::join!(system.sql(&block), work, meanwhile);
+    system.sql(&format!("drop table auth.after_{table}")).await;
+    (worked, done)
+}
+
 async fn assert_void(platform: &Platform, token: Bytes) {
     let mut client = OrganizationServiceClient::new(with(&platform.system, "gateway", token));
     let answer = client.get_organization(wire::GetOrganizationRequest { name: platform.organization.clone() }).await;
@@ -64,32 +107,12 @@ async fn auth_b03_a_token_given_while_a_removal_is_committed_is_void() {
     let membership = platform.membership(&owner, &bob.name).await;
     let mut client = organizations(system, &owner).await;
     let remove = wire::DeleteMembershipRequest { name: membership.name, ..Default::default() };
-    let held =
-        "select 1 from pg_locks where granted and mode = 'ShareLock' and relation = 'auth.outbox_event'::regclass";
-    let waiting =
-        "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into outbox_event%'";
-    // A row, for the holder would not hear of a new table before its transaction ends.
-    system.sql("create table auth.given (at timestamptz)").await;
-    let seen = async |sql: &'static str| eventually("a lock", || async { system.sql(sql).await.pop() }).await;
     let given = async {
-        seen(waiting).await;
         // Seconds after the removal was written, and it is still not committed.
         system.clock().advance(Duration::from_secs(2));
-        let given = exchange(system, &signed.access).await;
-        system.sql("insert into auth.given values (now())").await;
-        given
+        exchange(system, &signed.access).await
     };
-    let removed = async {
-        seen(held).await;
-        client.delete_membership(remove).await
-    };
-    // Until the token is given, or giving it waits for the removal, which waits for this.
-    let until = holding_until(
-        "exists (select from auth.given) or exists (select from pg_locks r, pg_locks w where not r.granted and not w.granted \
-         and pg_backend_pid() = any(pg_blocking_pids(r.pid)) and r.pid = any(pg_blocking_pids(w.pid)))",
-    );
-    let block = format!("begin; lock table auth.outbox_event in share mode; {until}; commit");
-    let (_, removed, given) = tokio::join!(system.sql(&block), removed, given);
+    let (removed, given) = while_it_waits(system, COMMIT, client.delete_membership(remove), given).await;
     removed.expect("the owner may");
     if let Ok(token) = given {
         assert_void(&platform, token).await;

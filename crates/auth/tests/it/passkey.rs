@@ -322,6 +322,22 @@ async fn auth_p13_a_copy_that_answers_a_second_factor_begun_before_is_noticed() 
 }
 
 #[tokio::test]
+async fn auth_s09_a_passkey_that_answers_a_sign_in_that_has_ended_is_not_used() {
+    let platform = platform().await;
+    let mut bob = registered(&platform).await;
+    let system = &platform.system;
+    let step = try_password(system, &bob.user.email, &password_of("bob")).await.expect("right");
+    let Some(Step::SecondFactor(wanted)) = step.step else { panic!("a second factor is asked for") };
+    crate::at_work::revoke_all(system, &bob.signed, true).await;
+    let given = bob.device.get(ORIGIN, &wanted.passkey_options).await;
+    let ended = answer(system, &step.flow, given).await.map(drop);
+    assert_refused(ended, Code::FailedPrecondition, "FLOW_INVALID");
+    let get = wire::GetPasskeyRequest { name: bob.name.clone() };
+    let passkey = passkeys(system, &bob.signed).await.get_passkey(get).await.expect("his own").into_inner();
+    assert_eq!(passkey.last_use_time, None);
+}
+
+#[tokio::test]
 async fn auth_p13_a_registration_is_bound_to_its_user_and_good_once() {
     let platform = platform().await;
     let owner = platform.owner().await;

@@ -98,6 +98,32 @@ async fn a_user_is_in_200_groups_at_most_however_he_came_there() {
 }
 
 #[tokio::test]
+async fn groups_that_a_user_is_in_by_two_ways_count_once() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Unspecified).await.name;
+    let (one, two, more) = (
+        group(&platform, &owner, "One").await.name,
+        group(&platform, &owner, "Two").await.name,
+        group(&platform, &owner, "More").await.name,
+    );
+    // 197 groups are above both, and 10 beside them make the organization one that is counted in.
+    let fill = "insert into auth.groups (organization_id, group_id, display_name, version, create_time, update_time)
+           select organization_id, gen_random_uuid(), case when n > 197 then 'Beside' else 'Above' end, 1, now(), now()
+           from auth.groups, generate_series(1, 207) n where display_name = 'One';
+         insert into auth.group_members (organization_id, group_id, member)
+           select above.organization_id, above.group_id, '\\x02'::bytea || uuid_send(below.group_id) from auth.groups above, auth.groups below
+           where above.display_name = 'Above' and below.display_name in ('One', 'Two')";
+    platform.system.sql(fill).await;
+    add(&platform, &owner, &one, &[&bob]).await.expect("198");
+    add(&platform, &owner, &two, &[&bob]).await.expect("199, and not 396");
+    add(&platform, &owner, &more, &[&bob]).await.expect("the 200th");
+    assert_eq!(list(&platform, &bob).await.len(), 200);
+    let last = group(&platform, &owner, "Last").await.name;
+    assert_refused(add(&platform, &owner, &last, &[&one]).await, Code::FailedPrecondition, "AUTHORIZATION_LIMIT");
+}
+
+#[tokio::test]
 async fn nobody_but_services_that_decide_by_shares_reads_who_is_in_which_group() {
     let platform = platform().await;
     let request = wire::ListUserGroupsRequest {

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use api::{CallContext, Decision, Id, Parts, Subject};
 use authz::CustomRole;
+use events::{Delivery, Envelope};
 use futures::future::join_all;
 use proto::auth::v1::{
     ListRevocationsRequest, ListRevocationsResponse, ListUserGroupsResponse, list_verify_keys_response::VerifyKey,
@@ -205,4 +206,94 @@ async fn who_reads_everything_by_a_role_is_in_no_need_of_groups() {
     let half = world.groups.readers(&world.caller(None, world.now(), &[some]), &all).await;
     assert!(half.hold(&[holders(OF, "document:read")]) && !half.hold(&[holders(OF, "file:read")]));
     assert_eq!((reads(), half.names().len()), (1, 4), "his files are shared with groups");
+}
+
+/// An event of groups as it comes.
+fn event<E: proto::Event + prost::Message>(event: &E) -> Delivery {
+    let id = api::Ids::default().next();
+    let envelope = Envelope {
+        event_id: id.uuid(),
+        kind: E::TYPE.to_owned(),
+        source: "auth".to_owned(),
+        subject: String::new(),
+        organization: OF,
+        aggregate_type: "group".to_owned(),
+        aggregate_id: id,
+        version: 2,
+        epoch: 0,
+        actor: String::new(),
+        request_id: String::new(),
+        traceparent: String::new(),
+        time: Clock::default().now(),
+        schema: E::full_name(),
+    };
+    Delivery { envelope, payload: event.encode_to_vec().into(), attempt: 1 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_changes_who_is_in_a_group_ends_what_is_held() {
+    let world = World::new(100).await;
+    let before = world.now() - 60;
+    assert_eq!(world.read(before).await, Some(1));
+    let (name, member) = (format!("{}/groups/1", OF.name()), vec![BY.name()]);
+    let renamed = GroupUpdated { name: name.clone(), ..GroupUpdated::default() };
+    assert!(world.groups.heard(&event(&renamed)));
+    assert!(
+        !world.groups.heard(&event(&proto::auth::v1::GroupCreated { name: name.clone() })),
+        "nobody is in a new one"
+    );
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(world.read(before).await, Some(1));
+    let newer = Delivery { payload: vec![0xff].into(), ..event(&renamed) };
+    let changes = [
+        event(&GroupUpdated { added: member.clone(), ..renamed.clone() }),
+        event(&GroupUpdated { removed: member, ..renamed }),
+        event(&GroupDeleted { name }),
+        newer,
+    ];
+    for (change, read) in changes.iter().zip(2..) {
+        assert!(world.groups.heard(change));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(world.read(before).await, Some(read), "{}", change.envelope.kind);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_does_not_decide_by_what_is_no_longer_believed() {
+    let world = World::new(100).await;
+    let caller = world.caller(None, world.now() - 60, &[]);
+    let (principals, belief) = world.groups.believed(&caller).await;
+    assert!(principals.are_whole() && world.groups.hold(&belief));
+    world.groups.changed(OF);
+    assert!(!world.groups.hold(&belief), "a change was heard of");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let (_, belief) = world.groups.believed(&caller).await;
+    let (_, same) = world.groups.believed(&caller).await;
+    tokio::time::advance(AGE - Duration::from_millis(1)).await;
+    assert!(world.groups.hold(&belief) && world.groups.hold(&same));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(!world.groups.hold(&belief) && !world.groups.hold(&same), "it is old");
+    world.source.away.store(true, Ordering::SeqCst);
+    let (unknown, belief) = world.groups.believed(&caller).await;
+    world.groups.changed(OF);
+    assert!(!unknown.are_whole() && world.groups.hold(&belief), "what is not known cannot change");
+}
+
+#[test]
+fn notes_are_cleared_away_now_and_then_and_not_with_each_new_one() {
+    let (mut notes, looks, many) = (Notes::new(), AtomicUsize::new(0), 20 * NOTES_MAX);
+    let counts = |note: &bool| {
+        looks.fetch_add(1, Ordering::Relaxed);
+        *note
+    };
+    for key in 0..many {
+        notes.add(key, true, counts);
+    }
+    assert!(looks.load(Ordering::Relaxed) <= 2 * many, "{looks:?} looks at {many} notes that all count");
+    assert_eq!(notes.of.len(), many);
+    notes.of.values_mut().for_each(|note| *note = false);
+    for key in many..4 * many {
+        notes.add(key, false, counts);
+    }
+    assert!(notes.of.len() <= NOTES_MAX, "{} are over", notes.of.len());
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use db::Db;
-use events::{Broker, Consumer, Envelope};
+use events::{Broker, Consumer, Delivery};
 use mesh::{
     client::Transport,
     server::{self, Listener, Offer},
 };
 use proto::{
-    Event as _,
     auth::v1::{
         CredentialsRevoked, CustomRoleCreated, CustomRoleDeleted, CustomRoleUpdated, GroupDeleted, GroupUpdated,
     },
@@ -121,6 +120,7 @@ fn run(
     if let Some(db) = &connections.db {
         mount.offer.keep_refusals(refusals::keeper(&tasks, db.clone()));
     }
+    let owns_identity = mount.identity.is_some();
     if let Some(source) = mount.identity {
         shared.identity.replace_source(source);
     }
@@ -137,8 +137,8 @@ fn run(
                 async move { broker.consume(consumer, handler, shutdown).await }
             });
         }
-        if shared.parts.identity.is_none() && !matches!(shared.transport, Transport::Process(_)) {
-            hear_revocations(shared, &tasks, broker);
+        if owns_identity || shared.parts.identity.is_none() {
+            hear_changes(shared, &tasks, broker, owns_identity);
         }
         if let Some(db) = &connections.db {
             let (broker, db) = (broker.clone(), db.clone());
@@ -156,22 +156,24 @@ fn run(
 }
 
 /// Loads revocations and directory at once when an event says that there are new ones, and drops who is in which group: in every
-/// instance, since each keeps its own. Within one process the owner of the set writes into it directly.
-fn hear_revocations(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker) {
-    let consumer = Consumer::new("identity")
-        .on::<CredentialsRevoked>()
-        .on::<CustomRoleCreated>()
-        .on::<CustomRoleUpdated>()
-        .on::<CustomRoleDeleted>()
-        .on::<GroupUpdated>()
-        .on::<GroupDeleted>();
+/// instance, since each keeps its own. Within one process the owner writes into it directly; of groups he hears too, for whoever changes one
+/// may be gone before he has said so.
+fn hear_changes(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker, owns_identity: bool) {
+    let of_groups = Consumer::new("identity").on::<GroupUpdated>().on::<GroupDeleted>();
+    let consumer = match (&shared.transport, owns_identity) {
+        (Transport::Process(_), true) => of_groups,
+        (Transport::Process(_), false) => return,
+        (Transport::Sidecar | Transport::Direct(_), _) => of_groups
+            .on::<CredentialsRevoked>()
+            .on::<CustomRoleCreated>()
+            .on::<CustomRoleUpdated>()
+            .on::<CustomRoleDeleted>(),
+    };
     let (broker, identity, groups) = (broker.clone(), shared.identity.clone(), shared.groups.clone());
     tasks.keep_in(Stage::Consume, "consumer identity", move |shutdown| {
         let (broker, consumer, identity, groups) = (broker.clone(), consumer.clone(), identity.clone(), groups.clone());
-        let heard = move |event: Option<&Envelope>| match event {
-            Some(event) if [GroupUpdated::TYPE, GroupDeleted::TYPE].contains(&event.kind.as_str()) => {
-                groups.changed(event.organization);
-            }
+        let heard = move |event: Option<&Delivery>| match event {
+            Some(event) if groups.heard(event) => {}
             Some(_) => identity.nudge(),
             None => {
                 groups.all_changed();

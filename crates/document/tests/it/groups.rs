@@ -107,6 +107,38 @@ async fn while_groups_are_unknown_shares_with_persons_count_and_nothing_is_denie
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn auth_b03_who_leaves_his_group_while_he_waits_for_a_document_does_not_change_it() {
+    let fixture = Fixture::new().await;
+    let document = fixture.document("plan").await;
+    let (member, documents) = fixture.member();
+    let group = group(&fixture);
+    member.set_groups(&[&group]);
+    fixture.share(&document, &members(&group), Role::Writer).await;
+    let (system, mine) =
+        (&fixture.system, proto::document::v1::Document { name: document.name.clone(), ..titled("mine") });
+    system.sql("create table document.gone (at timestamptz)").await;
+    // Fails after half a minute.
+    let block = "begin; select 1 from document.documents for update; \
+         do $$ begin for look in 1..3000 loop if exists (select from document.gone) then return; end if; perform pg_sleep(0.01); end loop; \
+         raise exception 'nobody has left' ; end $$; commit";
+    let seen = async |what: &'static str| {
+        let found = format!("select 1 from pg_stat_activity where datname = current_database() and {what}");
+        eventually(what, || async { system.sql(&found).await.pop() }).await
+    };
+    let changed = async {
+        seen("query like 'begin; select 1 from document.documents for update%' and wait_event = 'PgSleep'").await;
+        update(&documents, mine, &["title"]).await
+    };
+    let left = async {
+        seen("wait_event_type = 'Lock' and query like 'select from documents%'").await;
+        member.set_groups(&[]);
+        system.sql("insert into document.gone values (now())").await;
+    };
+    let (_, changed, ()) = tokio::join!(system.sql(block), changed, left);
+    assert_eq!(refusal(changed).0, DENIED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_is_of_the_documents_own_organization() {
     let fixture = Fixture::new().await;
     let document = fixture.document("plan").await;

@@ -10,7 +10,7 @@ use std::{
 
 use api::Id;
 use async_nats::jetstream::{AckKind, consumer::PullConsumer};
-use events::{Consumer, Delivery, Envelope, Handler, Outcome};
+use events::{Consumer, Delivery, Handler, Outcome};
 use futures::StreamExt;
 use proto::document::v1::{DocumentCreated, DocumentUpdated};
 
@@ -345,8 +345,8 @@ async fn every_instance_hears_and_hears_once_more_after_it_subscribed() {
     let mut tasks = Vec::new();
     for heard in &heard {
         let (broker, heard) = (world.broker("search").await, Arc::clone(heard));
-        let hears = move |event: Option<&Envelope>| {
-            heard.lock().expect("not poisoned").push(event.map(|event| event.aggregate_id));
+        let hears = move |event: Option<&Delivery>| {
+            heard.lock().expect("not poisoned").push(event.map(|event| event.envelope.aggregate_id));
         };
         tasks.push(Task::until(|shutdown| broker.hear(index(), hears, shutdown)));
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use testkit::eventually_within;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{client::Client, person::Person, platform::Site, process::Process, tus::Uploads};
+use crate::{client::Client, groups, person::Person, platform::Site, process::Process, tus::Uploads};
 
 const SERVICES: [&str; 7] = ["auth", "document", "file", "search", "workflow", "notification", "gateway"];
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -106,6 +106,7 @@ async fn services_run_apart_over_mutual_tls_and_strangers_are_kept_out() {
     eventually_within(PATIENCE, "the document is found", look).await;
     an_approval_runs_through_all(&client, &owner, name).await;
     what_is_taken_acts_in_other_processes(&client, &owner, name).await;
+    groups::changes_are_heard_in_other_processes(&client, &owner).await;
     strangers_are_kept_out(&site, &map, &theirs).await;
     for service in alone.into_iter().rev() {
         service.process.stop().await;

@@ -94,6 +94,26 @@ async fn auth_p15_a_magic_link_signs_in_no_scanner_no_other_browser_and_no_form_
 }
 
 #[tokio::test]
+async fn auth_p15_a_link_is_not_waited_for_once_its_sign_in_goes_on_by_something_else() {
+    let shared = shared().await;
+    let client = shared.platform.client();
+    let bob = bob(shared, &client).await;
+    for (field, value) in
+        [("email_code", "000000"), ("password", bob.password()), ("password", "wrong but long enough")]
+    {
+        let mut browser = Browser::new(shared);
+        let sent = asks(&mut browser, &bob.email).await;
+        assert_eq!(away(&browser), 1, "{}", sent.show());
+        let flow = self::field(&sent, "flow");
+        let again = [("flow", flow.as_str()), ("email", &bob.email), ("send_code", "yes")];
+        assert_eq!(browser.post("/signin", &again).await.status, 200, "a second mail");
+        assert_eq!(away(&browser), 1);
+        browser.post("/signin", &[("flow", flow.as_str()), ("email", &bob.email), (field, value)]).await;
+        assert_eq!(away(&browser), 0, "{field} {value}");
+    }
+}
+
+#[tokio::test]
 async fn auth_p15_a_second_tab_takes_nothing_from_the_first() {
     let shared = shared().await;
     let (client, mut browser) = (shared.platform.client(), Browser::new(shared));

@@ -7,6 +7,7 @@ mod client;
 mod edge;
 mod engine_loss;
 mod erasure;
+mod groups;
 mod invitation;
 mod kill;
 mod magic;
