@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use testkit::eventually_within;
 
 use super::call::{good, unary};
 use crate::{
     client::{Client, name, tomorrow},
-    person::Person,
+    person::{Person, SYSTEM},
     platform::{Platform, Site},
     tus::Uploads,
 };
@@ -58,6 +59,21 @@ impl Tenant {
         tenant.in_the_database(platform.site()).await;
         tenant.reads(&owner).await;
         tenant
+    }
+
+    /// The owner, to whom what waits for his decision comes.
+    pub(super) async fn sign_in(&self, platform: &Platform) -> Client {
+        let client = platform.client();
+        let access = self.owner.tokens(&client, &self.organization).await.access;
+        let claims = access.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).expect("a JWT");
+        let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+        let session = uuid(claims["sid"].as_str().expect("a session"));
+        let sql = format!(
+            "update auth.authorization_requests set session_id = '{session}' where user_id = '{}'",
+            uuid(&self.owner.user)
+        );
+        platform.site().sql(&sql).await;
+        client.with_token(&access)
     }
 
     async fn empty(client: &Client, first: &Person) -> Tenant {
@@ -260,15 +276,14 @@ impl Tenant {
 
     /// What a browser, a foreign provider or a workload would have made.
     async fn in_the_database(&mut self, site: &Site) {
-        let uuid =
-            |name: &str| name.rsplit('/').next().and_then(|id| id.parse::<api::Id>().ok()).expect("an id").uuid();
         let (user, organization) = (uuid(&self.owner.user), uuid(&self.organization));
         let session = uuid(&self.names["users/*/sessions/*"][0]);
         // Passkeys of the owner would be asked for whenever the trial signs in.
         let member = self.names["users/*"][1].clone();
         let holder = uuid(&member);
         for place in 0..2 {
-            let (word, handle) = (self.word(), format!("{}{}", word(), word()));
+            let (word, mut handle) = (self.word(), format!("{}{}", word(), word()));
+            handle.truncate(43);
             // One that there is: what is left of those that are gone is swept away.
             let client = self.names["organizations/*/oauthClients/*"][place].rsplit('/').next().unwrap_or_default();
             let ids: Vec<_> = (0..4).map(|_| api::Ids::default().next()).collect();
@@ -311,6 +326,27 @@ impl Tenant {
         }
         assert!(self.pages.len() > 15, "few lists have a second page: {:?}", self.pages.keys());
     }
+}
+
+/// The id at the end of a name, as the database has it.
+pub(super) fn uuid(name: &str) -> uuid::Uuid {
+    name.rsplit('/').next().and_then(|id| id.parse::<api::Id>().ok()).expect("an id").uuid()
+}
+
+/// An identity provider of the platform's. Nobody comes back from it.
+pub(super) const PROVIDER: &str =
+    "organizations/00000000000000000000000000/identityProviders/06ezsmm3r9qvb8hj2hx3w2w8dm";
+
+/// Makes it.
+pub(super) async fn provider(site: &Site) {
+    let (organization, id) = (uuid(SYSTEM), uuid(PROVIDER));
+    site.sql(&format!(
+        "insert into auth.identity_providers (organization_id, provider_id, display_name, protocol, issuer, client_id, sealed_secret, scopes, hosts,
+           authorization_endpoint, token_endpoint, userinfo_endpoint, email_endpoint, subject_path, email_path, email_verified_path, create_time, update_time)
+         values ('{organization}', '{id}', 'Provider', 2, 'https://provider.example', 'workos', '', '{{}}', '{{}}',
+           'https://provider.example/a', 'https://provider.example/t', 'https://provider.example/u', '', '/id', '/email', '', now(), now())"
+    ))
+    .await;
 }
 
 /// Letters that nobody else has.
