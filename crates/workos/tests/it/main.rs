@@ -8,6 +8,7 @@ mod edge;
 mod engine_loss;
 mod erasure;
 mod invitation;
+mod keys;
 mod kill;
 mod magic;
 mod mailbox;

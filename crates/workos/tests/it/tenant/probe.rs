@@ -86,6 +86,9 @@ const KEYS: [&str; 6] = [
     "organizations/*/customRoles/*",
 ];
 
+/// What everybody calls as he likes: what A has written of its own under such a name is there.
+const OBJECTS: &str = "organizations/*/objectTypes/*/objects/*";
+
 /// Whose names go into free text.
 const TEXTS: [&str; 3] = ["organizations/*", "organizations/*/documents/*", "users/*"];
 
@@ -148,8 +151,9 @@ fn names(place: &Place, ours: &Tenant, theirs: &Tenant) -> Vec<Probe> {
         }
         found.insert(Probe::twinned(name.clone(), &ids));
         for (his, own) in ours_of {
-            let below = name.strip_prefix(his.as_str()).filter(|below| !below.is_empty());
-            found.extend(below.map(|below| Probe::twinned(format!("{own}{below}"), &ids)));
+            let Some(below) = name.strip_prefix(his.as_str()).filter(|below| !below.is_empty()) else { continue };
+            let below = format!("{own}{below}");
+            found.insert(if kind == OBJECTS { Probe::plain(&below) } else { Probe::twinned(below, &ids) });
         }
     }
     for set in [&theirs.organization, &theirs.names["organizations/*/groups/*"][0]] {

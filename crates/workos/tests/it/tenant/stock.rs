@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use testkit::eventually_within;
 
 use super::call::{good, unary};
 use crate::{
     client::{Client, name, tomorrow},
+    oauth_flows::decoded,
     person::{Person, SYSTEM},
     platform::{Platform, Site},
     tus::Uploads,
@@ -24,6 +24,8 @@ const AUTH: &str = "workos.auth.v1";
 pub(super) struct Tenant {
     pub(super) organization: String,
     pub(super) owner: Person,
+    /// Two, as they stand in `names` after the owner. The first has a passkey.
+    pub(super) members: Vec<Person>,
     /// Names by their pattern: `organizations/*/documents/*`.
     pub(super) names: BTreeMap<String, Vec<String>>,
     /// Words that stand in the resources of this tenant and nowhere else.
@@ -50,11 +52,11 @@ impl Tenant {
         let client = platform.client();
         let mut tenant = Tenant::empty(&client, first).await;
         let owner = tenant.owner.sign_in(&client).await;
-        let member = tenant.people(&client, &owner).await;
+        tenant.people(&client, &owner).await;
         tenant.keys(&owner).await;
         tenant.documents(&owner).await;
         tenant.files(&owner).await;
-        tenant.runs(&owner, &member.sign_in(&client).await).await;
+        tenant.runs(&owner, &tenant.members[0].sign_in(&client).await).await;
         tenant.relations(&owner).await;
         tenant.in_the_database(platform.site()).await;
         tenant.reads(&owner).await;
@@ -65,8 +67,7 @@ impl Tenant {
     pub(super) async fn sign_in(&self, platform: &Platform) -> Client {
         let client = platform.client();
         let access = self.owner.tokens(&client, &self.organization).await.access;
-        let claims = access.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).expect("a JWT");
-        let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+        let claims = decoded(access.split('.').nth(1).expect("a JWT"));
         let session = uuid(claims["sid"].as_str().expect("a session"));
         let sql = format!(
             "update auth.authorization_requests set session_id = '{session}' where user_id = '{}'",
@@ -74,6 +75,13 @@ impl Tenant {
         );
         platform.site().sql(&sql).await;
         client.with_token(&access)
+    }
+
+    /// The owner owns no other organization.
+    pub(super) async fn give_up_others(&self, site: &Site) {
+        let (user, organization) = (uuid(&self.owner.user), uuid(&self.organization));
+        let others = format!("user_id = '{user}' and organization_id <> '{organization}'");
+        site.sql(&format!("update auth.memberships set role = null where {others}")).await;
     }
 
     async fn empty(client: &Client, first: &Person) -> Tenant {
@@ -94,6 +102,7 @@ impl Tenant {
             consistency: String::new(),
             request_id: uuid::Uuid::from_u128(rand::random()).to_string(),
             emails: vec![owner.email.clone()],
+            members: Vec::new(),
             owner,
         };
         tenant.keep_name(&organization);
@@ -139,14 +148,13 @@ impl Tenant {
         self.keep(&made)
     }
 
-    async fn people(&mut self, client: &Client, owner: &Client) -> Person {
-        let mut member = None;
+    async fn people(&mut self, client: &Client, owner: &Client) {
         for _ in 0..2 {
             let word = self.word();
             let person = self.owner.member(client, &format!("Member {word}"), Some("EDITOR")).await;
             self.keep_name(&person.user);
             self.emails.push(person.email.clone());
-            member.get_or_insert(person);
+            self.members.push(person);
         }
         let list = json!({"parent": self.organization});
         let list = good(owner, &format!("{AUTH}.OrganizationService/ListMemberships"), list).await;
@@ -174,7 +182,6 @@ impl Tenant {
             let factor = json!({"parent": self.owner.user, "mfaFactor": {"displayName": word}});
             self.make(owner, &format!("{AUTH}.FactorService/CreateMfaFactor"), factor).await;
         }
-        member.expect("there are two")
     }
 
     async fn keys(&mut self, owner: &Client) {
