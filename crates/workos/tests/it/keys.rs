@@ -42,7 +42,9 @@ async fn auth_j10_all_keys_are_replaced_under_load_and_no_call_fails() {
     let replaced = async {
         let made = operator.post("/v1/signingKeys:rotate", &json!({})).good().await;
         assert_eq!(made["signingKeys"].as_array().map(Vec::len), Some(3), "{made}");
-        let turn = format!("update auth.signing_keys set activate_time = now() + interval '{ANNOUNCED}' where activate_time > now()");
+        let turn = format!(
+            "update auth.signing_keys set activate_time = now() + interval '{ANNOUNCED}' where activate_time > now()"
+        );
         platform.site().sql(&turn).await;
         // Who replaces keys reads them first.
         let again = operator.post("/v1/signingKeys:rotate", &json!({})).good().await;
@@ -73,7 +75,8 @@ async fn works(client: &Client, person: &Person) -> BTreeSet<String> {
     let (mut signers, mut after) = (BTreeSet::new(), 0);
     while after < AFTER {
         assert!(began.elapsed() < PATIENCE, "only {signers:?} signed");
-        let before = std::mem::replace(&mut tokens, refreshed(client, &tokens).await);
+        let new = refreshed(client, &tokens).await;
+        let before = std::mem::replace(&mut tokens, new);
         for access in [&before.access, &tokens.access] {
             does_something(&client.with_token(access), person).await;
             signers.insert(signer(access));
