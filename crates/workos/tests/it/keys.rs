@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// From the announcement to the turn: the edge looks every minute, services every ten seconds.
-const ANNOUNCED: &str = "80 seconds";
+const ANNOUNCED: &str = "90 seconds";
 /// Everything that is done after the turn is done as often.
 const AFTER: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(300);
