@@ -38,7 +38,7 @@ pub(super) const TOLD_APART: [(&str, &str, &str); 5] = [
     ("CreateOrganization", "organization_id", ONE_SPACE),
 ];
 const ONE_SPACE: &str =
-    "ids of people, and of organizations, are one space: who knows one of random bits hears that it is taken";
+    "ids of people, and of organizations, are one space: who knows an id, which nobody guesses, hears that it is taken";
 const OWN_TRIES: &str = "what A was refused stands in A's own log, with the names that A has tried";
 
 /// Tables in which a method may change rows of B, and why.
