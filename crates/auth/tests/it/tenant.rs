@@ -6,8 +6,11 @@ use proto::auth::v1::{
 use tonic::{Code, Status};
 
 use crate::{
-    OPERATORS, OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, channel, exchange,
+    OPERATORS, OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, channel,
+    client::{clients, machine, register},
+    exchange,
     group::{add, group, groups},
+    life::second_organization,
     new_user, organizations, platform,
     relation::{object, relation, write, written},
     sign_in, users, with,
@@ -54,6 +57,27 @@ async fn auth_t01_t02_every_method_of_the_contract_refuses_a_token_of_another_te
         assert_eq!(found, [], "{parent}");
         assert!(called > 25, "{called} methods name an organization");
     }
+}
+
+#[tokio::test]
+async fn auth_t01_nobody_makes_a_user_of_a_machine() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let app = register(&platform, &owner, machine(Role::Viewer, &["organization:read"])).await;
+    let second = second_organization(&platform, &owner).await;
+    let stranger = sign_in(&platform.system, OWNER, OWNER_PASSWORD, &second).await;
+    // Who is one, and comes into the machine's organization, holds what is shared with it and is the author of what it made.
+    let become_it = async |organization: &str, signed: &Signed| {
+        let user = wire::CreateUserRequest { user_id: app.id.clone(), ..new_user(organization, "eve", Role::Editor) };
+        let made = users(&platform.system, signed).await.create_user(user).await;
+        assert_refused(made, Code::AlreadyExists, "RESOURCE_EXISTS");
+    };
+    become_it(&second, &stranger).await;
+    become_it(&platform.organization, &owner).await;
+    let delete = wire::DeleteOAuthClientRequest { name: app.name.clone(), ..Default::default() };
+    clients(&platform, &owner).await.delete_o_auth_client(delete).await.expect("the owner may");
+    become_it(&second, &stranger).await;
+    become_it(&platform.organization, &owner).await;
 }
 
 /// Every method of `OrganizationService` on this organization and this membership.

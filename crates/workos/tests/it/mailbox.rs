@@ -35,13 +35,18 @@ fn answered(client: &Client, path: &str, (token, password): (&str, &str)) -> Cal
     client.call(Method::POST, format!("{path}/done")).body(FORM, sent)
 }
 
-pub(crate) async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
+/// A sign-in that has just begun, by its handle.
+pub(crate) async fn begun(client: &Client) -> String {
     let start = json!({
         "clientId": CLIENT, "redirectUri": REDIRECT, "codeChallengeMethod": "S256",
         "codeChallenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
     });
     let step = client.post("/v1/login:start", &start).good().await;
-    let body = json!({"flow": step["flow"], "password": {"email": email, "password": password}});
+    step["flow"].as_str().expect("a flow").to_owned()
+}
+
+pub(crate) async fn password_is_right(client: &Client, email: &str, password: &str) -> bool {
+    let body = json!({"flow": begun(client).await, "password": {"email": email, "password": password}});
     client.post("/v1/login:continue", &body).send().await.status.is_success()
 }
 

@@ -9,6 +9,7 @@ mod engine_loss;
 mod erasure;
 mod groups;
 mod invitation;
+mod keys;
 mod kill;
 mod magic;
 mod mailbox;

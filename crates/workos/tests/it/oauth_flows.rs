@@ -178,7 +178,7 @@ async fn values_work(browser: &mut Browser, shared: &Shared, list: &impl Fn(&str
 }
 
 /// A part of a JWT.
-fn decoded(part: &str) -> Value {
+pub(crate) fn decoded(part: &str) -> Value {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
 }

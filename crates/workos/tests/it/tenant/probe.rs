@@ -29,8 +29,51 @@ const NAMES: [&str; 14] = [
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Probe {
     pub(super) text: String,
-    /// The same form with ids that exist nowhere.
-    pub(super) twin: Option<String>,
+    /// What is another one in its twin: the same form, which exists nowhere.
+    twin: Option<Other>,
+}
+
+/// Part of a text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Other {
+    before: String,
+    id: String,
+    after: String,
+}
+
+impl Probe {
+    /// Nothing is known that it could be told from.
+    fn plain(text: &str) -> Probe {
+        Probe { text: text.to_owned(), twin: None }
+    }
+
+    /// What comes last of these ids is another one in the twin.
+    fn twinned(text: String, ids: &BTreeSet<&str>) -> Probe {
+        let last = text.split(['/', '#', '@']).rfind(|part| ids.contains(part)).map(str::to_owned);
+        let twin = last.map(|id| {
+            let at = text.rfind(&id).expect("it is there");
+            Other { before: text[..at].to_owned(), after: text[at + id.len()..].to_owned(), id }
+        });
+        Probe { text, twin }
+    }
+
+    /// A twin, each time another one: a call may have made what the last one named.
+    pub(super) fn twin(&self) -> Option<String> {
+        let Other { before, id, after } = self.twin.as_ref()?;
+        let new = if id.parse::<api::Id>().is_ok() { Ids::default().next().to_string() } else { shuffled(id) };
+        Some(format!("{before}{new}{after}"))
+    }
+
+    pub(super) fn has_twin(&self) -> bool {
+        self.twin.is_some()
+    }
+}
+
+/// As many letters, in an order that nobody knows.
+fn shuffled(id: &str) -> String {
+    let mut letters: Vec<_> = id.chars().map(|letter| (rand::random::<u64>(), letter)).collect();
+    letters.sort_unstable();
+    letters.into_iter().map(|(_, letter)| letter).collect()
 }
 
 /// Whose ids go into fields of ids, and whose names into those of other names.
@@ -43,6 +86,9 @@ const KEYS: [&str; 6] = [
     "organizations/*/customRoles/*",
 ];
 
+/// What everybody calls as he likes: what A has written of its own under such a name is there.
+const OBJECTS: &str = "organizations/*/objectTypes/*/objects/*";
+
 /// Whose names go into free text.
 const TEXTS: [&str; 3] = ["organizations/*", "organizations/*/documents/*", "users/*"];
 
@@ -50,7 +96,7 @@ const TEXTS: [&str; 3] = ["organizations/*", "organizations/*/documents/*", "use
 pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Tenant) -> Vec<Probe> {
     let last = place.path.rsplit('.').next().unwrap_or_default();
     let mut found = BTreeSet::new();
-    let mut plain = |text: &str| found.insert(Probe { text: text.to_owned(), twin: None });
+    let mut plain = |text: &str| found.insert(Probe::plain(text));
     match last {
         "page_token" => {
             theirs.pages.iter().filter(|(rpc, _)| *rpc == method.rpc).for_each(|(_, token)| _ = plain(token));
@@ -69,19 +115,19 @@ pub(super) fn probes(place: &Place, method: &Method, ours: &Tenant, theirs: &Ten
     }
     if last.contains("email") {
         for email in &theirs.emails {
-            let (_, domain) = email.split_once('@').expect("an address");
-            found.insert(Probe { text: email.clone(), twin: Some(format!("{}@{domain}", Ids::default().next())) });
+            let (name, _) = email.split_once('@').expect("an address");
+            found.insert(Probe::twinned(email.clone(), &BTreeSet::from([name])));
         }
     }
     if last.ends_with("_id") || last == "client" {
         for pattern in KEYS {
             let id = theirs.names[pattern][0].rsplit('/').next().unwrap_or_default();
-            found.insert(twinned(id.to_owned(), &theirs.ids()));
+            found.insert(Probe::twinned(id.to_owned(), &theirs.ids()));
         }
     }
     for text in texts(theirs) {
-        let twinned = twinned(text.clone(), &theirs.ids());
-        found.insert(if theirs.words.contains(&text) { Probe { text, twin: None } } else { twinned });
+        let is_word = theirs.words.contains(&text);
+        found.insert(if is_word { Probe::plain(&text) } else { Probe::twinned(text, &theirs.ids()) });
     }
     found.into_iter().collect()
 }
@@ -100,34 +146,23 @@ fn names(place: &Place, ours: &Tenant, theirs: &Tenant) -> Vec<Probe> {
     for (kind, name) in theirs.names.iter().filter_map(|(kind, names)| Some((kind, names.first()?))) {
         if place.pattern.as_deref().is_some_and(|wanted| !is_akin(kind, wanted)) {
             let matters = KEYS.contains(&kind.as_str());
-            found.extend(matters.then(|| Probe { text: name.clone(), twin: None }));
+            found.extend(matters.then(|| Probe::plain(name)));
             continue;
         }
-        found.insert(twinned(name.clone(), &ids));
+        found.insert(Probe::twinned(name.clone(), &ids));
         for (his, own) in ours_of {
-            let below = name.strip_prefix(his.as_str()).filter(|below| !below.is_empty());
-            found.extend(below.map(|below| twinned(format!("{own}{below}"), &ids)));
+            let Some(below) = name.strip_prefix(his.as_str()).filter(|below| !below.is_empty()) else { continue };
+            let below = format!("{own}{below}");
+            found.insert(if kind == OBJECTS { Probe::plain(&below) } else { Probe::twinned(below, &ids) });
         }
     }
     for set in [&theirs.organization, &theirs.names["organizations/*/groups/*"][0]] {
-        found.insert(twinned(format!("{set}#member"), &ids));
+        found.insert(Probe::twinned(format!("{set}#member"), &ids));
     }
     found.into_iter().collect()
 }
 
-/// The same kind, what lies above or below it, or whom it belongs to.
+/// The same kind, what lies above it, or whom it belongs to. What lies below it is no name of it: names are read whole.
 fn is_akin(kind: &str, wanted: &str) -> bool {
-    kind.starts_with(wanted) || wanted.starts_with(kind) || ["organizations/*", "users/*"].contains(&kind)
-}
-
-/// A name with the twin that differs in what comes last of B's ids.
-fn twinned(text: String, ids: &BTreeSet<&str>) -> Probe {
-    let last = text.split(['/', '#']).rfind(|part| ids.contains(part)).map(str::to_owned);
-    let twin = last.map(|id| {
-        let new =
-            if id.parse::<api::Id>().is_ok() { Ids::default().next().to_string() } else { id.chars().rev().collect() };
-        let at = text.rfind(&id).expect("it is there");
-        format!("{}{new}{}", &text[..at], &text[at + id.len()..])
-    });
-    Probe { text, twin }
+    wanted.starts_with(kind) || ["organizations/*", "users/*"].contains(&kind)
 }

@@ -11,7 +11,8 @@ use testkit::eventually_within;
 use super::call::{good, unary};
 use crate::{
     client::{Client, name, tomorrow},
-    person::Person,
+    oauth_flows::decoded,
+    person::{Person, SYSTEM},
     platform::{Platform, Site},
     tus::Uploads,
 };
@@ -23,6 +24,8 @@ const AUTH: &str = "workos.auth.v1";
 pub(super) struct Tenant {
     pub(super) organization: String,
     pub(super) owner: Person,
+    /// Two, as they stand in `names` after the owner. The first has a passkey.
+    pub(super) members: Vec<Person>,
     /// Names by their pattern: `organizations/*/documents/*`.
     pub(super) names: BTreeMap<String, Vec<String>>,
     /// Words that stand in the resources of this tenant and nowhere else.
@@ -49,15 +52,36 @@ impl Tenant {
         let client = platform.client();
         let mut tenant = Tenant::empty(&client, first).await;
         let owner = tenant.owner.sign_in(&client).await;
-        let member = tenant.people(&client, &owner).await;
+        tenant.people(&client, &owner).await;
         tenant.keys(&owner).await;
         tenant.documents(&owner).await;
         tenant.files(&owner).await;
-        tenant.runs(&owner, &member.sign_in(&client).await).await;
+        tenant.runs(&owner, &tenant.members[0].sign_in(&client).await).await;
         tenant.relations(&owner).await;
         tenant.in_the_database(platform.site()).await;
         tenant.reads(&owner).await;
         tenant
+    }
+
+    /// The owner, to whom what waits for his decision comes.
+    pub(super) async fn sign_in(&self, platform: &Platform) -> Client {
+        let client = platform.client();
+        let access = self.owner.tokens(&client, &self.organization).await.access;
+        let claims = decoded(access.split('.').nth(1).expect("a JWT"));
+        let session = uuid(claims["sid"].as_str().expect("a session"));
+        let sql = format!(
+            "update auth.authorization_requests set session_id = '{session}' where user_id = '{}'",
+            uuid(&self.owner.user)
+        );
+        platform.site().sql(&sql).await;
+        client.with_token(&access)
+    }
+
+    /// The owner owns no other organization.
+    pub(super) async fn give_up_others(&self, site: &Site) {
+        let (user, organization) = (uuid(&self.owner.user), uuid(&self.organization));
+        let others = format!("user_id = '{user}' and organization_id <> '{organization}'");
+        site.sql(&format!("update auth.memberships set role = null where {others}")).await;
     }
 
     async fn empty(client: &Client, first: &Person) -> Tenant {
@@ -78,6 +102,7 @@ impl Tenant {
             consistency: String::new(),
             request_id: uuid::Uuid::from_u128(rand::random()).to_string(),
             emails: vec![owner.email.clone()],
+            members: Vec::new(),
             owner,
         };
         tenant.keep_name(&organization);
@@ -123,14 +148,13 @@ impl Tenant {
         self.keep(&made)
     }
 
-    async fn people(&mut self, client: &Client, owner: &Client) -> Person {
-        let mut member = None;
+    async fn people(&mut self, client: &Client, owner: &Client) {
         for _ in 0..2 {
             let word = self.word();
             let person = self.owner.member(client, &format!("Member {word}"), Some("EDITOR")).await;
             self.keep_name(&person.user);
             self.emails.push(person.email.clone());
-            member.get_or_insert(person);
+            self.members.push(person);
         }
         let list = json!({"parent": self.organization});
         let list = good(owner, &format!("{AUTH}.OrganizationService/ListMemberships"), list).await;
@@ -158,7 +182,6 @@ impl Tenant {
             let factor = json!({"parent": self.owner.user, "mfaFactor": {"displayName": word}});
             self.make(owner, &format!("{AUTH}.FactorService/CreateMfaFactor"), factor).await;
         }
-        member.expect("there are two")
     }
 
     async fn keys(&mut self, owner: &Client) {
@@ -260,15 +283,14 @@ impl Tenant {
 
     /// What a browser, a foreign provider or a workload would have made.
     async fn in_the_database(&mut self, site: &Site) {
-        let uuid =
-            |name: &str| name.rsplit('/').next().and_then(|id| id.parse::<api::Id>().ok()).expect("an id").uuid();
         let (user, organization) = (uuid(&self.owner.user), uuid(&self.organization));
         let session = uuid(&self.names["users/*/sessions/*"][0]);
         // Passkeys of the owner would be asked for whenever the trial signs in.
         let member = self.names["users/*"][1].clone();
         let holder = uuid(&member);
         for place in 0..2 {
-            let (word, handle) = (self.word(), format!("{}{}", word(), word()));
+            let (word, mut handle) = (self.word(), format!("{}{}", word(), word()));
+            handle.truncate(43);
             // One that there is: what is left of those that are gone is swept away.
             let client = self.names["organizations/*/oauthClients/*"][place].rsplit('/').next().unwrap_or_default();
             let ids: Vec<_> = (0..4).map(|_| api::Ids::default().next()).collect();
@@ -311,6 +333,27 @@ impl Tenant {
         }
         assert!(self.pages.len() > 15, "few lists have a second page: {:?}", self.pages.keys());
     }
+}
+
+/// The id at the end of a name, as the database has it.
+pub(super) fn uuid(name: &str) -> uuid::Uuid {
+    name.rsplit('/').next().and_then(|id| id.parse::<api::Id>().ok()).expect("an id").uuid()
+}
+
+/// An identity provider of the platform's. Nobody comes back from it.
+pub(super) const PROVIDER: &str =
+    "organizations/00000000000000000000000000/identityProviders/06ezsmm3r9qvb8hj2hx3w2w8dm";
+
+/// Makes it.
+pub(super) async fn provider(site: &Site) {
+    let (organization, id) = (uuid(SYSTEM), uuid(PROVIDER));
+    site.sql(&format!(
+        "insert into auth.identity_providers (organization_id, provider_id, display_name, protocol, issuer, client_id, sealed_secret, scopes, hosts,
+           authorization_endpoint, token_endpoint, userinfo_endpoint, email_endpoint, subject_path, email_path, email_verified_path, create_time, update_time)
+         values ('{organization}', '{id}', 'Provider', 2, 'https://provider.example', 'workos', '', '{{}}', '{{}}',
+           'https://provider.example/a', 'https://provider.example/t', 'https://provider.example/u', '', '/id', '/email', '', now(), now())"
+    ))
+    .await;
 }
 
 /// Letters that nobody else has.
