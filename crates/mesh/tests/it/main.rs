@@ -3,6 +3,7 @@ mod drain;
 mod faults;
 mod first_message;
 mod handler;
+mod held;
 mod layers;
 mod logs;
 mod retries;
