@@ -301,7 +301,7 @@ impl Auth {
         let tx = self.change(self.db.subject(user, caller.context()).await?);
         let own = caller.session().and_then(|session| session.parse::<Id>().ok());
         let kept = own.filter(|_| keep).unwrap_or(Id::ZERO);
-        // Codes first: one that is being redeemed at this moment has become a session by then.
+        // First: a code that is being redeemed at this moment has become a session by then, and no other becomes one.
         store::pending::void(&tx, user).await?;
         for session in store::session::delete_others(&tx, user, kept).await? {
             self.revoke(&tx, RevocationKind::Session(session), owner(user, None), false).await?;

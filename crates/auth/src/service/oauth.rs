@@ -132,6 +132,9 @@ impl Auth {
     /// Present role of the code's user: `None` when he is no active member any more, all that he was given has been voided since, or what
     /// the code rests on has ended. Whoever ends it waits until the transaction ends, and finds the session that is made of the code.
     pub(super) async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
+        if let Some(organization) = code.organization {
+            store::organization::keep(tx, organization).await?;
+        }
         if store::pending::version(tx, code.user).await? != Some(code.version) || !self.rests(tx, code).await? {
             return Ok(None);
         }

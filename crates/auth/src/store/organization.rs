@@ -29,10 +29,18 @@ pub(crate) async fn get(tx: &Tx, organization: OrganizationId) -> Result<Option<
     tx.query_opt(&sql, &[&organization.uuid()]).await?.as_ref().map(read).transpose()
 }
 
-/// The organization, locked until the transaction ends. Changes of owners take this lock first, so that they come one by one.
+/// The organization, locked until the transaction ends. Changes of owners take this lock first, so that they come one by one. Rows that
+/// refer to the organization, sessions and codes among them, are made all the same: who makes them may hold what is to be ended here.
 pub(crate) async fn lock(tx: &Tx, organization: OrganizationId) -> Result<Option<Organization>, db::Error> {
-    let sql = select() + " for update";
+    let sql = select() + " for no key update";
     tx.query_opt(&sql, &[&organization.uuid()]).await?.as_ref().map(read).transpose()
+}
+
+/// Waits for whoever has the organization locked, and keeps others from it until the transaction ends: what is read of its members from
+/// here on is so until then.
+pub(crate) async fn keep(tx: &Tx, organization: OrganizationId) -> Result<(), db::Error> {
+    let sql = "select 1 from organizations where organization_id = $1 for share";
+    tx.query(sql, &[&organization.uuid()]).await.map(drop)
 }
 
 fn select() -> String {

@@ -107,13 +107,18 @@ pub(crate) async fn hold_codes(tx: &Tx, parent: Id) -> Result<(), db::Error> {
     Ok(())
 }
 
-/// What was begun from one browser's session, and codes that were given in it, belong to another from now on.
+/// What was begun from one browser's session, and codes that were given in it, belong to another from now on. A code that somebody
+/// redeems at this moment stays behind, and is refused with the session: he waits for it, so nobody waits for him.
 pub(crate) async fn adopt(tx: &Tx, from: Id, to: Id) -> Result<(), db::Error> {
-    for table in CODES.into_iter().chain(["sessions"]) {
-        let sql = format!("update {table} set parent_id = $2 where parent_id = $1");
+    for table in CODES {
+        let sql = format!(
+            "update {table} set parent_id = $2 where ctid = any(array( \
+               select ctid from {table} where parent_id = $1 for update skip locked))"
+        );
         tx.execute(&sql, &[&from.uuid(), &to.uuid()]).await?;
     }
-    Ok(())
+    let sql = "update sessions set parent_id = $2 where parent_id = $1";
+    tx.execute(sql, &[&from.uuid(), &to.uuid()]).await.map(drop)
 }
 
 /// Ends what was begun from a browser's session and was not meant to outlive it; gives ids and tenants.
@@ -173,7 +178,7 @@ pub(crate) async fn delete_others(tx: &Tx, user: UserId, kept: Id) -> Result<Vec
 }
 
 /// The oldest lasting sessions of a user beyond a number; locked until the transaction ends. One that somebody else holds at the moment is
-/// left for the next time: nobody waits here who holds other sessions.
+/// left for the next time: nobody waits for these who holds other sessions.
 pub(crate) async fn oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Session>, db::Error> {
     let sql = format!(
         "select {COLUMNS} from sessions where session_id in ( \

@@ -10,7 +10,7 @@ use proto::auth::v1::{
 use testkit::{System, eventually};
 use tonic::Code;
 
-use crate::{Platform, assert_refused, exchange, organizations, platform, with};
+use crate::{Platform, assert_refused, code, code_grant, exchange, organizations, password_of, platform, tokens, with};
 
 /// Moves the clock to the beginning of a second, so that what follows has most of it before it.
 fn begin_a_second(system: &System) {
@@ -117,6 +117,40 @@ async fn auth_b03_a_token_given_while_a_removal_is_committed_is_void() {
     if let Ok(token) = given {
         assert_void(&platform, token).await;
     }
+}
+
+#[tokio::test]
+async fn auth_b03_a_code_redeemed_while_a_removal_is_committed_gives_no_session() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Admin).await;
+    let code = code(system, &bob.email, &password_of("bob"), &platform.organization).await;
+    let membership = platform.membership(&owner, &bob.name).await;
+    let mut client = organizations(system, &owner).await;
+    let remove = wire::DeleteMembershipRequest { name: membership.name, ..Default::default() };
+    let sessions = "select count(*) from auth.sessions";
+    let before = system.sql(sessions).await;
+    let redeemed = tokens(system, code_grant(&code));
+    tokio::pin!(redeemed);
+    // He waits for the removal, or has his answer before it is committed.
+    let begun = async {
+        let waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() \
+                     and query like '%from organizations%for share'";
+        let waits = eventually("he waits for the removal", || async { system.sql(waits).await.pop() });
+        tokio::select! {
+            answer = &mut redeemed => Some(answer),
+            _ = waits => None,
+        }
+    };
+    let (removed, early) = while_it_waits(system, COMMIT, client.delete_membership(remove), begun).await;
+    removed.expect("the owner may");
+    let answer = match early {
+        Some(answer) => answer,
+        None => redeemed.await,
+    };
+    assert_eq!(answer.map(drop), Err("invalid_grant".to_owned()));
+    assert_eq!(system.sql(sessions).await, before);
 }
 
 #[tokio::test]
