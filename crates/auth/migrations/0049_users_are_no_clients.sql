@@ -31,10 +31,10 @@ create trigger users_are_no_clients before insert on users for each row execute 
 -- with the operator.
 insert into client_ids (client_id) select client_id from oauth_clients on conflict do nothing;
 do $$
-declare both text := (select string_agg(user_id::text, ', ') from users join client_ids on client_id = user_id);
+declare doubles text := (select string_agg(user_id::text, ', ') from users join client_ids on client_id = user_id);
 begin
-  if both is not null then
-    raise warning 'users under the ids of clients: %; look at them, and delete them by `workos admin`', both;
+  if doubles is not null then
+    raise warning 'users under the ids of clients: %; look at them, and delete them by `workos admin`', doubles;
   end if;
 end
 $$;
