@@ -131,8 +131,7 @@ async fn auth_b03_a_code_redeemed_while_a_removal_is_committed_gives_no_session(
     let remove = wire::DeleteMembershipRequest { name: membership.name, ..Default::default() };
     let sessions = "select count(*) from auth.sessions";
     let before = system.sql(sessions).await;
-    let redeemed = tokens(system, code_grant(&code));
-    tokio::pin!(redeemed);
+    let mut redeemed = Box::pin(tokens(system, code_grant(&code)));
     // He waits for the removal, or has his answer before it is committed.
     let begun = async {
         let waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() \
@@ -143,7 +142,8 @@ async fn auth_b03_a_code_redeemed_while_a_removal_is_committed_gives_no_session(
             _ = waits => None,
         }
     };
-    let (removed, early) = while_it_waits(system, COMMIT, client.delete_membership(remove), begun).await;
+    let removal = while_it_waits(system, COMMIT, client.delete_membership(remove), begun);
+    let (removed, early) = Box::pin(removal).await;
     removed.expect("the owner may");
     let answer = match early {
         Some(answer) => answer,
