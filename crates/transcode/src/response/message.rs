@@ -145,20 +145,13 @@ impl<'p> Printer<'p> {
         let (mut seen, mut members, mut next, mut guess) = (Bits::default(), Bits::default(), 0, 0);
         let mut open = group;
         while let Some(key) = cursor.key()? {
-            let (index, field) = match plan.fields.get(guess) {
-                // Most writers send fields in the order of their numbers.
-                Some(field) if field.key == key => (guess, field),
-                _ if key.wire_type() == Key::END_GROUP && group == Some(key.number()) => {
+            let Some((index, field)) = guessed(plan, key, guess) else {
+                if key.wire_type() == Key::END_GROUP && group == Some(key.number()) {
                     open = None;
                     break;
                 }
-                _ => match known(plan, key) {
-                    Some(known) => known,
-                    None => {
-                        cursor.skip(key)?;
-                        continue;
-                    }
-                },
+                cursor.skip(key)?;
+                continue;
             };
             guess = index + 1;
             if !seen.insert(index) || field.oneof.is_some_and(|oneof| !members.insert(usize::from(oneof))) {
@@ -311,6 +304,15 @@ impl<'p> Printer<'p> {
     #[inline]
     pub(super) fn keeps_empty(&self, field: &FieldPlan) -> bool {
         self.options.defaults && field.shape != Shape::Singular
+    }
+}
+
+/// The field a tag belongs to, which most often is the one behind the last: most writers send fields in the order of their numbers.
+#[inline]
+fn guessed(plan: &MessagePlan, key: Key, guess: usize) -> Option<(usize, &FieldPlan)> {
+    match plan.fields.get(guess) {
+        Some(field) if field.key == key => Some((guess, field)),
+        _ => known(plan, key),
     }
 }
 
