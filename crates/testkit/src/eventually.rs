@@ -73,3 +73,12 @@ where
         tokio::time::sleep(EVERY).await;
     }
 }
+
+/// SQL that goes on once a condition holds, and fails after half a minute: what its transaction has locked stays so until then.
+#[must_use]
+pub fn holding_until(condition: &str) -> String {
+    format!(
+        "do $$ begin for look in 1..3000 loop if {condition} then return; end if; perform pg_sleep(0.01); end loop; \
+         raise exception 'what this waits for has not come'; end $$"
+    )
+}

@@ -13,6 +13,6 @@ mod system;
 pub mod tree;
 
 pub use collector::Collector;
-pub use eventually::{Look, eventually, eventually_within};
+pub use eventually::{Look, eventually, eventually_within, holding_until};
 pub use proxy::Proxy;
 pub use system::{Builder, Engine, Organization, Person, Published, System, Workload, temporary_folder};

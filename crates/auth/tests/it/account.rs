@@ -1,10 +1,11 @@
 //! Users: how they are made, what they do with their own account, and who may read them.
 use proto::auth::v1::{self as wire, membership::Role, user_service_client::UserServiceClient};
+use testkit::holding_until;
 use tonic::Code;
 
 use crate::{
-    Platform, assert_refused, exchange, meanwhile::holding_until, new_user, password_of, platform, refresh_grant,
-    refusal, sign_in, token, try_password, users,
+    Platform, assert_refused, exchange, new_user, password_of, platform, refresh_grant, refusal, sign_in, token,
+    try_password, users,
 };
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use proto::auth::v1::{
     self as wire, membership::Role, organization_service_client::OrganizationServiceClient,
     token_service_client::TokenServiceClient,
 };
-use testkit::{System, eventually};
+use testkit::{System, eventually, holding_until};
 use tonic::Code;
 
 use crate::{Platform, assert_refused, code, code_grant, exchange, organizations, password_of, platform, tokens, with};
@@ -16,14 +16,6 @@ use crate::{Platform, assert_refused, code, code_grant, exchange, organizations,
 fn begin_a_second(system: &System) {
     let rest = 1_050_000 - u64::from(system.clock().now().microsecond());
     system.clock().advance(Duration::from_micros(rest));
-}
-
-/// SQL that goes on once a condition holds, and fails after half a minute: what its transaction has locked stays so until then.
-pub(crate) fn holding_until(condition: &str) -> String {
-    format!(
-        "do $$ begin for look in 1..3000 loop if {condition} then return; end if; perform pg_sleep(0.01); end loop; \
-         raise exception 'what this waits for has not come'; end $$"
-    )
 }
 
 /// Where somebody's work is held back: by a lock on this table in this mode, at a statement like this.
