@@ -22,6 +22,15 @@ fn out(session: &str) -> wire::EndBrowserSessionRequest {
     wire::EndBrowserSessionRequest { session: session.to_owned(), confirmed: true, ..Default::default() }
 }
 
+/// The owner, an application that he has signed in at, and his browser's session.
+pub(crate) async fn at_an_app(platform: &Platform) -> (Signed, App, String) {
+    let owner = platform.owner().await;
+    let app = register(platform, &owner, web(&["openid"])).await;
+    let session = owner_browser(platform).await;
+    signed_in(platform, &app, &session, "openid").await;
+    (owner, app, session)
+}
+
 /// What an application gets without a question: nothing when the browser's session has ended.
 async fn silently(platform: &Platform, app: &App, session: &str) -> Option<wire::TokenResponse> {
     let request = wire::AuthorizeRequest {
@@ -38,10 +47,7 @@ async fn silently(platform: &Platform, app: &App, session: &str) -> Option<wire:
 async fn auth_s08_a_code_that_is_asked_for_while_its_browser_signs_out_gives_no_session() {
     let platform = platform().await;
     let system = &platform.system;
-    let owner = platform.owner().await;
-    let app = register(&platform, &owner, web(&["openid"])).await;
-    let session = owner_browser(&platform).await;
-    signed_in(&platform, &app, &session, "openid").await;
+    let (_, app, session) = at_an_app(&platform).await;
     let ((asked, is_asked), (ends, is_ending), (tried, is_tried)) =
         (oneshot::channel(), oneshot::channel(), oneshot::channel());
     // The browser is looked up, then signed out up to the commit; then the code is given and redeemed, and then comes the commit.
@@ -144,10 +150,7 @@ async fn take_back(platform: &Platform, owner: &Signed) -> Result<(), tonic::Sta
 async fn auth_o12_a_consent_is_taken_back_while_its_application_is_deleted() {
     let platform = platform().await;
     let system = &platform.system;
-    let owner = platform.owner().await;
-    let app = register(&platform, &owner, web(&["openid"])).await;
-    let session = owner_browser(&platform).await;
-    signed_in(&platform, &app, &session, "openid").await;
+    let (owner, app, session) = at_an_app(&platform).await;
     redirected(authorize(&platform, asks(&app, "openid"), &session).await);
     let mut service = clients(&platform, &owner).await;
     let delete = wire::DeleteOAuthClientRequest { name: app.name.clone(), ..Default::default() };

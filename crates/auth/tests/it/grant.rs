@@ -14,6 +14,7 @@ use crate::{
     browser::{BROWSER, begin, browser_code, browser_of, browsers, exchange_session, owner_browser, sign_out},
     channel,
     client::{App, clients, register, web},
+    ended::at_an_app,
     exchange, oauth, platform, platform_on, refresh_grant, tokens,
 };
 
@@ -67,10 +68,7 @@ async fn auth_s09_single_sign_on_without_refresh_tokens_ends_nobodys_sessions_an
 async fn auth_s08_signing_out_ends_codes_too_and_a_new_sign_in_takes_them_over() {
     let platform = platform().await;
     let system = &platform.system;
-    let owner = platform.owner().await;
-    let app = register(&platform, &owner, web(&["openid"])).await;
-    let session = owner_browser(&platform).await;
-    signed_in(&platform, &app, &session, "openid").await;
+    let (_, app, session) = at_an_app(&platform).await;
     let (before, after) = (silent_code(&platform, &app, &session).await, silent_code(&platform, &app, &session).await);
     let code = browser_code(system, OWNER, OWNER_PASSWORD, &platform.organization).await;
     let fresh = begin(system, &code, &session).await.expect("the code is good");
