@@ -224,6 +224,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_left_of_a_large_write_is_not_copied() {
+        let (small, large) = ([b'a'; 100], [b'b'; 60 * 1024]);
+        let mut batched = Batched::http2(Counted(Vec::new(), 0));
+        batched.write_all(&small).await.expect("it is taken");
+        assert_eq!(batched.inner.1, 0, "what is little waits for the flush");
+        batched.write_all(&large).await.expect("it is taken");
+        assert!(batched.held.len() <= SMALL, "{} bytes are held back", batched.held.len());
+        batched.flush().await.expect("it is written");
+        assert_eq!(batched.inner.0, [&small[..], &large].concat());
+    }
+
+    #[tokio::test]
     async fn what_has_come_is_read_at_once_and_given_as_it_is_asked_for() {
         let (mut other, ours) = duplex(3 * AHEAD);
         let sent: Vec<u8> = (0..=u8::MAX).cycle().take(2 * AHEAD).collect();

@@ -3,7 +3,6 @@ mod drain;
 mod faults;
 mod first_message;
 mod handler;
-mod held;
 mod layers;
 mod logs;
 mod retries;
