@@ -39,7 +39,7 @@ fn is_registered_as_read(registered: &str, native: bool, home: &Url) {
         "http" => assert!(["localhost", "127.0.0.1", "[::1]"].contains(&home.host_str().unwrap_or_default())),
         scheme => assert!(native && scheme.contains('.')),
     }
-    if home.scheme().starts_with("http") {
+    if ["http", "https"].contains(&home.scheme()) {
         // As written, but for the slash of an empty path.
         let (path, written) = (&home[Position::BeforePath..], registered.split_once("://").map(|(_, rest)| rest));
         let written = written.and_then(|rest| rest.find(['/', '?']).map(|at| &rest[at..])).unwrap_or_default();

@@ -33,7 +33,7 @@ pub(crate) fn check(uri: &str, native: bool) -> Result<(), &'static str> {
             _ => Err("must be https, or http on localhost, 127.0.0.1 or [::1]"),
         },
         _ if !native => Err("must be https, or http on localhost; other schemes are for NATIVE clients"),
-        other if is_private(other) => Ok(()),
+        other if is_private(other) => private_place(rest),
         _ => Err(
             "must have a scheme that is a reversed domain name in lower case, for example com.example.app:/callback",
         ),
@@ -46,6 +46,14 @@ fn is_private(scheme: &str) -> bool {
         && scheme.starts_with(|first: char| first.is_ascii_lowercase())
         && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-+".contains(&byte))
         && !HARMFUL.contains(&scheme)
+}
+
+/// What follows a private scheme leads into the application itself; a place that looks like another's host (`//user@host:1`) is none.
+fn private_place(rest: &str) -> Result<(), &'static str> {
+    let Some(place) = rest.strip_prefix("//") else { return Ok(()) };
+    let place = &place[..place.find(['/', '?']).unwrap_or(place.len())];
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
+    if place.bytes().all(named) { Ok(()) } else { Err("must have no user name and no port behind a private scheme") }
 }
 
 /// The host of `//host[:port][/path][?query]`.
@@ -154,9 +162,13 @@ mod tests {
 
     #[test]
     fn what_could_lead_elsewhere_is_not_registered() {
-        for (uri, native) in
-            [("https://app.example/cb?x=1", false), ("http://localhost:3000/cb", false), ("com.example.app:/cb", true)]
-        {
+        for (uri, native) in [
+            ("https://app.example/cb?x=1", false),
+            ("http://localhost:3000/cb", false),
+            ("com.example.app:/cb", true),
+            ("com.example.app://signIn_done/cb", true),
+            ("com.example.app:///cb", true),
+        ] {
             assert_eq!(check(uri, native), Ok(()), "{uri}");
         }
         for uri in [
@@ -173,6 +185,8 @@ mod tests {
             "javascript:alert(1)",
             "app:/cb",
             "Com.Example:/cb",
+            "com.example.app://user@evil.example/cb",
+            "com.example.app://evil.example:1",
             "https://app.example/cb; form-action *",
         ] {
             assert!(check(uri, true).is_err(), "{uri}");

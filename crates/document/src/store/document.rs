@@ -39,6 +39,8 @@ macro_rules! head_revision {
 }
 pub(super) use head_revision;
 
+const COLUMNS: &str = columns!();
+
 const FIND: &str = concat!(
     "select ",
     columns!(),
@@ -204,12 +206,15 @@ enum Sight {
     All,
     /// No more than [`FEW`] grants: with these.
     Few,
-    /// In the order of the list, looking at each whether he may see it; most of the first ones he may.
+    /// In the order of the list, looking at each of the first [`LOOKED_AT`] whether he may see it: mostly he may. Where they do not fill a
+    /// page, his are elsewhere, and the list begins with the grants after all.
     Many,
 }
 
 /// Grants up to which a list begins with them.
 const FEW: i64 = 1_000;
+/// Documents that a page looks at in the order of the list.
+const LOOKED_AT: i64 = 500;
 /// Grants of the principals $2 that hold at $3, as far as $4.
 const GRANTS: &str = "select count(*) from (
        select from grants where organization_id = $1 and principal = any($2) and (expire_time is null or expire_time > $3) limit $4
@@ -239,8 +244,12 @@ pub(crate) async fn list(
     let rows = window.rows();
     let params: [&(dyn db::ToSql + Sync); 8] =
         [&organization, &rows, &viewer.principals.names(), &viewer.now, &folder, &id, &time, &title];
-    let sql = list_sql(query, sight(tx, query.organization, viewer).await?, after.is_some());
-    tx.query(&sql, &params).await?.iter().map(document).collect()
+    let sight = sight(tx, query.organization, viewer).await?;
+    let mut listed = tx.query(&list_sql(query, sight, after.is_some()), &params).await?;
+    if sight == Sight::Many && i64::try_from(listed.len()).is_ok_and(|found| found < rows) {
+        listed = tx.query(&list_sql(query, Sight::Few, after.is_some()), &params).await?;
+    }
+    listed.iter().map(document).collect()
 }
 
 /// Only the conditions that are needed are in the text, so that each variant has its own plan: what `offset 0` fences off, the planner does
@@ -254,36 +263,36 @@ fn list_sql(query: &DocumentQuery, sight: Sight, later_page: bool) -> String {
         OrderField::Title => ("d.title_key", "$8"),
     };
     let (direction, beyond) = if descending { ("desc", "<") } else { ("asc", ">") };
-    let mut sql = concat!(
-        "with parameter as (select $3::text[], $4::timestamptz, $5::uuid, $6::uuid, $7::timestamptz, $8::text) select ",
-        columns!(),
-        " from "
-    )
-    .to_owned();
-    sql += match sight {
-        Sight::All | Sight::Many => "documents d where d.organization_id = $1",
-        Sight::Few => {
-            "(select distinct document_id from grants where organization_id = $1 and principal = any($3) \
-                and (expire_time is null or expire_time > $4) offset 0) g \
-             cross join lateral (select * from documents where organization_id = $1 and id = g.document_id offset 0) d where true"
-        }
-    };
+    let mut which = String::new();
     match query.folder {
         None => {}
-        Some(None) => sql += " and d.folder_id is null",
-        Some(Some(_)) => sql += " and d.folder_id = $5",
+        Some(None) => which += " and d.folder_id is null",
+        Some(Some(_)) => which += " and d.folder_id = $5",
     }
     if !query.show_deleted {
-        sql += " and d.delete_time is null";
-    }
-    if sight == Sight::Many {
-        sql += " and exists (select from grants g where g.organization_id = d.organization_id and g.document_id = d.id \
-                and g.principal = any($3) and (g.expire_time is null or g.expire_time > $4) offset 0)";
+        which += " and d.delete_time is null";
     }
     if later_page {
-        sql += &format!(" and ({column}, d.id) {beyond} ({key}, $6)");
+        which += &format!(" and ({column}, d.id) {beyond} ({key}, $6)");
     }
-    sql + &format!(" order by {column} {direction}, d.id {direction} limit $2")
+    let order = format!(" order by {column} {direction}, d.id {direction}");
+    let documents = match sight {
+        Sight::All => format!("documents d where d.organization_id = $1{which}"),
+        Sight::Few => format!(
+            "(select distinct document_id from grants where organization_id = $1 and principal = any($3) \
+                and (expire_time is null or expire_time > $4) offset 0) g \
+             cross join lateral (select * from documents where organization_id = $1 and id = g.document_id offset 0) d where true{which}"
+        ),
+        Sight::Many => format!(
+            "(select * from documents d where d.organization_id = $1{which}{order} limit {LOOKED_AT}) d \
+             where exists (select from grants g where g.organization_id = d.organization_id and g.document_id = d.id \
+                and g.principal = any($3) and (g.expire_time is null or g.expire_time > $4) offset 0)"
+        ),
+    };
+    format!(
+        "with parameter as (select $3::text[], $4::timestamptz, $5::uuid, $6::uuid, $7::timestamptz, $8::text) \
+         select {COLUMNS} from {documents}{order} limit $2"
+    )
 }
 
 /// Where a list in this order goes on after this document.

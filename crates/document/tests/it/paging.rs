@@ -8,7 +8,7 @@ use std::{
 use api::{Clock, Code};
 use futures::{StreamExt, stream};
 use proto::document::v1::{
-    CreateFolderRequest, DeleteDocumentRequest, Document, Folder, ListDocumentsRequest, ListDocumentsResponse,
+    CreateFolderRequest, DeleteDocumentRequest, Document, Folder, ListDocumentsRequest, ListDocumentsResponse, grant,
 };
 use testkit::System;
 
@@ -88,6 +88,41 @@ async fn doc_12_documents_present_throughout_are_listed_once_while_others_come_a
             .collect();
         assert_eq!(kept.len(), usize::try_from(KEPT).expect("positive"));
         assert_eq!(kept.iter().collect::<BTreeSet<_>>().len(), kept.len());
+    }
+}
+
+/// More than a list begins with, and all of them behind more than it looks at in its order.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_see_only_the_last_of_many_documents_gets_full_pages_of_them() {
+    const HIS: usize = 1_100;
+    let fixture = Fixture::new().await;
+    let (member, documents) = fixture.member();
+    let first = fixture.document("his").await;
+    fixture.share(&first, &member.name(), grant::Role::Reader).await;
+    let organization = fixture.organization.id().uuid();
+    fixture.system.sql(&format!(
+        "with made as (select gen_random_uuid() as id, number, now() - number * interval '1 s' as time from generate_series(1, 2 * {HIS} - 1) number),
+           document as (insert into document.documents (organization_id, id, title, title_key, head, version, creator_id, create_time, update_time)
+             select '{organization}', id, number::text, number::text, 1, 1, id, time, time from made),
+           revision as (insert into document.revisions (organization_id, document_id, number, title, media_type, content, metadata, author_id, create_time)
+             select '{organization}', id, 1, number::text, 'text/plain', '', '{{}}', id, time from made)
+         insert into document.grants (organization_id, document_id, id, principal, role, create_time)
+           select '{organization}', made.id, gen_random_uuid(), principal, role, time from made, document.grants where number > {HIS}"
+    )).await;
+    for order_by in ["create_time desc", "create_time"] {
+        let mut request =
+            ListDocumentsRequest { order_by: order_by.to_owned(), page_size: 250, ..fixture.list_request() };
+        let (mut pages, mut names) = (Vec::new(), BTreeSet::new());
+        loop {
+            let page = read(documents.clone().list_documents(request.clone()).await).expect("everybody may list");
+            pages.push(page.documents.len());
+            names.extend(page.documents.into_iter().map(|document| document.name));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request.page_token = page.next_page_token;
+        }
+        assert_eq!((pages, names.len()), (vec![250, 250, 250, 250, 100], HIS), "{order_by}");
     }
 }
 

@@ -18,7 +18,8 @@ fn names(holding: &str) -> String {
     groups.chain([format!("'{holding}'")]).collect::<Vec<_>>().join(", ")
 }
 
-/// Documents, each of which a person and a group may see; 100 of them are shared with one group more, and all with everybody.
+/// Documents, each of which a person and a group may see; 100 of them are shared with one group more, the 1,500 oldest by creation with
+/// another, and all with everybody.
 async fn filled() -> System {
     let system = System::start(&[&crate::SERVICE]).await;
     let organization = organization().0.uuid();
@@ -30,7 +31,7 @@ async fn filled() -> System {
          insert into document.grants (organization_id, document_id, id, principal, role, create_time)
            select organization_id, id, gen_random_uuid(), principal, 1, now() from document.documents, lateral (values
              ('user ' || title::int % 500), ('group ' || title::int % 2000), ('everybody'),
-             (case when title::int % 200 = 0 then 'few' end)) p(principal) where principal is not null;
+             (case when title::int % 200 = 0 then 'few' end), (case when title::int > {DOCUMENTS} - 1500 then 'oldest' end)) p(principal) where principal is not null;
          analyze document.documents; analyze document.grants"
     );
     system.sql(&fill).await;
@@ -70,6 +71,20 @@ async fn a_page_reads_indexes_and_no_more_than_it_needs_whoever_asks() {
                 let blocks = blocks(&plan);
                 assert!((1..=BLOCKS).contains(&blocks), "{holding} {field:?} {generic}: {blocks}\n{plan}");
             }
+        }
+    }
+}
+
+/// What he may see comes after thousands that he may not: neither of the two looks reads them all.
+#[tokio::test]
+async fn a_page_of_somebody_whose_many_documents_are_the_last_ones_ends_its_search() {
+    let system = filled().await;
+    for sight in [Sight::Many, Sight::Few] {
+        for generic in [false, true] {
+            let plan = plan(&system, &names("oldest"), sight, OrderField::CreateTime, generic).await;
+            assert!(!plan.contains("Seq Scan"), "{sight:?} {generic}\n{plan}");
+            let blocks = blocks(&plan);
+            assert!((1..=8 * BLOCKS).contains(&blocks), "{sight:?} {generic}: {blocks}\n{plan}");
         }
     }
 }
