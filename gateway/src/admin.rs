@@ -177,6 +177,7 @@ fn listeners(edge: &Edge) -> Value {
             // Of all sockets together.
             "connections": {"max": config.connections, "open": edge.connections.taken()},
             "requests": {"max": config.requests, "at_work": edge.places.taken()},
+            "streams": {"max": config.streams, "open": edge.streams.taken()},
             "bodies": {"max": config.bodies_max.bytes(), "reserved": edge.bodies.reserved()},
         })
     };

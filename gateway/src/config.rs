@@ -13,7 +13,8 @@ const SOURCES: usize = 64;
 pub(crate) struct Config {
     /// Address of the public port: REST, gRPC, uploads and the API page, HTTP/1.1 and HTTP/2 without TLS.
     pub(crate) listen: SocketAddr,
-    /// Longest body of one message, longest message of a stream, and longest answer message.
+    /// Longest body of one message, longest message of a stream, and longest answer message. A unary request is bounded by
+    /// `mesh.message_bytes_max` too; messages of streams of native gRPC and gRPC-Web pass unread.
     pub(crate) body_max: Size,
     /// Memory for bodies and messages of requests that are read whole, of all requests together, at least twice `body_max`. One
     /// network address has at most half of it; what is up to 64 KiB is not counted. Who finds it used up waits for 2 s at
@@ -67,10 +68,28 @@ pub(crate) struct Config {
     pub(crate) requests: usize,
     /// Those of one network address; one more is answered 429.
     pub(crate) requests_address: usize,
-    /// Proxies in front of the edge whose `X-Forwarded-For` is believed: how many of its last entries they wrote.
+    /// Streams of messages on their way to callers at the same time, WebSockets apart; one more is answered 503.
+    pub(crate) streams: usize,
+    /// Those of one network address; one more is answered 429.
+    pub(crate) streams_address: usize,
+    /// Longest head of a request: all names and values of its headers.
+    pub(crate) head_max: Size,
+    /// Most headers of a request.
+    pub(crate) headers_max: usize,
+    /// Longest path with its query.
+    pub(crate) target_max: Size,
+    /// Requests at work of one HTTP/2 connection.
+    pub(crate) http2_streams: u32,
+    /// Requests that one HTTP/2 connection may reset before it is closed (rapid reset, CVE-2023-44487).
+    pub(crate) http2_resets: usize,
+    /// Proxies in front of the edge whose `X-Forwarded-For` and `traceparent` are believed: how many of the last entries they wrote.
     pub(crate) trusted_hops: usize,
     /// Origins of browsers that may call (`https://app.example`); exact, none by default.
     pub(crate) cors_origins: Vec<String>,
+    /// Request headers that pages of those origins may set beside those that the edge knows, for example `["x-tenant"]`.
+    pub(crate) cors_headers: Vec<String>,
+    /// Answer headers that they may read beside those.
+    pub(crate) cors_exposed: Vec<String>,
     /// Serve grpc.reflection.v1 and v1alpha.
     pub(crate) reflection: bool,
     /// Requests per second of one network address, before a credential is looked at.
@@ -214,8 +233,17 @@ impl Default for Config {
             connections_address: 2_000,
             requests: 4_096,
             requests_address: 1_024,
+            streams: 16_384,
+            streams_address: 1_024,
+            head_max: Size::from_kib(16),
+            headers_max: 100,
+            target_max: Size::from_kib(8),
+            http2_streams: 100,
+            http2_resets: 20,
             trusted_hops: 0,
             cors_origins: Vec::new(),
+            cors_headers: Vec::new(),
+            cors_exposed: Vec::new(),
             reflection: true,
             rate_address: 5_000,
             rate_read: 2_000,
@@ -240,6 +268,18 @@ impl Config {
         if self.trusted_hops > 0 { usize::MAX } else { self.connections_address }
     }
 
+    /// Heads that hyper and its HTTP/2 can hold, and a caller can do with.
+    fn check_heads(&self) -> Result<(), String> {
+        let (head, target) = (self.head_max.bytes(), self.target_max.bytes());
+        if !(1024..=1024 * 1024).contains(&head) || !(256..=64 * 1024).contains(&target) {
+            return Err("head_max must be 1 KiB to 1 MiB, target_max 256 bytes to 64 KiB".to_owned());
+        }
+        if !(10..=1_000).contains(&self.headers_max) || self.http2_streams == 0 || self.http2_resets == 0 {
+            return Err("headers_max must be 10 to 1000, http2_streams and http2_resets at least 1".to_owned());
+        }
+        Ok(())
+    }
+
     /// How JSON and queries are read.
     pub(crate) fn reading(&self) -> transcode::RequestOptions {
         transcode::RequestOptions { ignore_unknown: self.ignore_unknown, ..transcode::RequestOptions::default() }
@@ -250,10 +290,12 @@ impl chassis::Section for Config {
     const SOURCE: &'static str = include_str!("config.rs");
 
     fn check(&self) -> Result<(), String> {
-        if [self.connections, self.connections_address, self.requests, self.requests_address].contains(&0) {
-            let names = "connections, connections_address, requests and requests_address";
+        let places = [self.connections, self.connections_address, self.requests, self.requests_address];
+        if places.contains(&0) || [self.streams, self.streams_address].contains(&0) {
+            let names = "connections, requests, streams, and those of one address,";
             return Err(format!("{names} must be at least 1"));
         }
+        self.check_heads()?;
         // The half that one address may have takes one body.
         if self.bodies_max.bytes() / 2 < self.body_max.bytes() {
             return Err("bodies_max must be at least twice body_max".to_owned());
@@ -276,6 +318,10 @@ impl chassis::Section for Config {
         }
         self.tls.check()?;
         self.schema.check()?;
+        let named = |name: &&String| name.parse::<http::HeaderName>().is_err();
+        if let Some(name) = self.cors_headers.iter().chain(&self.cors_exposed).find(named) {
+            return Err(format!("cors_headers, cors_exposed: {name} is not the name of a header"));
+        }
         match self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             Some(origin) => Err(format!(
                 "cors_origins: {origin} is not an origin; write https://host or https://host:port, without a path"

@@ -82,6 +82,8 @@ pub(crate) struct Edge {
     pub(crate) bound: [OnceLock<SocketAddr>; 2],
     /// Requests at work.
     pub(crate) places: Places,
+    /// Streams of messages on their way to callers.
+    pub(crate) streams: Places,
     /// What is counted of them.
     pub(crate) requests: Requests,
     /// Memory for bodies that are read whole.
@@ -122,6 +124,7 @@ impl Edge {
             connections: Places::new(config.connections, config.connections_each()),
             bound: Default::default(),
             places: Places::new(config.requests, config.requests_address),
+            streams: Places::new(config.streams, config.streams_address),
             requests: Requests::default(),
             bodies: Budget::new(config.bodies_max),
             mesh: parts.mesh,

@@ -34,7 +34,7 @@ use tonic::body::Body;
 use tracing::Instrument;
 
 use crate::{
-    call,
+    answer, call,
     coding::Coding,
     docs,
     edge::Edge,
@@ -42,7 +42,7 @@ use crate::{
     listener::Connection,
     observe::Observed,
     refusal::{Dialect, Refusal},
-    route::{self, Route, Target},
+    route::{self, Target},
     schema::Schema,
 };
 use auth::Principal;
@@ -88,28 +88,25 @@ pub(crate) async fn serve(
     let observed = Observed::begin(&edge, &request, &id, address);
     let coding = Coding::accepted(request.headers()).filter(|_| edge.config.compress);
     let (origin, verb) = (request.headers().get(header::ORIGIN).cloned(), request.method().clone());
-    let place = request.uri().clone();
-    let framed = hygiene::framing(&request);
+    let (place, version) = (request.uri().clone(), request.version());
+    let framed = hygiene::framing(&request, &edge.config);
     hygiene::clean(request.headers_mut());
     let schema = edge.schema.current();
     let dialect = Dialect::of(&request, &schema, edge.config.connect);
-    let mut route = None;
     let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, dialect };
-    let passed = AssertUnwindSafe(begun.pass(request, framed, &mut route).instrument(observed.span().clone()))
-        .catch_unwind()
-        .await;
+    let passed = AssertUnwindSafe(begun.pass(request, framed).instrument(observed.span().clone())).catch_unwind().await;
     let answer = passed.unwrap_or_else(|_| {
         tracing::error!(parent: observed.span(), "a request handler panicked");
         Err(api::Error::fault("a fault on our side; it is logged under the request id").into())
     });
-    let matched = route.as_deref().and_then(Route::matched);
     let mut response = answer.unwrap_or_else(|refusal| {
+        let matched = observed.route().and_then(|route| route.matched());
         let told = dialect.refuse(&refusal, &schema.contract, matched, &id);
         if dialect.is_rpc() { told } else { identity::refuse(&schema, (&verb, &place), &refusal, told, &id) }
     });
     let headers = response.headers_mut();
     if !identity::decorate(place.path(), headers) {
-        cors::decorate(&edge.config.cors_origins, origin.as_ref(), headers);
+        cors::decorate(&edge.config, origin.as_ref(), headers);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
@@ -119,7 +116,8 @@ pub(crate) async fn serve(
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     let response = compress::answer(coding, &verb, response);
-    Ok(observed.finish(response, route.as_deref()))
+    let is_head = verb == http::Method::HEAD && version == http::Version::HTTP_2;
+    Ok(observed.finish(if is_head { answer::without_body(response) } else { response }))
 }
 
 /// The caller, as the method's access rule demands it, within his rate.
@@ -150,23 +148,18 @@ struct Begun<'a> {
 }
 
 impl Begun<'_> {
-    /// Filters 3 to 10. `found` keeps the route, for the form of errors and for the metrics.
-    async fn pass(
-        self,
-        request: Request<Incoming>,
-        framed: Result<(), Refusal>,
-        found: &mut Option<Arc<Route>>,
-    ) -> Result<Response<Body>, Refusal> {
+    /// Filters 3 to 10.
+    async fn pass(self, request: Request<Incoming>, framed: Result<(), Refusal>) -> Result<Response<Body>, Refusal> {
         let Self { edge, schema, observed, connection, dialect } = self;
         framed?;
         let _place = rate_limit::place(edge, observed.address())?;
         rate_limit::address(edge, observed.address()).await?;
         let route = Arc::new(route::find(schema, &request, dialect, edge.config.connect)?);
-        *found = Some(Arc::clone(&route));
+        observed.routed(Arc::clone(&route));
         if let Some(answer) = identity::preflight(&request, schema) {
             return Ok(answer);
         }
-        if let Some(answer) = cors::preflight(&edge.config.cors_origins, &request, &route, schema) {
+        if let Some(answer) = cors::preflight(&edge.config, &request, &route, schema) {
             return Ok(answer);
         }
         let mut context = CallContext {
@@ -189,7 +182,12 @@ impl Begun<'_> {
         let (head, body) = request.into_parts();
         let address = observed.address();
         let passage = Passage { head, context, schema: schema.clone(), connection, principal, address };
-        call(edge, passage, body, &route.target, dialect).await
+        let stream = route.streams().then(|| rate_limit::stream(edge, address)).transpose()?;
+        let answer = call(edge, passage, body, &route.target, dialect).await?;
+        Ok(match stream {
+            Some(place) => answer::holding(answer, place),
+            None => answer,
+        })
     }
 }
 

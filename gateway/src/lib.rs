@@ -13,6 +13,7 @@
 //! ```
 
 mod admin;
+mod answer;
 mod call;
 mod coding;
 mod config;
@@ -98,6 +99,16 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
+/// Ready as long as the public sockets are open: a balancer must hear of a drain before connections are refused.
+async fn drain(edge: Arc<Edge>, open: Arc<chassis::Awaited>, shutdown: CancellationToken) {
+    open.done();
+    tokio::select! {
+        () = edge.drain.cancelled() => open.lost("the public sockets were drained on an operator's word"),
+        () = shutdown.cancelled() => return,
+    }
+    shutdown.cancelled().await;
+}
+
 fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
     Box::pin(async move {
         let config: Config = kit.config()?;
@@ -105,6 +116,8 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         let secure = if config.tls.is_on() { Some(mount.listener("https", config.tls.listen).await?) } else { None };
         let edge = Arc::new(Edge::new(Parts::of(&kit), config)?);
         admin::mount(&edge, mount);
+        let (drained, open) = (edge.clone(), Arc::new(mount.ready("public sockets")));
+        mount.task("edge drain", move |shutdown| drain(drained.clone(), open.clone(), shutdown));
         let http = edge.clone();
         mount.edge("http", move |shutdown| listener::run(http, listener, None, shutdown));
         if let Some((secure, identity)) = secure.zip(edge.identity.clone()) {

@@ -25,15 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
-use crate::{
-    config::Config,
-    edge::Edge,
-    filter::{
-        self,
-        hygiene::{HEAD_BYTES, HEADERS},
-    },
-    observe,
-};
+use crate::{config::Config, edge::Edge, filter, observe};
 
 use connection::Guarded;
 pub(crate) use connection::{Connection, Flushed, Stall};
@@ -41,14 +33,10 @@ pub(crate) use connection::{Connection, Flushed, Stall};
 /// Headers that are read beyond those that a request may have: who sends a few too many hears why. Beyond these hyper answers,
 /// without a word.
 const HEADERS_MORE: usize = 28;
-/// Streams of one HTTP/2 connection.
-const STREAMS: u32 = 100;
 /// Bytes of one HTTP/2 request body that may be on their way: 5 MB/s over a path of 100 ms.
 const STREAM_WINDOW: u32 = 512 * 1024;
 /// Largest frame that is taken. It is held until it is whole, so each connection may cost as much.
 const FRAME: u32 = 64 * 1024;
-/// HTTP/2 streams that may be reset before the connection is closed (rapid reset, CVE-2023-44487).
-const RESETS: usize = 20;
 /// Time for the last records of streams that are told to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -211,19 +199,20 @@ fn age(limit: Duration) -> Duration {
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+    let head = u32::try_from(config.head_max.bytes()).unwrap_or(u32::MAX);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)
-        .max_headers(HEADERS + HEADERS_MORE)
-        .max_buf_size(HEAD_BYTES.max(64 * 1024));
+        .max_headers(config.headers_max + HEADERS_MORE)
+        .max_buf_size((head as usize).max(64 * 1024));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_pending_accept_reset_streams(RESETS)
-        .max_header_list_size(HEAD_BYTES as u32)
+        .max_concurrent_streams(config.http2_streams)
+        .max_pending_accept_reset_streams(config.http2_resets)
+        .max_header_list_size(head)
         // Many streams fit into a connection's window: one whose body nobody reads does not stop the others.
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(8 * STREAM_WINDOW)

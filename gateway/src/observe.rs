@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     fmt::{self, Write as _},
     net::IpAddr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,9 @@ use tonic::body::Body;
 use tracing::Span;
 
 use crate::{edge::Edge, route::Route};
+
+/// Status of a request whose caller left before its answer: the one that nginx and Envoy log.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The edge's metrics.
 #[expect(clippy::disallowed_macros, reason = "the one home of the edge's metrics")]
@@ -132,6 +135,8 @@ pub(crate) struct Observed<'a> {
     address: IpAddr,
     request_id: &'a str,
     traceparent: String,
+    route: OnceLock<Arc<Route>>,
+    answered: bool,
 }
 
 impl<'a> Observed<'a> {
@@ -144,11 +149,13 @@ impl<'a> Observed<'a> {
             http.route = tracing::field::Empty,
             trace.id = tracing::field::Empty,
         );
-        let traceparent = mesh::edge_trace(&span);
+        let asked = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        let traceparent = mesh::edge_trace(&span, asked, edge.config.trusted_hops > 0);
         span.record("trace.id", traceparent.get(3..35).unwrap_or_default());
         edge.requests.in_flight.increment(1.0);
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        Self { edge, span, begin: Instant::now(), method, uri, address, request_id, traceparent }
+        let (begin, route) = (Instant::now(), OnceLock::new());
+        Self { edge, span, begin, method, uri, address, request_id, traceparent, route, answered: false }
     }
 
     /// The span of the request.
@@ -171,11 +178,26 @@ impl<'a> Observed<'a> {
         &self.traceparent
     }
 
+    /// The route was found.
+    pub(crate) fn routed(&self, route: Arc<Route>) {
+        let _ = self.route.set(route);
+    }
+
+    /// The route, once it was found.
+    pub(crate) fn route(&self) -> Option<&Arc<Route>> {
+        self.route.get()
+    }
+
     /// Ends when the answer's headers are ready; a stream's own end is counted by the mesh.
-    pub(crate) fn finish(self, response: Response<Body>, route: Option<&Route>) -> Response<Body> {
-        let label = route.map_or("none", Route::label);
+    pub(crate) fn finish(mut self, response: Response<Body>) -> Response<Body> {
+        self.answered = true;
+        self.told(response.status().as_u16());
+        response
+    }
+
+    fn told(&self, status: u16) {
+        let label = self.route().map_or("none", |route| route.label());
         self.span.record("http.route", label);
-        let status = response.status().as_u16();
         let elapsed = self.begin.elapsed();
         self.edge.requests.answered(label, &self.method, status, elapsed);
         let _entered = self.span.enter();
@@ -186,14 +208,16 @@ impl<'a> Observed<'a> {
         } else {
             tracing::info!(url.path = %path, client.address = %self.address, http.response.status_code = status, event.duration_ms = millis, "request");
         }
-        drop(_entered);
-        response
     }
 }
 
 impl Drop for Observed<'_> {
     fn drop(&mut self) {
         self.edge.requests.in_flight.decrement(1.0);
+        // Whoever leaves before the answer drops the whole request.
+        if !self.answered {
+            self.told(CLIENT_CLOSED_REQUEST);
+        }
     }
 }
 

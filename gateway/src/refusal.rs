@@ -36,11 +36,15 @@ impl From<api::Error> for Refusal {
 
 impl From<tonic::Status> for Refusal {
     fn from(status: tonic::Status) -> Self {
+        // To gRPC a request that is too long exhausts a resource, as does one that comes too often; to HTTP those are two things.
+        let is_long = status.code() == tonic::Code::ResourceExhausted
+            && !status.details().is_empty()
+            && api::Error::from_status(&status).reason() == "MESSAGE_TOO_LARGE";
         let parts = StatusParts {
             code: status.code() as i32,
             message: status.message().to_owned(),
             details: Bytes::copy_from_slice(status.details()),
-            http: None,
+            http: is_long.then_some(413),
         };
         Self { parts: Box::new(parts), headers: Box::default() }
     }

@@ -56,6 +56,12 @@ impl Route {
         }
     }
 
+    /// The answer is a stream of messages. A WebSocket is counted as one.
+    pub(crate) fn streams(&self) -> bool {
+        let counted = matches!(self.target, Target::Rest(..) | Target::Rpc(_));
+        counted && self.method().is_some_and(|method| method.server_streaming)
+    }
+
     /// The matched REST binding.
     pub(crate) fn matched(&self) -> Option<&Match> {
         match &self.target {

@@ -57,10 +57,18 @@ impl Trace {
 
     /// Makes the span a child of this context. Without a telemetry layer nothing happens.
     pub fn adopt(self, span: &Span) {
-        let (trace, id) = (TraceId::from_bytes(self.trace.to_be_bytes()), SpanId::from_bytes(self.span.to_be_bytes()));
-        let remote = SpanContext::new(trace, id, TraceFlags::new(self.flags), true, TraceState::default());
         // An error says that there is no layer or that the span is disabled: the context then passes through as text.
-        let _ = span.set_parent(Context::new().with_remote_span_context(remote));
+        let _ = span.set_parent(Context::new().with_remote_span_context(self.remote()));
+    }
+
+    /// Notes at the span that this context led to it, without making it a part of the same trace.
+    pub fn link(self, span: &Span) {
+        span.add_link(self.remote());
+    }
+
+    fn remote(self) -> SpanContext {
+        let (trace, id) = (TraceId::from_bytes(self.trace.to_be_bytes()), SpanId::from_bytes(self.span.to_be_bytes()));
+        SpanContext::new(trace, id, TraceFlags::new(self.flags), true, TraceState::default())
     }
 
     /// The header value.

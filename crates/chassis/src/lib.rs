@@ -14,6 +14,7 @@ pub mod identity;
 mod keys;
 mod kit;
 pub mod lifecycle;
+mod memory;
 mod mount;
 pub mod readiness;
 pub mod reflection;
@@ -36,8 +37,3 @@ pub use mount::Mount;
 pub use readiness::Awaited;
 pub use spec::{Boot, BootError, ServiceSpec};
 pub use tasks::Tasks;
-
-/// One allocator for every process: a call makes some hundred small allocations on several threads, of which glibc's allocator
-/// took a sixth of the time; and the static images would otherwise fall to musl's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -50,14 +50,14 @@ pub use clusters::{Cluster, ClusterEndpoint, Limit, RetryBudget};
 use circuit::Permit;
 use connection::Address;
 use request::Ready;
-use upstream::{Supervision, Upstream};
+use upstream::{Supervision, Upstream, Way};
 
 /// How this process reaches others.
 #[derive(Clone, Debug)]
 pub enum Transport {
-    /// Pipes of this process.
+    /// Pipes of this process; what none of its services is has an address, and is reached without TLS.
     Process(pipe::Network),
-    /// Mutual TLS to the configured addresses.
+    /// Mutual TLS to the configured addresses, but for `plaintext` ones.
     Direct(tls::Reloading),
     /// Plain HTTP/2 to the configured addresses; a sidecar encrypts, balances and retries.
     Sidecar,
@@ -183,12 +183,12 @@ impl Inner {
         // One endpoint, or a sidecar that watches over them: nothing to choose from.
         let unwatched = Supervision { ejects: false, checks: false };
         let fixed = |addresses| Upstream::fixed(service, &self.settings, unwatched, addresses);
+        let named = |way| Upstream::named(service, &self.settings, Arc::new(discovery::System), way);
         let upstream = match &self.transport {
+            Transport::Process(_) if self.settings.is_foreign(service) => named(Way::Plain),
             Transport::Process(network) => fixed(vec![Address::Pipe(network.connector(service, &self.me))]),
-            Transport::Direct(identity) => {
-                let resolver = Arc::new(discovery::System);
-                Upstream::named(service, &self.settings, resolver, (identity.clone(), self.trust.clone()))
-            }
+            Transport::Direct(_) if self.settings.plaintext.iter().any(|plain| plain == service) => named(Way::Plain),
+            Transport::Direct(identity) => named(Way::Tls(identity.clone(), self.trust.clone())),
             Transport::Sidecar => fixed(self.settings.addresses_of(service).into_iter().map(Address::Name).collect()),
         };
         upstreams.insert(service.to_owned(), Arc::clone(&upstream));

@@ -43,10 +43,19 @@ pub use settings::{
     Settings,
 };
 
-/// Trace context of a request that enters at the edge: the span's, where a telemetry layer gives it one, else a fresh one.
+/// Trace context of a request that enters at the edge: the span's, where a telemetry layer gives it one, else a fresh one. What the
+/// caller asks for (`traceparent`) is continued for one who is trusted: anybody else could choose what is sampled, and which trace it
+/// is. Of him the trace only links to his.
 #[must_use]
-pub fn edge_trace(span: &tracing::Span) -> String {
-    api::Trace::of(span).unwrap_or_else(api::Trace::fresh).render()
+pub fn edge_trace(span: &tracing::Span, asked: Option<&str>, trusted: bool) -> String {
+    let asked = asked.and_then(api::Trace::parse);
+    match asked {
+        Some(asked) if trusted => asked.adopt(span),
+        Some(asked) => asked.link(span),
+        None => {}
+    }
+    let of_caller = asked.filter(|_| trusted);
+    api::Trace::of(span).or(of_caller).unwrap_or_else(api::Trace::fresh).render()
 }
 
 /// What a unary handler returns.

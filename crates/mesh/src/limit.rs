@@ -13,24 +13,33 @@ use crate::body::Held;
 /// When a refused caller shall come again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// Runs the call below if there is room; the permit comes back with the response and is held until its body ends.
-pub(crate) async fn admitted(
-    limit: &Arc<Semaphore>,
+/// The places of one kind.
+pub(crate) struct Limit {
+    setting: &'static str,
     most: usize,
-    next: impl Future<Output = Response<Body>>,
-) -> (Response<Body>, Option<Held>) {
-    match Arc::clone(limit).try_acquire_owned() {
-        Ok(permit) => (next.await, Some(Box::new(permit))),
-        Err(_) => {
+    places: Arc<Semaphore>,
+}
+
+impl Limit {
+    /// So many, by the setting `mesh.<setting>`.
+    pub(crate) fn new(setting: &'static str, most: usize) -> Self {
+        Self { setting, most, places: Arc::new(Semaphore::new(most)) }
+    }
+
+    /// Runs the call below if there is room; the permit comes back with the response and is held until its body ends.
+    pub(crate) async fn admitted(&self, next: impl Future<Output = Response<Body>>) -> (Response<Body>, Option<Held>) {
+        let Self { setting, most, places } = self;
+        let Ok(permit) = Arc::clone(places).try_acquire_owned() else {
             let message = format!(
-                "this server has {most} calls at work, the most that mesh.concurrency allows; try again shortly"
+                "this server has {most} calls of this kind at work, the most that mesh.{setting} allows; try again shortly"
             );
             let error = Error::new(Code::Unavailable, CommonReason::ServerOverloaded, message)
-                .with("limit", "concurrency")
+                .with("limit", *setting)
                 .with("value", most.to_string())
-                .with("setting", "mesh.concurrency")
+                .with("setting", format!("mesh.{setting}"))
                 .retry_after(RETRY_AFTER);
-            (Status::from(error).into_http(), None)
-        }
+            return (Status::from(error).into_http(), None);
+        };
+        (next.await, Some(Box::new(permit)))
     }
 }

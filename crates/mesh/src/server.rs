@@ -23,7 +23,7 @@ use crate::{
     call::{Authorizer, Peer},
     deadline,
     identity::Trust,
-    limit,
+    limit::Limit,
     observe::{Measure, Registry, Side},
     panics, pipe,
     settings::Settings,
@@ -65,7 +65,8 @@ pub(crate) struct Shared {
     refusals: Option<Arc<dyn audit::Refusals>>,
     trust: Trust,
     registry: Registry,
-    limit: Arc<Semaphore>,
+    /// Of calls, and of streams: those who watch for hours leave the calls their places.
+    limits: [Limit; 2],
     ids: Ids,
 }
 
@@ -90,7 +91,7 @@ pub async fn serve(
         authorizer,
         refusals,
         trust: Trust::new(&settings.trust_domain, &settings.namespace),
-        limit: Arc::new(Semaphore::new(settings.concurrency)),
+        limits: [Limit::new("concurrency", settings.concurrency), Limit::new("streams", settings.streams)],
         ids: Ids::default(),
         settings,
     });
@@ -216,7 +217,8 @@ async fn stack(shared: Arc<Shared>, peer: Peer, request: Request<Body>) -> Respo
             // 2. A panic anywhere below is an answer, and is counted.
             panics::caught(async {
                 // 3. Load is refused before any work is done, and before a deadline is armed.
-                let (response, held) = limit::admitted(&shared.limit, shared.settings.concurrency,
+                let streams = call.method.is_some_and(|method| !method.is_unary());
+                let (response, held) = shared.limits[usize::from(streams)].admitted(
                     // 4. Time runs from here: waiting for the first message and deciding count too.
                     deadline::kept(call.deadline,
                         // 5. Audit stands above the decision, so that it sees refusals.

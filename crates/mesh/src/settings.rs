@@ -43,8 +43,8 @@ impl Default for Deadlines {
         Self {
             call: Period::secs(15),
             call_max: Period::secs(60),
-            stream: Period::secs(900),
-            stream_max: Period::secs(3600),
+            stream: Period::secs(86_400),
+            stream_max: Period::secs(86_400),
             methods: BTreeMap::new(),
         }
     }
@@ -189,15 +189,17 @@ impl Default for HealthCheck {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CircuitBreaker {
-    /// Calls that run, streams included.
+    /// Calls that run, without streams.
     pub max_requests: u32,
+    /// Streams that run, uploads and downloads among them: those who watch for hours leave the calls their places.
+    pub max_streams: u32,
     /// Calls that wait for a connection.
     pub max_pending_requests: u32,
 }
 
 impl Default for CircuitBreaker {
     fn default() -> Self {
-        Self { max_requests: 1024, max_pending_requests: 1024 }
+        Self { max_requests: 1024, max_streams: 16_384, max_pending_requests: 1024 }
     }
 }
 
@@ -212,6 +214,9 @@ pub struct Settings {
     pub address: String,
     /// Addresses of single services, `document = ["10.0.0.1:50051", "10.0.0.2:50051"]`.
     pub addresses: BTreeMap<String, Vec<String>>,
+    /// Upstreams that are none of the platform's services and have no workload certificate: reached without TLS in `direct` mode,
+    /// `["library"]`. In `process` mode each upstream is that `addresses` names and no service of the platform is.
+    pub plaintext: Vec<String>,
     /// Trust domain of workload certificates: `spiffe://<trust_domain>/ns/<namespace>/sa/<service>`.
     pub trust_domain: String,
     /// Namespace within the trust domain.
@@ -238,8 +243,10 @@ pub struct Settings {
     pub circuit_breaker: CircuitBreaker,
     /// Largest first message of a request, in bytes; at most 8 MiB.
     pub message_bytes_max: usize,
-    /// Calls at work at the same time, per listener; one more is refused with UNAVAILABLE.
+    /// Calls at work at the same time, without streams, per listener; one more is refused with UNAVAILABLE.
     pub concurrency: usize,
+    /// Streams at work at the same time, per listener; one more is refused with UNAVAILABLE.
+    pub streams: usize,
     /// Open connections, per listener; one more waits.
     pub connections: usize,
     /// Age at which a connection is told to go (GOAWAY), give or take a tenth.
@@ -256,6 +263,7 @@ impl Default for Settings {
             mode: Mode::default(),
             address: "{service}-service:50051".to_owned(),
             addresses: BTreeMap::new(),
+            plaintext: Vec::new(),
             trust_domain: "workos.local".to_owned(),
             namespace: "workos".to_owned(),
             certificate: PathBuf::new(),
@@ -270,6 +278,7 @@ impl Default for Settings {
             circuit_breaker: CircuitBreaker::default(),
             message_bytes_max: MESSAGE_BYTES_MAX,
             concurrency: 1024,
+            streams: 16_384,
             connections: 4096,
             connection_age: Period::secs(300),
             connection_grace: Period::secs(30),
@@ -287,6 +296,7 @@ impl Settings {
         let positive =
             |name: &str, ok: bool| if ok { Ok(()) } else { Err(format!("mesh.{name} must be greater than zero")) };
         positive("concurrency", self.concurrency > 0)?;
+        positive("streams", self.streams > 0)?;
         positive("connections", self.connections > 0)?;
         positive("deadlines.call", !self.deadlines.call.get().is_zero())?;
         positive("deadlines.stream", !self.deadlines.stream.get().is_zero())?;
@@ -321,6 +331,7 @@ impl Settings {
             ("health_check.unhealthy_threshold", health.unhealthy_threshold > 0),
             ("health_check.healthy_threshold", health.healthy_threshold > 0),
             ("circuit_breaker.max_requests", circuit.max_requests > 0),
+            ("circuit_breaker.max_streams", circuit.max_streams > 0),
             ("circuit_breaker.max_pending_requests", circuit.max_pending_requests > 0),
         ];
         if let Some((name, _)) = positive.into_iter().find(|(_, ok)| !ok) {
@@ -335,10 +346,17 @@ impl Settings {
         if let Some((name, _)) = percent.into_iter().find(|(_, value)| *value > 100) {
             return Err(format!("mesh.{name} is a percentage, 0 to 100"));
         }
+        // What is served of other contracts is known only when they were loaded.
         let known = |name: &&String| {
             let methods = || proto::methods().iter();
-            methods().any(|method| method.rpc == name.as_str() || method.full_service == name.as_str())
+            (!name.starts_with("workos.") && name.contains('.'))
+                || methods().any(|method| method.rpc == name.as_str() || method.full_service == name.as_str())
         };
+        if let Some(name) = self.plaintext.iter().find(|name| is_of_platform(name)) {
+            return Err(format!(
+                "mesh.plaintext: `{name}` is a service of the platform, which is never reached without TLS"
+            ));
+        }
         match self.deadlines.methods.keys().find(|name| !known(name)) {
             Some(name) => Err(format!(
                 "mesh.deadlines.methods: the contract has no method or service `{name}`; write `workos.file.v1.FileService/GetFile`"
@@ -347,11 +365,21 @@ impl Settings {
         }
     }
 
+    /// An upstream with an address of its own that is none of the platform's services.
+    pub(crate) fn is_foreign(&self, service: &str) -> bool {
+        self.addresses.contains_key(service) && !is_of_platform(service)
+    }
+
     /// The configured addresses of a service, `host:port`.
     #[must_use]
     pub fn addresses_of(&self, service: &str) -> Vec<String> {
         self.addresses.get(service).cloned().unwrap_or_else(|| vec![self.address.replace("{service}", service)])
     }
+}
+
+/// The contract that this program was built with has methods of it.
+fn is_of_platform(service: &str) -> bool {
+    proto::methods().of_service(service).next().is_some()
 }
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ async fn discard(body: &mut Incoming) {
     let _ = tokio::time::timeout(FAREWELL, read).await;
 }
 
-fn too_large(limit: u64) -> Refusal {
+pub(crate) fn too_large(limit: u64) -> Refusal {
     let message = format!(
         "the body is larger than {limit} bytes (setting gateway.body_max); large content belongs into an upload under /tus"
     );

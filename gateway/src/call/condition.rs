@@ -20,6 +20,7 @@ pub(crate) fn if_match(
         // Of a read it is looked at when the answer with its etag is there.
         return Ok((wire, false));
     }
+    not_new(headers)?;
     let Some(etag) = asked(headers)? else { return Ok((wire, false)) };
     let Some(path) = etag_path(plan) else {
         return Err(told::refusal(
@@ -34,6 +35,35 @@ pub(crate) fn if_match(
         )
     })?;
     Ok((told, true))
+}
+
+/// Conditions of a request that is a stream: there is no one message to put them into.
+///
+/// # Errors
+/// It has one.
+pub(crate) fn none(headers: &HeaderMap, method: &Method) -> Result<(), Refusal> {
+    if method.idempotency == Idempotency::NoSideEffects {
+        return Ok(());
+    }
+    not_new(headers)?;
+    match asked(headers)? {
+        Some(_) => Err(told::refusal(
+            "IF_MATCH_UNSUPPORTED",
+            "this method takes a stream, which has no etag to compare with; leave If-Match out",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// That nothing is there yet, or only in another state, is nothing that a service can be told with a change.
+fn not_new(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        return Err(told::refusal(
+            "IF_NONE_MATCH_UNSUPPORTED",
+            "If-None-Match is for reads; a change is kept from another state by If-Match, and from being done twice by Idempotency-Key",
+        ));
+    }
+    Ok(())
 }
 
 /// What was read is not in the state that the caller asks for (RFC 9110 section 13.1.1, strong comparison).

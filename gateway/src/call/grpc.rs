@@ -10,7 +10,11 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use crate::{
-    call::stream::Patience,
+    call::{
+        inlet::{Fault, Inlet},
+        metered::metered,
+        stream::Patience,
+    },
     edge::Edge,
     filter::Passage,
     refusal::Refusal,
@@ -24,7 +28,7 @@ pub(crate) async fn drive(
     incoming: Incoming,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
-    pass(edge, passage, frames(incoming), method).await
+    pass(edge, passage, Inlet { body: frames(incoming), fault: Fault::default() }, method).await
 }
 
 /// The caller's frames as they are. gRPC knows no trailers of a request: nobody below would look for what stands there.
@@ -33,13 +37,21 @@ pub(crate) fn frames(incoming: Incoming) -> Body {
     Body::new(data.map_err(|error| tonic::Status::from(api::Error::internal(error))))
 }
 
-/// Sends frames on and gives back what comes. A stream of messages is told when it must end.
+/// Sends frames on and gives back what comes, unless the caller's own are at fault. A stream of messages is told when it must end.
 pub(crate) async fn pass(
     edge: &Edge,
     passage: &Passage,
-    body: Body,
+    inlet: Inlet,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
+    if method.client_streaming {
+        return inlet.fault.or(sent(edge, passage, inlet.body, method)).await;
+    }
+    let (Inlet { body, fault }, _reserved) = metered(edge, passage.address, inlet);
+    fault.or(sent(edge, passage, body, method)).await
+}
+
+async fn sent(edge: &Edge, passage: &Passage, body: Body, method: &'static Method) -> Result<Response<Body>, Refusal> {
     let mut metadata = upstream::metadata(&passage.head.headers);
     for name in ["grpc-encoding", "grpc-accept-encoding"] {
         if let Some(value) = passage.head.headers.get(name) {

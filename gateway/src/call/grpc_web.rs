@@ -41,8 +41,7 @@ pub(crate) async fn drive(
     method: &'static Method,
     web: Web,
 ) -> Result<Response<Body>, Refusal> {
-    let Inlet { body, fault } = inlet(edge, incoming, web)?;
-    framed(fault.or(grpc::pass(edge, &passage, body, method)).await?, web)
+    framed(grpc::pass(edge, &passage, inlet(edge, incoming, web)?, method).await?, web)
 }
 
 /// The caller's frames.

@@ -44,6 +44,8 @@ pub(crate) async fn drive(
     let query = passage.head.uri.query();
     let options = matched.response_options(query)?;
     if method.client_streaming {
+        idempotency::none(&passage.head.headers, method)?;
+        condition::none(&passage.head.headers, method)?;
         let inlet = Box::pin(feed::open(edge, &passage, incoming, matched, method)).await?;
         if method.server_streaming {
             return Box::pin(stream::drive(edge, passage, matched, method, options, inlet)).await;

@@ -3,16 +3,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, Request, Version, header};
 
-use crate::refusal::Refusal;
-
-/// Longest path with its query, whatever it leads to.
-const TARGET_BYTES: usize = 8 * 1024;
-
-/// Most bytes of a request's head.
-pub(crate) const HEAD_BYTES: usize = 16 * 1024;
-
-/// Most headers of a request.
-pub(crate) const HEADERS: usize = 100;
+use crate::{config::Config, refusal::Refusal};
 
 /// Removes the platform's own headers, those that name a proxy's facts, and those of the connection. `x-forwarded-for` was read before.
 pub(crate) fn clean(headers: &mut HeaderMap) {
@@ -33,20 +24,27 @@ fn of_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Target and headers must be short enough to be kept, matched and logged. A body must end where every reader on the way sees its end (RFC 9112 section 6.3): one length, or chunks and no other
 /// coding. The connection is closed, because what follows on it may have been meant as a part of this request. Of a length
 /// beside chunks nothing is seen here: hyper reads the chunks, drops the length and closes the connection after the answer.
-pub(crate) fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
-    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES) {
-        let message = format!("path and query are longer than {TARGET_BYTES} bytes; send less, or in a body");
+pub(crate) fn framing<B>(request: &Request<B>, config: &Config) -> Result<(), Refusal> {
+    let longest = config.target_max.bytes();
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() as u64 > longest) {
+        let message = format!(
+            "path and query are longer than {longest} bytes (setting gateway.target_max); send less, or in a body"
+        );
         return Err(Refusal::new(414, tonic::Code::InvalidArgument, "TARGET_TOO_LONG", message));
     }
     // The readers of HTTP/1 and HTTP/2 take more, so that the answer is in our own words.
-    if request.headers().len() > HEADERS {
-        let message = format!("the request has more than {HEADERS} headers; send fewer");
+    let most = config.headers_max;
+    if request.headers().len() > most {
+        let message = format!("the request has more than {most} headers (setting gateway.headers_max); send fewer");
         return Err(Refusal::new(431, tonic::Code::ResourceExhausted, "HEADERS_TOO_MANY", message));
     }
     // The reader's buffer is larger than a head may be.
     let head: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if head > HEAD_BYTES {
-        let message = format!("the headers are longer than {HEAD_BYTES} bytes; send fewer or shorter ones");
+    let longest = config.head_max.bytes();
+    if head as u64 > longest {
+        let message = format!(
+            "the headers are longer than {longest} bytes (setting gateway.head_max); send fewer or shorter ones"
+        );
         return Err(Refusal::new(431, tonic::Code::ResourceExhausted, "HEADERS_TOO_LONG", message));
     }
     if request.version() > Version::HTTP_11 {

@@ -22,6 +22,16 @@ pub(crate) fn place(edge: &Edge, from: IpAddr) -> Result<Place, Refusal> {
     })
 }
 
+/// A place for one more stream of this network; it is held to the stream's end.
+pub(crate) fn stream(edge: &Edge, from: IpAddr) -> Result<Place, Refusal> {
+    edge.streams.take(from).map_err(|full| match full {
+        Full::Network => {
+            too_many("streams open from this network (setting gateway.streams_address)", Duration::from_secs(1))
+        }
+        Full::All => api::Error::unavailable("a place for one more stream (setting gateway.streams)").into(),
+    })
+}
+
 /// Requests of one network, whoever sends them.
 pub(crate) async fn address(edge: &Edge, from: IpAddr) -> Result<(), Refusal> {
     let limit = Limit::per_second(edge.config.rate_address).burst(edge.config.rate_address.saturating_mul(2));

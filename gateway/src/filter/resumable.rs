@@ -15,7 +15,10 @@ use proto::file::v1::{
 use tonic::body::Body;
 
 use crate::{
-    call::body::{Idle, Source},
+    call::{
+        body::{Idle, Source},
+        idempotency,
+    },
     edge::Edge,
     filter::Passage,
     refusal::Refusal,
@@ -163,8 +166,9 @@ async fn create(edge: &Edge, passage: &Passage, parent: &str) -> Result<Response
         raw_metadata: metadata.unwrap_or_default().to_owned(),
         ..UploadRecord::default()
     };
+    let request_id = idempotency::key(headers)?.unwrap_or_default().to_owned();
     let request =
-        CreateUploadRequest { parent: parent.to_owned(), upload: Some(record), ..CreateUploadRequest::default() };
+        CreateUploadRequest { parent: parent.to_owned(), upload: Some(record), request_id, ..Default::default() };
     let mut client = client(edge, passage)?;
     let upload = client.create_upload(request).await.map_err(refused)?.into_inner();
     let mut response = empty(StatusCode::CREATED);

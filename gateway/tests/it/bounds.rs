@@ -134,6 +134,70 @@ async fn gw_4_11_requests_at_work_of_one_address_are_bounded() {
 }
 
 #[tokio::test]
+async fn gw_4_11_streams_of_one_address_are_bounded_to_their_end() {
+    let world = World::start("streams_address = 1\ntrusted_hops = 1").await;
+    world.upstream.goes_live();
+    let get = |address: &str| client::request(world.address, 1, "GET", "/v1/watch").header("x-forwarded-for", address);
+    let mut first = Talk::begin(world.address, 1, get("10.0.0.1")).await;
+    first.finish();
+    let mut call = world.upstream.next_live().await;
+    call.send(&json!({"text": "a"}));
+    let mut heard = first.heard().await;
+    assert_eq!(heard.status, 200);
+    until("its answer has begun", || ready(page(&world)["requests"]["at_work"] == 0)).await;
+    let request = get("10.0.0.1").body(Full::default()).expect("a request");
+    let reply = client::send(world.address, 1, request).await;
+    refused(&reply, 429, "RATE_LIMITED", "gateway.streams_address");
+    assert_eq!(echo_of(&world, "10.0.0.1").await, 200, "a call is no stream");
+    call.end(0);
+    heard.all().await;
+    until("its end makes room", || ready(page(&world)["streams"]["open"] == 0)).await;
+}
+
+/// A call that the test answers; its status.
+async fn echo_of(world: &World, address: &str) -> u16 {
+    let answered = async {
+        let mut call = world.upstream.next_live().await;
+        call.send(&json!({"s": "a"}));
+        call.end(0);
+    };
+    let (reply, ()) = tokio::join!(echo(world, address, "{}"), answered);
+    reply.status.as_u16()
+}
+
+#[tokio::test]
+async fn a_message_that_no_service_takes_is_too_large_and_not_too_many() {
+    let world = World::start("body_max = \"16 MiB\"").await;
+    world.upstream.answers(Answer::default());
+    refused(&echo(&world, "10.0.0.1", body(9 << 20)).await, 413, "MESSAGE_TOO_LARGE", "8388608 bytes");
+    assert!(world.upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn heads_have_the_limits_that_are_set() {
+    let world = World::start("head_max = \"2 KiB\"\nheaders_max = 10\ntarget_max = \"512 B\"").await;
+    world.upstream.answers(Answer::default());
+    for version in [1, 2] {
+        let send = async |request: http::request::Builder| {
+            client::send(world.address, version, request.body(Full::default()).expect("a request")).await
+        };
+        let get = |target: &str| client::request(world.address, version, "GET", target);
+        assert_eq!(send(get("/v1/query?s=a").header("x-a", "a".repeat(1_500))).await.status, 200);
+        let many = (0..11).fold(get("/v1/query?s=a"), |request, number| request.header(format!("x-{number}"), "a"));
+        refused(&send(many).await, 431, "HEADERS_TOO_MANY", "gateway.headers_max");
+        refused(
+            &send(get(&format!("/v1/query?s={}", "a".repeat(600)))).await,
+            414,
+            "TARGET_TOO_LONG",
+            "gateway.target_max",
+        );
+    }
+    let long = client::request(world.address, 1, "GET", "/v1/query?s=a").header("x-a", "a".repeat(2_100));
+    let reply = client::send(world.address, 1, long.body(Full::default()).expect("a request")).await;
+    refused(&reply, 431, "HEADERS_TOO_LONG", "gateway.head_max");
+}
+
+#[tokio::test]
 async fn bodies_of_any_length_and_pieces_come_whole() {
     let world = World::start("").await;
     world.upstream.answers(Answer::default());
@@ -150,12 +214,17 @@ async fn bodies_of_any_length_and_pieces_come_whole() {
 }
 
 /// A request of 10.0.0.1 whose first bytes take the half of `bodies_max` that one address may have: REST with its length
-/// announced, REST in pieces, a stream of Connect and one of lines.
+/// announced, REST in pieces, a stream of Connect and one of lines, one message of gRPC.
 async fn hoarding(world: &World, kind: &str) -> Talk {
     let half = 1 << 20;
     let (request, said) = match kind {
         "announced" => (from(world, "10.0.0.1", "/v1/echo").header("content-length", half.to_string()), vec![b'{']),
         "pieces" => (from(world, "10.0.0.1", "/v1/echo"), vec![b' '; half]),
+        "grpc" | "grpc-web" => {
+            let request = client::request(world.address, 1, "POST", "/library.v1.Library/Echo");
+            let request = request.header("content-type", format!("application/{kind}"));
+            (request.header("x-forwarded-for", "10.0.0.1"), framed(0, &vec![0; half])[..half].to_vec())
+        }
         "connect" => {
             let request = client::request(world.address, 1, "POST", "/library.v1.Library/Collect");
             let request = request.header("content-type", "application/connect+proto");
@@ -177,7 +246,7 @@ async fn gw_4_18_memory_for_bodies_has_a_budget() {
     let world = World::start("trusted_hops = 1\nbody_max = \"1 MiB\"\nbodies_max = \"2 MiB\"").await;
     world.upstream.answers(Answer::default());
     let large = body(128 * 1024);
-    for kind in ["announced", "pieces", "connect", "lines"] {
+    for kind in ["announced", "pieces", "connect", "lines", "grpc", "grpc-web"] {
         let talk = hoarding(&world, kind).await;
         until("one address has its half", || ready(page(&world)["bodies"]["reserved"] == 1 << 20)).await;
         refused(&echo(&world, "10.0.0.1", large.clone()).await, 429, "RATE_LIMITED", "gateway.bodies_max");
@@ -212,7 +281,11 @@ async fn settings_of_the_bounds_are_checked() {
     for (settings, said) in [
         ("connections_address = 0", "at least 1"),
         ("requests_address = 0", "at least 1"),
+        ("streams_address = 0", "at least 1"),
         ("bodies_max = \"15 MiB\"", "twice body_max"),
+        ("head_max = \"2 MiB\"", "head_max"),
+        ("headers_max = 0", "headers_max"),
+        ("cors_headers = [\"x y\"]", "not the name of a header"),
     ] {
         let refused = crate::world::refused(settings).await;
         assert!(refused.contains(said), "{settings}: {refused}");

@@ -231,3 +231,54 @@ async fn messages_compressed_in_an_unknown_way_are_unimplemented_and_bombs_are_r
     }
     assert!(world.upstream.seen().iter().all(|seen| seen.messages.is_empty()));
 }
+
+#[tokio::test]
+async fn a_message_that_is_longer_than_a_body_may_be_is_refused_before_it_is_kept() {
+    let world = World::start("body_max = \"1 MiB\"").await;
+    world.upstream.answers(Answer::default());
+    for (length, status) in [(1 << 20, "0"), ((1 << 20) + 1, "3")] {
+        let text = [b"\x0a", &varint(length - 4)[..], &vec![b'x'; length - 4]].concat();
+        assert_eq!(text.len(), length);
+        let request = builder(&world, ECHO, "application/grpc").body(Full::new(Bytes::from(framed(0, &text))));
+        let reply = client::send(world.address, 2, request.expect("a request")).await;
+        let told = reply.trailers.get("grpc-status").or(reply.headers.get("grpc-status"));
+        assert_eq!(told.expect("a status"), status, "{length}: {:?}", reply.headers);
+    }
+}
+
+/// Of three bytes.
+fn varint(number: usize) -> [u8; 3] {
+    let part = |shift: usize| u8::try_from(number >> shift & 0x7f).expect("seven bits");
+    [part(0) | 0x80, part(7) | 0x80, part(14)]
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_no_service_of_the_platform_is_reached_beside_it_in_one_process() {
+    let world = World::in_process().await;
+    world.upstream.answers(Answer::default());
+    let reply = call(&world, ECHO).await;
+    assert_eq!(reply.trailers.get("grpc-status").expect("a status"), "0");
+    let seen = |path: &str| world.upstream.seen().iter().filter(|call| call.path == path).count();
+    assert_eq!(seen(ECHO), 1);
+    // The mesh repeats what reached nobody, as for each other service.
+    world.upstream.answers(Answer { trailers_only: true, status: 14, ..Answer::default() });
+    let request = client::request(world.address, 1, "GET", "/v1/query?s=a").body(Full::default());
+    assert_eq!(client::send(world.address, 1, request.expect("a request")).await.status, 503);
+    assert!(seen("/library.v1.Library/Query") > 1, "a read is tried again");
+}
+
+#[tokio::test]
+async fn the_callers_trace_goes_on_behind_a_trusted_proxy_alone() {
+    let asked = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (settings, goes_on) in [("", false), ("trusted_hops = 1", true)] {
+        let world = World::start(settings).await;
+        world.upstream.answers(Answer::default());
+        let request = builder(&world, ECHO, "application/grpc").header("traceparent", asked);
+        let reply =
+            client::send(world.address, 2, request.body(Full::new(Bytes::from(sent()))).expect("a request")).await;
+        assert_eq!(reply.trailers.get("grpc-status").expect("a status"), "0");
+        let seen = world.upstream.seen().pop().expect("a call");
+        let trace = seen.metadata.get("traceparent").expect("each call has one").to_str().expect("text");
+        assert_eq!(trace[3..35] == asked[3..35], goes_on, "{trace}");
+    }
+}

@@ -40,6 +40,30 @@ impl World {
         Self { address, upstream, gateway, folder, library, shutdown, served }
     }
 
+    /// An edge beside the platform in one process, from which the library is reached by the mesh itself.
+    pub(crate) async fn in_process() -> Self {
+        let mut world = Self::start("").await;
+        let mut parts = parts(world.library, &[], &world.folder).await;
+        let clock = Clock::default();
+        let verifier = Verifier::new("gateway", Keys::default(), Revocations::new(clock.clone()), clock);
+        let settings = mesh::Settings {
+            addresses: [("library".to_owned(), vec![world.library.to_string()])].into(),
+            ..mesh::Settings::default()
+        };
+        parts.mesh = Mesh::new("gateway", Transport::Process(mesh::pipe::network()), Arc::new(verifier), settings);
+        let file = world.folder.path().join("library.bin");
+        let settings = format!(
+            "[schema]\ncompiled_in = false\nsources = [{{ upstream = \"library\", file = {file:?}, access = \"public\" }}]\n"
+        );
+        let gateway = Gateway::new(parts, &settings).unwrap_or_else(|error| panic!("{error}"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        world.address = listener.local_addr().expect("it is bound");
+        let (serving, stop) = (gateway.clone(), world.shutdown.clone());
+        tokio::spawn(async move { serving.serve(listener, stop).await });
+        world.gateway = gateway;
+        world
+    }
+
     /// Ends the edge and starts another one in the same folder.
     pub(crate) async fn restart(&mut self, settings: &str, schema: &str, further: &[Further<'_>]) {
         self.shutdown.cancel();

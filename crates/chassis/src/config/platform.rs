@@ -155,13 +155,29 @@ impl Default for Postgres {
 }
 
 /// Valkey or Redis.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
     /// `redis://:password@host:port`.
     pub url: EngineUrl,
+    /// Instances of each service that share its rate limits: while Redis is away, each grants its part of them.
+    pub instances: u32,
+    /// How long the shared limits may take to answer before the local ones do: part of the latency of each request then.
+    #[serde(with = "crate::duration")]
+    pub limit_timeout: Duration,
     /// Server program for `workos up`; empty: the one of the tools folder.
     pub program: PathBuf,
+}
+
+impl Default for Redis {
+    fn default() -> Redis {
+        Redis {
+            url: EngineUrl::default(),
+            instances: 1,
+            limit_timeout: Duration::from_millis(20),
+            program: PathBuf::new(),
+        }
+    }
 }
 
 /// NATS with JetStream.
@@ -286,6 +302,9 @@ impl Platform {
                 "telemetry.sample_ratio = {} must lie between 0 and 1",
                 self.telemetry.sample_ratio
             ));
+        }
+        if !(1..=1000).contains(&self.engines.redis.instances) {
+            return refuse("engines.redis.instances must lie between 1 and 1000".to_owned());
         }
         if !(1..=1000).contains(&self.engines.postgres.pool_size) {
             return refuse(format!(

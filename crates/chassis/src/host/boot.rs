@@ -283,7 +283,12 @@ fn without_userinfo(url: &EngineUrl) -> String {
 async fn cache(shared: &Arc<Shared>, spec: &ServiceSpec) -> Result<cache::Cache, BootError> {
     let url = kit::engine_url(&shared.config.platform, Engine::Redis)?;
     let prefix = format!("{}{}", shared.parts.cache_prefix, spec.name);
-    let settings = cache::Settings::new(url, prefix);
+    let redis = &shared.config.platform.engines.redis;
+    let settings = cache::Settings {
+        limit_timeout: redis.limit_timeout,
+        local_share: 1.0 / f64::from(redis.instances.max(1)),
+        ..cache::Settings::new(url, prefix)
+    };
     cache::Cache::connect(&settings)
         .await
         .map_err(|error| crate::ConfigError::new(format!("[engines.redis] {error}")).into())

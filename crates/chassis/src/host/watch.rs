@@ -9,11 +9,11 @@ use events::Broker;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::{config::secret, readiness::Awaited, tasks::Stage, telemetry::Telemetry, telemetry::metrics};
+use crate::{config::secret, memory, readiness::Awaited, tasks::Stage, telemetry::Telemetry, telemetry::metrics};
 
 /// Time between two looks at an engine.
 const LOOK: Duration = Duration::from_secs(1);
-/// Time between two upkeeps of metrics and secret files.
+/// Time between two upkeeps of metrics, secret files and memory.
 const UPKEEP: Duration = Duration::from_secs(10);
 
 /// Watches what one service is connected to.
@@ -90,12 +90,15 @@ async fn watch_redis(service: &'static str, cache: cache::Cache, entry: Arc<Awai
     }
 }
 
-/// Drops old metric samples and follows secret files.
+/// Drops old metric samples, follows secret files and gives free memory back.
 pub(super) async fn upkeep(telemetry: Telemetry, shutdown: CancellationToken) {
     while !paused(UPKEEP, &shutdown).await {
         telemetry.upkeep();
         for problem in secret::reload() {
             tracing::warn!(error.message = problem, "a secret keeps its last value");
+        }
+        if let Err(error) = memory::give_back() {
+            tracing::warn!(error.message = %error, "free memory is kept");
         }
     }
 }

@@ -233,3 +233,22 @@ async fn services_listed_at(rpc: &str, folder: &std::path::Path) -> String {
     let answers = reflection.server_reflection_info(futures::stream::iter([request])).await.expect("mutual TLS holds");
     format!("{:?}", answers.into_inner().message().await.expect("an answer"))
 }
+
+/// KiB of this process that are resident and not of a file.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its own memory");
+    line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+}
+
+#[tokio::test]
+async fn what_is_free_goes_back_to_the_system_while_nobody_asks_for_memory() {
+    let _system = System::start(&[&DOCUMENT]).await;
+    let before = resident();
+    let blocks: Vec<Vec<u8>> = (0..4_096).map(|_| vec![1; 32 * 1024]).collect();
+    let filled = resident();
+    assert!(filled > before + 100 * 1024, "128 MiB are in use: {before} became {filled}");
+    drop(std::hint::black_box(blocks));
+    let small = || async { Some(resident()).filter(|now| *now < before + 32 * 1024) };
+    eventually("a quarter is left at most", small).await;
+}

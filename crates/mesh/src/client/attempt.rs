@@ -29,7 +29,7 @@ impl Channel {
         permit: &mut Option<Permit>,
     ) -> Response<Body> {
         let (upstream, retries) = (&self.upstream, &self.inner.settings.retries);
-        match upstream.circuit.request() {
+        match upstream.circuit.request(method.is_some_and(|method| !method.is_unary())) {
             Ok(place) => *permit = Some(place),
             Err(failure) => return answer(failure.error),
         }

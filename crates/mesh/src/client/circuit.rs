@@ -22,6 +22,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 pub(super) struct Circuit {
     service: String,
     requests: Gate,
+    streams: Gate,
     pending: Gate,
 }
 
@@ -55,13 +56,14 @@ impl Circuit {
         Self {
             service: service.to_owned(),
             requests: gate("max_requests", settings.max_requests),
+            streams: gate("max_streams", settings.max_streams),
             pending: gate("max_pending_requests", settings.max_pending_requests),
         }
     }
 
-    /// A place among the running calls.
-    pub(super) fn request(&self) -> Result<Permit, Failure> {
-        self.requests.enter(&self.service)
+    /// A place among the running calls, or among the streams: those who watch for hours leave the others their places.
+    pub(super) fn request(&self, streams: bool) -> Result<Permit, Failure> {
+        if streams { &self.streams } else { &self.requests }.enter(&self.service)
     }
 
     /// A place among the calls that wait for a connection.
@@ -69,14 +71,14 @@ impl Circuit {
         self.pending.enter(&self.service)
     }
 
-    /// Calls that run.
+    /// Calls that run, streams among them.
     pub(super) fn running(&self) -> u32 {
-        self.requests.held.load(Ordering::Relaxed)
+        self.requests.held.load(Ordering::Relaxed) + self.streams.held.load(Ordering::Relaxed)
     }
 
-    /// Running and waiting calls.
-    pub(super) fn uses(&self) -> [Use; 2] {
-        [&self.requests, &self.pending].map(|gate| Use {
+    /// Running calls, streams, waiting calls.
+    pub(super) fn uses(&self) -> [Use; 3] {
+        [&self.requests, &self.streams, &self.pending].map(|gate| Use {
             max: gate.max,
             held: gate.held.load(Ordering::Relaxed),
             overflowed: gate.overflowed.load(Ordering::Relaxed),

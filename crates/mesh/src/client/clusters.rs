@@ -23,8 +23,10 @@ pub struct Cluster {
     pub panic: bool,
     /// Calls that were sent to an endpoint that was not good, because too few were.
     pub panic_calls: u64,
-    /// Running calls.
+    /// Running calls, without streams.
     pub requests: Limit,
+    /// Running streams.
+    pub streams: Limit,
     /// Calls that wait for a connection.
     pub pending_requests: Limit,
     /// Retries.
@@ -99,7 +101,7 @@ impl From<Use> for Limit {
 pub(super) fn of(upstream: &Upstream) -> Cluster {
     let (all, now) = (upstream.endpoints(), Instant::now());
     let good = all.iter().filter(|endpoint| endpoint.known().is_good(now)).count();
-    let [requests, pending] = upstream.circuit.uses();
+    let [requests, streams, pending] = upstream.circuit.uses();
     let budget = &upstream.budget;
     Cluster {
         service: upstream.service().to_owned(),
@@ -108,6 +110,7 @@ pub(super) fn of(upstream: &Upstream) -> Cluster {
         panic: balance::panics(good, all.len(), upstream.settings.balancing.panic_threshold),
         panic_calls: upstream.panics(),
         requests: requests.into(),
+        streams: streams.into(),
         pending_requests: pending.into(),
         retries: RetryBudget { active: budget.running(), saved: budget.saved() },
         endpoints: all.iter().map(|endpoint| endpoint_of(endpoint, now)).collect(),

@@ -33,6 +33,8 @@ pub(super) enum Address {
     /// Resolved on each connect: a cluster address that a sidecar takes over.
     Name(String),
     Tls(SocketAddr, tls::Reloading, Trust),
+    /// Of an upstream that is none of the platform's services.
+    Plain(SocketAddr),
 }
 
 impl fmt::Display for Address {
@@ -40,7 +42,7 @@ impl fmt::Display for Address {
         match self {
             Self::Pipe(_) => formatter.write_str("pipe"),
             Self::Name(name) => formatter.write_str(name),
-            Self::Tls(address, ..) => address.fmt(formatter),
+            Self::Tls(address, ..) | Self::Plain(address) => address.fmt(formatter),
         }
     }
 }
@@ -256,6 +258,7 @@ async fn open(target: &Target) -> io::Result<(Requests, Driver)> {
     match &target.address {
         Address::Pipe(connector) => handshake(connector.connect().await?).await,
         Address::Name(name) => handshake(connected(TcpStream::connect(name.as_str()).await?)).await,
+        Address::Plain(address) => handshake(connected(TcpStream::connect(address).await?)).await,
         Address::Tls(address, identity, trust) => {
             let config = identity.client(trust, &target.service).map_err(io::Error::other)?;
             let stream = connected(TcpStream::connect(address).await?);

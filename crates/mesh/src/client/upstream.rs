@@ -55,8 +55,25 @@ pub(super) struct Supervision {
 /// Endpoints that come from names.
 struct Found {
     names: Arc<Names>,
-    identity: tls::Reloading,
-    trust: Trust,
+    way: Way,
+}
+
+/// How the endpoints behind names are reached.
+#[derive(Clone)]
+pub(super) enum Way {
+    /// Over mutual TLS, as a workload of the platform.
+    Tls(tls::Reloading, Trust),
+    /// Without TLS: an upstream that is none of the platform's services.
+    Plain,
+}
+
+impl Way {
+    fn to(&self, socket: SocketAddr) -> Address {
+        match self {
+            Self::Tls(identity, trust) => Address::Tls(socket, identity.clone(), trust.clone()),
+            Self::Plain => Address::Plain(socket),
+        }
+    }
 }
 
 impl Upstream {
@@ -72,25 +89,19 @@ impl Upstream {
         Arc::new(Self { endpoints: RwLock::new(endpoints), ..upstream })
     }
 
-    /// Endpoints behind names, over mutual TLS. Names that are addresses already are never asked for.
-    pub(super) fn named(
-        service: &str,
-        settings: &Arc<Settings>,
-        resolver: Arc<dyn Resolve>,
-        (identity, trust): (tls::Reloading, Trust),
-    ) -> Arc<Self> {
+    /// Endpoints behind names. Names that are addresses already are never asked for.
+    pub(super) fn named(service: &str, settings: &Arc<Settings>, resolver: Arc<dyn Resolve>, way: Way) -> Arc<Self> {
         let supervision = Supervision { ejects: true, checks: !settings.health_check.interval.get().is_zero() };
         let names = settings.addresses_of(service);
         let sockets: Result<Vec<SocketAddr>, _> = names.iter().map(|name| name.parse()).collect();
         if let Ok(mut sockets) = sockets {
             sockets.sort_unstable();
             sockets.dedup();
-            let tls = |socket| Address::Tls(socket, identity.clone(), trust.clone());
-            return Self::fixed(service, settings, supervision, sockets.into_iter().map(tls));
+            return Self::fixed(service, settings, supervision, sockets.into_iter().map(|socket| way.to(socket)));
         }
         let upstream = Self::empty(service, settings, supervision);
         let names = Names::new(service, names, resolver, &settings.discovery, Arc::clone(&upstream.stale));
-        Arc::new(Self { found: Some(Found { names: Arc::new(names), identity, trust }), ..upstream })
+        Arc::new(Self { found: Some(Found { names: Arc::new(names), way }), ..upstream })
     }
 
     fn empty(service: &str, settings: &Arc<Settings>, supervision: Supervision) -> Self {
@@ -207,11 +218,12 @@ impl Upstream {
         let Some(found) = &self.found else { return };
         let old = self.endpoints();
         let known = |socket: &SocketAddr| {
-            old.iter().find(|endpoint| matches!(endpoint.connection().address(), Address::Tls(at, ..) if at == socket))
+            let at = |address: &Address| matches!(address, Address::Tls(at, ..) | Address::Plain(at) if at == socket);
+            old.iter().find(|endpoint| at(endpoint.connection().address()))
         };
         let new = sockets.iter().map(|socket| match known(socket) {
             Some(endpoint) => Arc::clone(endpoint),
-            None => self.endpoint(Address::Tls(*socket, found.identity.clone(), found.trust.clone())),
+            None => self.endpoint(found.way.to(*socket)),
         });
         *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = new.collect();
         self.show();

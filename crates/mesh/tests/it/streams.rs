@@ -4,6 +4,7 @@ use std::time::Duration;
 use api::Id;
 use authz::{Kind, Revocation};
 use futures::stream;
+use mesh::Settings;
 use proto::file::v1::{
     AppendUploadRequest, ReadFileRequest,
     append_upload_request::{Finish, Start, Step},
@@ -51,6 +52,19 @@ async fn a_stream_ends_at_its_deadline_visibly() {
     }
     let error = chunks.message().await.expect_err("the deadline");
     assert_eq!((error.code(), reason(&error).as_str()), (Code::DeadlineExceeded, "DEADLINE_PASSED"));
+}
+
+#[tokio::test]
+async fn streams_and_calls_have_limits_of_their_own() {
+    let retries = mesh::Retries { tries: 1, ..Default::default() };
+    let world = World::with(Settings { concurrency: 1, streams: 1, retries, ..Settings::default() });
+    let _server = world.serve_pipe();
+    let read = async || FileServiceClient::new(world.channel()).read_file(endless(&world)).await;
+    let mut held = read().await.expect("it begins").into_inner();
+    held.message().await.expect("no error").expect("a chunk");
+    world.uploads().get_upload(world.get()).await.expect("a stream takes no call's place");
+    let error = api::Error::from_status(&read().await.expect_err("one is open"));
+    assert_eq!(error.metadata().get("setting").map(String::as_str), Some("mesh.streams"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,7 +70,7 @@ fn mesh(certificates: &Certificates, dns: &Arc<Told>, every: crate::Period) -> M
     let settings = Settings { discovery, ..Settings::default() };
     let (identity, trust) = (certificates.of("gateway"), Trust::new("workos.local", "workos"));
     let resolver: Arc<dyn Resolve> = Arc::clone(dns) as _;
-    let upstream = Upstream::named("file", &Arc::new(settings.clone()), resolver, (identity.clone(), trust));
+    let upstream = Upstream::named("file", &Arc::new(settings.clone()), resolver, Way::Tls(identity.clone(), trust));
     mesh_with(&upstream, settings, Transport::Direct(identity))
 }
 

@@ -3,7 +3,10 @@ use super::*;
 use crate::settings::{CircuitBreaker, Retries};
 
 fn settings(max_requests: u32, max_pending_requests: u32) -> Settings {
-    Settings { circuit_breaker: CircuitBreaker { max_requests, max_pending_requests }, ..Settings::default() }
+    Settings {
+        circuit_breaker: CircuitBreaker { max_requests, max_pending_requests, ..CircuitBreaker::default() },
+        ..Settings::default()
+    }
 }
 
 /// The error names the limit, its value and the setting, and says when to come again.
