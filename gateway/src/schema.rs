@@ -16,7 +16,7 @@ mod source;
 use std::collections::HashSet;
 
 use proto::{Method, Methods, Rule};
-use transcode::{Contract, RequestOptions};
+use transcode::{Contract, LoadError, RequestOptions};
 
 use crate::docs::Docs;
 
@@ -65,12 +65,15 @@ impl Schema {
             reading: recipe.reading,
             ..transcode::Options::default()
         };
-        let contract = transcode::compile(&merged.set, &options).map_err(|errors| {
+        let refused = |errors: Vec<LoadError>| {
             let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
             SchemaError(format!("the contract cannot be served:\n{}", lines.join("\n")))
-        })?;
+        };
+        // The table of methods is read by a pool that knows no editions; callers of the reflection get the files as they came.
+        let set = transcode::lowered(&merged.set).map_err(refused)?;
+        let contract = transcode::compile(&set, &options).map_err(refused)?;
         let owner = |_: &str, service: &str| merged.owners.get(service).cloned();
-        let methods = Methods::read(&merged.set, &owner).map_err(|error| SchemaError(error.to_string()))?;
+        let methods = Methods::read(&set, &owner).map_err(|error| SchemaError(error.to_string()))?;
         let undeclared: Vec<_> =
             methods.iter().filter(|method| method.access.is_none()).map(|method| method.rpc).collect();
         if !undeclared.is_empty() {

@@ -37,8 +37,8 @@ pub(crate) enum Body {
 pub(crate) enum RawBody {
     /// The message is one.
     Whole,
-    /// The top-level field of this number is one.
-    Field(u32),
+    /// This top-level field is one.
+    Field(FieldId),
 }
 
 /// A variable of the template and the field path it binds.
@@ -291,7 +291,7 @@ fn raw_in(body: &Body, input: &MessageDescriptor) -> Option<RawBody> {
 }
 
 fn raw_field(field: &Field) -> Option<RawBody> {
-    is_http_body_field(&field.descriptor).then(|| RawBody::Field(field.descriptor.number()))
+    is_http_body_field(&field.descriptor).then_some(RawBody::Field(field.id))
 }
 
 fn raw_out(response_body: Option<&Field>, output: &MessageDescriptor) -> Option<RawBody> {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::plan::FieldPlan;
+use crate::plan::{FieldPlan, Tags};
 use crate::problem::Problem;
 use crate::wire::{Payload, Writer};
 
@@ -38,6 +38,8 @@ enum Value {
 
 #[derive(Debug)]
 struct Leaf {
+    /// Of its parents and itself.
+    tags: Vec<Tags>,
     value: Value,
     source: Source,
     spelling: String,
@@ -81,7 +83,8 @@ impl Bound {
                     New::Element(payload) => Value::Many(vec![payload]),
                     New::Entry(key, value) => Value::Map(BTreeMap::from([entry(&key, &value)])),
                 };
-                let leaf = Leaf { value, source, spelling: spelling.to_owned() };
+                let tags = fields.iter().map(|field| field.tags()).collect();
+                let leaf = Leaf { tags, value, source, spelling: spelling.to_owned() };
                 self.leaves.insert(path, leaf);
                 Ok(())
             }
@@ -119,23 +122,24 @@ impl Bound {
 
     /// Writes every leaf with its parents. What occurs twice so, here or in the body, is joined at the end.
     pub(crate) fn write(&self, writer: &mut Writer) {
-        for (path, leaf) in &self.leaves {
-            let Some((number, parents)) = path.split_last() else {
+        for leaf in self.leaves.values() {
+            let Some((tags, parents)) = leaf.tags.split_last() else {
                 continue;
             };
-            let open: Vec<_> = parents.iter().map(|parent| writer.open(*parent)).collect();
+            let open: Vec<_> = parents.iter().map(|parent| (parent, writer.open_tags(parent))).collect();
             match &leaf.value {
-                Value::One(payload) => writer.field(*number, payload),
+                Value::One(payload) => writer.value(tags, payload),
                 Value::Many(payloads) => {
-                    payloads.iter().for_each(|payload| writer.field(*number, payload));
+                    payloads.iter().for_each(|payload| writer.value(tags, payload));
                 }
                 Value::Map(entries) => {
                     for (key, value) in entries {
-                        writer.bytes(*number, &[key.as_slice(), value.as_slice()].concat());
+                        writer.tag(&tags.first);
+                        writer.delimited(&[key.as_slice(), value.as_slice()].concat());
                     }
                 }
             }
-            open.into_iter().rev().for_each(|open| writer.close(open));
+            open.into_iter().rev().for_each(|(parent, open)| writer.close_tags(parent, open));
         }
     }
 

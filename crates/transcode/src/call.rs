@@ -144,10 +144,11 @@ impl Match {
         let content_type = content_type.filter(|_| first);
         match &self.binding().raw_in {
             Some(RawBody::Whole) => http_body::write(content_type, data, &mut out),
-            Some(RawBody::Field(number)) => {
-                let open = out.open(*number);
+            Some(RawBody::Field(field)) => {
+                let tags = self.plans().field(*field).tags();
+                let open = out.open_tags(&tags);
                 http_body::write(content_type, data, &mut out);
-                out.close(open);
+                out.close_tags(&tags, open);
             }
             None => return self.request(query, content_type, data, options),
         }
@@ -178,7 +179,7 @@ impl Match {
     /// INTERNAL when the bytes are no such message.
     pub fn http_body(&self, wire: Bytes) -> Result<HttpBody, Problem> {
         let field = match &self.binding().raw_out {
-            Some(RawBody::Field(number)) => Some(*number),
+            Some(RawBody::Field(field)) => Some(self.plans().field(*field)),
             Some(RawBody::Whole) | None => None,
         };
         http_body::read(wire, field)

@@ -7,6 +7,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 use crate::binding::{self, Binding};
 use crate::contract::{Contract, Inner, MethodPlan, Options, Warning};
+use crate::edition;
 use crate::plan::{self, Plans};
 use crate::rule::{self, HttpRule};
 use crate::template::Refusal;
@@ -28,12 +29,14 @@ pub struct LoadError {
     pub remedy: String,
 }
 
-/// Compiles a serialized `google.protobuf.FileDescriptorSet`, imports included.
+/// Compiles a serialized `google.protobuf.FileDescriptorSet`, imports included; its files are of proto2, proto3, edition 2023 or
+/// edition 2024.
 ///
 /// # Errors
-/// Every rule that cannot be served, each with its file, RPC, rule and remedy.
+/// Every rule that cannot be served, each with its file, RPC, rule and remedy; before them every file of an unknown edition.
 pub fn compile(descriptor_set: &[u8], options: &Options) -> Result<Contract, Vec<LoadError>> {
-    let pool = DescriptorPool::decode(descriptor_set).map_err(|error| {
+    let lowered = edition::lowered(descriptor_set)?;
+    let pool = DescriptorPool::decode(&*lowered).map_err(|error| {
         vec![LoadError {
             file: "descriptor set".to_owned(),
             rpc: "-".to_owned(),

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use prost::Message;
 
+use crate::plan::FieldPlan;
 use crate::problem::Problem;
 use crate::response::unrenderable;
-use crate::wire::{Cursor, Key, Writer};
+use crate::wire::{Cursor, Writer};
 
 /// Raw bytes with their type (googleapis `google/api/httpbody.proto`); its extensions are not read.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -39,23 +40,24 @@ pub(crate) fn write(content_type: Option<&str>, data: &[u8], out: &mut Writer) {
     }
 }
 
-/// Reads one from a message that is one, or that holds one in the field `number`; data is not copied.
-pub(crate) fn read(wire: Bytes, number: Option<u32>) -> Result<HttpBody, Problem> {
-    let body = match number {
+/// Reads one from a message that is one, or that holds one in `field`; data is not copied.
+pub(crate) fn read(wire: Bytes, field: Option<&FieldPlan>) -> Result<HttpBody, Problem> {
+    let body = match field {
         None => HttpBody::decode(wire).ok(),
-        Some(number) => read_field(&wire, number),
+        Some(field) => read_field(&wire, field),
     };
     body.ok_or_else(|| unrenderable("The service answered with a malformed body"))
 }
 
-fn read_field(wire: &Bytes, number: u32) -> Option<HttpBody> {
+fn read_field(wire: &Bytes, field: &FieldPlan) -> Option<HttpBody> {
     let (mut body, mut cursor) = (HttpBody::default(), Cursor::new(wire));
     while let Some(key) = cursor.key().ok()? {
-        if (key.number(), key.wire_type()) == (number, Key::LENGTH) {
-            body.merge(wire.slice_ref(cursor.bytes().ok()?)).ok()?;
-        } else {
+        if key != field.key {
             cursor.skip(key).ok()?;
+            continue;
         }
+        let part = if field.delimited { cursor.group(field.number) } else { cursor.bytes() };
+        body.merge(wire.slice_ref(part.ok()?)).ok()?;
     }
     Some(body)
 }

@@ -28,15 +28,19 @@ fn once(wire: &[u8], number: u32, below: &[&[u32]]) -> Result<Option<Vec<u8>>, M
     let (mut parts, mut first) = (Vec::new(), 0);
     let mut rest = Vec::with_capacity(wire.len());
     let mut cursor = Cursor::new(wire);
-    let mut from = wire;
+    let (mut from, mut is_group) = (wire, false);
     while let Some(key) = cursor.key()? {
-        if (key.number(), key.wire_type()) == (number, Key::LENGTH) {
+        let part = match key.wire_type() {
+            Key::LENGTH if key.number() == number => Some(cursor.bytes()?),
+            Key::START_GROUP if key.number() == number => Some(cursor.group(number)?),
+            _ => cursor.skip(key).map(|()| None)?,
+        };
+        if let Some(part) = part {
             if parts.is_empty() {
-                first = rest.len();
+                (first, is_group) = (rest.len(), key.wire_type() == Key::START_GROUP);
             }
-            parts.push(cursor.bytes()?);
+            parts.push(part);
         } else {
-            cursor.skip(key)?;
             rest.extend_from_slice(&from[..from.len() - cursor.remaining()]);
         }
         from = &wire[wire.len() - cursor.remaining()..];
@@ -47,7 +51,12 @@ fn once(wire: &[u8], number: u32, below: &[&[u32]]) -> Result<Option<Vec<u8>>, M
     let content = parts.concat();
     let mut out = Writer::with_capacity(wire.len());
     out.raw(&rest[..first]);
-    out.bytes(number, &joined(&content, below));
+    let content = joined(&content, below);
+    if is_group {
+        out.group(number, &content)
+    } else {
+        out.bytes(number, &content)
+    }
     out.raw(&rest[first..]);
     Ok(Some(out.finish()))
 }
@@ -68,6 +77,13 @@ mod tests {
         assert_eq!(*joined(&wire, &[&[3, 1]]), [&field(3, &[&a[..], &b].concat())[..], &other].concat());
         assert_eq!(*joined(&wire, &[&[3]]), wire, "the path ends there");
         assert_eq!(*joined(&wire, &[&[4, 1]]), wire);
+    }
+
+    #[test]
+    fn groups_stay_groups() {
+        let wire = [&[0x1b][..], &field(1, b"a"), &[0x1c, 0x28, 7, 0x1b], &field(2, b"b"), &[0x1c]].concat();
+        let once = [&[0x1b][..], &field(1, b"a"), &field(2, b"b"), &[0x1c, 0x28, 7]].concat();
+        assert_eq!(*joined(&wire, &[&[3, 1]]), once);
     }
 
     #[test]

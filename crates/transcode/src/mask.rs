@@ -72,9 +72,9 @@ impl Recorder {
         if self.paths.is_empty() {
             return;
         }
-        let open = out.open_tag(&field.tag);
+        let open = out.open_tags(&field.tags());
         self.paths.iter().for_each(|path| out.bytes(1, path.as_bytes()));
-        out.close(open);
+        out.close_tags(&field.tags(), open);
     }
 }
 

@@ -75,6 +75,13 @@ pub(crate) struct Tag {
     len: u8,
 }
 
+/// What stands around a message in a field: a tag, and a second one behind it if it is a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tags {
+    pub(crate) first: Tag,
+    pub(crate) last: Option<Tag>,
+}
+
 /// One field, or one extension, of a message.
 #[derive(Debug)]
 pub(crate) struct FieldPlan {
@@ -87,7 +94,7 @@ pub(crate) struct FieldPlan {
     pub(crate) presence: bool,
     /// A single scalar in no oneof, the usual field; bytes are none.
     pub(crate) lone: bool,
-    /// A message between two tags instead of behind a length: proto2's groups.
+    /// A message between two tags instead of behind a length: proto2's groups, and `message_encoding = DELIMITED`.
     pub(crate) delimited: bool,
     /// Whether JSON `null` is a value of the kind and not the absence of one.
     pub(crate) takes_null: bool,
@@ -251,6 +258,11 @@ impl FieldPlan {
     #[inline]
     pub(crate) fn key(&self, proto_names: bool) -> &Stamp {
         if proto_names { &self.proto_key } else { &self.json_key }
+    }
+
+    /// The tags of one value.
+    pub(crate) fn tags(&self) -> Tags {
+        Tags { first: self.tag, last: self.delimited.then_some(self.second_tag) }
     }
 
     /// Whether a value is a text.

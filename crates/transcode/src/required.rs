@@ -62,10 +62,10 @@ impl<'p> Search<'p> {
                     cursor.skip(key)?;
                     continue;
                 };
-                let value = if key.wire_type() == Key::LENGTH {
-                    Some(cursor.bytes()?)
-                } else {
-                    cursor.skip(key).map(|()| None)?
+                let value = match key.wire_type() {
+                    Key::LENGTH => Some(cursor.bytes()?),
+                    Key::START_GROUP => Some(cursor.group(key.number())?),
+                    _ => cursor.skip(key).map(|()| None)?,
                 };
                 let is_empty_text =
                     value.is_some_and(<[u8]>::is_empty) && matches!(field.kind, Kind::String | Kind::Bytes);
@@ -98,7 +98,7 @@ impl<'p> Search<'p> {
     }
 
     fn asks(&self, field: &FieldPlan) -> bool {
-        field.shape != Shape::Map && !field.delimited && self.plans.child(field).is_some_and(|child| child.asks)
+        field.shape != Shape::Map && self.plans.child(field).is_some_and(|child| child.asks)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Syntax};
 
+use crate::edition;
+
 /// Which special JSON form a message has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WellKnown {
@@ -50,9 +52,9 @@ pub(crate) fn takes_null(kind: &Kind) -> bool {
     }
 }
 
-/// Whether unknown numbers of this enum are kept (proto3) or refused (proto2).
+/// Whether unknown numbers of this enum are kept (proto3, and editions where they say so) or refused (proto2).
 pub(crate) fn is_open(enumeration: &prost_reflect::EnumDescriptor) -> bool {
-    enumeration.parent_file().syntax() == Syntax::Proto3
+    enumeration.parent_file().syntax() == Syntax::Proto3 || edition::is_open(enumeration)
 }
 
 /// A singular message with fields of its own, into which paths and masks may descend.

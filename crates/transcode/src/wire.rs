@@ -9,7 +9,7 @@ mod cursor;
 pub(crate) use cursor::{Cursor, Key, Malformed, unzigzag};
 
 use crate::ink::{Ink, Near, encode_varint};
-use crate::plan::Tag;
+use crate::plan::{Tag, Tags};
 
 /// A value as it stands on the wire after its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +132,13 @@ impl Writer {
         self.delimited(bytes);
     }
 
+    /// A group whose content is at hand.
+    pub(crate) fn group(&mut self, number: u32, content: &[u8]) {
+        self.key(number, Key::START_GROUP);
+        self.raw(content);
+        self.key(number, Key::END_GROUP);
+    }
+
     /// A length and its bytes.
     #[inline]
     pub(crate) fn delimited(&mut self, bytes: &[u8]) {
@@ -239,6 +246,35 @@ impl Writer {
     pub(crate) fn close_group(&mut self, tag: &Tag) {
         self.tag(tag);
         self.depth -= 1;
+    }
+
+    /// Begins a message of either form; it ends with [`Writer::close_tags`].
+    pub(crate) fn open_tags(&mut self, tags: &Tags) -> Option<Open> {
+        if tags.last.is_none() {
+            return Some(self.open_tag(&tags.first));
+        }
+        self.open_group(&tags.first);
+        None
+    }
+
+    pub(crate) fn close_tags(&mut self, tags: &Tags, open: Option<Open>) {
+        match (&tags.last, open) {
+            (Some(last), _) => self.close_group(last),
+            (None, Some(open)) => self.close(open),
+            (None, None) => {}
+        }
+    }
+
+    /// A value behind its tag; the bytes of a message may be wanted as a group.
+    pub(crate) fn value(&mut self, tags: &Tags, payload: &Payload) {
+        self.tag(&tags.first);
+        match (&tags.last, payload) {
+            (Some(last), Payload::Bytes(message)) => {
+                self.raw(message);
+                self.tag(last);
+            }
+            _ => self.payload(payload),
+        }
     }
 
     /// Whether nothing has been written since the opening.

@@ -269,9 +269,9 @@ impl<'c> Schemas<'c> {
     }
 }
 
-/// How the messages in a field are used; `required.rs` does not go into maps and groups.
+/// How the messages in a field are used; `required.rs` does not go into maps.
 fn inside(field: &FieldDescriptor, usage: Use) -> Use {
-    if usage == Use::Request && (field.is_map() || field.is_group()) { Use::Partial } else { usage }
+    if usage == Use::Request && field.is_map() { Use::Partial } else { usage }
 }
 
 /// The values in the order of the file; the descriptor has them by number.

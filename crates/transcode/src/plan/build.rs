@@ -6,6 +6,7 @@ use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, ExtensionDescri
 use prost_reflect::{Kind as Described, MessageDescriptor};
 
 use super::{DENSE, EnumId, EnumPlan, FieldId, FieldPlan, Kind, MessageId, MessagePlan, Names, Plans, Shape, Tag};
+use crate::edition;
 use crate::ink::{Ink, Stamp};
 use crate::json;
 use crate::mask;
@@ -122,7 +123,7 @@ fn declared(field: &FieldDescriptor, index: &Index<'_>) -> Option<FieldPlan> {
     };
     Some(FieldPlan {
         packed: field.is_packed(),
-        presence: field.supports_presence(),
+        presence: field.supports_presence() && !edition::is_implicit(field),
         service_writes: mask::is_written_by_service(field),
         required: mask::is_required(field),
         ..plan(

@@ -223,7 +223,7 @@ impl<'p> Printer<'p> {
         let plan = self.plans.message(id);
         if !field.delimited {
             self.message(plan, cursor.bytes()?, fields)?;
-        } else if self.careful {
+        } else if self.careful || !matches!(plan.special, None | Some(WellKnown::Empty)) {
             self.message(plan, cursor.group(key.number())?, fields)?;
         } else {
             self.object(|printer| printer.ordered(plan, cursor, Some(key.number()), fields, false))?;

@@ -5,6 +5,7 @@
 mod agreement;
 mod allocation;
 mod body;
+mod edition;
 mod error;
 mod fixture;
 mod json;
