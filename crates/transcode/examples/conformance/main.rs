@@ -1,39 +1,34 @@
 //! The program that protobuf's conformance runner tests: it answers over stdin and stdout with this crate.
 //!
-//! Usage: `transcode-conformance INCLUDE wire|number`, where INCLUDE holds the suite's proto files and the word says in
-//! which order fields are printed; `./dev conformance` does all.
+//! Usage: `transcode-conformance SET wire|number`, where SET is the descriptor set of `testee.proto` with all imports and the word
+//! says in which order fields are printed; `./dev conformance` does all. The set comes from a compiler that knows editions.
 //! JSON in and JSON out are the crate's own two directions; wire to wire goes through JSON, and is skipped
 //! where JSON cannot carry the message.
 
 mod protocol;
-
-use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use protocol::{Answer, IGNORE_UNKNOWN, JSON, MESSAGES, Payload, Request, WIRE};
 use transcode::{Contract, HttpRule, Match, Options, Pattern, RequestOptions, ResponseOptions};
 
 fn main() -> Result<()> {
-    let include = std::env::args().nth(1).context("name the folder of the suite's proto files")?;
-    let contract = contract(Path::new(&include))?;
+    let set = std::env::args().nth(1).context("name the descriptor set of testee.proto")?;
+    let contract = contract(&std::fs::read(&set).context(set)?)?;
     let by_number = std::env::args().nth(2).is_some_and(|order| order == "number");
     let print = ResponseOptions { by_number, ..ResponseOptions::default() };
     protocol::serve(|message, request| answer(&contract, message, request, &print))
 }
 
 /// The suite's messages, each as request and response of a route of its own.
-fn contract(include: &Path) -> Result<Contract> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/conformance");
-    let mut compiler = protox::Compiler::new([include, here.as_path()])?;
-    compiler.include_imports(true).open_file("testee.proto")?;
-    let rules = MESSAGES.map(|method| HttpRule {
+fn contract(set: &[u8]) -> Result<Contract> {
+    let rules = MESSAGES.map(|(method, _)| HttpRule {
         selector: format!("testee.Testee.{method}"),
         pattern: Some(Pattern::Post(format!("/{method}"))),
         body: "*".to_owned(),
         ..HttpRule::default()
     });
     let options = Options { rules: rules.to_vec(), ..Options::default() };
-    transcode::compile(&compiler.encode_file_descriptor_set(), &options).map_err(|errors| anyhow!("{errors:?}"))
+    transcode::compile(set, &options).map_err(|errors| anyhow!("{errors:?}"))
 }
 
 fn answer(contract: &Contract, message: &str, request: &Request, print: &ResponseOptions) -> Result<Answer> {

