@@ -18,13 +18,14 @@ mod system;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::contract::Contract;
+use crate::binding::Binding;
+use crate::contract::{Contract, MethodPlan};
 use annotation::Annotations;
 use comment::Comments;
 use operation::{Components, Operations};
-use path::ExpandedPath;
+use path::Paths;
 use schema::Schemas;
 
 /// What the document says about itself.
@@ -62,46 +63,33 @@ pub fn document(contract: &Contract, info: &Info, access: &dyn Fn(&str) -> Acces
     let comments = Comments::read(contract.pool());
     let annotations = Annotations::read(contract.pool(), info);
     let mut components = Components { schemas: Schemas::new(&comments, inner), parameters: system::pretty_print() };
-    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    let mut shapes: BTreeMap<String, String> = BTreeMap::new();
+    let mut paths = Paths::default();
     let mut tags: BTreeMap<String, Value> = BTreeMap::new();
-    for plan in contract.methods().filter(|plan| plan.has_http()) {
-        let access = access(&plan.rpc_path);
-        if access == Access::Hidden {
-            continue;
-        }
+    for Shown { plan, access, number, binding, method } in shown(contract, access) {
         let service = plan.descriptor.parent_service();
         tags.entry(service.name().to_owned()).or_insert_with(|| {
             let description = comments.of(&service.parent_file(), service.path());
             json!({"name": service.name(), "description": description})
         });
-        for (number, index) in plan.bindings.iter().enumerate() {
-            let binding = &inner.bindings[*index];
-            let Some(method) = documented(binding.method.as_ref()) else {
-                continue;
-            };
-            let expanded = ExpandedPath::of(binding);
-            // Two templates that differ in parameter names alone are one path to OpenAPI.
-            let text = shapes.entry(binding.template.to_string()).or_insert(expanded.text.clone());
-            let operation = Operations {
-                inner,
-                comments: &comments,
-                annotations: &annotations,
-                plan,
-                binding,
-                expanded: &expanded,
-                access,
-            }
-            .build(number, &mut components);
-            paths.entry(text.clone()).or_default().insert(method.to_owned(), operation);
+        let expanded = paths.place(binding, method);
+        let operation = Operations {
+            inner,
+            comments: &comments,
+            annotations: &annotations,
+            plan,
+            binding,
+            expanded: &expanded,
+            access,
         }
+        .build(number, &mut components);
+        paths.insert(&expanded, method, operation);
     }
     json!({
         "openapi": "3.1.0",
         "info": {"title": info.title, "version": info.version, "description": info.description},
         "servers": [{"url": if info.server.is_empty() { "/" } else { &info.server }}],
         "tags": tags.into_values().collect::<Vec<_>>(),
-        "paths": paths,
+        "paths": paths.finish(),
         "components": {
             "schemas": components.schemas.finish(),
             "responses": {"Error": operation::error_response()},
@@ -113,6 +101,35 @@ pub fn document(contract: &Contract, info: &Info, access: &dyn Fn(&str) -> Acces
             }},
         },
     })
+}
+
+/// A binding that has a place in the document.
+struct Shown<'c> {
+    plan: &'c MethodPlan,
+    access: Access,
+    /// Its place among those of its method.
+    number: usize,
+    binding: &'c Binding,
+    method: &'static str,
+}
+
+/// What is shown, in the order of the contract. What ends in `**` comes last: it takes the paths that nothing else has.
+fn shown<'c>(contract: &'c Contract, access: &dyn Fn(&str) -> Access) -> Vec<Shown<'c>> {
+    let mut shown = Vec::new();
+    for plan in contract.methods().filter(|plan| plan.has_http()) {
+        let access = access(&plan.rpc_path);
+        if access == Access::Hidden {
+            continue;
+        }
+        for (number, index) in plan.bindings.iter().enumerate() {
+            let binding = &contract.inner.bindings[*index];
+            if let Some(method) = documented(binding.method.as_ref()) {
+                shown.push(Shown { plan, access, number, binding, method });
+            }
+        }
+    }
+    shown.sort_by_key(|shown| shown.binding.template.deep().is_some());
+    shown
 }
 
 /// The key of an operation; other methods have no place in OpenAPI 3.1.

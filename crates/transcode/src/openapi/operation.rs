@@ -100,20 +100,21 @@ impl Operations<'_> {
     }
 
     fn path_parameter(&self, parameter: &Parameter<'_>, schemas: &mut Schemas<'_>) -> Value {
-        let (schema, description) = match (parameter.field, parameter.part_of) {
-            (Some(field), _) => (schemas.sent(field, Use::Request), self.field_comment(field)),
-            (None, Some(variable)) => {
-                let text = variable.fields.last().map(|field| self.field_comment(field)).unwrap_or_default();
-                (json!({"type": "string"}), format!("Part of `{}`. {text}", variable.spelling))
+        let schema = parameter.field().map(|field| schemas.sent(field, Use::Request));
+        let description = parameter.variable.map(|variable| {
+            let text = variable.fields.last().map(|field| self.field_comment(field)).unwrap_or_default();
+            match (parameter.is_whole, parameter.is_renamed) {
+                (false, _) => format!("Part of `{}`. {text}", variable.spelling),
+                (true, true) => format!("The field `{}`. {text}", variable.spelling),
+                (true, false) => text,
             }
-            (None, None) => (json!({"type": "string"}), String::new()),
-        };
+        });
         let mut value = json!({
             "name": parameter.name,
             "in": "path",
             "required": true,
-            "description": description.trim_end(),
-            "schema": schema,
+            "description": description.unwrap_or_default().trim_end(),
+            "schema": schema.unwrap_or_else(|| json!({"type": "string"})),
         });
         if parameter.multi {
             value["x-multi-segment"] = true.into();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use transcode::Contract;
 use transcode::openapi::{Access, Info, document};
 
-use crate::fixture::contract;
+use crate::fixture::{contract, routed};
 
 pub(crate) fn info(title: &str) -> Info {
     Info {
@@ -121,6 +121,18 @@ fn every_reference_leads_somewhere_and_every_parameter_is_in_its_path() {
     for target in found {
         assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target}");
     }
+    every_parameter_is_in_its_path(&document);
+}
+
+/// And no two paths differ in the names of parameters alone, which OpenAPI takes for one path.
+fn every_parameter_is_in_its_path(document: &Value) {
+    let bare = |part: &str| part.rsplit('}').next().unwrap().to_owned();
+    let shape = |path: &String| path.split('{').map(bare).collect::<Vec<_>>().join("{");
+    let mut shapes: Vec<String> = document["paths"].as_object().unwrap().keys().map(shape).collect();
+    shapes.sort_unstable();
+    let count = shapes.len();
+    shapes.dedup();
+    assert_eq!(shapes.len(), count, "{shapes:?}");
     for (path, operations) in document["paths"].as_object().unwrap() {
         for operation in operations.as_object().unwrap().values() {
             let declared =
@@ -132,6 +144,60 @@ fn every_reference_leads_somewhere_and_every_parameter_is_in_its_path() {
                     .all(|parameter| path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap())))
             );
         }
+    }
+}
+
+#[test]
+fn templates_that_differ_in_names_alone_are_one_path_with_one_set_of_names() {
+    let rules = [
+        ("One", "GET", "/v1/things/{name}", ""),
+        ("Two", "DELETE", "/v1/things/{s}", ""),
+        ("Three", "GET", "/v1/{name=racks/*/books/*}", ""),
+        ("Part", "DELETE", "/v1/racks/{sub.a}/books/{sub.n}", ""),
+    ];
+    let document = document(&contract(&rules), &info("Probe"), &|_| Access::Bearer);
+    every_parameter_is_in_its_path(&document);
+    let parameter = |path: &str, method: &str, at: usize| document["paths"][path][method]["parameters"][at].clone();
+    let (get, delete) = (parameter("/v1/things/{name}", "get", 0), parameter("/v1/things/{name}", "delete", 0));
+    assert_eq!((&get["name"], &get["description"]), (&json!("name"), &json!("")));
+    assert_eq!((&delete["name"], &delete["description"]), (&json!("name"), &json!("The field `s`.")));
+    let path = "/v1/racks/{rack}/books/{book}";
+    let (first, second) = (parameter(path, "delete", 0), parameter(path, "delete", 1));
+    assert_eq!((&first["name"], &first["description"]), (&json!("rack"), &json!("The field `sub.a`.")));
+    assert_eq!((&second["name"], &second["schema"]["type"]), (&json!("book"), &json!("integer")));
+}
+
+#[test]
+fn a_rest_of_the_path_beside_a_single_segment_has_a_path_of_its_own() {
+    let rules = [
+        ("One", "GET", "/v1/f/{name=**}", ""),
+        ("Two", "GET", "/v1/f/{name}", ""),
+        ("Three", "DELETE", "/v1/f/{s=**}", ""),
+        ("Part", "GET", "/v1/f/{name}/{s}", ""),
+    ];
+    let contract = contract(&rules);
+    let document = document(&contract, &info("Probe"), &|_| Access::Bearer);
+    every_parameter_is_in_its_path(&document);
+    let operations = |path: &str| document["paths"][path].clone();
+    assert_eq!(operations("/v1/f/{name}")["get"]["operationId"], json!("Probe_Two"));
+    assert_eq!(operations("/v1/f/{name}/{s}")["get"]["operationId"], json!("Probe_Part"));
+    // What is left for the rest: three segments and more.
+    let rest = &operations("/v1/f/{name}/{name2}/{name3}")["get"];
+    assert_eq!(rest["operationId"], json!("Probe_One"));
+    let shown =
+        |at: usize| (rest["parameters"][at]["description"].clone(), rest["parameters"][at]["x-multi-segment"].clone());
+    assert_eq!(
+        (shown(0), shown(2)),
+        ((json!("Part of `name`."), Value::Null), (json!("Part of `name`."), json!(true)))
+    );
+    // Where no other operation has the method, one segment is a rest too.
+    let delete = &operations("/v1/f/{name}")["delete"];
+    assert_eq!(delete["operationId"], json!("Probe_Three"));
+    assert_eq!(delete["parameters"][0]["description"], json!("The field `s`."));
+    for (method, path, rpc) in
+        [("GET", "/v1/f/a", "Two"), ("GET", "/v1/f/a/b/c", "One"), ("DELETE", "/v1/f/a", "Three")]
+    {
+        assert_eq!(routed(&contract, method, path).method().full_name, format!("probe.v1.Probe.{rpc}"));
     }
 }
 
