@@ -70,10 +70,10 @@ impl Schema {
             SchemaError(format!("the contract cannot be served:\n{}", lines.join("\n")))
         };
         // The table of methods is read by a pool that knows no editions; callers of the reflection get the files as they came.
-        let set = transcode::lowered(&merged.set).map_err(refused)?;
-        let contract = transcode::compile(&set, &options).map_err(refused)?;
+        let lowered = transcode::lowered(&merged.set).map_err(refused)?;
+        let contract = transcode::compile(&lowered, &options).map_err(refused)?;
         let owner = |_: &str, service: &str| merged.owners.get(service).cloned();
-        let methods = Methods::read(&set, &owner).map_err(|error| SchemaError(error.to_string()))?;
+        let methods = Methods::read(&lowered, &owner).map_err(|error| SchemaError(error.to_string()))?;
         let undeclared: Vec<_> =
             methods.iter().filter(|method| method.access.is_none()).map(|method| method.rpc).collect();
         if !undeclared.is_empty() {

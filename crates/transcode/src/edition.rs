@@ -114,7 +114,7 @@ struct Enumeration {
 }
 
 /// A serialized `google.protobuf.FileDescriptorSet` whose files of an edition are said in proto2, for readers that know proto2 and
-/// proto3 alone; [`compile`](crate::compile) does so itself. Bytes that are no set stay as they are: whoever decodes them says what is
+/// proto3 alone; [`compile`](crate::compile()) does so itself. Bytes that are no set stay as they are: whoever decodes them says what is
 /// wrong with them.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use prost_reflect::prost::Message as _;
 use prost_reflect::prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 use transcode::{Contract, HttpRule, LoadError, Options, Pattern, Problem, RequestOptions, ResponseOptions};
 
@@ -192,6 +193,18 @@ fn a_required_field_in_a_delimited_message_is_asked_for() {
 }
 
 #[test]
+fn what_the_path_binds_in_a_group_and_what_the_body_says_of_it_are_one_group() {
+    let rules = vec![rule("Update", Pattern::Post("/v1/x/{all.set}".to_owned()), "*")];
+    let contract = transcode::compile(&of_edition(EDITION_2023), &Options { rules, ..Options::default() }).unwrap();
+    let route = routed(&contract, "POST", "/v1/x/7");
+    let send = |body: &str| route.request(None, None, body.as_bytes(), &RequestOptions::default());
+    let wire = send(r#"{"named":{"name":"n"},"all":{"set":7,"must":1}}"#).unwrap();
+    assert_eq!(*wire, *b"\x0b\x18\x07\x50\x01\x0c\x1b\x0a\x01n\x1c");
+    let differs = send(r#"{"named":{"name":"n"},"all":{"set":8}}"#).unwrap_err();
+    assert_eq!(blame(&differs), (400, "CONFLICTING_VALUE", "all.set"));
+}
+
+#[test]
 fn edition_2024_has_the_same_defaults_and_another_edition_is_refused() {
     assert!(compiled(&of_edition(EDITION_2024)).is_ok());
     for edition in [0, 998, 999, 1002, 9999] {
@@ -218,5 +231,20 @@ fn a_lowered_set_says_the_same_and_other_sets_stay() {
     }
     for other in [&crate::fixture::PROBE[..], b"", b"\x0a", b"\xff", b"\x0a\x02\x62\x08"] {
         assert!(matches!(transcode::lowered(other), Ok(std::borrow::Cow::Borrowed(same)) if same == other));
+    }
+}
+
+#[test]
+fn broken_sets_are_left_to_whoever_decodes_them() {
+    let whole = of_edition(EDITION_2023);
+    for place in (0..whole.len()).step_by(211) {
+        let mut flipped = whole.clone();
+        flipped[place] ^= 0xff;
+        for broken in [&whole[..place], &flipped] {
+            // Whatever comes of it reads as well as what went in, or an edition is refused that nobody knows.
+            let Ok(lowered) = transcode::lowered(broken) else { continue };
+            let reads = |set: &[u8]| prost_reflect::prost_types::FileDescriptorSet::decode(set).is_ok();
+            assert_eq!(reads(&lowered), reads(broken), "{place}");
+        }
     }
 }
