@@ -19,7 +19,7 @@ use crate::{
     edge::Edge,
     filter::{
         Passage,
-        auth::{Credentials, Principal},
+        auth::{self, Credentials, Principal},
         hygiene,
     },
     refusal::Refusal,
@@ -123,6 +123,37 @@ async fn forget(exchange: Option<(Arc<Credentials>, Principal)>, headers: &Heade
     {
         credentials.forget(&principal).await;
     }
+}
+
+/// The call was refused before its handler because its internal token is stale: it may be sent again with a new one.
+pub(crate) fn is_stale(headers: &HeaderMap) -> bool {
+    headers.get("grpc-status").is_some_and(|status| status == "16")
+        && tonic::Status::from_header_map(headers)
+            .is_some_and(|status| api::Error::from_status(&status).reason() == "TOKEN_STALE")
+}
+
+/// A call with one message, which is sent once more with a new internal token when the first one is stale.
+pub(crate) fn renewable(
+    edge: &Arc<Edge>,
+    passage: &Passage,
+    method: &'static Method,
+    message: frame::Framed,
+) -> Result<impl Future<Output = Response<Body>> + Send + 'static + use<>, Refusal> {
+    let metadata = metadata(&passage.head.headers);
+    let call = Call::of(passage, method)?;
+    let (service, has_principal) = (call.service.to_owned(), call.principal.is_some());
+    let first = prepare(edge, &passage.context, call, metadata.clone(), one_message(message.clone()));
+    let (edge, context, headers) = (Arc::clone(edge), passage.context.clone(), passage.head.headers.clone());
+    Ok(async move {
+        let response = first.await;
+        if !has_principal || !is_stale(response.headers()) {
+            return response;
+        }
+        // Boxed: it is rare, and each call would keep the room for it.
+        let Ok(fresh) = Box::pin(auth::authenticate(&edge, &headers, method, &context)).await else { return response };
+        let call = Call { service: &service, method, principal: fresh.as_ref() };
+        Box::pin(prepare(&edge, &context, call, metadata, one_message(message))).await
+    })
 }
 
 /// The caller's headers as metadata.

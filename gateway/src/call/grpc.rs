@@ -16,7 +16,10 @@ use crate::{
         stream::Patience,
     },
     edge::Edge,
-    filter::Passage,
+    filter::{
+        Passage,
+        auth::{self, Principal},
+    },
     refusal::Refusal,
     upstream::{self, Call},
 };
@@ -44,21 +47,34 @@ pub(crate) async fn pass(
     inlet: Inlet,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
+    let principal = passage.principal.as_ref();
     if method.client_streaming {
-        return inlet.fault.or(sent(edge, passage, inlet.body, method)).await;
+        return inlet.fault.or(sent(edge, passage, principal, inlet.body, method)).await;
     }
-    let (Inlet { body, fault }, _reserved) = metered(edge, passage.address, inlet);
-    fault.or(sent(edge, passage, body, method)).await
+    let (Inlet { body, fault }, kept) = metered(edge, passage.address, inlet);
+    let response = fault.or(sent(edge, passage, principal, body, method)).await?;
+    if principal.is_none() || !upstream::is_stale(response.headers()) {
+        return Ok(response);
+    }
+    let fresh = Box::pin(auth::authenticate(edge, &passage.head.headers, method, &passage.context)).await?;
+    Box::pin(sent(edge, passage, fresh.as_ref(), kept.again(), method)).await
 }
 
-async fn sent(edge: &Edge, passage: &Passage, body: Body, method: &'static Method) -> Result<Response<Body>, Refusal> {
+async fn sent(
+    edge: &Edge,
+    passage: &Passage,
+    principal: Option<&Principal>,
+    body: Body,
+    method: &'static Method,
+) -> Result<Response<Body>, Refusal> {
     let mut metadata = upstream::metadata(&passage.head.headers);
     for name in ["grpc-encoding", "grpc-accept-encoding"] {
         if let Some(value) = passage.head.headers.get(name) {
             metadata.insert(name, value.clone());
         }
     }
-    let call = upstream::prepare(edge, &passage.context, Call::of(passage, method)?, metadata, body);
+    let call = Call { principal, ..Call::of(passage, method)? };
+    let call = upstream::prepare(edge, &passage.context, call, metadata, body);
     if !method.server_streaming {
         return Ok(cleaned(call.await));
     }

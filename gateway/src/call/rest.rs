@@ -1,4 +1,6 @@
 //! One REST call: path, query and JSON to wire bytes, the answer back to JSON.
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method as Verb, Response, StatusCode, header};
 use http_body_util::Full;
@@ -11,7 +13,7 @@ use crate::{
     call::{
         body::{self, Whole},
         condition, feed, idempotency,
-        inlet::Inlet,
+        inlet::{Fault, Inlet},
         stream,
     },
     edge::Edge,
@@ -35,7 +37,7 @@ pub(crate) struct Answer {
 
 /// Drives the call.
 pub(crate) async fn drive(
-    edge: &Edge,
+    edge: &Arc<Edge>,
     passage: Passage,
     incoming: Incoming,
     matched: &Match,
@@ -47,10 +49,12 @@ pub(crate) async fn drive(
         idempotency::none(&passage.head.headers, method)?;
         condition::none(&passage.head.headers, method)?;
         let inlet = Box::pin(feed::open(edge, &passage, incoming, matched, method)).await?;
-        if method.server_streaming {
-            return Box::pin(stream::drive(edge, passage, matched, method, options, inlet)).await;
-        }
         let Inlet { body, fault } = inlet;
+        if method.server_streaming {
+            let metadata = upstream::metadata(&passage.head.headers);
+            let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, body);
+            return Box::pin(stream::drive(edge, passage, matched, method, options, (call, fault))).await;
+        }
         let answer = Box::pin(fault.or(single(edge, &passage, passage.principal.as_ref(), method, body))).await?;
         return render(&passage.head, matched, &options, answer);
     }
@@ -68,7 +72,8 @@ pub(crate) async fn drive(
     let wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
     let (wire, has_precondition) = condition::if_match(&head.headers, matched.method(), method, wire)?;
     if method.server_streaming {
-        return Box::pin(stream::drive(edge, passage, matched, method, options, Inlet::one(wire))).await;
+        let call = upstream::renewable(edge, &passage, method, wire)?;
+        return Box::pin(stream::drive(edge, passage, matched, method, options, (call, Fault::default()))).await;
     }
     match unary(edge, &passage, method, wire).await {
         Ok(answer) => render(head, matched, &options, answer),

@@ -5,7 +5,7 @@
 mod patience;
 mod source;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream;
@@ -20,13 +20,7 @@ use transcode::{
 };
 
 use crate::{
-    call::inlet::Inlet,
-    edge::Edge,
-    filter::Passage,
-    listener::Flushed,
-    refusal::Refusal,
-    schema::Schema,
-    upstream::{self, Call},
+    call::inlet::Fault, edge::Edge, filter::Passage, listener::Flushed, refusal::Refusal, schema::Schema, upstream,
 };
 
 pub(crate) use patience::Patience;
@@ -48,11 +42,9 @@ pub(crate) async fn drive(
     matched: &Match,
     method: &'static Method,
     options: ResponseOptions,
-    inlet: Inlet,
+    (call, fault): (impl Future<Output = Response<Body>> + Send + 'static, Fault),
 ) -> Result<Response<Body>, Refusal> {
     let form = if matched.is_http_body_out() { None } else { Some(form(&passage.head.headers, &options)?) };
-    let metadata = upstream::metadata(&passage.head.headers);
-    let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, inlet.body);
     let limit = edge.config.message_max();
     let patience = Patience::of(&edge.config, &passage.connection);
     let patience = match form {
@@ -62,7 +54,7 @@ pub(crate) async fn drive(
         Some(Form::Sse) => patience.through_silence(),
         Some(_) => patience,
     };
-    let mut source = Source::new(call, limit, inlet.fault, patience);
+    let mut source = Source::new(call, limit, fault, patience);
     // A browser waits for `open`, and a caller of a bidirectional method perhaps for the headers.
     let waits = form == Some(Form::Sse) || method.client_streaming;
     let first = match waits {

@@ -4,10 +4,11 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use proto::{
     auth::v1::{
-        ContinueLoginRequest, CreateUserRequest, GetUserRequest, StartLoginRequest, User,
+        ContinueLoginRequest, CreateUserRequest, GetUserRequest, ListMembershipsRequest, StartLoginRequest, User,
         continue_login_request::{Answer, Password},
         login_service_client::LoginServiceClient,
         login_step::Step,
+        organization_service_client::OrganizationServiceClient,
         user_service_client::UserServiceClient,
     },
     document::v1::{
@@ -34,6 +35,7 @@ use proto::{
         task_service_client::TaskServiceClient,
     },
 };
+use serde_json::json;
 use testkit::eventually_within;
 use tonic::{
     Code, Request, Status,
@@ -337,4 +339,35 @@ async fn refusals_by_grpc_have_code_reason_and_request_id() {
         .await
         .expect_err("not an administrator");
     assert_eq!(reason(&denied), (Code::PermissionDenied, "ACCESS_DENIED".to_owned()));
+}
+
+/// A role that is given makes the token that the edge holds stale: it is exchanged again within the call, whatever its protocol (T4).
+#[tokio::test]
+async fn auth_t04_a_new_role_counts_with_the_next_call_of_grpc_and_of_a_stream() {
+    let shared = shared().await;
+    let client = shared.platform.client();
+    let organization = &shared.owner.organization;
+    let owner = shared.owner.sign_in(&client).await;
+    let person = shared.owner.member(&client, "Renewed", None).await;
+    let tokens = person.tokens(&client, organization).await;
+    let bearer = Bearer(format!("Bearer {}", tokens.access).parse().expect("a token is ASCII"));
+    let mut by_grpc = OrganizationServiceClient::new(InterceptedService::new(channel(shared).await, bearer));
+    let by_rest = client.with_token(&tokens.access);
+    let mine = by_rest.get("/v1/users/me/memberships").good().await;
+    let membership = mine["memberships"][0]["name"].as_str().expect("he is a member").to_owned();
+    let gives = async |role: &str| {
+        owner.patch(format!("/v1/{membership}?updateMask=role"), &json!({"role": role})).good().await;
+    };
+    let list = || ListMembershipsRequest { parent: organization.clone(), ..Default::default() };
+    let export =
+        || by_rest.get(format!("/v1/{organization}/auditEvents:export")).header("accept", "application/x-ndjson");
+    assert_eq!(by_grpc.list_memberships(list()).await.expect_err("no role").code(), Code::PermissionDenied);
+    gives("VIEWER").await;
+    by_grpc.list_memberships(list()).await.expect("the role allows it, without a new sign-in");
+    assert_eq!(export().open().await.expect("an answer").status(), 403);
+    gives("ADMIN").await;
+    assert_eq!(export().open().await.expect("an answer").status(), 200, "the stream begins with the new role");
+    gives("VIEWER").await;
+    assert_eq!(export().open().await.expect("an answer").status(), 403, "and does not begin without it");
+    by_grpc.list_memberships(list()).await.expect("a viewer still may");
 }
