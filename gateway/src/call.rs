@@ -8,7 +8,6 @@ pub(crate) mod grpc;
 pub(crate) mod grpc_web;
 pub(crate) mod idempotency;
 mod inlet;
-mod metered;
 pub(crate) mod reflection;
 pub(crate) mod rest;
 pub(crate) mod stream;

@@ -82,8 +82,11 @@ pub(crate) struct Config {
     pub(crate) http2_streams: u32,
     /// Requests that one HTTP/2 connection may reset before it is closed (rapid reset, CVE-2023-44487).
     pub(crate) http2_resets: usize,
-    /// Proxies in front of the edge whose `X-Forwarded-For` and `traceparent` are believed: how many of the last entries they wrote.
+    /// Proxies in front of the edge whose `X-Forwarded-For` is believed: how many of its last entries they wrote.
     pub(crate) trusted_hops: usize,
+    /// Continue the trace of a caller's `traceparent`, and his decision to record it, instead of linking to it from a new one: for an edge
+    /// behind proxies that set the header themselves.
+    pub(crate) trusted_traces: bool,
     /// Origins of browsers that may call (`https://app.example`); exact, none by default.
     pub(crate) cors_origins: Vec<String>,
     /// Request headers that pages of those origins may set beside those that the edge knows, for example `["x-tenant"]`.
@@ -241,6 +244,7 @@ impl Default for Config {
             http2_streams: 100,
             http2_resets: 20,
             trusted_hops: 0,
+            trusted_traces: false,
             cors_origins: Vec::new(),
             cors_headers: Vec::new(),
             cors_exposed: Vec::new(),

@@ -199,7 +199,10 @@ fn age(limit: Duration) -> Duration {
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
-    let head = u32::try_from(config.head_max.bytes()).unwrap_or(u32::MAX);
+    // HTTP/2 counts the target and 32 bytes for each field with the head; the readers take more than is let through, so that the answer
+    // is in our own words.
+    let fields = 32 * (config.headers_max + HEADERS_MORE) as u64;
+    let head = u32::try_from(config.head_max.bytes() + config.target_max.bytes() + fields).unwrap_or(u32::MAX);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -150,7 +150,7 @@ impl<'a> Observed<'a> {
             trace.id = tracing::field::Empty,
         );
         let asked = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-        let traceparent = mesh::edge_trace(&span, asked, edge.config.trusted_hops > 0);
+        let traceparent = mesh::edge_trace(&span, asked, edge.config.trusted_traces);
         span.record("trace.id", traceparent.get(3..35).unwrap_or_default());
         edge.requests.in_flight.increment(1.0);
         let (method, uri) = (request.method().clone(), request.uri().clone());

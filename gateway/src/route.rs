@@ -58,8 +58,11 @@ impl Route {
 
     /// The answer is a stream of messages. A WebSocket is counted as one.
     pub(crate) fn streams(&self) -> bool {
-        let counted = matches!(self.target, Target::Rest(..) | Target::Rpc(_));
-        counted && self.method().is_some_and(|method| method.server_streaming)
+        match &self.target {
+            Target::Rest(_, method) | Target::Rpc(method) => method.server_streaming,
+            Target::Reflection => true,
+            _ => false,
+        }
     }
 
     /// The matched REST binding.

@@ -272,7 +272,11 @@ impl Channel {
 
     async fn ready(&self, method: Option<&'static Method>, request: Request<Body>) -> Result<Ready, Error> {
         match method {
-            Some(method) => request::ready(&self.inner, method, request, &self.credentials, &self.context).await,
+            Some(method) => {
+                // What goes in clear text to somebody else's server carries nobody's rights.
+                let credentials = if self.upstream.is_plain() { &Credentials::Workload } else { &self.credentials };
+                request::ready(&self.inner, method, request, credentials, &self.context).await
+            }
             None if crate::server::is_beside(request.uri().path()) => {
                 request::beside(&self.inner, request, &self.context)
             }

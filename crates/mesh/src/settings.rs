@@ -251,7 +251,7 @@ pub struct Settings {
     pub connections: usize,
     /// Age at which a connection is told to go (GOAWAY), give or take a tenth.
     pub connection_age: Period,
-    /// Time that calls on such a connection have left.
+    /// Time that calls and streams on such a connection have left: they go on, and new ones take another connection.
     pub connection_grace: Period,
     /// Time that running calls have left when the process stops.
     pub drain: Period,
@@ -281,7 +281,7 @@ impl Default for Settings {
             streams: 16_384,
             connections: 4096,
             connection_age: Period::secs(300),
-            connection_grace: Period::secs(30),
+            connection_grace: Period::secs(86_400),
             drain: Period::secs(40),
         }
     }

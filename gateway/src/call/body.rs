@@ -225,6 +225,14 @@ async fn discard(body: &mut Incoming) {
     let _ = tokio::time::timeout(FAREWELL, read).await;
 }
 
+/// What is too large has a code of its own among RPC callers.
+pub(crate) fn exhausted(mut refusal: Refusal) -> Refusal {
+    if refusal.parts.http == Some(413) {
+        refusal.parts.code = tonic::Code::ResourceExhausted as i32;
+    }
+    refusal
+}
+
 pub(crate) fn too_large(limit: u64) -> Refusal {
     let message = format!(
         "the body is larger than {limit} bytes (setting gateway.body_max); large content belongs into an upload under /tus"

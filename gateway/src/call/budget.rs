@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Bytes that need no reservation.
-pub(crate) const FREE: usize = 64 * 1024;
+const FREE: usize = 64 * 1024;
 /// Bytes of one place.
 const UNIT: usize = 1024;
 /// Longest wait for what others hold.

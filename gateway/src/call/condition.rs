@@ -1,6 +1,6 @@
 //! Conditional requests (RFC 9110 section 13). Of a change `If-Match` becomes the request's etag field, and the service keeps
 //! it; of a read the edge compares it, and `If-None-Match`, with the etag that was read.
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, Method as Verb, header};
 use proto::{Idempotency, Method};
 use transcode::{MethodPlan, frame::Framed};
 
@@ -11,12 +11,12 @@ use crate::{call::told, refusal::Refusal};
 /// # Errors
 /// A condition that would have no effect on a change, or that one etag cannot say: refused, never ignored.
 pub(crate) fn if_match(
-    headers: &HeaderMap,
+    (verb, headers): (&Verb, &HeaderMap),
     plan: &MethodPlan,
     method: &Method,
     wire: Framed,
 ) -> Result<(Framed, bool), Refusal> {
-    if method.idempotency == Idempotency::NoSideEffects {
+    if is_read(verb, method) {
         // Of a read it is looked at when the answer with its etag is there.
         return Ok((wire, false));
     }
@@ -37,12 +37,17 @@ pub(crate) fn if_match(
     Ok((told, true))
 }
 
+/// Many contracts say nothing of side effects; GET and HEAD have none (RFC 9110 section 9.2.1).
+fn is_read(verb: &Verb, method: &Method) -> bool {
+    method.idempotency == Idempotency::NoSideEffects || matches!(*verb, Verb::GET | Verb::HEAD)
+}
+
 /// Conditions of a request that is a stream: there is no one message to put them into.
 ///
 /// # Errors
 /// It has one.
-pub(crate) fn none(headers: &HeaderMap, method: &Method) -> Result<(), Refusal> {
-    if method.idempotency == Idempotency::NoSideEffects {
+pub(crate) fn none((verb, headers): (&Verb, &HeaderMap), method: &Method) -> Result<(), Refusal> {
+    if is_read(verb, method) {
         return Ok(());
     }
     not_new(headers)?;
@@ -127,6 +132,16 @@ fn etag_path(method: &MethodPlan) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_get_is_a_read_whatever_the_contract_says_of_side_effects() {
+        let method = |path: &str| proto::methods().get(path).expect("a method");
+        let (reads, changes) = (
+            method("/workos.document.v1.DocumentService/GetDocument"),
+            method("/workos.document.v1.DocumentService/UpdateDocument"),
+        );
+        assert!(is_read(&Verb::POST, reads) && is_read(&Verb::GET, changes) && !is_read(&Verb::PATCH, changes));
+    }
 
     #[test]
     fn etags_are_compared_weakly_for_reads_and_strongly_for_if_match() {

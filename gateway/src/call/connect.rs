@@ -127,7 +127,7 @@ async fn message(edge: &Edge, passage: &Passage, incoming: Incoming) -> Result<W
         (message, edge.bodies.share(passage.address))
     } else {
         let coding = coded::of(&head.headers, &header::CONTENT_ENCODING)?;
-        let body = body::whole(edge, passage, &HeaderMap::new(), incoming).await.map_err(coded::exhausted)?;
+        let body = body::whole(edge, passage, &HeaderMap::new(), incoming).await.map_err(body::exhausted)?;
         (coded::plain(coding, body.bytes, edge.config.message_max())?, body.share)
     };
     share.cover(message.len()).await?;

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::{HeaderMap, HeaderName, Response, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use proto::Method;
 use tokio::time::Instant;
@@ -11,8 +11,7 @@ use tonic::body::Body;
 
 use crate::{
     call::{
-        inlet::{Fault, Inlet},
-        metered::metered,
+        body::{self, Whole},
         stream::Patience,
     },
     edge::Edge,
@@ -24,6 +23,9 @@ use crate::{
     upstream::{self, Call},
 };
 
+/// Flag and length before a message (gRPC over HTTP/2).
+pub(super) const HEAD: usize = 5;
+
 /// Drives the call.
 pub(crate) async fn drive(
     edge: &Edge,
@@ -31,7 +33,12 @@ pub(crate) async fn drive(
     incoming: Incoming,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
-    pass(edge, passage, Inlet { body: frames(incoming), fault: Fault::default() }, method).await
+    if method.client_streaming {
+        return sent(edge, passage, passage.principal.as_ref(), frames(incoming), method).await;
+    }
+    let limit = edge.config.message_max().saturating_add(HEAD);
+    let whole = body::within(edge, passage, &HeaderMap::new(), incoming, limit).await.map_err(body::exhausted)?;
+    one(edge, passage, whole, method).await
 }
 
 /// The caller's frames as they are. gRPC knows no trailers of a request: nobody below would look for what stands there.
@@ -40,27 +47,26 @@ pub(crate) fn frames(incoming: Incoming) -> Body {
     Body::new(data.map_err(|error| tonic::Status::from(api::Error::internal(error))))
 }
 
-/// Sends frames on and gives back what comes, unless the caller's own are at fault. A stream of messages is told when it must end.
-pub(crate) async fn pass(
+/// Sends the frame of a request that is one message, once more with a new internal token when the first one is stale. The mesh keeps it
+/// whole as well, to send it again: in the same memory.
+pub(crate) async fn one(
     edge: &Edge,
     passage: &Passage,
-    inlet: Inlet,
+    Whole { bytes, share: _share }: Whole,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
+    let frame = || Body::new(Full::new(bytes.clone()));
     let principal = passage.principal.as_ref();
-    if method.client_streaming {
-        return inlet.fault.or(sent(edge, passage, principal, inlet.body, method)).await;
-    }
-    let (Inlet { body, fault }, kept) = metered(edge, passage.address, inlet);
-    let response = fault.or(sent(edge, passage, principal, body, method)).await?;
+    let response = sent(edge, passage, principal, frame(), method).await?;
     if principal.is_none() || !upstream::is_stale(response.headers()) {
         return Ok(response);
     }
     let fresh = Box::pin(auth::authenticate(edge, &passage.head.headers, method, &passage.context)).await?;
-    Box::pin(sent(edge, passage, fresh.as_ref(), kept.again(), method)).await
+    Box::pin(sent(edge, passage, fresh.as_ref(), frame(), method)).await
 }
 
-async fn sent(
+/// Sends frames on and gives back what comes. A stream of messages is told when it must end.
+pub(crate) async fn sent(
     edge: &Edge,
     passage: &Passage,
     principal: Option<&Principal>,

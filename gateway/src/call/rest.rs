@@ -47,7 +47,7 @@ pub(crate) async fn drive(
     let options = matched.response_options(query)?;
     if method.client_streaming {
         idempotency::none(&passage.head.headers, method)?;
-        condition::none(&passage.head.headers, method)?;
+        condition::none((&passage.head.method, &passage.head.headers), method)?;
         let inlet = Box::pin(feed::open(edge, &passage, incoming, matched, method)).await?;
         let Inlet { body, fault } = inlet;
         if method.server_streaming {
@@ -70,7 +70,7 @@ pub(crate) async fn drive(
     };
     drop(body);
     let wire = idempotency::keyed(&head.headers, matched.method(), method, wire)?;
-    let (wire, has_precondition) = condition::if_match(&head.headers, matched.method(), method, wire)?;
+    let (wire, has_precondition) = condition::if_match((&head.method, &head.headers), matched.method(), method, wire)?;
     if method.server_streaming {
         let call = upstream::renewable(edge, &passage, method, wire)?;
         return Box::pin(stream::drive(edge, passage, matched, method, options, (call, Fault::default()))).await;

@@ -236,7 +236,7 @@ async fn messages_compressed_in_an_unknown_way_are_unimplemented_and_bombs_are_r
 async fn a_message_that_is_longer_than_a_body_may_be_is_refused_before_it_is_kept() {
     let world = World::start("body_max = \"1 MiB\"").await;
     world.upstream.answers(Answer::default());
-    for (length, status) in [(1 << 20, "0"), ((1 << 20) + 1, "3")] {
+    for (length, status) in [(1 << 20, "0"), ((1 << 20) + 1, "8")] {
         let text = [b"\x0a", &varint(length - 4)[..], &vec![b'x'; length - 4]].concat();
         assert_eq!(text.len(), length);
         let request = builder(&world, ECHO, "application/grpc").body(Full::new(Bytes::from(framed(0, &text))));
@@ -268,9 +268,9 @@ async fn an_upstream_that_is_no_service_of_the_platform_is_reached_beside_it_in_
 }
 
 #[tokio::test]
-async fn the_callers_trace_goes_on_behind_a_trusted_proxy_alone() {
+async fn the_callers_trace_goes_on_where_it_is_trusted_alone() {
     let asked = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    for (settings, goes_on) in [("", false), ("trusted_hops = 1", true)] {
+    for (settings, goes_on) in [("trusted_hops = 1", false), ("trusted_traces = true", true)] {
         let world = World::start(settings).await;
         world.upstream.answers(Answer::default());
         let request = builder(&world, ECHO, "application/grpc").header("traceparent", asked);

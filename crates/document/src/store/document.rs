@@ -246,7 +246,9 @@ pub(crate) async fn list(
         [&organization, &rows, &viewer.principals.names(), &viewer.now, &folder, &id, &time, &title];
     let sight = sight(tx, query.organization, viewer).await?;
     let mut listed = tx.query(&list_sql(query, sight, after.is_some()), &params).await?;
-    if sight == Sight::Many && i64::try_from(listed.len()).is_ok_and(|found| found < rows) {
+    // A row of nothing at the end: the page is not full, and there are documents that were not looked at.
+    let last = listed.last().map(|row| row.try_get::<_, Option<_>>("id")).transpose()?;
+    if last.is_some_and(|id| id.map(Id::from_uuid).is_none()) {
         listed = tx.query(&list_sql(query, Sight::Few, after.is_some()), &params).await?;
     }
     listed.iter().map(document).collect()
@@ -276,22 +278,28 @@ fn list_sql(query: &DocumentQuery, sight: Sight, later_page: bool) -> String {
         which += &format!(" and ({column}, d.id) {beyond} ({key}, $6)");
     }
     let order = format!(" order by {column} {direction}, d.id {direction}");
-    let documents = match sight {
-        Sight::All => format!("documents d where d.organization_id = $1{which}"),
+    let documents = format!("documents d where d.organization_id = $1{which}");
+    let page = match sight {
+        Sight::All => format!("select {COLUMNS} from {documents}{order}"),
         Sight::Few => format!(
-            "(select distinct document_id from grants where organization_id = $1 and principal = any($3) \
+            "select {COLUMNS} from \
+               (select distinct document_id from grants where organization_id = $1 and principal = any($3) \
                 and (expire_time is null or expire_time > $4) offset 0) g \
-             cross join lateral (select * from documents where organization_id = $1 and id = g.document_id offset 0) d where true{which}"
+             cross join lateral (select * from documents where organization_id = $1 and id = g.document_id offset 0) d \
+             where true{which}{order}"
         ),
+        // The second part is asked for only when the first has not filled the page.
         Sight::Many => format!(
-            "(select * from documents d where d.organization_id = $1{which}{order} limit {LOOKED_AT}) d \
-             where exists (select from grants g where g.organization_id = d.organization_id and g.document_id = d.id \
-                and g.principal = any($3) and (g.expire_time is null or g.expire_time > $4) offset 0)"
+            "(select {COLUMNS} from (select * from {documents}{order} limit {LOOKED_AT}) d \
+              where exists (select from grants g where g.organization_id = d.organization_id and g.document_id = d.id \
+                and g.principal = any($3) and (g.expire_time is null or g.expire_time > $4) offset 0){order} limit $2) \
+             union all \
+             (select {COLUMNS} from (select (null::documents).*) d \
+              where exists (select from {documents}{order} offset {LOOKED_AT} limit 1))"
         ),
     };
     format!(
-        "with parameter as (select $3::text[], $4::timestamptz, $5::uuid, $6::uuid, $7::timestamptz, $8::text) \
-         select {COLUMNS} from {documents}{order} limit $2"
+        "with parameter as (select $3::text[], $4::timestamptz, $5::uuid, $6::uuid, $7::timestamptz, $8::text) {page} limit $2"
     )
 }
 

@@ -29,7 +29,8 @@ impl Channel {
         permit: &mut Option<Permit>,
     ) -> Response<Body> {
         let (upstream, retries) = (&self.upstream, &self.inner.settings.retries);
-        match upstream.circuit.request(method.is_some_and(|method| !method.is_unary())) {
+        let streams = method.is_some_and(|method| !method.is_unary());
+        match upstream.circuit.request(streams) {
             Ok(place) => *permit = Some(place),
             Err(failure) => return answer(failure.error),
         }
@@ -49,7 +50,7 @@ impl Channel {
             let Some(request) = ready.request(until, tries >= most) else {
                 return answer(Error::fault("a stream can be sent only once"));
             };
-            let (response, reach, asked) = match self.one_try(request, &mut tried, until, deadline).await {
+            let (response, reach, asked) = match self.one_try((request, streams), &mut tried, until, deadline).await {
                 Ok(response) => match refusal(&response) {
                     None => return response,
                     Some((reach, asked)) => (response, reach, asked),
@@ -80,7 +81,7 @@ impl Channel {
 
     async fn one_try(
         &self,
-        request: (Request<()>, Payload),
+        (request, streams): ((Request<()>, Payload), bool),
         tried: &mut Vec<Arc<Endpoint>>,
         until: Instant,
         deadline: Instant,
@@ -90,7 +91,7 @@ impl Channel {
         // A patience of our own choice is a measure of the server; a caller's is one only if it is long enough.
         let timeout_min = self.inner.settings.outlier_detection.timeout_min.get();
         let proof = if until < deadline { Duration::ZERO } else { timeout_min };
-        let flight = Flight::begin(&self.upstream, endpoint, until, proof);
+        let flight = Flight::begin(&self.upstream, (endpoint, streams), until, proof);
         if until == deadline {
             return send(request, flight).await;
         }
@@ -117,7 +118,7 @@ async fn send(mut request: (Request<()>, Payload), mut flight: Flight) -> Result
         let (code, reach, outcome, error) = match sender.requests.send(request.0, request.1).await {
             Ok(response) => return Ok(received(response, flight)),
             Err(Failed::Unsent(back, _)) if std::mem::take(&mut again) => {
-                flight.endpoint().connection().retire(attempt);
+                flight.connection().retire(attempt);
                 request = *back;
                 continue;
             }
@@ -135,7 +136,7 @@ async fn send(mut request: (Request<()>, Payload), mut flight: Flight) -> Result
 /// The open connection of the endpoint; a call that has to wait for it takes a place among those that wait.
 async fn sender(flight: &Flight) -> Result<Sender, Failure> {
     let away = |error| fault::error(flight.upstream().service(), api::Code::Unavailable, error);
-    let opening = match flight.endpoint().connection().line() {
+    let opening = match flight.connection().line() {
         Ok(Line::Open(sender)) => return Ok(sender),
         Ok(Line::Opening(opening)) => opening,
         Err(error) => {

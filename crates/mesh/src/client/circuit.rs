@@ -71,9 +71,9 @@ impl Circuit {
         self.pending.enter(&self.service)
     }
 
-    /// Calls that run, streams among them.
+    /// Calls that run, without streams: those that rest must not let more be tried again.
     pub(super) fn running(&self) -> u32 {
-        self.requests.held.load(Ordering::Relaxed) + self.streams.held.load(Ordering::Relaxed)
+        self.requests.held.load(Ordering::Relaxed)
     }
 
     /// Running calls, streams, waiting calls.

@@ -25,7 +25,8 @@ const LEAST: f64 = 1e-6;
 const DOUBLINGS: f64 = 16.0;
 
 pub(super) struct Endpoint {
-    connection: Arc<Connection>,
+    /// Of calls, and of streams: whoever takes none of what he streams holds back other streams at most.
+    connections: [Arc<Connection>; 2],
     decay: Duration,
     in_flight: AtomicU32,
     state: Mutex<State>,
@@ -95,11 +96,18 @@ impl Known {
 impl Endpoint {
     pub(super) fn new(target: Target, decay: Duration) -> Arc<Self> {
         let (in_flight, state) = (AtomicU32::new(0), Mutex::default());
-        Arc::new(Self { connection: Connection::new(target), decay, in_flight, state })
+        let connections = [Connection::new(target.clone()), Connection::new(target)];
+        Arc::new(Self { connections, decay, in_flight, state })
     }
 
+    /// The connection of calls, which says how the endpoint does.
     pub(super) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
+        &self.connections[0]
+    }
+
+    /// The connection of streams, or that of calls.
+    pub(super) fn connection_of(&self, streams: bool) -> &Arc<Connection> {
+        &self.connections[usize::from(streams)]
     }
 
     pub(super) fn known(&self) -> Known {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
+    connection::Connection,
     endpoint::Endpoint,
     fault::{self, Outcome},
     http2::Incoming,
@@ -26,6 +27,8 @@ use super::{
 pub(super) struct Flight {
     upstream: Arc<Upstream>,
     endpoint: Arc<Endpoint>,
+    /// It is a stream.
+    streams: bool,
     start: Instant,
     deadline: Instant,
     /// Time that must have passed before running out of it says something.
@@ -42,17 +45,24 @@ enum Stage {
 
 impl Flight {
     /// Begins a call that waits for its answer until `deadline`.
-    pub(super) fn begin(upstream: &Arc<Upstream>, endpoint: Arc<Endpoint>, deadline: Instant, proof: Duration) -> Self {
+    pub(super) fn begin(
+        upstream: &Arc<Upstream>,
+        (endpoint, streams): (Arc<Endpoint>, bool),
+        deadline: Instant,
+        proof: Duration,
+    ) -> Self {
         endpoint.begun();
-        Self { upstream: Arc::clone(upstream), endpoint, start: Instant::now(), deadline, proof, stage: Stage::Waiting }
+        let (upstream, start) = (Arc::clone(upstream), Instant::now());
+        Self { upstream, endpoint, streams, start, deadline, proof, stage: Stage::Waiting }
     }
 
     pub(super) fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
 
-    pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
+    /// The connection that it goes over.
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        self.endpoint.connection_of(self.streams)
     }
 
     /// The answer begins.

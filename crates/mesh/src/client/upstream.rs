@@ -43,6 +43,7 @@ pub(super) struct Upstream {
     tasks: Mutex<JoinSet<()>>,
     panics: AtomicU64,
     stale: Arc<AtomicBool>,
+    plain: bool,
 }
 
 /// What is ours to do: a sidecar does both itself, and a pipe has no health of its own.
@@ -92,14 +93,15 @@ impl Upstream {
     /// Endpoints behind names. Names that are addresses already are never asked for.
     pub(super) fn named(service: &str, settings: &Arc<Settings>, resolver: Arc<dyn Resolve>, way: Way) -> Arc<Self> {
         let supervision = Supervision { ejects: true, checks: !settings.health_check.interval.get().is_zero() };
-        let names = settings.addresses_of(service);
+        let (names, plain) = (settings.addresses_of(service), matches!(way, Way::Plain));
         let sockets: Result<Vec<SocketAddr>, _> = names.iter().map(|name| name.parse()).collect();
+        let upstream = Self { plain, ..Self::empty(service, settings, supervision) };
         if let Ok(mut sockets) = sockets {
             sockets.sort_unstable();
             sockets.dedup();
-            return Self::fixed(service, settings, supervision, sockets.into_iter().map(|socket| way.to(socket)));
+            let endpoints = sockets.into_iter().map(|socket| upstream.endpoint(way.to(socket))).collect();
+            return Arc::new(Self { endpoints: RwLock::new(endpoints), ..upstream });
         }
-        let upstream = Self::empty(service, settings, supervision);
         let names = Names::new(service, names, resolver, &settings.discovery, Arc::clone(&upstream.stale));
         Arc::new(Self { found: Some(Found { names: Arc::new(names), way }), ..upstream })
     }
@@ -118,6 +120,7 @@ impl Upstream {
             tasks: Mutex::default(),
             panics: AtomicU64::new(0),
             stale: Arc::default(),
+            plain: false,
         }
     }
 
@@ -125,6 +128,11 @@ impl Upstream {
         let (service, timeout) = (self.service.clone(), self.settings.discovery.connect_timeout.get());
         let target = Target { service, address, timeout, stale: Arc::clone(&self.stale) };
         Endpoint::new(target, self.settings.balancing.decay.get())
+    }
+
+    /// It is none of the platform's services, and reached without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     pub(super) fn service(&self) -> &str {

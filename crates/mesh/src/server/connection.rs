@@ -13,7 +13,8 @@ use super::{Shared, stack};
 use crate::{
     batch::Batched,
     call::{FORWARDED_CERTIFICATE_KEY, Peer},
-    http2::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW, STREAMS},
+    http2::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW},
+    settings::Settings,
 };
 
 /// How long a connection that is to end waits for its first request.
@@ -37,14 +38,14 @@ pub(super) async fn serve(
 ) {
     let (age, grace) = (jittered(shared.settings.connection_age.get()), shared.settings.connection_grace.get());
     let drain = shared.settings.drain.get();
-    let greeted = CancellationToken::new();
+    let (http, greeted) = (http(&shared.settings), CancellationToken::new());
     let first = greeted.clone();
     let service = service_fn(move |request: Request<HyperBody>| {
         first.cancel();
         let (shared, peer) = (Arc::clone(&shared), peer_of(&source, &shared, &request));
         async move { Ok::<_, std::convert::Infallible>(stack(shared, peer, request.map(Body::new)).await) }
     });
-    let mut connection = pin!(http().serve_connection(TokioIo::new(Batched::http2(io)), service));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Batched::http2(io)), service));
     let limit = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
         () = shutdown.cancelled() => drain,
@@ -66,10 +67,12 @@ pub(super) async fn serve(
     }
 }
 
-fn http() -> http2::Builder<TokioExecutor> {
+/// More requests of one connection than are refused by name: a limit of HTTP/2 lets them wait without a word.
+fn http(settings: &Settings) -> http2::Builder<TokioExecutor> {
+    let most = settings.concurrency.max(settings.streams).saturating_mul(2);
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(u32::try_from(most).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(64)
         .max_header_list_size(32 * 1024)
         .initial_stream_window_size(STREAM_WINDOW)

@@ -67,6 +67,20 @@ async fn streams_and_calls_have_limits_of_their_own() {
     assert_eq!(error.metadata().get("setting").map(String::as_str), Some("mesh.streams"));
 }
 
+/// More of them than one connection of calls takes, all of which nobody reads on.
+#[tokio::test]
+async fn a_thousand_streams_leave_calls_their_way() {
+    let world = World::new();
+    let _server = world.serve_pipe();
+    let mut held = Vec::new();
+    for _ in 0..1_100 {
+        let stream = FileServiceClient::new(world.channel()).read_file(endless(&world)).await.expect("it begins");
+        held.push(stream.into_inner());
+    }
+    world.uploads().get_upload(world.get()).await.expect("a call has its own connection");
+    held[1_099].message().await.expect("no error").expect("the last stream has begun");
+}
+
 #[tokio::test(start_paused = true)]
 async fn b3_a_revocation_ends_a_running_stream_within_a_second() {
     let world = World::new();

@@ -41,14 +41,6 @@ pub(super) fn plain(coding: Option<Coding>, message: Bytes, limit: usize) -> Res
     }
 }
 
-/// What is too large has a code of its own among RPC callers.
-pub(super) fn exhausted(mut refusal: Refusal) -> Refusal {
-    if refusal.parts.http == Some(413) {
-        refusal.parts.code = tonic::Code::ResourceExhausted as i32;
-    }
-    refusal
-}
-
 fn unknown() -> Refusal {
     let message = format!("the coding of the message is not known here; send it as identity, or as one of {READ}");
     let refusal = Refusal::new(501, tonic::Code::Unimplemented, "CODING_UNSUPPORTED", message);

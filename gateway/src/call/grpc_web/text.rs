@@ -4,6 +4,13 @@ use bytes::{Bytes, BytesMut};
 
 use crate::refusal::Refusal;
 
+/// Text that has come whole.
+pub(crate) fn whole(text: &[u8]) -> Result<Bytes, Refusal> {
+    let mut rest = BytesMut::new();
+    let decoded = decode(&mut rest, text)?;
+    if rest.is_empty() { Ok(decoded) } else { Err(malformed()) }
+}
+
 /// The bytes of a piece of text, after what is left of the pieces before it.
 pub(crate) fn decode(rest: &mut BytesMut, piece: &[u8]) -> Result<Bytes, Refusal> {
     rest.extend(piece.iter().filter(|byte| !byte.is_ascii_whitespace()));
