@@ -11,8 +11,11 @@ use testkit::{System, eventually};
 use tonic::{Code, Status};
 
 use crate::{
-    OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, channel, exchange, password_of, platform, refresh_grant,
-    sign_in, token, try_password, users,
+    OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, channel,
+    client::{clients, credentials, machine, register},
+    exchange, password_of, platform,
+    proven::mark_proven,
+    refresh_grant, sign_in, token, tokens, try_password, users,
 };
 
 pub(crate) fn mails(system: &System) -> MailServiceClient<Channel> {
@@ -242,6 +245,7 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     let system = &platform.system;
     let owner = platform.owner().await;
     let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    mark_proven(system, &bob.email).await;
     let mut client = users(system, &signed).await;
     let change = |email: &str| wire::ChangeEmailRequest { name: "users/me".to_owned(), email: email.to_owned() };
     client.change_email(change("robert@example.com")).await.expect("asked");

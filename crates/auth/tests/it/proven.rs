@@ -9,9 +9,10 @@ use crate::{
     factor::{Enrolled, enrolled},
     life::second_organization,
     mail::{
-        answer, code_for, delivery, invitation_token, invitations, invite, mails, reset, reset_token, take, token_of,
+        answer, code_for, delivery, invitation_token, invitations, invite, mails, notices, reset, reset_token, take,
+        token_of,
     },
-    password_of, platform, sign_in, try_password,
+    password_of, platform, sign_in, try_password, users,
 };
 
 const BOB: &str = "(select user_id from auth.users where email_key = 'bob@example.com')";
@@ -111,6 +112,25 @@ async fn auth_o20_a_reset_leaves_nothing_but_the_new_password() {
     let step = try_password(system, &bob.user.email, &password_of("new")).await.expect("right").step;
     assert!(matches!(step, Some(Step::Done(_))), "the app of somebody else is not asked for");
     assert_refused(exchange(system, &bob.signed.access).await.map(drop), Code::Unauthenticated, "CREDENTIAL_INVALID");
+}
+
+#[tokio::test]
+async fn auth_o20_a_new_address_leaves_nothing_of_who_set_the_account_up() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let bob = set_up(&platform).await;
+    let change = wire::ChangeEmailRequest { name: "users/me".to_owned(), email: "robert@example.com".to_owned() };
+    users(system, &bob.signed).await.change_email(change).await.expect("asked");
+    let mail = take(system, &delivery(system, "email.verification_requested", 1).await).await.expect("on its way");
+    let verify = wire::VerifyEmailRequest { token: token_of(&mail), password: password_of("bob") };
+    mails(system).verify_email(verify).await.expect("proven");
+    system.sql("update auth.users set email_key = 'bob@example.com' where email_key = 'robert@example.com'").await;
+    assert_void(system, &bob).await;
+    // The first one told of the app, before there was another address.
+    let told = notices(system, 3).await;
+    let told: Vec<_> = told[1..].iter().map(|(purpose, email)| (purpose.as_str(), email.as_str())).collect();
+    assert!(told.contains(&("NOTICE_EMAIL_CHANGED", "bob@example.com")), "{told:?}");
+    assert!(told.contains(&("NOTICE_FACTORS_CHANGED", "robert@example.com")), "whose it is now hears of it: {told:?}");
 }
 
 #[tokio::test]

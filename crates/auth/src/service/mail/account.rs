@@ -153,13 +153,21 @@ impl Auth {
     }
 
     /// The new address is in force; the old one hears of it.
-    async fn move_address(&self, tx: &Tx, user: UserId, mail: &MailDelivery) -> Result<(), Error> {
+    ///
+    /// Where it is the first address that is proven, whoever set the account up has as little to come back with as after any other first
+    /// proof: an administrator knows the password that was asked for here.
+    async fn move_address(&self, tx: &Change<'_>, user: UserId, mail: &MailDelivery) -> Result<(), Error> {
         let now = self.clock.now();
         let before = store::user::get(tx, user).await?.ok_or(Error::MailTokenInvalid)?;
+        let unproven = self.void_unproven(tx, user, &Email::key(&before.email), None).await?;
         let email = Email { text: mail.email.clone(), key: mail.email_key.clone() };
         store::user::save_email(tx, user, &email, now).await.map_err(|error| refused(error, user))?;
         store::mail::end_of_user(tx, user, now).await?;
         self.notice(tx, &before, Purpose::NoticeEmailChanged).await?;
+        if let Some(unproven) = unproven {
+            let moved = User { email: email.text, ..unproven };
+            self.notice(tx, &moved, Purpose::NoticeFactorsChanged).await?;
+        }
         tx.audit(Record::done("email.changed").about(user.name()).by(user.name()));
         Ok(())
     }
