@@ -67,11 +67,9 @@ fn form(token: &str, intro: &str, inputs: &str, note: Option<&str>) -> Response<
     }
 }
 
-/// To the sign-in, though somebody may be signed in, and back to this page.
+/// To the sign-in, and back to this page.
 fn sign_in(token: &str, intro: &str, button: &str) -> Response<Body> {
-    let mut back = format!("{}?token=", Endpoint::Show(Link::Invitation).path());
-    crate::form::encode(token.as_bytes(), &mut back);
-    pages::sign_in_first(TITLE, intro, &[("prompt", "login"), ("return_to", &back)], button)
+    link::sign_in(Link::Invitation, TITLE, token, (intro, button))
 }
 
 /// Makes who is signed in a member.

@@ -40,12 +40,12 @@ impl MailService for Rpc {
         request: Request<wire::LookupVerificationRequest>,
     ) -> Reply<wire::LookupVerificationResponse> {
         let (caller, request) = caller(request)?;
-        reply(self.auth.look_up_verification(caller.context(), &request.token).await.map(|mail| {
+        reply(self.auth.look_up_verification(caller.context(), &request.token).await.map(|(mail, password_needed)| {
             wire::LookupVerificationResponse {
                 email: mail.email,
                 display_name: mail.display_name,
                 sign_up: mail.purpose == Purpose::SignUp,
-                password_needed: mail.purpose != Purpose::VerifyEmail,
+                password_needed,
             }
         }))
     }

@@ -288,7 +288,13 @@ async fn who_has_no_password_confirms_a_new_address_where_he_is_signed_in() {
     users(system, &signed).await.change_email(change).await.expect("asked");
     let mail = take(system, &delivery(system, "email.verification_requested", 1).await).await.expect("on its way");
     let id = api::UserId::parse(&bob.name).expect("a name").uuid();
+    let look = wire::LookupVerificationRequest { token: token_of(&mail) };
+    let needed = async || {
+        mails(system).lookup_verification(look.clone()).await.expect("the link is good").into_inner().password_needed
+    };
+    assert!(needed().await, "he has one");
     system.sql(&format!("delete from auth.passwords where user_id = '{id}'")).await;
+    assert!(!needed().await, "nobody can be asked for what there is not");
     let verify = wire::VerifyEmailRequest { token: token_of(&mail), password: password_of("bob") };
     let stranger = MailServiceClient::new(channel(system, &owner).await).verify_email(verify.clone()).await;
     for refused in [mails(system).verify_email(verify.clone()).await, stranger] {

@@ -5,7 +5,7 @@ use testkit::eventually;
 
 use crate::{
     client::{Call, Client, tomorrow},
-    oauth::{FORM, written},
+    oauth::{Browser, FORM, field, text, written},
     person::{CLIENT, REDIRECT, SYSTEM},
     platform::{Shared, shared},
 };
@@ -104,6 +104,45 @@ async fn auth_p15_a_sign_up_is_finished_by_who_knows_its_password_and_sees_whose
     assert!(answer.status.is_success(), "{}", answer.show());
     assert!(String::from_utf8_lossy(&answer.body).contains("href=\"/signin\""), "{}", answer.show());
     assert!(password_is_right(&client, &email, password).await);
+}
+
+#[tokio::test]
+async fn who_has_no_password_confirms_a_new_address_in_the_browser_in_which_he_is_signed_in() {
+    let shared = shared().await;
+    let client = shared.platform.client();
+    let bob = shared.owner.member(&client, "Bob", None).await;
+    let mut browser = Browser::new(shared);
+    let page = browser.get("/signin").await;
+    browser.sign_in(&page, &bob).await;
+    let email = format!("{}@moved.example", api::Ids::default().next());
+    let signed = bob.sign_in(&client).await;
+    signed.post("/v1/users/me:changeEmail", &json!({"email": email})).good().await;
+    let link = mailed_link(shared, &client, &email).await;
+    let (path, token) = link.split_once("?token=").expect("the link carries the token");
+    let (site, done) = (shared.platform.site(), format!("{path}/done"));
+    let page = client.get(link.clone()).send().await;
+    assert!(text(&page).contains("name=\"password\""), "he has one: {}", page.show());
+    // As somebody who came by an invitation or an identity provider.
+    let of_bob = format!("user_id = (select user_id from auth.users where email_key = '{}')", bob.email.to_lowercase());
+    site.sql(&format!("delete from auth.passwords where {of_bob}")).await;
+    site.sql(&format!("update auth.users set email_verified_time = now() where {of_bob}")).await;
+    let page = client.get(link.clone()).send().await;
+    assert!(!text(&page).contains("name=\"password\""), "{}", page.show());
+    let mut stranger = Browser::new(shared);
+    let page = stranger.get("/signin").await;
+    stranger.sign_in(&page, &shared.owner).await;
+    let forged = client.call(Method::POST, done.as_str()).header("cookie", browser.cookie());
+    let forged = forged.header("origin", "https://evil.example").body(FORM, written(&[("token", token)])).send().await;
+    for refused in
+        [answered(&client, path, (token, "")).send().await, stranger.post(&done, &[("token", token)]).await, forged]
+    {
+        assert!(refused.status == 400 && text(&refused).contains("Sign in to it"), "{}", refused.show());
+        assert_eq!(field(&refused, "return_to"), link, "and back to the link");
+    }
+    let confirmed = browser.post(&done, &[("token", token)]).await;
+    assert!(confirmed.status == 200 && text(&confirmed).contains("is confirmed"), "{}", confirmed.show());
+    let me = client.get("/v1/users/me").header("cookie", browser.cookie()).good().await;
+    assert_eq!(me["email"], email.as_str(), "his session goes on");
 }
 
 #[tokio::test]

@@ -73,18 +73,27 @@ impl Auth {
         tx.commit().await
     }
 
-    /// What a link that proves an address is about.
-    pub(crate) async fn look_up_verification(&self, context: &CallContext, token: &str) -> Result<MailDelivery, Error> {
+    /// What a link that proves an address is about, and whether it takes a password: an account that gets another address may have none.
+    pub(crate) async fn look_up_verification(
+        &self,
+        context: &CallContext,
+        token: &str,
+    ) -> Result<(MailDelivery, bool), Error> {
         let tx = self.db.system("look at a proof of an address", &quiet(context)).await?;
         let mail = store::mail::find(&tx, &digest(token), &PROOFS, self.clock.now()).await?;
-        mail.ok_or(Error::MailTokenInvalid)
+        let mail = mail.ok_or(Error::MailTokenInvalid)?;
+        let password_needed = match (mail.purpose, mail.user) {
+            (Purpose::ChangeEmail, Some(user)) => store::user::password(&tx, user).await?.is_some(),
+            (purpose, _) => purpose == Purpose::SignUp,
+        };
+        Ok((mail, password_needed))
     }
 
     /// Proves an address. A sign-up is finished, and an account gets another address, by who knows its password, for a stranger may have
     /// begun it; a wrong one leaves the link good.
     pub(crate) async fn verify_email(&self, caller: &Caller, token: &str, password: &str) -> Result<(), Error> {
         let context = caller.context();
-        let mail = self.look_up_verification(context, token).await?;
+        let (mail, _) = self.look_up_verification(context, token).await?;
         let password = Password::present("password", password)?;
         let proven = match (mail.purpose, mail.user) {
             (Purpose::SignUp, _) => self.hashes.test(password, Some(PasswordHash(mail.hash))).await?,
