@@ -21,7 +21,7 @@ pub(crate) use handle::{Handle, challenge_of, digest};
 pub(crate) use hash::{HashPool, PasswordHash};
 pub(crate) use id_token::{IdClaims, IdTokens, access_hash};
 pub(crate) use jwt::{Actor, Claims, Edge};
-pub(crate) use keyring::{KeyUse, Keyring, NewKey, PublicKey, StoredKey};
+pub(crate) use keyring::{GoneKey, KeyUse, Keyring, NewKey, PublicKey, StoredKey};
 pub(crate) use mail::MailKey;
 pub(crate) use passkey::{Credential, Passkeys, Tested, new_user_handle};
 pub(crate) use password::Password;

@@ -1,7 +1,8 @@
 //! ID tokens (OpenID Connect Core section 2): ES256 with the keys of access tokens, or RS256 with keys of their own.
 //!
 //! They are for clients; nothing here takes one as a credential. Read again they are a hint at most (`id_token_hint`): whom and
-//! which session a client means. An expired one will do for that, a forged one will not.
+//! which session a client means. An expired one will do for that, a forged one will not. A client keeps the one of its sign-in, so what a
+//! key has signed is a hint for as long as that session may go on, though the key is gone by then and nobody else knows it any more.
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{RSA_PKCS1_SHA256, RsaKeyPair},
@@ -54,6 +55,7 @@ pub(crate) struct IdClaims {
 pub(crate) struct IdTokens {
     signing: Vec<(KeyTimes, (String, RsaKeyPair))>,
     reading: Vec<(String, DecodingKey)>,
+    past: Vec<(String, Algorithm, DecodingKey)>,
 }
 
 impl IdTokens {
@@ -65,7 +67,18 @@ impl IdTokens {
             reading.push((kid.clone(), DecodingKey::from_rsa_raw_components(&modulus, &[1, 0, 1])));
             signing.push((times, (kid, pair)));
         }
-        Some(Self { signing, reading })
+        Some(Self { signing, reading, past: Vec::new() })
+    }
+
+    /// Beside them these keys that are gone, for hints alone: kid, algorithm, public half.
+    pub(crate) fn remembering(self, past: impl Iterator<Item = (String, IdTokenAlgorithm, Vec<u8>)>) -> Self {
+        let past = past.map(|(kid, algorithm, public)| match algorithm {
+            IdTokenAlgorithm::Es256 => (kid, Algorithm::ES256, DecodingKey::from_ec_der(&public)),
+            IdTokenAlgorithm::Rs256 => {
+                (kid, Algorithm::RS256, DecodingKey::from_rsa_raw_components(&public, &[1, 0, 1]))
+            }
+        });
+        Self { past: past.collect(), ..self }
     }
 
     /// Writes a token.
@@ -91,11 +104,13 @@ impl IdTokens {
         }
         let header = decode_header(token).ok()?;
         let kid = header.kid.as_deref()?;
-        let key = match header.alg {
-            Algorithm::ES256 => edge.key(kid)?,
-            Algorithm::RS256 => &self.reading.iter().find(|(known, _)| known == kid)?.1,
+        let known = match header.alg {
+            Algorithm::ES256 => edge.key(kid),
+            Algorithm::RS256 => self.reading.iter().find(|(known, _)| known == kid).map(|(_, key)| key),
             _ => return None,
         };
+        let gone = || self.past.iter().find(|(known, algorithm, _)| known == kid && *algorithm == header.alg);
+        let key = known.or_else(|| gone().map(|(_, _, key)| key))?;
         let mut validation = Validation::new(header.alg);
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -127,6 +142,10 @@ mod tests {
         let edge = Edge::new(vec![EdgeKey::new("e", times, &private, &public)]);
         let (private, modulus) = generate_id_token().expect("made");
         assert_eq!(modulus.len(), 256);
+        let gone = [("e", IdTokenAlgorithm::Es256, public), ("r", IdTokenAlgorithm::Rs256, modulus.clone())];
+        let gone = gone.map(|(kid, algorithm, public)| (kid.to_owned(), algorithm, public));
+        let (nobody, later) = (Edge::new(Vec::new()), IdTokens::open(Vec::new()).expect("no key"));
+        let later = later.remembering(gone.into_iter());
         let tokens = IdTokens::open(vec![("r".to_owned(), times, private, modulus)]).expect("a key");
         let claims = IdClaims {
             iss: issuer.to_owned(),
@@ -148,6 +167,9 @@ mod tests {
             assert!(edge.read(&token, issuer, now).is_none());
             let (signed, _) = token.rsplit_once('.').expect("three parts");
             assert_eq!(tokens.read(&edge, &format!("{signed}."), issuer), None);
+            assert_eq!(later.read(&nobody, &token, issuer).as_ref(), Some(&claims), "its key is gone");
+            assert_eq!(later.read(&nobody, &format!("{signed}."), issuer), None);
+            assert!(nobody.read(&token, issuer, now).is_none());
         }
     }
 }

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use super::{Edge, IdTokens, RefreshKey, Vault, VaultError, jwt::EdgeKey};
 use crate::{
     error::Error,
-    model::{KeyTimes, active},
+    model::{IdTokenAlgorithm, KeyTimes, active},
 };
 
 /// What a key is for; the numbers are those of the database.
@@ -122,6 +122,16 @@ pub(crate) struct PublicKey {
     pub(crate) times: KeyTimes,
 }
 
+/// What is left of a key that is gone: it reads the ID tokens that it has signed, as hints.
+pub(crate) struct GoneKey {
+    /// Text id.
+    pub(crate) kid: String,
+    /// What it has signed ID tokens with.
+    pub(crate) signed: IdTokenAlgorithm,
+    /// An uncompressed SEC1 point, or a big-endian modulus.
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// The opened keys.
 pub(crate) struct Keyring {
     /// Each makes internal tokens while it is active.
@@ -137,11 +147,16 @@ pub(crate) struct Keyring {
 }
 
 impl Keyring {
-    /// Opens the stored keys, of which each kind has at least one.
+    /// Opens the stored keys, of which each kind has at least one. Those that are gone are there for hints alone.
     ///
     /// # Errors
     /// The wrapping key is another one than that which sealed them.
-    pub(crate) fn open(vault: &Vault, keys: &[StoredKey], clock: &Clock) -> Result<Self, VaultError> {
+    pub(crate) fn open(
+        vault: &Vault,
+        keys: &[StoredKey],
+        gone: Vec<GoneKey>,
+        clock: &Clock,
+    ) -> Result<Self, VaultError> {
         let private = |key: &StoredKey| vault.open(&purpose(key.kind, &key.kid), &key.sealed_key);
         let (mut mints, mut edge, mut id_tokens, mut refresh) = (Vec::new(), Vec::new(), Vec::new(), None);
         for key in keys {
@@ -164,7 +179,8 @@ impl Keyring {
             bytes: key.public_key.clone(),
             times: key.times,
         });
-        let id_tokens = IdTokens::open(id_tokens).ok_or(VaultError)?;
+        let gone = gone.into_iter().map(|key| (key.kid, key.signed, key.bytes));
+        let id_tokens = IdTokens::open(id_tokens).ok_or(VaultError)?.remembering(gone);
         Ok(Self {
             mints,
             edge: Edge::new(edge),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Auth, PageRequest, longest_life};
 use crate::{
     config::Config,
-    credential::{KeyUse, Keyring, NewKey, PublicKey, StoredKey, Vault, VaultError},
+    credential::{GoneKey, KeyUse, Keyring, NewKey, PublicKey, StoredKey, Vault, VaultError},
     error::Error,
     model::{KeyState, KeyTimes, states, successor},
     store,
@@ -79,7 +79,15 @@ impl Auth {
             keys.iter().filter(|key| key.kind != KeyUse::Refresh).count() != known.len()
                 || keys.iter().any(|key| known.iter().any(|old| old.kid == key.kid && old.times != key.times))
         });
-        let ring = stale.then(|| open(&self.vault, &keys, &self.clock)).transpose()?;
+        let ring = match stale {
+            true => {
+                // A client may come with the ID token of a sign-in for as long as that may go on.
+                let since = keeper.now - Duration::try_from(self.config.session_life).map_err(Error::fault)?;
+                let gone = store::key::gone(&tx, since, keeper.now).await?;
+                Some(open(&self.vault, &keys, gone, &self.clock)?)
+            }
+            false => None,
+        };
         tx.commit().await?;
         if let Some(ring) = ring {
             let of_mesh = ring.public.iter().filter(|key| key.kind == KeyUse::Internal);
@@ -148,8 +156,8 @@ impl Keeper<'_> {
 }
 
 /// Opens the keys; who cannot must not replace them either.
-pub(super) fn open(vault: &Vault, keys: &[StoredKey], clock: &Clock) -> Result<Keyring, Error> {
-    Keyring::open(vault, keys, clock).map_err(|VaultError| Error::fault(WRONG_KEY))
+pub(super) fn open(vault: &Vault, keys: &[StoredKey], gone: Vec<GoneKey>, clock: &Clock) -> Result<Keyring, Error> {
+    Keyring::open(vault, keys, gone, clock).map_err(|VaultError| Error::fault(WRONG_KEY))
 }
 
 const WRONG_KEY: &str = "the signing keys in the database do not open with this wrapping key: restore the file `wrapping-key` of the data folder \

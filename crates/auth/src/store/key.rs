@@ -3,8 +3,8 @@ use db::Tx;
 use time::OffsetDateTime;
 
 use crate::{
-    credential::{KeyUse, NewKey, StoredKey},
-    model::KeyTimes,
+    credential::{GoneKey, KeyUse, NewKey, StoredKey},
+    model::{IdTokenAlgorithm, KeyTimes},
 };
 
 /// Holds everybody else back who would make keys, until the transaction ends.
@@ -29,6 +29,23 @@ pub(crate) async fn list(tx: &Tx, now: OffsetDateTime) -> Result<Vec<StoredKey>,
             sealed_key: row.try_get("sealed_key")?,
             times: KeyTimes { activate: row.try_get("activate_time")?, expire: row.try_get("expire_time")? },
         });
+    }
+    Ok(keys)
+}
+
+/// Public halves of keys that have signed ID tokens and went after that time, but not later than now.
+pub(crate) async fn gone(tx: &Tx, after: OffsetDateTime, now: OffsetDateTime) -> Result<Vec<GoneKey>, db::Error> {
+    let sql =
+        "select use, kid, public_key from signing_keys where expire_time > $1 and expire_time <= $2 order by key_id";
+    let rows = tx.query(sql, &[&after, &now]).await?;
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        let signed = match KeyUse::of_number(row.try_get("use")?) {
+            Some(KeyUse::Edge) => IdTokenAlgorithm::Es256,
+            Some(KeyUse::IdToken) => IdTokenAlgorithm::Rs256,
+            Some(KeyUse::Internal | KeyUse::Refresh) | None => continue,
+        };
+        keys.push(GoneKey { kid: row.try_get("kid")?, signed, bytes: row.try_get("public_key")? });
     }
     Ok(keys)
 }

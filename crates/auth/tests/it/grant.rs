@@ -2,8 +2,11 @@
 use std::time::Duration;
 
 use proto::auth::v1::{
-    self as wire, authorize_response::Outcome, consent_service_client::ConsentServiceClient, membership::Role,
-    o_auth_client::RefreshMode,
+    self as wire,
+    authorize_response::Outcome,
+    consent_service_client::ConsentServiceClient,
+    membership::Role,
+    o_auth_client::{IdTokenAlgorithm, RefreshMode},
 };
 use testkit::System;
 use tonic::Code;
@@ -15,7 +18,11 @@ use crate::{
     channel,
     client::{App, clients, register, web},
     ended::at_an_app,
-    exchange, oauth, platform, platform_on, refresh_grant, tokens,
+    exchange,
+    keys::published,
+    oauth,
+    operator::operator,
+    organizations, password_of, platform, platform_on, refresh_grant, sign_in, tokens,
 };
 
 const DAY: u64 = 24 * 60 * 60;
@@ -225,6 +232,83 @@ async fn auth_o10_a_client_that_expects_somebody_gets_a_code_for_nobody_else() {
     assert_eq!(parameter(&uri, "error").as_deref(), Some("login_required"));
     let long = redirected(authorize(&platform, expects("", &"login ".repeat(11)), &ada).await);
     assert_eq!(parameter(&long, "error").as_deref(), Some("invalid_request"), "66 bytes of prompt");
+}
+
+#[tokio::test]
+async fn auth_j06_j09_an_id_token_is_a_hint_though_the_key_that_signed_it_is_gone() {
+    let mut platform = platform().await;
+    let owner = platform.owner().await;
+    let es256 = wire::OAuthClient { id_token_algorithm: IdTokenAlgorithm::Es256.into(), ..web(&["openid"]) };
+    let apps = [register(&platform, &owner, web(&["openid"])).await, register(&platform, &owner, es256).await];
+    let session = owner_browser(&platform).await;
+    let mut hints = Vec::new();
+    for app in &apps {
+        hints.push(signed_in(&platform, app, &session, "openid").await.id_token);
+    }
+    let before = published(&platform.system).await;
+    operator(&platform.system, auth::Config::default()).await.rotate_keys().await.expect("his secrets open the keys");
+    platform.system.clock().advance(Duration::from_secs(3 * 60 * 60));
+    platform.system.restart().await;
+    let after = published(&platform.system).await;
+    assert!(after.len() == 1 && after != before, "the old key is gone");
+    for (app, hint) in apps.iter().zip(&hints) {
+        let expects = |hint: &str| wire::AuthorizationParameters {
+            id_token_hint: hint.to_owned(),
+            prompt: "none".to_owned(),
+            ..asks(app, "openid")
+        };
+        let uri = redirected(authorize(&platform, expects(hint), &session).await);
+        assert!(parameter(&uri, "code").is_some(), "{uri}");
+        let uri = redirected(authorize(&platform, expects(&format!("{hint}x")), &session).await);
+        assert_eq!(parameter(&uri, "error").as_deref(), Some("invalid_request"), "a forged one is none");
+        let refused = exchange(&platform.system, hint).await;
+        assert_refused(refused, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    }
+    for hint in hints {
+        let session = owner_browser(&platform).await;
+        let bye = "https://app.example/bye".to_owned();
+        let out = wire::EndBrowserSessionRequest {
+            session,
+            id_token_hint: hint,
+            post_logout_redirect_uri: bye.clone(),
+            ..Default::default()
+        };
+        let done = sign_out(&platform.system, out).await;
+        assert_eq!((done.ended, done.redirect_uri), (true, bye));
+    }
+}
+
+#[tokio::test]
+async fn auth_o12_a_consent_ends_with_the_membership_and_one_that_is_left_over_is_taken_back() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let app = register(&platform, &owner, web(&["openid"])).await;
+    let bob = platform.user(&owner, "bob", Role::Viewer).await;
+    let session = browser_of(&platform, "bob").await;
+    signed_in(&platform, &app, &session, "openid").await;
+    let count = async || system.sql("select count(*) from auth.consents").await.remove(0).remove(0).expect("a number");
+    assert_eq!(count().await, "1");
+    let kept = system.sql("create table kept as select * from auth.consents").await;
+    assert!(kept.is_empty());
+    let membership = platform.membership(&owner, &bob.name).await.name;
+    let end = wire::DeleteMembershipRequest { name: membership, ..Default::default() };
+    organizations(system, &owner).await.delete_membership(end).await.expect("the owner may");
+    assert_eq!(count().await, "0", "it was about that organization");
+    // As a membership has left it that ended before.
+    system.sql("insert into auth.consents select * from kept").await;
+    let signed = sign_in(system, &bob.email, &password_of("bob"), "").await;
+    let mut own = ConsentServiceClient::new(channel(system, &signed).await);
+    let list = wire::ListConsentsRequest { parent: "users/me".to_owned(), ..Default::default() };
+    let name = own.list_consents(list).await.expect("his own").into_inner().consents.remove(0).name;
+    own.delete_consent(wire::DeleteConsentRequest { name }).await.expect("his own");
+    assert_eq!(count().await, "0");
+    let log = "select organization_id from auth.audit_event where action = 'consent.deleted'";
+    assert_eq!(
+        system.sql(log).await,
+        [[Some("00000000-0000-0000-0000-000000000000".to_owned())]],
+        "he belongs nowhere"
+    );
 }
 
 #[tokio::test]
