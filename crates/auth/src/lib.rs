@@ -61,7 +61,8 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0046_ended_custom_roles.sql",
     "0047_credential_version.sql",
     "0048_devices_of_sessions.sql",
-    "0049_users_are_no_clients.sql"
+    "0049_users_are_no_clients.sql",
+    "0050_consents_end_with_memberships.sql"
 );
 
 /// The service.

@@ -1,8 +1,12 @@
 //! Consents: listed and taken back by who gave them; and the requests that wait for one, for a consent page of somebody's own.
 use api::{Caller, Id, OrganizationId, UserId};
-use db::Record;
+use db::{Record, Tx};
 
-use super::{Auth, PageRequest, limit, lockout::quiet, user::oneself};
+use super::{
+    Auth, PageRequest, limit,
+    lockout::quiet,
+    user::{home, oneself},
+};
 use crate::{
     credential::digest,
     error::Error,
@@ -57,12 +61,24 @@ impl Auth {
         store::consent::delete_codes(&tx, user, &client, organization).await?;
         if store::consent::delete(&tx, name).await? {
             let record = Record::done("consent.deleted").about(name).with("client", &client);
-            tx.audit(record.of(organization.unwrap_or(OrganizationId::SYSTEM)));
+            tx.audit(record.of(self.log_of(&tx, caller, organization).await?));
             for session in store::session::delete_of_client(&tx, &client, Some((user, organization))).await? {
                 self.revoke_session(&tx, &session).await?;
             }
         }
         tx.commit().await
+    }
+
+    /// The log that tells of a consent: its organization's, as long as the caller belongs to it.
+    async fn log_of(
+        &self,
+        tx: &Tx,
+        caller: &Caller,
+        organization: Option<OrganizationId>,
+    ) -> Result<OrganizationId, Error> {
+        let Some(organization) = organization else { return Ok(OrganizationId::SYSTEM) };
+        let member = store::membership::of_user(tx, caller.user_required()?, organization).await?;
+        Ok(member.map_or_else(|| home(caller), |member| member.organization))
     }
 
     /// A request that waits for the caller's decision, with the name of its client and the tenant that it would see.

@@ -153,6 +153,7 @@ impl Auth {
         let (user, organization) = (member.user, member.organization);
         store::delegation::delete_of_member(tx, user, organization).await?;
         store::api_key::delete_of_member(tx, user, organization).await?;
+        store::consent::delete_of_member(tx, user, organization).await?;
         store::group::forget(tx, organization, Subject::User(user)).await?;
         end_relations(tx, organization, Subject::User(user)).await?;
         self.revoke_member(tx, member, false).await?;

@@ -69,6 +69,12 @@ pub(crate) async fn delete(tx: &Tx, name: ConsentName) -> Result<bool, db::Error
     Ok(tx.execute(sql, &[&name.user.uuid(), &name.consent.uuid()]).await? == 1)
 }
 
+/// Takes back all that a member has allowed in an organization.
+pub(crate) async fn delete_of_member(tx: &Tx, user: UserId, organization: OrganizationId) -> Result<(), db::Error> {
+    let sql = "delete from consents where user_id = $1 and organization_id = $2";
+    tx.execute(sql, &[&user.uuid(), &organization.uuid()]).await.map(drop)
+}
+
 /// Codes, those of devices too, that a client of the user has not redeemed yet.
 pub(crate) async fn delete_codes(
     tx: &Tx,
