@@ -62,7 +62,8 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0047_credential_version.sql",
     "0048_devices_of_sessions.sql",
     "0049_users_are_no_clients.sql",
-    "0050_consents_end_with_memberships.sql"
+    "0050_consents_end_with_memberships.sql",
+    "0051_machines_invite.sql"
 );
 
 /// The service.

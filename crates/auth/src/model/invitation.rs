@@ -39,7 +39,7 @@ pub(crate) struct Invitation {
     pub(crate) email: String,
     /// Role of the member to be.
     pub(crate) role: Option<Role>,
-    /// Who invited.
+    /// Who invited: a person, or a machine under its id.
     pub(crate) inviter: UserId,
     /// State.
     pub(crate) state: InvitationState,

@@ -1,7 +1,7 @@
 //! Invitations: sent by administrators, accepted by whoever reads the mailbox they were sent to.
 //!
 //! The role is read at acceptance, and it is never above what the inviter holds at that moment: an invitation of somebody who has
-//! been put back gives nothing any more.
+//! been put back gives nothing any more. A machine invites like a person, with the role that its registration has.
 use api::{CallContext, Caller, Id, OrganizationId, UserId};
 use db::{Record, Tx};
 
@@ -10,7 +10,8 @@ use crate::{
     credential::digest,
     error::Error,
     model::{
-        Email, INVITATION_LIFE, Invitation, InvitationName, InvitationState, MailDelivery, Membership, Purpose, Role,
+        Client, ClientKind, ClientName, Email, INVITATION_LIFE, Invitation, InvitationName, InvitationState,
+        MailDelivery, Membership, OrganizationState, Purpose, Role,
     },
     store,
 };
@@ -149,10 +150,9 @@ impl Auth {
         let found = store::invitation::get(&tx, organization, invitation).await?;
         let invitation = found.ok_or(Error::MailTokenInvalid)?;
         let organization = store::organization::get(&tx, organization).await?.ok_or(Error::MailTokenInvalid)?;
-        let inviter = store::user::get(&tx, invitation.inviter).await?.map(|user| user.display_name);
+        let inviter = inviter_name(&tx, &invitation).await?;
         let account_exists = store::user::find(&tx, &mail.email_key).await?.is_some();
-        let (organization, inviter) = (organization.display_name, inviter.unwrap_or_default());
-        Ok(Lookup { organization, inviter, invitation, account_exists })
+        Ok(Lookup { organization: organization.display_name, inviter, invitation, account_exists })
     }
 
     /// Makes the caller a member. The token proves that he reads the mailbox; his account must have that address.
@@ -183,9 +183,8 @@ impl Auth {
         }
         store::organization::lock(tx, organization).await?;
         let invitation = store::invitation::get(tx, organization, id).await?.ok_or(Error::MailTokenInvalid)?;
-        let inviter = store::membership::active(tx, invitation.inviter, organization).await?;
-        let inviter = inviter.ok_or(Error::MailTokenInvalid)?;
-        Role::at_most(invitation.role, inviter.role)?;
+        let held = inviter_role(tx, &invitation).await?.ok_or(Error::MailTokenInvalid)?;
+        Role::at_most(invitation.role, held)?;
         if !store::invitation::close(tx, &invitation, InvitationState::Accepted, now).await? {
             return Err(Error::MailTokenInvalid);
         }
@@ -193,6 +192,30 @@ impl Auth {
         tx.audit(told("invitation.accepted", &invitation).by(user.name()).of(organization));
         self.add_member(tx, organization, user, invitation.role).await
     }
+}
+
+/// The role that the inviter holds at the moment, if any; `None` when he belongs to the organization no more, or it is not in force.
+async fn inviter_role(tx: &Tx, invitation: &Invitation) -> Result<Option<Option<Role>>, Error> {
+    if let Some(member) = store::membership::active(tx, invitation.inviter, invitation.organization).await? {
+        return Ok(Some(member.role));
+    }
+    let organization = store::organization::get(tx, invitation.organization).await?;
+    let in_force = organization.is_some_and(|found| found.state == OrganizationState::Active);
+    Ok(machine(tx, invitation).await?.filter(|_| in_force).map(|machine| machine.role))
+}
+
+/// Who invites, in words.
+pub(super) async fn inviter_name(tx: &Tx, invitation: &Invitation) -> Result<String, Error> {
+    if let Some(user) = store::user::get(tx, invitation.inviter).await? {
+        return Ok(user.display_name);
+    }
+    Ok(machine(tx, invitation).await?.map(|machine| machine.display_name).unwrap_or_default())
+}
+
+/// The machine that invites, if it is one and still registered.
+async fn machine(tx: &Tx, invitation: &Invitation) -> Result<Option<Client>, Error> {
+    let name = ClientName { organization: invitation.organization, client: invitation.inviter.0 };
+    Ok(store::client::get(tx, name, false).await?.filter(|found| found.kind == ClientKind::Machine))
 }
 
 /// What the audit log keeps of an invitation.

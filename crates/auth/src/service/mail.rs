@@ -9,7 +9,7 @@ use api::{CallContext, Id};
 use db::{Record, Tx};
 use time::Duration;
 
-use super::Auth;
+use super::{Auth, invitation::inviter_name};
 use crate::{
     credential::hmac,
     error::Error,
@@ -190,9 +190,9 @@ impl Auth {
         };
         let name = store::organization::get(tx, organization).await?.map(|found| found.display_name);
         let inviter = match store::invitation::get(tx, organization, invitation).await? {
-            Some(found) => store::user::get(tx, found.inviter).await?.map(|user| user.display_name),
-            None => None,
+            Some(found) => inviter_name(tx, &found).await?,
+            None => String::new(),
         };
-        Ok((name.unwrap_or_default(), inviter.unwrap_or_default()))
+        Ok((name.unwrap_or_default(), inviter))
     }
 }

@@ -398,6 +398,35 @@ async fn an_invitation_gives_no_more_than_its_inviter_holds_and_ends() {
     assert_refused(mails(system).sign_up(up(&token)).await, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
 }
 
+#[tokio::test]
+async fn a_machine_invites_until_it_is_deleted() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let app = register(&platform, &owner, machine(Role::Admin, &["invitation:write"])).await;
+    let access = tokens(system, credentials(&app, "")).await.expect("it may").access_token;
+    let mut client = invitations(system, &Signed { access, refresh: String::new() }).await;
+    let made = client.create_invitation(invite(&platform, "grace@example.com", Role::Unspecified)).await;
+    assert_eq!(
+        made.expect("its scope says so").into_inner().inviter,
+        format!("users/{}", app.id),
+        "it, and nobody else"
+    );
+    let mail = take(system, &delivery(system, "invitation.created", 1).await).await.expect("on its way");
+    assert_eq!(mail.inviter_display_name, "Harbor Planner");
+    let token = token_of(&mail);
+    let mut public = InvitationServiceClient::new(system.anonymous().channel("auth"));
+    let found = public.lookup_invitation(wire::LookupInvitationRequest { token: token.clone() }).await.expect("open");
+    assert_eq!(found.into_inner().inviter_display_name, "Harbor Planner");
+    let up = |token: &str| wire::SignUpRequest { email: String::new(), invitation: token.to_owned(), ..sign_up("") };
+    mails(system).sign_up(up(&token)).await.expect("the token proves the address");
+    client.create_invitation(invite(&platform, "hopper@example.com", Role::Unspecified)).await.expect("once more");
+    let token = invitation_token(system, 2).await;
+    let delete = wire::DeleteOAuthClientRequest { name: app.name.clone(), ..Default::default() };
+    clients(&platform, &owner).await.delete_o_auth_client(delete).await.expect("the owner may");
+    assert_refused(mails(system).sign_up(up(&token)).await, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
+}
+
 /// A flow, and the code that was mailed for it once there are so many.
 pub(crate) async fn code_for(system: &System, email: &str, count: usize) -> (String, String) {
     let flow = crate::begin(system).await;
