@@ -108,10 +108,16 @@ impl Auth {
         Ok(self.cut(caller.context(), &binding, rows, size, |key| key.id))
     }
 
-    /// Ends a key at once.
+    /// Ends a key at once; nobody touches that of who stands above him.
     pub(crate) async fn delete_api_key(&self, caller: &Caller, name: ApiKeyName) -> Result<(), Error> {
         let key = self.api_key(caller, name).await?;
         let tx = self.change(self.db.tenant(caller).await?);
+        store::organization::lock(&tx, name.organization).await?;
+        if Some(key.owner) != caller.user()
+            && let Some(owner) = store::membership::of_user(&tx, key.owner, name.organization).await?
+        {
+            self.may_touch(caller, &tx, owner.role, &owner.custom_roles).await?;
+        }
         if store::api_key::delete(&tx, name).await? {
             self.revoke(&tx, RevocationKind::Key(key.id), owner(&key), false).await?;
             tx.audit(told("api_key.deleted", &key));

@@ -110,6 +110,27 @@ async fn auth_t05_b03_a_deleted_rotated_expired_or_garbled_key_is_refused_at_onc
 }
 
 #[tokio::test]
+async fn auth_t03_nobody_ends_a_key_of_who_stands_above_him() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (_, admin) = platform.signed_user(&owner, "bob", Role::Admin).await;
+    let (_, viewer) = platform.signed_user(&owner, "carol", Role::Viewer).await;
+    let key = async |signed: &Signed| {
+        let made = keys(system, signed).await.create_api_key(create(&platform, "", &["membership:read"])).await;
+        made.expect("his own").into_inner()
+    };
+    let delete = |made: &wire::ApiKey| wire::DeleteApiKeyRequest { name: made.name.clone() };
+    let (above, below) = (key(&owner).await, key(&viewer).await);
+    let mut client = keys(system, &admin).await;
+    assert_refused(client.delete_api_key(delete(&above)).await, Code::PermissionDenied, "ROLE_TOO_HIGH");
+    exchange(system, &above.secret).await.expect("it goes on");
+    client.delete_api_key(delete(&below)).await.expect("an administrator may");
+    assert_refused(exchange(system, &below.secret).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    keys(system, &owner).await.delete_api_key(delete(&above)).await.expect("his own");
+}
+
+#[tokio::test]
 async fn auth_t10_a_key_reaches_neither_its_owners_account_nor_other_keys() {
     let platform = platform().await;
     let system = &platform.system;
