@@ -63,7 +63,8 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0048_devices_of_sessions.sql",
     "0049_users_are_no_clients.sql",
     "0050_consents_end_with_memberships.sql",
-    "0051_machines_invite.sql"
+    "0051_machines_invite.sql",
+    "0052_disabled_by_operators.sql",
 );
 
 /// The service.

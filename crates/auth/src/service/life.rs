@@ -2,7 +2,7 @@
 //!
 //! What ends credentials voids tokens in the same transaction. The last active owner of an organization can neither leave nor delete his
 //! account; deleting is taken back for thirty days, then names and addresses are erased and the row stays as a tombstone.
-use api::{CallContext, Caller, Id, OrganizationId, UserId};
+use api::{CallContext, Caller, CommonReason, Id, OrganizationId, UserId};
 use db::{Record, Tx};
 use time::Duration;
 
@@ -27,6 +27,8 @@ use crate::{
 const GRACE: Duration = Duration::days(30);
 /// Organizations that one person may have made and still own.
 const OWNED_MAX: usize = 100;
+/// Why an organization does not enable somebody.
+const HELD: &str = "an operator of the platform has disabled this account; ask whoever runs the platform to enable it";
 /// Memberships looked at.
 const MEMBERSHIPS: i64 = 1000;
 
@@ -182,13 +184,17 @@ impl Auth {
         Ok(next)
     }
 
-    /// Disables or enables a user that the caller's organization manages.
+    /// Disables or enables a user that the caller's organization manages. What an operator has disabled stays so.
     pub(crate) async fn set_user_state(&self, caller: &Caller, user: UserId, state: UserState) -> Result<User, Error> {
         let organization = caller.organization()?;
         let tx = self.change(self.db.system("disable or enable a user", caller.context()).await?);
         let (found, member) = self.managed(caller, &tx, user).await?;
-        if state == UserState::Disabled {
-            self.no_operator(caller, &tx, user).await?;
+        match state {
+            UserState::Disabled => self.no_operator(caller, &tx, user).await?,
+            _ if organization != OrganizationId::SYSTEM && store::user::is_held(&tx, user).await? => {
+                return Err(api::Error::new(api::Code::PermissionDenied, CommonReason::AccessDenied, HELD).into());
+            }
+            _ => {}
         }
         match member {
             Some(member) if state == UserState::Disabled => self.keep_an_owner(&tx, &member, None).await?,

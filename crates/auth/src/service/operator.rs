@@ -127,7 +127,7 @@ impl Operator {
         self.run("user.sessions_ended", email, async |tx, user| self.end_all(tx, user).await).await
     }
 
-    /// Disables an account, or enables it again.
+    /// Disables an account, or enables it again. No organization takes back what is disabled here.
     ///
     /// # Errors
     /// There is no such account, or the database is away.
@@ -139,6 +139,7 @@ impl Operator {
         self.run(action, email, async |tx, user| {
             let next = User { state, update_time: self.clock.now(), ..user.clone() };
             let version = store::user::save_state(tx, &next, None).await?;
+            store::user::hold_back(tx, user.id, disabled).await?;
             events::user_updated(tx, &next, version)?;
             if disabled { self.end_all(tx, user).await } else { Ok(()) }
         })
@@ -157,6 +158,7 @@ impl Operator {
             }
             let next = User { state: UserState::Active, update_time: now, ..user.clone() };
             store::user::save_state(tx, &next, None).await?;
+            store::user::hold_back(tx, user.id, false).await?;
             if let Some(found) = store::membership::of_user(tx, user.id, organization).await? {
                 let (role, state, version) = (Some(Role::Owner), MembershipState::Active, found.version + 1);
                 let member = Membership { role, state, version, update_time: now, ..found };

@@ -181,6 +181,18 @@ pub(crate) async fn save_state(tx: &Tx, user: &User, purge_time: Option<OffsetDa
     Ok(tx.query_one(sql, &params).await?.try_get(0)?)
 }
 
+/// Whether an operator has disabled the account at the machine. System transactions only.
+pub(crate) async fn is_held(tx: &Tx, user: UserId) -> Result<bool, db::Error> {
+    let row = tx.query_opt("select disabled_by_operator from users where user_id = $1", &[&user.uuid()]).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+}
+
+/// An operator disables the account, or takes that back. System transactions only.
+pub(crate) async fn hold_back(tx: &Tx, user: UserId, held: bool) -> Result<(), db::Error> {
+    let sql = "update users set disabled_by_operator = $2 where user_id = $1";
+    tx.execute(sql, &[&user.uuid(), &held]).await.map(drop)
+}
+
 /// A service account is gone; the organization that manages it may say so.
 pub(crate) async fn mark_deleted(tx: &Tx, user: UserId, now: OffsetDateTime) -> Result<(), db::Error> {
     let sql = "update users set state = 3, update_time = $2, version = version + 1 where user_id = $1 and kind = 2";
