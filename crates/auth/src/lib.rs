@@ -283,7 +283,7 @@ pub async fn bootstrap_code(
     data_dir: &Path,
     public_url: &str,
 ) -> Result<String, BootError> {
-    let link = service::new_link(db, clock, &api::Ids::default(), data_dir, public_url.trim_end_matches('/')).await?;
+    let link = service::operators_link(db, clock, data_dir, public_url.trim_end_matches('/')).await?;
     link.ok_or_else(|| BootError::msg("the platform has its first owner already; ask an administrator for an account"))
 }
 

@@ -70,7 +70,7 @@ use crate::{
 pub use audit::Verified;
 pub(crate) use audit::verify as verify_audit;
 pub(crate) use authorize::{Outcome, PUSHED_LIFE, Shown};
-pub(crate) use bootstrap::{FirstOwner, new_link};
+pub(crate) use bootstrap::{FirstOwner, operators_link};
 pub(crate) use browser::{Ended, SignOut, Visitor};
 pub(crate) use check::Explanation;
 pub(crate) use client::Presented;

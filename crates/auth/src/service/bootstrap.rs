@@ -10,6 +10,7 @@ use time::Duration;
 
 use super::{
     Auth,
+    operator::of_operator,
     user::{names, refused},
 };
 use crate::{
@@ -145,7 +146,8 @@ impl Auth {
 
     /// While the platform has no owner, the data folder holds a link whose code is good. Gives false once it has one.
     pub(crate) async fn renew_link(&self) -> Result<bool, anyhow::Error> {
-        match new_link(&self.db, &self.clock, &self.ids, &self.data_dir, &self.issuer).await? {
+        let context = CallContext::background("auth-bootstrap", &self.ids);
+        match new_link((&self.db, &self.clock), &context, None, &self.data_dir, &self.issuer).await? {
             Some(_) => Ok(true),
             None => {
                 self.forget_link();
@@ -164,21 +166,34 @@ impl Auth {
     }
 }
 
-/// Makes a new code and writes the link with it into the data folder (mode 0600). `None` when there is a first owner.
-pub(crate) async fn new_link(
+/// The same for an operator who asks for a code himself: that stands in the audit log.
+pub(crate) async fn operators_link(
     db: &Db,
     clock: &Clock,
-    ids: &Ids,
     data_dir: &Path,
     public_url: &str,
 ) -> Result<Option<String>, anyhow::Error> {
-    let context = CallContext::background("auth-bootstrap", ids);
+    let record = Record::done("bootstrap.code_made").of(OrganizationId::SYSTEM);
+    new_link((db, clock), &of_operator(&Ids::default()), Some(record), data_dir, public_url).await
+}
+
+/// Makes a new code and writes the link with it into the data folder (mode 0600). `None` when there is a first owner.
+async fn new_link(
+    (db, clock): (&Db, &Clock),
+    context: &CallContext,
+    record: Option<Record>,
+    data_dir: &Path,
+    public_url: &str,
+) -> Result<Option<String>, anyhow::Error> {
     let code = Handle::new();
-    let tx = db.system("a new bootstrap code", &context).await?;
+    let tx = db.system("a new bootstrap code", context).await?;
     if store::bootstrap::is_done(&tx).await? {
         return Ok(None);
     }
     store::bootstrap::insert_code(&tx, &code.digest, clock.now() + CODE_LIFE).await?;
+    if let Some(record) = record {
+        tx.audit(record);
+    }
     tx.commit().await?;
     // Behind a `#` the code reaches no server's log.
     let link = format!("{public_url}/v1/bootstrap:complete#{}", code.text);

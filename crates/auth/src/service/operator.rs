@@ -97,6 +97,11 @@ impl Operator {
     /// There is no such active account, or the database is away.
     pub async fn reset_password(&self, email: &str) -> Result<String, BootError> {
         self.run("user.reset_link_made", email, async |tx, user| {
+            if !user.is_active() {
+                return Err(Error::fault(format!(
+                    "the account {email} is disabled or deleted, and no link leads into it; run `workos admin enable {email}` first"
+                )));
+            }
             let now = self.clock.now();
             let mail = MailDelivery {
                 id: self.ids.next(),
@@ -218,7 +223,7 @@ impl Operator {
     }
 
     pub(super) fn context(&self) -> CallContext {
-        CallContext { actor: ACTOR.to_owned(), ..CallContext::background("admin", &self.ids) }
+        of_operator(&self.ids)
     }
 
     async fn run<T>(
@@ -250,6 +255,11 @@ impl Operator {
         store::revocation::upsert(tx, &entry, Owner { user: Some(user.id), organization: None }).await?;
         Ok(events::credentials_revoked(tx, OrganizationId::SYSTEM, &entry, self.ids.next())?)
     }
+}
+
+/// What an operator at the machine does.
+pub(super) fn of_operator(ids: &Ids) -> CallContext {
+    CallContext { actor: ACTOR.to_owned(), ..CallContext::background("admin", ids) }
 }
 
 fn successor_of(key: &StoredKey, all: &[StoredKey], made: &[String]) -> Option<Successor> {

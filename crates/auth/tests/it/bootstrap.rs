@@ -4,7 +4,22 @@ use std::os::unix::fs::MetadataExt;
 use proto::auth::v1::{self as wire, bootstrap_service_client::BootstrapServiceClient};
 use tonic::Code;
 
-use crate::{OPERATORS, assert_refused, bootstrap_code, complete, first_owner, platform, sign_in, start, users};
+use crate::{
+    OPERATORS, assert_refused, bootstrap_code, complete, first_owner, operator::logged, platform, sign_in, start, users,
+};
+
+#[tokio::test]
+async fn auth_h02_a_code_that_an_operator_asks_for_stands_in_the_audit_log() {
+    let system = start().await;
+    let (db, clock) = (crate::audit::service_db(&system).await, system.clock().clone());
+    let url = "http://localhost:8080";
+    let link = auth::bootstrap_code(&db, &clock, &system.data_dir().join("auth"), url).await.expect("no owner yet");
+    assert_eq!(logged(&system).await, ["bootstrap.code_made"]);
+    let code = auth::code_of_link(&link).expect("it holds a code");
+    complete(&system, first_owner(code)).await.expect("the code is good");
+    let over = auth::bootstrap_code(&db, &clock, &system.data_dir().join("auth"), url).await;
+    over.expect_err("the platform has its first owner");
+}
 
 #[tokio::test]
 async fn auth_h04_of_two_parallel_bootstraps_one_wins_and_afterwards_none() {
