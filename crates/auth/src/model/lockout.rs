@@ -1,7 +1,8 @@
 //! Delays after wrong answers: the first five attempts are free, then 30 s, doubling up to one hour, and an end.
 //!
 //! A counter belongs to a factor, to who is guessed at, whether he exists or not, and to a class of devices: an owner on a device
-//! that has signed him in before is counted apart, so guesses from elsewhere do not shut him out. An attempt takes a place before it is
+//! that has signed him in before is counted apart, so guesses from elsewhere do not shut him out. Who is signed in and is asked for his
+//! password once more is counted by his session, as on a known device. An attempt takes a place before it is
 //! looked at, so a thousand parallel guesses are five; one that was right gives its place back, so honest parallel sign-ins only
 //! wait for each other. The limits of NIST SP 800-63B-4 section 3.2.2 hold: 90 failures from unknown devices and 10 from known ones.
 use time::Duration;

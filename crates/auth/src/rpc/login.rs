@@ -79,10 +79,10 @@ impl Rpc {
             Some(Answer::Totp(code)) => self.auth.prove_totp(context, &request.flow, &code).await,
             Some(Answer::RecoveryCode(code)) => self.auth.prove_recovery(context, &request.flow, &code).await,
             Some(Answer::EmailCode(code)) => {
-                self.auth.prove_mailbox(context, &request.flow, FromMail::Code(&code)).await
+                self.auth.prove_mailbox(context, &request.flow, FromMail::Code(&code), &request.device).await
             }
             Some(Answer::EmailLink(token)) => {
-                self.auth.prove_mailbox(context, &request.flow, FromMail::Link(&token)).await
+                self.auth.prove_mailbox(context, &request.flow, FromMail::Link(&token), &request.device).await
             }
             Some(Answer::Organization(name)) => {
                 self.auth.choose_organization(context, &request.flow, organization_id("organization", &name)?).await

@@ -4,7 +4,7 @@
 //! database in vain; the rows decide between processes.
 use std::{sync::Arc, time::Duration};
 
-use api::{CallContext, UserId};
+use api::{CallContext, Id, UserId};
 use moka::sync::Cache;
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(25);
 /// Identifiers whose turns are kept; an evicted one only costs questions to the database.
 const TURNS: u64 = 10_000;
+
+const CLASSES: [DeviceClass; 2] = [DeviceClass::Known, DeviceClass::Unknown];
 
 /// Turns of this process, by counter.
 pub(super) struct Turns(Cache<[u8; 32], Arc<Semaphore>>);
@@ -57,6 +59,17 @@ impl Auth {
     /// The counter of a second factor of a user.
     pub(super) fn factor_counter(&self, factor: Factor, user: UserId, device: DeviceClass) -> Counter {
         self.counter(factor, user.uuid().as_bytes(), device)
+    }
+
+    /// The counter of passwords for who is signed in already: his session's. Guesses from elsewhere do not shut him out; and who holds a stolen
+    /// session shuts out nobody but himself.
+    pub(super) fn session_counter(&self, session: Id) -> Counter {
+        self.counter(Factor::Password, session.uuid().as_bytes(), DeviceClass::Known)
+    }
+
+    /// The counter of passwords for who holds the link to another address of this user: such a link begins in a session of his alone.
+    pub(super) fn link_counter(&self, user: UserId) -> Counter {
+        self.counter(Factor::Password, user.uuid().as_bytes(), DeviceClass::Unknown)
     }
 
     fn counter(&self, factor: Factor, of: &[u8], device: DeviceClass) -> Counter {
@@ -129,10 +142,14 @@ impl Auth {
 
 impl Auth {
     /// A new password begins anew, on known devices and others.
-    pub(super) async fn reset_password_counters(&self, tx: &db::Tx, email: &str) -> Result<(), Error> {
-        let classes = [DeviceClass::Known, DeviceClass::Unknown];
-        let counters = classes.map(|device| self.password_counter(email, device).key);
+    pub(super) async fn reset_password_counters(&self, tx: &db::Tx, user: UserId, email: &str) -> Result<(), Error> {
+        let counters = passwords_of(&self.identifiers, user, email);
         Ok(store::attempt::reset(tx, &counters, self.clock.now()).await?)
+    }
+
+    /// This counter begins anew.
+    pub(super) async fn reset_counter(&self, tx: &db::Tx, counter: Counter) -> Result<(), Error> {
+        Ok(store::attempt::reset(tx, &[counter.key], self.clock.now()).await?)
     }
 }
 
@@ -143,23 +160,26 @@ fn counter_key(identifiers: &[u8; 32], factor: Factor, of: &[u8], device: Device
 impl Auth {
     /// The second factors are gone: new ones begin anew.
     pub(super) async fn reset_factor_counters(&self, tx: &db::Tx, user: UserId) -> Result<(), Error> {
-        let classes = [DeviceClass::Known, DeviceClass::Unknown];
-        let counters = [Factor::Totp, Factor::Recovery]
-            .into_iter()
-            .flat_map(|factor| classes.map(|device| self.factor_counter(factor, user, device).key));
-        Ok(store::attempt::reset(tx, &counters.collect::<Vec<_>>(), self.clock.now()).await?)
+        Ok(store::attempt::reset(tx, &factors_of(&self.identifiers, user), self.clock.now()).await?)
     }
 }
 
-/// All counters of an account.
+/// All counters of an account, but those of its sessions: they end with these.
 pub(super) fn counters_of(identifiers: &[u8; 32], user: UserId, email: &str) -> Vec<[u8; 32]> {
+    passwords_of(identifiers, user, email).into_iter().chain(factors_of(identifiers, user)).collect()
+}
+
+fn passwords_of(identifiers: &[u8; 32], user: UserId, email: &str) -> Vec<[u8; 32]> {
     let (address, id) = (Email::key(email), user.uuid());
-    let of = |factor| if factor == Factor::Password { address.as_bytes() } else { id.as_bytes().as_slice() };
-    let classes = [DeviceClass::Known, DeviceClass::Unknown];
-    Factor::ALL
-        .into_iter()
-        .flat_map(|factor| classes.map(|device| counter_key(identifiers, factor, of(factor), device)))
-        .collect()
+    let typed = CLASSES.map(|device| counter_key(identifiers, Factor::Password, address.as_bytes(), device));
+    let link = counter_key(identifiers, Factor::Password, id.as_bytes(), DeviceClass::Unknown);
+    typed.into_iter().chain([link]).collect()
+}
+
+/// The counters of an account's second factors.
+pub(super) fn factors_of(identifiers: &[u8; 32], user: UserId) -> Vec<[u8; 32]> {
+    let of = |factor| CLASSES.map(|device| counter_key(identifiers, factor, user.uuid().as_bytes(), device));
+    [Factor::Totp, Factor::Recovery].into_iter().flat_map(of).collect()
 }
 
 /// Context of a transaction that is no change of its own: the call's audit row is written with its outcome, once.

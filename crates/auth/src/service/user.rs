@@ -16,7 +16,7 @@ use crate::{
     credential::Password,
     error::{Error, Unfit},
     events,
-    model::{DeviceClass, DisplayName, Email, Membership, Purpose, Role, User, UserState},
+    model::{DisplayName, Email, Membership, Purpose, Role, User, UserState},
     store,
 };
 
@@ -118,7 +118,7 @@ impl Auth {
         Ok(self.cut(caller.context(), &binding, rows, size, |membership| membership.id))
     }
 
-    /// Changes the caller's password; all other sessions end. The wrong current password counts like a wrong sign-in.
+    /// Changes the caller's password; all other sessions end. Wrong current passwords count for the session that he calls with.
     pub(crate) async fn change_password(
         &self,
         caller: &Caller,
@@ -133,10 +133,9 @@ impl Auth {
         let known = store::user::password(&tx, user).await?;
         let beside = self.has_second_factor(&tx, user).await?;
         drop(tx);
-        // Whoever holds a stolen session is a stranger: his guesses must not shut out the owner's own devices.
-        let device = DeviceClass::Unknown;
+        let session = caller.session().and_then(|session| session.parse().ok()).ok_or(Error::SignInNeeded)?;
+        let counter = self.session_counter(session);
         let test = async { Ok(self.hashes.test(current, known.clone()).await?.then_some(())) };
-        let counter = self.password_counter(&record.email, device);
         self.attempt(context, counter, test).await?.ok_or(Error::PasswordWrong)?;
         let tested = known.ok_or(Error::PasswordWrong)?;
         let named = names("", &record.display_name, &record.email);
@@ -164,8 +163,9 @@ impl Auth {
         self.notice(&tx, &record, Purpose::NoticePasswordChanged).await?;
         tx.audit(Record::done("password.changed").about(user.name()).of(home(caller)));
         tx.commit().await?;
-        let tx = self.db.system("reset the counter of attempts", &quiet(context)).await?;
-        self.reset_counters(&tx, user, &record.email, device).await?;
+        let tx = self.db.system("reset the counters of attempts", &quiet(context)).await?;
+        self.reset_password_counters(&tx, user, &record.email).await?;
+        self.reset_counter(&tx, counter).await?;
         Ok(tx.commit().await?)
     }
 

@@ -126,8 +126,9 @@ async fn a_reset_that_comes_while_the_password_is_changed_stands() {
 }
 
 #[tokio::test]
-async fn wrong_current_passwords_count_like_wrong_sign_ins() {
+async fn wrong_current_passwords_count_for_the_session_that_guesses() {
     let platform = platform().await;
+    let system = &platform.system;
     let owner = platform.owner().await;
     let (bob, signed) = platform.signed_user(&owner, "bob", Role::Editor).await;
     let mut client = users(&platform.system, &signed).await;
@@ -139,11 +140,26 @@ async fn wrong_current_passwords_count_like_wrong_sign_ins() {
     for _ in 0..5 {
         assert_refused(client.change_password(request.clone()).await, Code::PermissionDenied, "SIGN_IN_REFUSED");
     }
-    assert_refused(
-        try_password(&platform.system, &bob.email, &password_of("bob")).await,
-        Code::Unauthenticated,
-        "SIGN_IN_REFUSED",
-    );
+    let right = wire::ChangePasswordRequest { current_password: password_of("bob"), ..request.clone() };
+    let locked = client.change_password(right.clone()).await;
+    assert_refused(locked, Code::PermissionDenied, "SIGN_IN_REFUSED");
+    // Whoever has stolen the session shuts nobody out with it, and whoever guesses elsewhere nobody who is signed in.
+    let another = sign_in(system, &bob.email, &password_of("bob"), "").await;
+    for _ in 0..5 {
+        try_password(system, &bob.email, "wrong but long enough").await.expect_err("wrong");
+    }
+    let mut another = users(system, &another).await;
+    another.change_password(right.clone()).await.expect("his own");
+    try_password(system, &bob.email, &password_of("new")).await.expect("a new password begins anew");
+    let back = wire::ChangePasswordRequest {
+        current_password: password_of("new"),
+        new_password: password_of("third"),
+        ..right
+    };
+    for _ in 0..4 {
+        assert_refused(another.change_password(request.clone()).await, Code::PermissionDenied, "SIGN_IN_REFUSED");
+    }
+    another.change_password(back).await.expect("the session's guesses begin anew with each change");
 }
 
 #[tokio::test]

@@ -3,13 +3,16 @@ use std::time::Duration;
 
 use chassis::Engine;
 use futures::future::join_all;
-use proto::auth::v1::{login_step::Step, membership::Role};
+use proto::auth::v1::{self as wire, continue_login_request::Answer, login_step::Step, membership::Role};
 use testkit::System;
 use tonic::Code;
 
 use crate::{
-    OWNER, OWNER_PASSWORD, Platform, assert_refused, logins, password_of, platform, platform_on, try_password,
-    try_password_on,
+    OWNER, OWNER_PASSWORD, Platform, assert_refused, factor, logins,
+    mail::{answer_on, code_for, delivery, mails, take, token_of},
+    password_of, platform, platform_on,
+    proven::mark_proven,
+    try_password, try_password_on, users,
 };
 
 const WRONG: &str = "wrong but long enough";
@@ -105,6 +108,53 @@ async fn auth_p07_guesses_from_elsewhere_do_not_shut_the_owner_out() {
     }
     let again = try_password_on(system, &mine, OWNER, OWNER_PASSWORD).await.expect("his own device");
     assert!(matches!(again.step, Some(Step::ChooseOrganization(_))));
+}
+
+#[tokio::test]
+async fn auth_p07_guesses_from_elsewhere_leave_the_link_to_a_new_address_alone() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    let change = wire::ChangeEmailRequest { name: "users/me".to_owned(), email: "rob@example.com".to_owned() };
+    users(system, &signed).await.change_email(change).await.expect("asked");
+    let mail = take(system, &delivery(system, "email.verification_requested", 1).await).await.expect("on its way");
+    for _ in 0..5 {
+        try_password(system, &bob.email, WRONG).await.expect_err("wrong");
+    }
+    let verify = |password: &str| wire::VerifyEmailRequest { token: token_of(&mail), password: password.to_owned() };
+    for _ in 0..4 {
+        assert_refused(mails(system).verify_email(verify(WRONG)).await, Code::PermissionDenied, "SIGN_IN_REFUSED");
+    }
+    mails(system).verify_email(verify(&password_of("bob"))).await.expect("whoever guesses elsewhere has no link");
+}
+
+#[tokio::test]
+async fn auth_p07_a_sign_in_by_mail_knows_the_device_too() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let bob = factor::enrolled(&platform).await;
+    mark_proven(system, "bob@example.com").await;
+    let flow = factor::waiting(&platform, &bob).await;
+    let code = factor::shown(system, &bob.secret, 0);
+    let Some(Step::Done(done)) = factor::answer(system, &flow, Answer::Totp(code)).await.expect("right").step else {
+        panic!("one organization needs no choice")
+    };
+    // Somebody who knows the password guesses at the app.
+    let waits = factor::waiting(&platform, &bob).await;
+    for _ in 0..5 {
+        factor::answer(system, &waits, Answer::Totp("000000".to_owned())).await.expect_err("wrong");
+    }
+    let code = factor::shown(system, &bob.secret, 30);
+    for (count, mark) in [(1, ""), (2, done.device.as_str())] {
+        let (flow, mailed) = code_for(system, &bob.user.email, count).await;
+        let asked = answer_on(system, mark, &flow, &mailed).await.expect("right");
+        let answered = factor::answer(system, &asked.flow, Answer::Totp(code.clone())).await;
+        match mark {
+            "" => assert_refused(answered, Code::Unauthenticated, "FACTOR_REFUSED"),
+            _ => assert!(matches!(answered.expect("his own device").step, Some(Step::Done(_)))),
+        }
+    }
 }
 
 #[tokio::test]

@@ -438,8 +438,13 @@ pub(crate) async fn code_for(system: &System, email: &str, count: usize) -> (Str
 }
 
 pub(crate) async fn answer(system: &System, flow: &str, code: &str) -> Result<wire::LoginStep, Status> {
+    answer_on(system, "", flow, code).await
+}
+
+/// The same on a device with this mark.
+pub(crate) async fn answer_on(system: &System, mark: &str, flow: &str, code: &str) -> Result<wire::LoginStep, Status> {
     let answer = Some(wire::continue_login_request::Answer::EmailCode(code.to_owned()));
-    let request = wire::ContinueLoginRequest { flow: flow.to_owned(), answer, ..Default::default() };
+    let request = wire::ContinueLoginRequest { flow: flow.to_owned(), answer, device: mark.to_owned() };
     crate::logins(system).continue_login(request).await.map(tonic::Response::into_inner)
 }
 

@@ -13,7 +13,7 @@ use crate::{
     credential::{Password, PasswordHash, digest},
     error::Error,
     events,
-    model::{DeviceClass, DisplayName, Email, MailDelivery, MailRequest, Purpose, RevocationKind, User, UserState},
+    model::{DisplayName, Email, MailDelivery, MailRequest, Purpose, RevocationKind, User, UserState},
     store,
 };
 
@@ -125,19 +125,18 @@ impl Auth {
     }
 
     /// Who reads a new mailbox need not be whose account it is: that is who knows its password or, where it has none, who is signed in to
-    /// it. Wrong passwords count like wrong sign-ins.
+    /// it. Wrong passwords count among those at such links, which nobody has whom somebody signed in has not asked for one.
     async fn test_owner(&self, caller: &Caller, user: UserId, password: Password) -> Result<(), Error> {
         let context = caller.context();
         let tx = self.db.system("whose account gets another address", &quiet(context)).await?;
-        let owner = store::user::get(&tx, user).await?.filter(User::is_active).ok_or(Error::MailTokenInvalid)?;
+        store::user::get(&tx, user).await?.filter(User::is_active).ok_or(Error::MailTokenInvalid)?;
         let Some(hash) = store::user::password(&tx, user).await? else {
             let session = in_person(&tx, caller).await?;
             return if session.user == user { Ok(()) } else { Err(Error::SignInNeeded) };
         };
         drop(tx);
-        let counter = self.password_counter(&owner.email, DeviceClass::Unknown);
         let test = async { Ok(self.hashes.test(password, Some(hash)).await?.then_some(())) };
-        self.attempt(context, counter, test).await?.ok_or(Error::PasswordWrong)
+        self.attempt(context, self.link_counter(user), test).await?.ok_or(Error::PasswordWrong)
     }
 
     async fn make_account(&self, tx: &Tx, mail: &MailDelivery) -> Result<UserId, Error> {
@@ -172,6 +171,7 @@ impl Auth {
         let email = Email { text: mail.email.clone(), key: mail.email_key.clone() };
         store::user::save_email(tx, user, &email, now).await.map_err(|error| refused(error, user))?;
         store::mail::end_of_user(tx, user, now).await?;
+        self.reset_counter(tx, self.link_counter(user)).await?;
         self.notice(tx, &before, Purpose::NoticeEmailChanged).await?;
         if let Some(unproven) = unproven {
             let moved = User { email: email.text, ..unproven };
@@ -232,7 +232,7 @@ impl Auth {
         let now = self.clock.now();
         store::pending::void(tx, user.id).await?;
         store::mail::end_of_user(tx, user.id, now).await?;
-        self.reset_password_counters(tx, &user.email).await?;
+        self.reset_password_counters(tx, user.id, &user.email).await?;
         for session in store::session::delete_others(tx, user.id, api::Id::ZERO).await? {
             self.revoke(tx, RevocationKind::Session(session), owner(user.id, None), false).await?;
         }

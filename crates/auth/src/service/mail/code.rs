@@ -11,7 +11,7 @@ use crate::{
     credential::digest,
     error::Error,
     model::{Email, MailDelivery, MailRequest, Proof, Purpose, REQUEST_LIFE},
-    store,
+    store::{self, login::Flow},
 };
 
 /// What somebody has out of a mail.
@@ -39,12 +39,14 @@ impl Auth {
         self.ask_mail(context, request).await
     }
 
-    /// Tests what came out of a mail. What is proven is that somebody reads the mailbox; a second factor is still asked for.
+    /// Tests what came out of a mail. What is proven is that somebody reads the mailbox; a second factor is still asked for. `mark` is that
+    /// of the device.
     pub(crate) async fn prove_mailbox(
         &self,
         context: &CallContext,
         flow: &str,
         given: FromMail<'_>,
+        mark: &str,
     ) -> Result<Step, Error> {
         let (handle, now) = (digest(flow), self.clock.now());
         let tx = self.change(self.db.system("test what came out of a mail", &quiet(context)).await?);
@@ -69,7 +71,9 @@ impl Auth {
             proof = version.map(|version| Proof { user, version, time: now, amr: vec!["otp".to_owned()] });
         }
         tx.commit().await?;
-        self.after_first(context, flow, proof.ok_or(Error::MailCodeRefused)?).await
+        let proof = proof.ok_or(Error::MailCodeRefused)?;
+        let device = self.device_class(Some(proof.user), mark);
+        self.after_first(context, Flow { device, ..flow }, proof).await
     }
 
     fn says(&self, mail: &MailDelivery, given: FromMail<'_>) -> bool {
