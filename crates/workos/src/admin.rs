@@ -22,6 +22,14 @@ pub(crate) enum Command {
         /// E-mail address of the account
         email: String,
     },
+    /// Take all second factors and passkeys of an account whose owner has lost them
+    ///
+    /// For accounts that no organization manages, and for owners and operators: others have an administrator who does it. Make sure that it is
+    /// the owner who asks: from then on the password, or the mailbox, is enough. All sessions end, and the owner is told by mail.
+    ResetFactors {
+        /// E-mail address of the account
+        email: String,
+    },
     /// End all sessions and tokens of an account
     Revoke {
         /// E-mail address of the account
@@ -89,6 +97,7 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
 async fn of_account(command: &Command, operator: &auth::Operator) -> Result<()> {
     match command {
         Command::ResetPassword { email } => terminal::line(operator.reset_password(email).await?),
+        Command::ResetFactors { email } => operator.reset_factors(email).await?,
         Command::Revoke { email } => operator.revoke(email).await?,
         Command::Disable { email } => operator.disable(email, true).await?,
         Command::Enable { email } => operator.disable(email, false).await?,

@@ -7,7 +7,7 @@ use db::{Db, Record, Tx};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    lockout::counters_of,
+    lockout::{counters_of, factors_of},
     longest_life,
     signing_key::{Keeper, open},
     start::Secrets,
@@ -26,6 +26,8 @@ use crate::{
 
 /// Name under which it stands in the audit log.
 const ACTOR: &str = "operators/local";
+/// Factors, and passkeys, looked at: more than anybody may have.
+const ALL: i64 = 1000;
 
 /// An operator at the machine.
 pub struct Operator {
@@ -103,20 +105,7 @@ impl Operator {
                 )));
             }
             let now = self.clock.now();
-            let mail = MailDelivery {
-                id: self.ids.next(),
-                purpose: Purpose::ResetPassword,
-                email: user.email.clone(),
-                email_key: Email::key(&user.email),
-                user: Some(user.id),
-                organization: None,
-                invitation: None,
-                flow: None,
-                display_name: user.display_name.clone(),
-                hash: String::new(),
-                expire_time: now + LINK_LIFE,
-                sent: true,
-            };
+            let mail = MailDelivery { sent: true, ..self.mail(user, Purpose::ResetPassword, now + LINK_LIFE) };
             store::mail::end_earlier(tx, &mail.email_key, mail.purpose, now).await?;
             store::mail::insert(tx, &mail, &self.mail_key.digest(mail.id), now).await?;
             Ok(format!("{}/auth/link/reset?token={}", self.public_url, self.mail_key.token(mail.id)))
@@ -200,6 +189,60 @@ impl Operator {
             Ok(store::attempt::reset(tx, &counters, self.clock.now()).await?)
         })
         .await
+    }
+
+    /// Takes all second factors and passkeys of an account, for who has lost them and whom no organization can help. Its sessions end, and its
+    /// owner hears of it.
+    ///
+    /// # Errors
+    /// There is no such account, it has nothing of the kind, or the database is away.
+    pub async fn reset_factors(&self, email: &str) -> Result<(), BootError> {
+        self.run("user.factors_reset", email, async |tx, user| {
+            store::pending::hold(tx, user.id).await?;
+            let factors = store::factor::list(tx, user.id, Id::ZERO, ALL).await?;
+            let passkeys = store::passkey::list(tx, user.id, Id::ZERO, ALL).await?;
+            if factors.is_empty() && passkeys.is_empty() {
+                return Err(Error::fault(format!(
+                    "the account {email} has no second factor and no passkey; who has forgotten his password needs `workos admin reset-password`"
+                )));
+            }
+            store::factor::delete_all(tx, user.id).await?;
+            for factor in factors.iter().filter(|factor| factor.confirmed) {
+                events::factor_deleted(tx, factor)?;
+            }
+            for (passkey, _) in &passkeys {
+                events::passkey_deleted(tx, passkey)?;
+            }
+            // A password too short to stand alone does not: another one is chosen by mail.
+            if !store::user::password_fits_alone(tx, user.id).await? {
+                store::user::delete_password(tx, user.id).await?;
+            }
+            let now = self.clock.now();
+            store::attempt::reset(tx, &factors_of(&self.identifiers, user.id), now).await?;
+            self.end_all(tx, user).await?;
+            let purpose = Purpose::NoticeFactorsChanged;
+            let mail = self.mail(user, purpose, now + purpose.life());
+            store::mail::insert(tx, &mail, &self.mail_key.digest(mail.id), now).await?;
+            Ok(events::mail_requested(tx, &mail)?)
+        })
+        .await
+    }
+
+    fn mail(&self, user: &User, purpose: Purpose, expire_time: OffsetDateTime) -> MailDelivery {
+        MailDelivery {
+            id: self.ids.next(),
+            purpose,
+            email: user.email.clone(),
+            email_key: Email::key(&user.email),
+            user: Some(user.id),
+            organization: None,
+            invitation: None,
+            flow: None,
+            display_name: user.display_name.clone(),
+            hash: String::new(),
+            expire_time,
+            sent: false,
+        }
     }
 
     /// Announces successors of all signing keys, whatever their age. They sign ten minutes later, when every verifier knows them; services

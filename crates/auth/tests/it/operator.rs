@@ -1,7 +1,7 @@
 //! What an operator does at the machine: locked accounts, signing keys. Beside a service that runs, with its database and secrets.
 use std::time::Duration;
 
-use proto::auth::v1::continue_login_request::Answer;
+use proto::auth::v1::{self as wire, continue_login_request::Answer, login_step::Step, membership::Role};
 use testkit::System;
 use tonic::Code;
 
@@ -10,7 +10,8 @@ use crate::{
     factor::{self, enrolled},
     keys::{kid, published},
     lockout::failures,
-    platform, refresh_grant, sign_in, token, try_password, try_password_on,
+    mail::notices,
+    password_of, platform, refresh_grant, sign_in, token, try_password, try_password_on, users,
 };
 
 pub(crate) async fn operator(system: &System, config: auth::Config) -> auth::Operator {
@@ -65,6 +66,49 @@ async fn auth_p07_an_operator_unlocks_a_known_device_too() {
     assert_refused(locked, Code::Unauthenticated, "SIGN_IN_REFUSED");
     operator(system, auth::Config::default()).await.unlock(OWNER).await.expect("there is such an account");
     try_password_on(system, &mark, OWNER, OWNER_PASSWORD).await.expect("unlocked");
+}
+
+#[tokio::test]
+async fn auth_p18_what_an_operator_has_disabled_no_organization_enables() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Viewer).await;
+    let operator = operator(system, auth::Config::default()).await;
+    let mut client = users(system, &owner).await;
+    let (disable, enable) =
+        (wire::DisableUserRequest { name: bob.name.clone() }, wire::EnableUserRequest { name: bob.name.clone() });
+    client.disable_user(disable.clone()).await.expect("it manages him");
+    operator.disable(&bob.email, true).await.expect("there is such an account");
+    let refused = client.enable_user(enable.clone()).await.expect_err("not for an organization");
+    assert!(refused.message().contains("whoever runs the platform"), "{}", refused.message());
+    assert_refused::<()>(Err(refused), Code::PermissionDenied, "ACCESS_DENIED");
+    let link = operator.reset_password(&bob.email).await.expect_err("it would lead nowhere").to_string();
+    assert!(link.contains("workos admin enable"), "{link}");
+    operator.disable(&bob.email, false).await.expect("there is such an account");
+    sign_in(system, &bob.email, &password_of("bob"), "").await;
+    client.disable_user(disable).await.expect("it manages him");
+    client.enable_user(enable).await.expect("its own");
+    sign_in(system, &bob.email, &password_of("bob"), "").await;
+    assert_eq!(logged(system).await, ["user.disabled", "user.enabled"]);
+}
+
+#[tokio::test]
+async fn auth_p18_an_operator_takes_lost_factors_of_an_account() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let bob = enrolled(&platform).await;
+    let operator = operator(system, auth::Config::default()).await;
+    operator.reset_factors(&bob.user.email).await.expect("there is such an account");
+    assert_refused(exchange(system, &bob.signed.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    let step = try_password(system, &bob.user.email, &password_of("bob")).await.expect("right").step;
+    assert!(matches!(step, Some(Step::Done(_))), "no second factor is asked for any more");
+    let told = notices(system, 2).await;
+    assert_eq!(told, vec![("NOTICE_FACTORS_CHANGED".to_owned(), bob.user.email.clone()); 2], "enrolled, and taken");
+    assert_eq!(system.published("auth", "mfa_factor.deleted").await.len(), 2, "the app and the codes");
+    let again = operator.reset_factors(&bob.user.email).await.expect_err("there is none").to_string();
+    assert!(again.contains("reset-password"), "{again}");
+    assert_eq!(logged(system).await, ["user.factors_reset"]);
 }
 
 #[tokio::test]

@@ -71,9 +71,18 @@ async fn an_operator_is_told_what_a_command_is_for_and_what_to_do_instead() {
     let all = admin(platform, &["--help"]).await;
     let help = admin(platform, &["rewrap", "--help"]).await;
     assert!(help.contains("previous_wrapping_key") && help.contains("cut short"), "{help}");
-    for command in
-        ["bootstrap", "unlock", "reset-password", "revoke", "disable", "recover-operator", "rewrap", "keys", "audit"]
-    {
+    for command in [
+        "bootstrap",
+        "unlock",
+        "reset-password",
+        "reset-factors",
+        "revoke",
+        "disable",
+        "recover-operator",
+        "rewrap",
+        "keys",
+        "audit",
+    ] {
         assert!(all.contains(command), "{command} is not in {all}");
     }
 }
