@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use proto::auth::v1::{ClientShown, DeviceShown, authorize_response::Consent};
 use serde::{Deserialize, Serialize};
-pub(crate) use steps::{NAME, NEW_PASSWORD, OWN_PASSWORD, email_code, forgotten, offered, sign_up, step};
+pub(crate) use steps::{NAME, NEW_PASSWORD, OWN_PASSWORD, email_code, few_codes, forgotten, offered, sign_up, step};
 use tonic::body::Body;
 
 use crate::identity::Endpoint;

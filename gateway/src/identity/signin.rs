@@ -148,6 +148,11 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         origin: form.take("origin"),
         again: form.has("again"),
     };
+    if form.has("signed_in") {
+        // He has read what the last page said.
+        let Some(session) = jar.session(&passage.head.headers) else { return Ok(foreign()) };
+        return leave(edge, &passage, (jar, &browser), &hidden, session).await;
+    }
     let (email, provider) = (form.take("email"), form.take("provider"));
     // It may wait for a mail in this browser; whatever else it goes on by, what the mail carries is worth nothing then.
     let kept = Away::end_here(jar, &passage.head.headers, &hidden.flow);
@@ -205,7 +210,7 @@ pub(super) async fn go_on(
     answer: Result<LoginStep, Status>,
 ) -> Result<Response<Body>, Refusal> {
     match answer {
-        Ok(LoginStep { step: Some(Step::Done(done)), .. }) => complete(edge, passage, browser, &hidden, done).await,
+        Ok(LoginStep { step: Some(Step::Done(done)), .. }) => complete(edge, passage, browser, hidden, done).await,
         Ok(LoginStep { step: Some(step), flow, .. }) => {
             Ok(pages::step(&step, &Hidden { flow, ..hidden }, None, "", None))
         }
@@ -249,12 +254,29 @@ async fn again(
     start(edge, passage, (jar, browser), hidden, (None, email, Some(error.message()))).await
 }
 
+/// Where who is signed in was on his way to.
+async fn leave(
+    edge: &Edge,
+    passage: &Passage,
+    browser: (Jar, &str),
+    hidden: &Hidden,
+    session: &str,
+) -> Result<Response<Body>, Refusal> {
+    if hidden.request.is_empty() {
+        return Ok(pages::see_other(if hidden.return_to.is_empty() { "/" } else { &hidden.return_to }));
+    }
+    authorize::go_on(edge, passage, browser, (&hidden.request, session)).await
+}
+
+/// So many recovery codes, and fewer, are few: who has used one is told.
+const FEW_CODES: i32 = 3;
+
 /// The sign-in is complete: the browser gets its session, and goes on to where it was sent.
 async fn complete(
     edge: &Edge,
     passage: &Passage,
     (jar, browser): (Jar, &str),
-    hidden: &Hidden,
+    hidden: Hidden,
     done: DoneStep,
 ) -> Result<Response<Body>, Refusal> {
     let replaced = jar.session(&passage.head.headers).unwrap_or_default().to_owned();
@@ -264,10 +286,9 @@ async fn complete(
         Err(status) if status.code() == tonic::Code::FailedPrecondition => return Ok(foreign()),
         Err(status) => return Err(status.into()),
     };
-    let response = if hidden.request.is_empty() {
-        Ok(pages::see_other(if hidden.return_to.is_empty() { "/" } else { &hidden.return_to }))
-    } else {
-        authorize::go_on(edge, passage, (jar, browser), (&hidden.request, &begun.session)).await
+    let response = match done.recovery_codes_left {
+        Some(left) if left <= FEW_CODES => Ok(pages::few_codes(left, hidden)),
+        _ => leave(edge, passage, (jar, browser), &hidden, &begun.session).await,
     };
     let seconds = begun.expire_after.map_or(0, |life| life.seconds);
     let session = jar.set_session(&begun.session, seconds);

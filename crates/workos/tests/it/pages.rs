@@ -2,6 +2,7 @@
 //! too many attempts.
 use http::Method;
 use serde_json::json;
+use totp_rs::{Algorithm, Builder, Secret};
 
 use crate::{
     client::{Answer, Client},
@@ -85,6 +86,63 @@ async fn auth_o07_an_address_that_no_policy_can_name_is_reached_over_a_page() {
     // Nothing but a form is bound by a policy.
     let plain = browser.get(link() + "&prompt=none").await;
     assert!(plain.header("location").starts_with("http://[::1]:49152/cb?"), "{}", plain.show());
+}
+
+/// The recovery codes of somebody who sets up an app.
+async fn recovery_codes(client: &Client, person: &Person) -> Vec<String> {
+    let signed = person.sign_in(client).await;
+    let made = signed.post("/v1/users/me/mfaFactors", &json!({"displayName": "Phone"})).good().await;
+    let seed = Secret::try_from_base32(made["secret"].as_str().expect("shown once")).expect("base32");
+    let app = Builder::new().with_algorithm(Algorithm::SHA1).with_secret(seed).build().expect("160 bits");
+    let now = api::Clock::default().now().unix_timestamp();
+    let code = app.generate(now.try_into().expect("after 1970")).to_string();
+    let confirm = format!("/v1/{}:confirm", made["name"].as_str().expect("named"));
+    let told = signed.post(confirm, &json!({"code": code})).good().await;
+    let codes = told["recoveryCodes"].as_array().expect("ten").clone();
+    codes.iter().map(|code| code.as_str().expect("text").to_owned()).collect()
+}
+
+/// Signs in on the page with a recovery code; what comes then.
+async fn recovered(browser: &mut Browser, page: &Answer, person: &Person, code: &str) -> Answer {
+    let asked = browser.sign_in(page, person).await;
+    let (request, flow, origin) = (field(&asked, "request"), field(&asked, "flow"), field(page, "origin"));
+    let form = [("request", request.as_str()), ("flow", &flow), ("origin", &origin), ("recovery_code", code)];
+    browser.post("/signin", &form).await
+}
+
+#[tokio::test]
+async fn auth_p12_who_has_few_recovery_codes_left_hears_it_and_goes_on() {
+    let shared = shared().await;
+    let client = shared.platform.client();
+    let app = register(shared, json!({})).await;
+    let eve = shared.owner.member(&client, "Eve", Some("VIEWER")).await;
+    let codes = recovery_codes(&client, &eve).await;
+    for code in &codes[..6] {
+        let mut browser = Browser::new(shared);
+        let page = browser.get("/signin").await;
+        let done = recovered(&mut browser, &page, &eve, code).await;
+        assert_eq!((done.status.as_u16(), done.header("location")), (303, "/"), "enough are left: {}", done.show());
+    }
+    let mut browser = Browser::new(shared);
+    let page = browser.get("/signin").await;
+    let told = recovered(&mut browser, &page, &eve, &codes[6]).await;
+    assert!(told.status == 200 && text(&told).contains("3 are left"), "{}", told.show());
+    let on = browser.post("/signin", &[("signed_in", "yes"), ("return_to", "/device")]).await;
+    assert_eq!((on.status.as_u16(), on.header("location")), (303, "/device"), "{}", on.show());
+    // The same on the way to an application.
+    let mut browser = Browser::new(shared);
+    let page = browser.get(authorize(&app.id, &[])).await;
+    let told = recovered(&mut browser, &page, &eve, &codes[7]).await;
+    assert!(text(&told).contains("2 are left"), "{}", told.show());
+    let policy = told.header("content-security-policy");
+    assert!(policy.contains("form-action 'self' https://"), "the form leads to the application: {policy}");
+    let request = field(&told, "request");
+    let asked = browser.post("/signin", &[("signed_in", "yes"), ("request", &request)]).await;
+    assert!(text(&asked).contains("name=\"decision\""), "{}", asked.show());
+    let mut stranger = Browser::new(shared);
+    stranger.get("/signin").await;
+    let foreign = stranger.post("/signin", &[("signed_in", "yes"), ("request", &request)]).await;
+    assert_eq!(foreign.status, 403, "nobody is signed in: {}", foreign.show());
 }
 
 /// An application's server asks about a token.

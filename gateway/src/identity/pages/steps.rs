@@ -169,6 +169,27 @@ pub(crate) fn email_code(hidden: &Hidden, address: &str) -> Response<Body> {
     form(("Look into your mail", Endpoint::SignIn), &intro, None, hidden, &fields)
 }
 
+/// Who has used a recovery code hears that few are left, before he goes on.
+pub(crate) fn few_codes(left: i32, hidden: Hidden) -> Response<Body> {
+    let left = match left {
+        0 => "That was the last one".to_owned(),
+        1 => "One is left".to_owned(),
+        left => format!("{left} are left"),
+    };
+    let intro = format!(
+        "<p>You are signed in, with a recovery code.</p><p role=\"alert\">{left}. Make new ones soon: who has neither his app or passkey nor a \
+         code cannot sign in.</p>"
+    );
+    let fields = "<input type=\"hidden\" name=\"signed_in\" value=\"yes\"><button>Go on</button>";
+    form(
+        ("Your recovery codes run out", Endpoint::SignIn),
+        &intro,
+        None,
+        &Hidden { flow: String::new(), ..hidden },
+        fields,
+    )
+}
+
 /// Asks where to send a link for a new password.
 pub(crate) fn forgotten(note: Option<&str>, address: &str) -> Response<Body> {
     let fields = email(address) + "<button>Send me a link</button>";
