@@ -76,6 +76,11 @@ async fn auth_s08_a_code_that_is_asked_for_while_its_browser_signs_out_gives_no_
     }
     let left = format!("select count(*) from auth.sessions where client = '{}'", app.id);
     assert_eq!(system.sql(&left).await[0][0].as_deref(), Some("0"));
+    // Nothing was given because of the sign-out, and for no other reason.
+    let fresh = owner_browser(&platform).await;
+    let given =
+        silently(&platform, &app, &fresh).await.expect("a browser that is signed in gets it without a question");
+    exchange(system, &given.access_token).await.expect("good");
 }
 
 #[tokio::test]
