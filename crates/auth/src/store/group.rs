@@ -120,7 +120,7 @@ pub(crate) async fn counts(tx: &Tx, name: GroupName, members: &[Subject]) -> Res
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Memberships looked at of the users beneath somebody who comes into a group.
+/// Memberships looked at of the users beneath somebody who comes into a group, and pairs of a group that one of them is in and one above it.
 const LOOKED_AT: i64 = 1_000_000;
 /// Users among them whose groups are counted one by one.
 const COUNTED: i64 = 10_000;
@@ -129,7 +129,7 @@ const COUNTED: i64 = 10_000;
 /// them are in few.
 ///
 /// Nobody is in more groups than those that he is in directly have above them, added up: that is one look at each membership, and spares most
-/// users the count. What is beyond [`LOOKED_AT`] and [`COUNTED`] is not looked at, so that a very large group holds the organization's lock for
+/// users the count. What is beneath is never more than the organization has; what is beyond [`LOOKED_AT`] and [`COUNTED`] is not looked at, so that a very large group holds the organization's lock for
 /// seconds at most; who is in too many then is cut where his groups are read ([`of_user`]).
 pub(crate) async fn most_of_a_user(
     tx: &Tx,
@@ -151,11 +151,13 @@ pub(crate) async fn most_of_a_user(
            union select u.base, g.group_id from up u cross join lateral ( \
              select group_id from group_members where organization_id = $1 and member = '\\x02'::bytea || uuid_send(u.at) offset 0 \
            ) g \
+         ), above as materialized ( \
+           select base, at from up limit $4 \
          ), heavy as ( \
-           select person from direct join (select base, count(*) as n from up group by base) above using (base) \
+           select person from direct join (select base, count(*) as n from above group by base) counted using (base) \
            group by person having sum(n) > $3::bigint limit $5 \
          ) select coalesce(max(n), 0) from ( \
-           select count(distinct at) as n from heavy join direct using (person) join up using (base) group by person \
+           select count(distinct at) as n from heavy join direct using (person) join above using (base) group by person \
          ) c";
     let limit = group_limit::GROUPS_OF_USER;
     let params: [&(dyn db::ToSql + Sync); 5] = [&organization.uuid(), &keys(members), &limit, &LOOKED_AT, &COUNTED];
