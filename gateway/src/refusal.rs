@@ -37,9 +37,10 @@ impl From<api::Error> for Refusal {
 impl From<tonic::Status> for Refusal {
     fn from(status: tonic::Status) -> Self {
         // To gRPC a request that is too long exhausts a resource, as does one that comes too often; to HTTP those are two things.
+        // The reason stands in the details as it is written.
+        let reason = b"MESSAGE_TOO_LARGE";
         let is_long = status.code() == tonic::Code::ResourceExhausted
-            && !status.details().is_empty()
-            && api::Error::from_status(&status).reason() == "MESSAGE_TOO_LARGE";
+            && status.details().windows(reason.len()).any(|part| part == reason);
         let parts = StatusParts {
             code: status.code() as i32,
             message: status.message().to_owned(),

@@ -23,9 +23,6 @@ use crate::{
     upstream::{self, Call},
 };
 
-/// Flag and length before a message (gRPC over HTTP/2).
-pub(super) const HEAD: usize = 5;
-
 /// Drives the call.
 pub(crate) async fn drive(
     edge: &Edge,
@@ -36,8 +33,7 @@ pub(crate) async fn drive(
     if method.client_streaming {
         return sent(edge, passage, passage.principal.as_ref(), frames(incoming), method).await;
     }
-    let limit = edge.config.message_max().saturating_add(HEAD);
-    let whole = body::within(edge, passage, &HeaderMap::new(), incoming, limit).await.map_err(body::exhausted)?;
+    let whole = body::whole(edge, passage, &HeaderMap::new(), incoming).await.map_err(body::exhausted)?;
     one(edge, passage, whole, method).await
 }
 

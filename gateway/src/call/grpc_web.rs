@@ -46,13 +46,13 @@ pub(crate) async fn drive(
         let answer = grpc::sent(edge, &passage, passage.principal.as_ref(), body, method);
         return framed(fault.or(answer).await?, web);
     }
-    let limit = edge.config.message_max().saturating_add(grpc::HEAD);
+    let limit = edge.config.message_max();
     // Each piece of text has padding of its own, and may have white space.
     let longest = if web == Web::Text { limit.saturating_mul(2) } else { limit };
     let whole = body::within(edge, &passage, &HeaderMap::new(), incoming, longest).await.map_err(body::exhausted)?;
     let whole = if web == Web::Text { Whole { bytes: text::whole(&whole.bytes)?, ..whole } } else { whole };
     if whole.bytes.len() > limit {
-        return Err(body::exhausted(body::too_large(edge.config.message_max() as u64)));
+        return Err(body::exhausted(body::too_large(limit as u64)));
     }
     framed(grpc::one(edge, &passage, whole, method).await?, web)
 }

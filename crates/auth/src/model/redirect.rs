@@ -120,7 +120,6 @@ mod tests {
         let registered = "https://app.example/cb";
         for other in [
             "",
-            "https://app.example/c",
             "https://app.example/cb/x",
             "https://app.example/x/../cb",
             "https://app.example/CB",
