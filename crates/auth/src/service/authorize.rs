@@ -306,6 +306,11 @@ impl Auth {
         let code = Handle::new();
         let target = answer(&asked.redirect_uri, &[("code", &code.text)], &asked.state, Some(&self.issuer));
         let tx = self.db.system("an authorization code, and the consent behind it", context).await?;
+        if let Some(organization) = organization {
+            // He may have left it meanwhile: with the membership its consents have ended, and none may come after them.
+            store::organization::keep(&tx, organization).await?;
+            store::membership::active(&tx, session.user, organization).await?.ok_or(Error::FlowInvalid)?;
+        }
         let version = store::pending::version(&tx, session.user).await?.ok_or(Error::FlowInvalid)?;
         let stored = Code {
             client: asked.client,

@@ -189,12 +189,8 @@ impl Auth {
         let organization = caller.organization()?;
         let tx = self.change(self.db.system("disable or enable a user", caller.context()).await?);
         let (found, member) = self.managed(caller, &tx, user).await?;
-        match state {
-            UserState::Disabled => self.no_operator(caller, &tx, user).await?,
-            _ if organization != OrganizationId::SYSTEM && store::user::is_held(&tx, user).await? => {
-                return Err(api::Error::new(api::Code::PermissionDenied, CommonReason::AccessDenied, HELD).into());
-            }
-            _ => {}
+        if state == UserState::Disabled {
+            self.no_operator(caller, &tx, user).await?;
         }
         match member {
             Some(member) if state == UserState::Disabled => self.keep_an_owner(&tx, &member, None).await?,
@@ -202,6 +198,11 @@ impl Auth {
             None => {}
         }
         let next = self.change_user(&tx, found, state, organization).await?;
+        // Asked when the row is ours: an operator who came between has committed by now.
+        let enables = state != UserState::Disabled && organization != OrganizationId::SYSTEM;
+        if enables && store::user::is_held(&tx, user).await? {
+            return Err(api::Error::new(api::Code::PermissionDenied, CommonReason::AccessDenied, HELD).into());
+        }
         tx.commit().await?;
         Ok(next)
     }

@@ -27,6 +27,10 @@ const AGAIN: Duration = Duration::from_millis(25);
 /// Identifiers whose turns are kept; an evicted one only costs questions to the database.
 const TURNS: u64 = 10_000;
 
+/// Kinds of counters of passwords that are not counted by an address.
+const OF_SESSION: &str = "password of a session";
+const OF_LINK: &str = "password of a link";
+
 const CLASSES: [DeviceClass; 2] = [DeviceClass::Known, DeviceClass::Unknown];
 
 /// Turns of this process, by counter.
@@ -61,19 +65,21 @@ impl Auth {
         self.counter(factor, user.uuid().as_bytes(), device)
     }
 
-    /// The counter of passwords for who is signed in already: his session's. Guesses from elsewhere do not shut him out; and who holds a stolen
-    /// session shuts out nobody but himself.
-    pub(super) fn session_counter(&self, session: Id) -> Counter {
-        self.counter(Factor::Password, session.uuid().as_bytes(), DeviceClass::Known)
+    /// The counter of passwords for who is signed in already: that of his browser's session, with all that applications have got of it. Guesses
+    /// from elsewhere do not shut him out; and who holds a stolen session shuts out nobody but himself, however many more he makes of it.
+    pub(super) fn session_counter(&self, root: Id) -> Counter {
+        let device = DeviceClass::Known;
+        Counter { key: counter_key(&self.identifiers, OF_SESSION, root.uuid().as_bytes(), device), device }
     }
 
     /// The counter of passwords for who holds the link to another address of this user: such a link begins in a session of his alone.
     pub(super) fn link_counter(&self, user: UserId) -> Counter {
-        self.counter(Factor::Password, user.uuid().as_bytes(), DeviceClass::Unknown)
+        let device = DeviceClass::Unknown;
+        Counter { key: counter_key(&self.identifiers, OF_LINK, user.uuid().as_bytes(), device), device }
     }
 
     fn counter(&self, factor: Factor, of: &[u8], device: DeviceClass) -> Counter {
-        Counter { key: counter_key(&self.identifiers, factor, of, device), device }
+        Counter { key: counter_key(&self.identifiers, factor.text(), of, device), device }
     }
 
     /// Runs a test behind the lockout. `None` for wrong and locked; a locked one takes as long as a password's test.
@@ -153,8 +159,9 @@ impl Auth {
     }
 }
 
-fn counter_key(identifiers: &[u8; 32], factor: Factor, of: &[u8], device: DeviceClass) -> [u8; 32] {
-    hmac(identifiers, &[factor.text().as_bytes(), b"\0", device.text().as_bytes(), b"\0", of])
+/// `kind` keeps apart what is counted by different things: an id that somebody chose may have the bytes of another one's address.
+fn counter_key(identifiers: &[u8; 32], kind: &str, of: &[u8], device: DeviceClass) -> [u8; 32] {
+    hmac(identifiers, &[kind.as_bytes(), b"\0", device.text().as_bytes(), b"\0", of])
 }
 
 impl Auth {
@@ -171,18 +178,35 @@ pub(super) fn counters_of(identifiers: &[u8; 32], user: UserId, email: &str) -> 
 
 fn passwords_of(identifiers: &[u8; 32], user: UserId, email: &str) -> Vec<[u8; 32]> {
     let (address, id) = (Email::key(email), user.uuid());
-    let typed = CLASSES.map(|device| counter_key(identifiers, Factor::Password, address.as_bytes(), device));
-    let link = counter_key(identifiers, Factor::Password, id.as_bytes(), DeviceClass::Unknown);
+    let typed = CLASSES.map(|device| counter_key(identifiers, Factor::Password.text(), address.as_bytes(), device));
+    let link = counter_key(identifiers, OF_LINK, id.as_bytes(), DeviceClass::Unknown);
     typed.into_iter().chain([link]).collect()
 }
 
 /// The counters of an account's second factors.
 pub(super) fn factors_of(identifiers: &[u8; 32], user: UserId) -> Vec<[u8; 32]> {
-    let of = |factor| CLASSES.map(|device| counter_key(identifiers, factor, user.uuid().as_bytes(), device));
+    let of = |factor| CLASSES.map(|device| counter_key(identifiers, factor.text(), user.uuid().as_bytes(), device));
     [Factor::Totp, Factor::Recovery].into_iter().flat_map(of).collect()
 }
 
 /// Context of a transaction that is no change of its own: the call's audit row is written with its outcome, once.
 pub(super) fn quiet(context: &CallContext) -> CallContext {
     CallContext { audit: false, ..context.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids can be chosen: one with the bytes of somebody's address must not begin or fill his counter.
+    #[test]
+    fn no_counter_of_one_account_is_that_of_another_whatever_its_id() {
+        let bytes = *b"victim@gmail.com";
+        let id = UserId(Id::from_uuid(uuid::Uuid::from_bytes(bytes)));
+        let theirs = counters_of(&[7; 32], UserId(Id::ZERO), "victim@gmail.com");
+        let own = counters_of(&[7; 32], id, "attacker@example.com");
+        let session = CLASSES.map(|device| counter_key(&[7; 32], OF_SESSION, &bytes, device));
+        assert!(own.iter().chain(&session).all(|key| !theirs.contains(key)));
+        assert_eq!(theirs.len(), 7);
+    }
 }

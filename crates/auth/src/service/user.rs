@@ -132,9 +132,10 @@ impl Auth {
         let tx = self.db.subject(user, context).await?;
         let known = store::user::password(&tx, user).await?;
         let beside = self.has_second_factor(&tx, user).await?;
-        drop(tx);
         let session = caller.session().and_then(|session| session.parse().ok()).ok_or(Error::SignInNeeded)?;
-        let counter = self.session_counter(session);
+        let root = store::session::root(&tx, session).await?.ok_or(Error::SignInNeeded)?;
+        drop(tx);
+        let counter = self.session_counter(root);
         let test = async { Ok(self.hashes.test(current, known.clone()).await?.then_some(())) };
         self.attempt(context, counter, test).await?.ok_or(Error::PasswordWrong)?;
         let tested = known.ok_or(Error::PasswordWrong)?;

@@ -172,6 +172,13 @@ pub(crate) async fn end_of_user(tx: &Tx, user: UserId, now: OffsetDateTime) -> R
     tx.execute(sql, &[&user.uuid(), &now]).await.map(drop)
 }
 
+/// Links by which somebody signs in or begins anew are dead: one has been used. A new address that waits for its confirmation is another
+/// matter.
+pub(crate) async fn end_of_sign_in(tx: &Tx, user: UserId, now: OffsetDateTime) -> Result<(), db::Error> {
+    let sql = "update mail_deliveries set end_time = $2 where user_id = $1 and purpose <= 5 and purpose <> $3 and end_time is null";
+    tx.execute(sql, &[&user.uuid(), &now, &(Purpose::ChangeEmail as i16)]).await.map(drop)
+}
+
 /// Links of an invitation are dead. Tenant transactions may.
 pub(crate) async fn end_of_invitation(tx: &Tx, invitation: Id, now: OffsetDateTime) -> Result<(), db::Error> {
     let sql = "update mail_deliveries set end_time = $2 where invitation_id = $1 and end_time is null";

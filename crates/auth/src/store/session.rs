@@ -99,6 +99,13 @@ pub(crate) async fn touch(tx: &Tx, session: Id, now: OffsetDateTime) -> Result<(
 /// Where codes lie that a browser's session has given.
 const CODES: [&str; 2] = ["authorization_codes", "device_codes"];
 
+/// The browser's session that one of an application came from, or the session itself.
+pub(crate) async fn root(tx: &Tx, session: Id) -> Result<Option<Id>, db::Error> {
+    let sql = "select coalesce(parent_id, session_id) from sessions where session_id = $1";
+    let row = tx.query_opt(sql, &[&session.uuid()]).await?;
+    row.map(|row| row.try_get(0).map(Id::from_uuid).map_err(db::Error::from)).transpose()
+}
+
 /// Locks the codes that were given in a browser's session until the transaction ends.
 pub(crate) async fn hold_codes(tx: &Tx, parent: Id) -> Result<(), db::Error> {
     for table in CODES {

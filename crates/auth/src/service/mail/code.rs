@@ -65,7 +65,7 @@ impl Auth {
         let proven = proven.filter(|(user, _)| expected.is_none_or(|expected| expected == *user));
         let mut proof = None;
         if let Some((user, email_key)) = proven {
-            store::mail::end_of_user(&tx, user, now).await?;
+            store::mail::end_of_sign_in(&tx, user, now).await?;
             self.prove_address(&tx, user, &email_key, None).await?;
             let version = store::pending::version(&tx, user).await?;
             proof = version.map(|version| Proof { user, version, time: now, amr: vec!["otp".to_owned()] });
