@@ -185,7 +185,8 @@ fn passwords_of(identifiers: &[u8; 32], user: UserId, email: &str) -> Vec<[u8; 3
 
 /// The counters of an account's second factors.
 pub(super) fn factors_of(identifiers: &[u8; 32], user: UserId) -> Vec<[u8; 32]> {
-    let of = |factor: Factor| CLASSES.map(|device| counter_key(identifiers, factor.text(), user.uuid().as_bytes(), device));
+    let of =
+        |factor: Factor| CLASSES.map(|device| counter_key(identifiers, factor.text(), user.uuid().as_bytes(), device));
     [Factor::Totp, Factor::Recovery].into_iter().flat_map(of).collect()
 }
 
