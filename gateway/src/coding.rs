@@ -6,12 +6,14 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use flate2::write::{GzEncoder, MultiGzDecoder};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName};
 
 /// Most bytes out for each byte in.
 const RATIO: u64 = 100;
 /// So much may come out in any case: small bodies compress well.
 const FLOOR: u64 = 64 * 1024;
+/// Bodies and messages below this grow rather than shrink.
+pub(crate) const LEAST: u64 = 1024;
 /// Input that is decoded at one go.
 const STEP: usize = 4 * 1024;
 /// Largest zstd window: 8 MiB, as RFC 9659 has it.
@@ -53,10 +55,10 @@ impl Coding {
         }
     }
 
-    /// What an answer is coded in: the greatest weight of `Accept-Encoding`, of equals zstd. `None` is identity, which stands
-    /// when nothing is accepted too: an answer beats 406.
-    pub(crate) fn accepted(headers: &HeaderMap) -> Option<Self> {
-        let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    /// What an answer is coded in: the greatest weight of this header, which is `Accept-Encoding` or one like it, of equals zstd.
+    /// `None` is identity, which stands when nothing is accepted too: an answer beats 406.
+    pub(crate) fn accepted(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         let elements: Vec<_> = values.flat_map(|value| value.split(',')).take(ELEMENTS).filter_map(weighted).collect();
         let weight = |name: &str| {
             let exact = elements.iter().find(|(known, _)| known == name);
@@ -221,6 +223,14 @@ impl Decoder {
     }
 }
 
+/// A whole message, coded; `None` for a coding that is not written.
+pub(crate) fn encoded(coding: Coding, data: &[u8]) -> io::Result<Option<Bytes>> {
+    let Some(mut encoder) = Encoder::new(coding) else { return Ok(None) };
+    let mut out = encoder.piece(data, false)?.to_vec();
+    out.extend_from_slice(&encoder.finish()?);
+    Ok(Some(out.into()))
+}
+
 /// A whole message, decoded.
 pub(crate) fn decoded(coding: Coding, data: &[u8], limit: usize) -> Result<Bytes, Flaw> {
     let mut decoder = Decoder::new(coding, limit as u64)?;
@@ -254,13 +264,12 @@ impl Write for Bounded {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT_ENCODING;
+
     use super::*;
 
-    fn coded(coding: Coding, data: &[u8]) -> Vec<u8> {
-        let mut encoder = Encoder::new(coding).expect("it is written");
-        let mut out = encoder.piece(data, false).expect("memory").to_vec();
-        out.extend_from_slice(&encoder.finish().expect("memory"));
-        out
+    fn coded(coding: Coding, data: &[u8]) -> Bytes {
+        encoded(coding, data).expect("memory").expect("it is written")
     }
 
     #[test]
@@ -299,8 +308,8 @@ mod tests {
     fn the_greatest_weight_is_taken() {
         let of = |text: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT_ENCODING, text.parse().expect("a header"));
-            Coding::accepted(&headers)
+            headers.insert(ACCEPT_ENCODING, text.parse().expect("a header"));
+            Coding::accepted(&headers, &ACCEPT_ENCODING)
         };
         assert_eq!(of("gzip, deflate, br, zstd"), Some(Coding::Zstd));
         assert_eq!(of("gzip;q=1.0, zstd;q=0.5"), Some(Coding::Gzip));

@@ -86,7 +86,7 @@ pub(crate) async fn serve(
     let id = request_id::take(request.headers(), &edge.ids);
     let address = address::of(request.headers(), connection.peer, edge.config.trusted_hops);
     let observed = Observed::begin(&edge, &request, &id, address);
-    let coding = Coding::accepted(request.headers()).filter(|_| edge.config.compress);
+    let coding = Coding::accepted(request.headers(), &header::ACCEPT_ENCODING).filter(|_| edge.config.compress);
     let (origin, verb) = (request.headers().get(header::ORIGIN).cloned(), request.method().clone());
     let (place, version) = (request.uri().clone(), request.version());
     let framed = hygiene::framing(&request, &edge.config);

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 use api::CallContext;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use proto::Method;
 use tokio::time::Instant;
 use tonic::body::Body;
@@ -125,14 +125,34 @@ async fn forget(exchange: Option<(Arc<Credentials>, Principal)>, headers: &Heade
     }
 }
 
-/// The call was refused before its handler because its internal token is stale: it may be sent again with a new one.
-pub(crate) fn is_stale(headers: &HeaderMap) -> bool {
-    headers.get("grpc-status").is_some_and(|status| status == "16")
-        && tonic::Status::from_header_map(headers)
-            .is_some_and(|status| api::Error::from_status(&status).reason() == "TOKEN_STALE")
+/// The call was refused before its handler because its internal token is stale: it may be sent again with a new one. The mesh alone says
+/// so: a handler that hands on what a service behind it has told may have done something before.
+fn is_stale(headers: &HeaderMap) -> bool {
+    headers.contains_key(mesh::STALE_KEY)
 }
 
-/// A call with one message, which is sent once more with a new internal token when the first one is stale.
+/// Sends one message with these headers as metadata, once more with a new internal token when the first one is stale.
+pub(crate) async fn renewed(
+    edge: &Edge,
+    passage: &Passage,
+    method: &'static Method,
+    metadata: impl Fn() -> HeaderMap,
+    message: &Bytes,
+) -> Result<Response<Body>, Refusal> {
+    let body = || Body::new(Full::new(message.clone()));
+    let call = Call::of(passage, method)?;
+    let (service, has_principal) = (call.service, call.principal.is_some());
+    let response = prepare(edge, &passage.context, call, metadata(), body()).await;
+    if !has_principal || !is_stale(response.headers()) {
+        return Ok(response);
+    }
+    // Boxed: it is rare, and each call would keep the room for it.
+    let fresh = Box::pin(auth::authenticate(edge, &passage.head.headers, method, &passage.context)).await?;
+    let call = Call { service, method, principal: fresh.as_ref() };
+    Ok(Box::pin(prepare(edge, &passage.context, call, metadata(), body())).await)
+}
+
+/// The same as a future that stands on its own.
 pub(crate) fn renewable(
     edge: &Arc<Edge>,
     passage: &Passage,
@@ -312,7 +332,7 @@ impl Messages {
 
 /// One message as a request body.
 pub(crate) fn one_message(message: frame::Framed) -> Body {
-    Body::new(http_body_util::Full::new(message.into_frame()))
+    Body::new(Full::new(message.into_frame()))
 }
 
 /// The caller asked by `If-Match`, so a stale etag is his failed precondition (412) and not a conflict (409).

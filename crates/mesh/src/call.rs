@@ -9,6 +9,9 @@ use proto::Method;
 pub const TOKEN_KEY: &str = "x-workos-biscuit-bin";
 /// Metadata key of the request id.
 pub const REQUEST_ID_KEY: &str = "x-request-id";
+/// Metadata key of an answer: the internal token was refused before the handler, because the credential behind it shall be exchanged
+/// again. Nothing was done, so the call may be sent again with a new one. No handler can say so.
+pub const STALE_KEY: &str = "x-workos-token-stale";
 /// Metadata key of the caller's network address, which the gateway saw. Never taken from outside the mesh.
 pub const NETWORK_KEY: &str = "x-workos-network";
 /// Metadata key of the W3C trace context.

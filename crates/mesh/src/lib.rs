@@ -36,7 +36,9 @@ pub mod wire;
 
 pub use audit::{Refusals, Refused};
 pub use batch::Batched;
-pub use call::{Authorizer, Incoming, NETWORK_KEY, Narrower, Peer, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY};
+pub use call::{
+    Authorizer, Incoming, NETWORK_KEY, Narrower, Peer, REQUEST_ID_KEY, STALE_KEY, TOKEN_KEY, TRACEPARENT_KEY,
+};
 pub use period::{Period, PeriodError};
 pub use settings::{
     Balancing, CircuitBreaker, Deadlines, Discovery, HealthCheck, MESSAGE_BYTES_MAX, Mode, OutlierDetection, Retries,

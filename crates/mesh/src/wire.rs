@@ -2,7 +2,8 @@
 //!
 //! The mesh reads one resource name out of a request before the handler may see it, and `authz` reads tokens before any
 //! signature is checked; both must agree with what prost will decode later. So this reader refuses what prost would merge or
-//! skip (groups, a singular field sent twice) instead of guessing which of two values counts.
+//! skip (groups, a singular field sent twice) instead of guessing which of two values counts. Requests may have groups, for
+//! contracts whose fields are DELIMITED (protobuf editions): they are read as the messages that they are.
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Why bytes were refused.
@@ -24,6 +25,9 @@ pub enum Malformed {
     #[error("a text is not UTF-8")]
     Text,
 }
+
+/// Groups within groups that are read; prost has the same limit.
+const DEPTH: usize = 100;
 
 /// The value of a field as it lies on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +73,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of this message.
+    /// The fields of this message, which has no groups.
     #[must_use]
     pub fn of(message: &'a [u8]) -> Self {
         Self { rest: message }
@@ -97,12 +101,18 @@ impl<'a> Fields<'a> {
     }
 
     fn field(&mut self) -> Result<(u32, Value<'a>), Malformed> {
+        let (number, kind) = self.key()?;
+        Ok((number, self.value(kind)?))
+    }
+
+    /// Field number and wire type.
+    fn key(&mut self) -> Result<(u32, u32), Malformed> {
         let key = u32::try_from(self.varint()?).map_err(|_| Malformed::Number)?;
-        let number = key >> 3;
-        if number == 0 {
-            return Err(Malformed::Number);
-        }
-        let value = match key & 7 {
+        if key >> 3 == 0 { Err(Malformed::Number) } else { Ok((key >> 3, key & 7)) }
+    }
+
+    fn value(&mut self, kind: u32) -> Result<Value<'a>, Malformed> {
+        Ok(match kind {
             0 => Value::Varint(self.varint()?),
             1 => Value::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| Malformed::Truncated)?)),
             2 => {
@@ -111,8 +121,23 @@ impl<'a> Fields<'a> {
             }
             5 => Value::Fixed32(u32::from_le_bytes(self.take(4)?.try_into().map_err(|_| Malformed::Truncated)?)),
             _ => return Err(Malformed::WireType),
-        };
-        Ok((number, value))
+        })
+    }
+
+    /// What stands between the start of a group, which was read, and its end.
+    fn group(&mut self, number: u32) -> Result<&'a [u8], Malformed> {
+        let (start, mut open) = (self.rest, vec![number]);
+        loop {
+            let inner = &start[..start.len() - self.rest.len()];
+            match self.key()? {
+                (_, 3) if open.len() == DEPTH => return Err(Malformed::WireType),
+                (number, 3) => open.push(number),
+                (number, 4) if open.pop() != Some(number) => return Err(Malformed::WireType),
+                (_, 4) if open.is_empty() => return Ok(inner),
+                (_, 4) => {}
+                (_, kind) => drop(self.value(kind)?),
+            }
+        }
     }
 }
 
@@ -143,23 +168,28 @@ pub fn text_at<'a>(message: &'a [u8], path: &[u32]) -> Result<Option<&'a str>, M
     let Some((leaf, way)) = path.split_last() else { return Err(Malformed::Number) };
     let mut parts = vec![message];
     for wanted in way {
-        parts = occurrences(&parts, *wanted)?;
+        parts = occurrences(&parts, *wanted, true)?;
     }
-    match occurrences(&parts, *leaf)?.as_slice() {
+    match occurrences(&parts, *leaf, false)?.as_slice() {
         [] => Ok(None),
         [text] => std::str::from_utf8(text).map(Some).map_err(|_| Malformed::Text),
         _ => Err(Malformed::Repeated),
     }
 }
 
-/// Every occurrence of a field in the parts of one message.
-fn occurrences<'a>(parts: &[&'a [u8]], wanted: u32) -> Result<Vec<&'a [u8]>, Malformed> {
+/// Every occurrence of a field in the parts of one message: texts, or messages, which may be groups.
+fn occurrences<'a>(parts: &[&'a [u8]], wanted: u32, messages: bool) -> Result<Vec<&'a [u8]>, Malformed> {
     let mut found = Vec::with_capacity(1);
     for part in parts {
-        for field in Fields::of(part) {
-            let (number, value) = field?;
+        let mut fields = Fields::of(part);
+        while !fields.rest.is_empty() {
+            let (number, kind) = fields.key()?;
+            let bytes = match kind {
+                3 => fields.group(number).map(|group| messages.then_some(group))?,
+                kind => fields.value(kind)?.bytes().ok(),
+            };
             if number == wanted {
-                found.push(value.bytes()?);
+                found.push(bytes.ok_or(Malformed::WireType)?);
             }
         }
     }
@@ -223,6 +253,21 @@ mod tests {
         assert_eq!(Fields::of(&[0x0b]).next(), Some(Err(Malformed::WireType)));
         assert_eq!(Fields::of(&[0xff; 11]).next(), Some(Err(Malformed::Number)));
         assert_eq!(Fields::of(&[0x0a, 5, 1]).next(), Some(Err(Malformed::Truncated)));
+    }
+
+    #[test]
+    fn a_request_with_groups_is_read_on_its_way_and_beside_it() {
+        // Group 7 with a varint and a group 1 of its own, then group 1 with the text.
+        let message = [&b"\x3b\x08\x05\x0b\x08\x01\x0c\x3c"[..], b"\x0b\x0a\x03a/b\x0c"].concat();
+        assert_eq!(text_at(&message, &[1, 1]), Ok(Some("a/b")));
+        assert_eq!(text_at(&message, &[7, 2]), Ok(None), "what stands in a group within is not of the group");
+        assert_eq!(text_at(&message, &[7]), Err(Malformed::WireType), "a group is no text");
+        assert_eq!(text_at(&[&message[..], b"\x0b\x0a\x01c\x0c"].concat(), &[1, 1]), Err(Malformed::Repeated));
+        for cut in (1..message.len()).filter(|cut| *cut != 8) {
+            assert!(text_at(&message[..cut], &[1, 1]).is_err(), "a group is cut at {cut}");
+        }
+        assert_eq!(text_at(b"\x0b\x14", &[2]), Err(Malformed::WireType), "another group ends");
+        assert_eq!(text_at(&[0x0b; 200], &[2]), Err(Malformed::WireType), "groups within groups have a bound");
     }
 
     #[test]

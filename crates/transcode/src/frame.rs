@@ -33,7 +33,15 @@ pub fn head(length: usize, compressed: bool) -> Option<[u8; HEAD]> {
 /// # Errors
 /// RESOURCE_EXHAUSTED beyond four gigabytes.
 pub fn encode(message: &[u8]) -> Result<Bytes, Problem> {
-    let head = head(message.len(), false).ok_or_else(|| too_large(u32::MAX as usize))?;
+    encode_as(message, false)
+}
+
+/// A message with its head, which says whether it is compressed.
+///
+/// # Errors
+/// RESOURCE_EXHAUSTED beyond four gigabytes.
+pub fn encode_as(message: &[u8], compressed: bool) -> Result<Bytes, Problem> {
+    let head = head(message.len(), compressed).ok_or_else(|| too_large(u32::MAX as usize))?;
     let mut frame = BytesMut::with_capacity(HEAD + message.len());
     frame.put_slice(&head);
     frame.put_slice(message);

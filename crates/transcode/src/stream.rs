@@ -9,7 +9,7 @@ mod split;
 
 use bytes::Bytes;
 
-pub use accept::negotiate;
+pub use accept::{accepts, negotiate};
 pub use split::{Splitter, Unit};
 
 /// The form of a streamed answer.

@@ -27,7 +27,7 @@ use crate::{
         rest,
         stream::{Patience, Source},
     },
-    coding::READ,
+    coding::{Coding, READ},
     edge::Edge,
     filter::Passage,
     refusal::{Codec, Dialect, Refusal, end_of_stream, essence},
@@ -156,7 +156,7 @@ pub(crate) async fn streaming(
     // Who answers once has nothing to say before the caller's end.
     let patience = if method.server_streaming { patience } else { patience.through_silence() };
     let source = Source::new(call, edge.config.message_max(), inlet.fault, patience);
-    opened(form, source, passage).await
+    opened(edge, form, source, passage).await
 }
 
 /// Drives a conversation with a service of the edge's own: `matched` knows its messages, `serve` answers it.
@@ -173,7 +173,7 @@ pub(super) async fn own<F: Future<Output = Response<Body>> + Send + 'static>(
     // Who asks may take his time.
     let patience = Patience::of(&edge.config, &passage.connection).through_silence();
     let source = Source::new(serve(inlet.body), edge.config.message_max(), inlet.fault, patience);
-    opened(form, source, passage).await
+    opened(edge, form, source, passage).await
 }
 
 /// The caller's envelopes. They are coded one by one, the body as a whole is not.
@@ -186,13 +186,18 @@ fn inlet(edge: &Edge, passage: &Passage, incoming: Incoming, form: &Form) -> Res
 }
 
 /// The answer, once its headers are known.
-async fn opened(form: Form, mut source: Source, passage: Passage) -> Result<Response<Body>, Refusal> {
+async fn opened(edge: &Edge, form: Form, mut source: Source, passage: Passage) -> Result<Response<Body>, Refusal> {
     source.opened().await?;
+    let coding = coded::accepted(&edge.config, &passage.head.headers);
     let mut response = Response::new(Body::empty());
-    response.headers_mut().extend(upstream::passed_back(&source.headers));
-    response.headers_mut().insert(header::CONTENT_TYPE, Dialect::ConnectStream(form.codec).content_type());
-    response.headers_mut().insert("connect-accept-encoding", HeaderValue::from_static(READ));
-    *response.body_mut() = Body::new(StreamBody::new(answers(form, source, passage)));
+    let headers = response.headers_mut();
+    headers.extend(upstream::passed_back(&source.headers));
+    headers.insert(header::CONTENT_TYPE, Dialect::ConnectStream(form.codec).content_type());
+    headers.insert("connect-accept-encoding", HeaderValue::from_static(READ));
+    if let Some(coding) = coding {
+        headers.insert("connect-content-encoding", HeaderValue::from_static(coding.name()));
+    }
+    *response.body_mut() = Body::new(StreamBody::new(answers(form, coding, source, passage)));
     Ok(response)
 }
 
@@ -233,13 +238,14 @@ fn messages(
 /// The service's messages in envelopes, and the last one, which tells how it went.
 fn answers(
     form: Form,
+    coding: Option<Coding>,
     source: Source,
     passage: Passage,
 ) -> impl Stream<Item = Result<Frame<Bytes>, tonic::Status>> + Send + 'static {
-    stream::unfold(Some((form, source, passage)), |state| async move {
+    stream::unfold(Some((form, source, passage)), move |state| async move {
         let (form, mut source, passage) = state?;
         let read = match source.next().await {
-            Ok(Some(wire)) => form.write(wire).and_then(|message| Ok(transcode::frame::encode(&message)?)).map(Some),
+            Ok(Some(wire)) => form.write(wire).and_then(|message| coded::envelope(coding, &message)).map(Some),
             Ok(None) => Ok(None),
             Err(refusal) => Err(refusal),
         };

@@ -1,9 +1,11 @@
 //! Native gRPC: frames pass through unread; headers and trailers are cleaned on the way in and out.
+use std::future::Future;
+
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderMap, HeaderName, Response, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use proto::Method;
 use tokio::time::Instant;
@@ -15,10 +17,7 @@ use crate::{
         stream::Patience,
     },
     edge::Edge,
-    filter::{
-        Passage,
-        auth::{self, Principal},
-    },
+    filter::Passage,
     refusal::Refusal,
     upstream::{self, Call},
 };
@@ -31,7 +30,7 @@ pub(crate) async fn drive(
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
     if method.client_streaming {
-        return sent(edge, passage, passage.principal.as_ref(), frames(incoming), method).await;
+        return sent(edge, passage, frames(incoming), method).await;
     }
     let whole = body::whole(edge, passage, &HeaderMap::new(), incoming).await.map_err(body::exhausted)?;
     one(edge, passage, whole, method).await
@@ -43,45 +42,51 @@ pub(crate) fn frames(incoming: Incoming) -> Body {
     Body::new(data.map_err(|error| tonic::Status::from(api::Error::internal(error))))
 }
 
-/// Sends the frame of a request that is one message, once more with a new internal token when the first one is stale. The mesh keeps it
-/// whole as well, to send it again: in the same memory.
+/// Sends the frame of a request that is one message. The mesh keeps it whole as well, to send it again: in the same memory.
 pub(crate) async fn one(
     edge: &Edge,
     passage: &Passage,
     Whole { bytes, share: _share }: Whole,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
-    let frame = || Body::new(Full::new(bytes.clone()));
-    let principal = passage.principal.as_ref();
-    let response = sent(edge, passage, principal, frame(), method).await?;
-    if principal.is_none() || !upstream::is_stale(response.headers()) {
-        return Ok(response);
-    }
-    let fresh = Box::pin(auth::authenticate(edge, &passage.head.headers, method, &passage.context)).await?;
-    Box::pin(sent(edge, passage, fresh.as_ref(), frame(), method)).await
+    let metadata = || metadata(passage);
+    answered(edge, passage, method, upstream::renewed(edge, passage, method, metadata, &bytes)).await
 }
 
-/// Sends frames on and gives back what comes. A stream of messages is told when it must end.
+/// Sends frames on and gives back what comes.
 pub(crate) async fn sent(
     edge: &Edge,
     passage: &Passage,
-    principal: Option<&Principal>,
     body: Body,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
+    let call = upstream::prepare(edge, &passage.context, Call::of(passage, method)?, metadata(passage), body);
+    answered(edge, passage, method, async { Ok(call.await) }).await
+}
+
+/// The caller's headers, and how he codes messages: they pass through as they are.
+fn metadata(passage: &Passage) -> HeaderMap {
     let mut metadata = upstream::metadata(&passage.head.headers);
     for name in ["grpc-encoding", "grpc-accept-encoding"] {
         if let Some(value) = passage.head.headers.get(name) {
             metadata.insert(name, value.clone());
         }
     }
-    let call = Call { principal, ..Call::of(passage, method)? };
-    let call = upstream::prepare(edge, &passage.context, call, metadata, body);
+    metadata
+}
+
+/// The answer without what belongs to the platform. A stream of messages is told when it must end.
+async fn answered(
+    edge: &Edge,
+    passage: &Passage,
+    method: &'static Method,
+    call: impl Future<Output = Result<Response<Body>, Refusal>>,
+) -> Result<Response<Body>, Refusal> {
     if !method.server_streaming {
-        return Ok(cleaned(call.await));
+        return call.await.map(cleaned);
     }
     let patience = Patience::of(&edge.config, &passage.connection);
-    let response = patience.wait(Instant::now(), call).await?;
+    let response = patience.wait(Instant::now(), call).await??;
     Ok(cleaned(response).map(|body| told(body, patience)))
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn drive(
 ) -> Result<Response<Body>, Refusal> {
     if method.client_streaming {
         let Inlet { body, fault } = inlet(edge, incoming, web)?;
-        let answer = grpc::sent(edge, &passage, passage.principal.as_ref(), body, method);
+        let answer = grpc::sent(edge, &passage, body, method);
         return framed(fault.or(answer).await?, web);
     }
     let limit = edge.config.message_max();

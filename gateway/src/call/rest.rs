@@ -11,16 +11,14 @@ use transcode::{Alt, Match, ResponseOptions, frame::Framed};
 
 use crate::{
     call::{
+        accept,
         body::{self, Whole},
-        condition, feed, idempotency,
+        condition, content, feed, idempotency,
         inlet::{Fault, Inlet},
         stream,
     },
     edge::Edge,
-    filter::{
-        Passage,
-        auth::{self, Principal},
-    },
+    filter::Passage,
     refusal::Refusal,
     upstream::{self, Call, Messages},
 };
@@ -45,17 +43,20 @@ pub(crate) async fn drive(
 ) -> Result<Response<Body>, Refusal> {
     let query = passage.head.uri.query();
     let options = matched.response_options(query)?;
+    if !method.server_streaming {
+        accept::json(&passage.head.headers, matched, &options)?;
+    }
     if method.client_streaming {
         idempotency::none(&passage.head.headers, method)?;
         condition::none((&passage.head.method, &passage.head.headers), method)?;
         let inlet = Box::pin(feed::open(edge, &passage, incoming, matched, method)).await?;
         let Inlet { body, fault } = inlet;
+        let metadata = upstream::metadata(&passage.head.headers);
+        let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, body);
         if method.server_streaming {
-            let metadata = upstream::metadata(&passage.head.headers);
-            let call = upstream::prepare(edge, &passage.context, Call::of(&passage, method)?, metadata, body);
             return Box::pin(stream::drive(edge, passage, matched, method, options, (call, fault))).await;
         }
-        let answer = Box::pin(fault.or(single(edge, &passage, passage.principal.as_ref(), method, body))).await?;
+        let answer = Box::pin(fault.or(async { single(edge, call.await).await })).await?;
         return render(&passage.head, matched, &options, answer);
     }
     let head = &passage.head;
@@ -78,40 +79,25 @@ pub(crate) async fn drive(
     match unary(edge, &passage, method, wire).await {
         Ok(answer) => render(head, matched, &options, answer),
         Err(refusal) if has_precondition => Err(upstream::as_precondition(refusal, &passage.schema.contract)),
+        Err(refusal) if matched.is_http_body_out() => Err(content::refusal(refusal, &passage.schema.contract)),
         Err(refusal) => Err(refusal),
     }
 }
 
-/// Sends one message and reads one. A stale internal token is exchanged again, once: the refusal precedes the handler.
+/// Sends one message and reads one.
 pub(crate) async fn unary(
     edge: &Edge,
     passage: &Passage,
     method: &'static Method,
     message: Framed,
 ) -> Result<Answer, Refusal> {
-    let refusal =
-        match single(edge, passage, passage.principal.as_ref(), method, upstream::one_message(message.clone())).await {
-            Err(refusal) if refusal.parts.code == tonic::Code::Unauthenticated as i32 => refusal,
-            other => return other,
-        };
-    if passage.principal.is_none() || refusal.reason(&passage.schema.contract).as_deref() != Some("TOKEN_STALE") {
-        return Err(refusal);
-    }
-    let fresh = Box::pin(auth::authenticate(edge, &passage.head.headers, method, &passage.context)).await?;
-    Box::pin(single(edge, passage, fresh.as_ref(), method, upstream::one_message(message))).await
+    let metadata = || upstream::metadata(&passage.head.headers);
+    let response = upstream::renewed(edge, passage, method, metadata, &message.into_frame()).await?;
+    single(edge, response).await
 }
 
-/// Sends what there is to send, and reads one message.
-async fn single(
-    edge: &Edge,
-    passage: &Passage,
-    principal: Option<&Principal>,
-    method: &'static Method,
-    body: Body,
-) -> Result<Answer, Refusal> {
-    let metadata = upstream::metadata(&passage.head.headers);
-    let call = Call { principal, ..Call::of(passage, method)? };
-    let response = upstream::prepare(edge, &passage.context, call, metadata, body).await;
+/// Reads the one message of an answer.
+async fn single(edge: &Edge, response: Response<Body>) -> Result<Answer, Refusal> {
     let (headers, mut messages) = Messages::new(response, edge.config.message_max());
     let wire = messages.next().await?;
     if messages.next().await?.is_some() {
@@ -146,6 +132,10 @@ fn render(
         return Ok(response);
     }
     let (content_type, body) = if matched.is_http_body_out() {
+        *response.status_mut() = content::status(&headers);
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(response);
+        }
         let body = matched.http_body(answer)?;
         (
             HeaderValue::from_str(body.media_type()).unwrap_or(HeaderValue::from_static("application/octet-stream")),

@@ -15,12 +15,18 @@ use http_body_util::StreamBody;
 use proto::Method;
 use tonic::{Status, body::Body};
 use transcode::{
-    Contract, Match, ResponseOptions,
-    stream::{Form, Writer, negotiate},
+    Match, ResponseOptions,
+    stream::{Form, Writer},
 };
 
 use crate::{
-    call::inlet::Fault, edge::Edge, filter::Passage, listener::Flushed, refusal::Refusal, schema::Schema, upstream,
+    call::{accept, content, inlet::Fault},
+    edge::Edge,
+    filter::Passage,
+    listener::Flushed,
+    refusal::Refusal,
+    schema::Schema,
+    upstream,
 };
 
 pub(crate) use patience::Patience;
@@ -44,7 +50,7 @@ pub(crate) async fn drive(
     options: ResponseOptions,
     (call, fault): (impl Future<Output = Response<Body>> + Send + 'static, Fault),
 ) -> Result<Response<Body>, Refusal> {
-    let form = if matched.is_http_body_out() { None } else { Some(form(&passage.head.headers, &options)?) };
+    let form = accept::form(&passage.head.headers, matched, &options)?;
     let limit = edge.config.message_max();
     let patience = Patience::of(&edge.config, &passage.connection);
     let patience = match form {
@@ -62,7 +68,7 @@ pub(crate) async fn drive(
         false => Some(source.next().await),
     };
     let first = first.transpose().map_err(|refusal| match form {
-        None => range_refusal(refusal, &passage.schema.contract),
+        None => content::refusal(refusal, &passage.schema.contract),
         Some(_) => refusal,
     })?;
     let metadata = source.headers.clone();
@@ -85,24 +91,6 @@ pub(crate) async fn drive(
 fn wants_trailers(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case("trailers"))
-}
-
-fn form(headers: &HeaderMap, options: &ResponseOptions) -> Result<Form, Refusal> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    Ok(negotiate(accept, options.alt)?)
-}
-
-/// A range outside the content has a status of its own, and tells the size (RFC 9110 section 15.5.17).
-fn range_refusal(mut refusal: Refusal, contract: &Contract) -> Refusal {
-    if refusal.parts.code == tonic::Code::OutOfRange as i32
-        && refusal.reason(contract).as_deref() == Some("RANGE_UNSATISFIABLE")
-    {
-        refusal.parts.http = Some(416);
-        if let Some(size) = refusal.metadata(contract, "size") {
-            refusal = refusal.header(header::CONTENT_RANGE, &format!("bytes */{size}"));
-        }
-    }
-    refusal
 }
 
 /// The answer with its headers; the body runs on by itself.
@@ -131,11 +119,8 @@ fn open(
             if let Some(length) = metadata.get("workos-content-length") {
                 headers.insert(header::CONTENT_LENGTH, length.clone());
             }
-            if metadata.contains_key(header::CONTENT_RANGE) {
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            }
-            if metadata.contains_key("workos-not-modified") {
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.status_mut() = content::status(metadata);
+            if response.status() == StatusCode::NOT_MODIFIED {
                 response.headers_mut().remove(header::CONTENT_TYPE);
                 return Ok(response);
             }

@@ -12,10 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use tonic::{Status, body::Body};
 
-use crate::coding::{Coding, Encoder};
-
-/// Bodies below this grow rather than shrink.
-const LEAST: u64 = 1024;
+use crate::coding::{Coding, Encoder, LEAST};
 
 /// Codes the answer, if that is worth it.
 pub(crate) fn answer(accepted: Option<Coding>, method: &Method, response: Response<Body>) -> Response<Body> {

@@ -101,6 +101,13 @@ pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
+/// What was compressed so.
+pub(crate) fn gunzip(data: &[u8]) -> Vec<u8> {
+    let mut decoder = flate2::write::GzDecoder::new(Vec::new());
+    decoder.write_all(data).expect("gzip");
+    decoder.finish().expect("whole gzip")
+}
+
 /// In any coding that a request may have. Brotli is not compressed, only framed: nobody here writes it, and what is tested is
 /// who reads it.
 pub(crate) fn coded(coding: &str, data: &[u8]) -> Vec<u8> {

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use serde_json::json;
 
 use crate::{
-    client::{self, Reply, Talk, coded, gzip},
+    client::{self, Reply, Talk, coded, gunzip, gzip},
     contract,
     upstream::{Answer, unhex},
     world::World,
@@ -16,12 +16,6 @@ async fn get(world: &World, target: &str, accept: &str, coding: &str) -> Reply {
     let request =
         client::request(world.address, 1, "GET", target).header("accept", accept).header("accept-encoding", coding);
     client::send(world.address, 1, request.body(Full::default()).expect("a request")).await
-}
-
-fn gunzip(data: &[u8]) -> Vec<u8> {
-    let mut decoder = flate2::write::GzDecoder::new(Vec::new());
-    decoder.write_all(data).expect("gzip");
-    decoder.finish().expect("whole gzip")
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{self, Reply, Talk, framed, frames},
+    client::{self, Reply, Talk, framed, frames, gunzip},
     contract,
     upstream::Answer,
     world::World,
@@ -194,6 +194,30 @@ async fn gw_e16_bad_envelopes_and_coded_ones() {
         let found = frames(&reply.body);
         let end: Value = serde_json::from_slice(&found[0].1).expect("JSON");
         assert_eq!((reply.status.as_u16(), found[0].0, &end["error"]["code"]), (200, 2, &json!(code)), "{end}");
+    }
+}
+
+#[tokio::test]
+async fn gw_e16_long_answers_are_coded_as_the_caller_asks() {
+    let world = World::start("").await;
+    let long = "a long text ".repeat(1000);
+    let messages = Some(vec![json!({"text": long}), json!({"text": "short"})]);
+    world.upstream.answers(Answer { messages, ..Answer::default() });
+    let kind = ("content-type", "application/connect+json");
+    for (asked, coding) in [("gzip", "gzip"), ("br, zstd", "zstd"), ("br", ""), ("", "")] {
+        let headers = [kind, ("connect-accept-encoding", asked)];
+        let reply = send(&world, "POST", WATCH, &headers, framed(0, b"{}")).await;
+        let told = reply.headers.get("connect-content-encoding").map_or("", |name| name.to_str().expect("ASCII"));
+        let found = frames(&reply.body);
+        let flags: Vec<_> = found.iter().map(|(flags, _)| *flags).collect();
+        assert_eq!((told, flags), (coding, vec![u8::from(!coding.is_empty()), 0, 2]), "{asked}");
+        let message = match coding {
+            "gzip" => gunzip(&found[0].1),
+            "zstd" => zstd::decode_all(&found[0].1[..]).expect("zstd"),
+            _ => found[0].1.clone(),
+        };
+        assert_eq!(serde_json::from_slice::<Value>(&message).expect("JSON"), json!({"text": long}));
+        assert!(coding.is_empty() || found[0].1.len() < 1000, "{asked}");
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use api::{Code, CommonReason, Error};
-use http::{Request, Response};
-use proto::Method;
+use http::{HeaderName, HeaderValue, Request, Response};
+use proto::{Method, Reason};
 use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::ServiceExt;
 
@@ -14,10 +14,12 @@ use super::{
 };
 use crate::{
     body::Check,
-    call::Incoming,
+    call::{Incoming, STALE_KEY},
     frame::{self, First},
     wire,
 };
+
+static STALE: HeaderName = HeaderName::from_static(STALE_KEY);
 
 /// What runs behind the layers: the decision, then the handler.
 pub(crate) async fn checked(
@@ -28,10 +30,21 @@ pub(crate) async fn checked(
 ) -> Response<Body> {
     match admitted(shared, call, request, standing).await {
         Ok(request) => match shared.router.clone().oneshot(request).await {
-            Ok(response) => response,
+            Ok(mut response) => {
+                // A service behind this one may have said so of the token it got; here the handler has run.
+                response.headers_mut().remove(&STALE);
+                response
+            }
             Err(never) => match never {},
         },
-        Err(error) => Status::from(error).into_http(),
+        Err(error) => {
+            let is_stale = error.reason() == CommonReason::TokenStale.as_reason();
+            let mut response = Status::from(error).into_http();
+            if is_stale {
+                response.headers_mut().insert(&STALE, HeaderValue::from_static("1"));
+            }
+            response
+        }
     }
 }
 

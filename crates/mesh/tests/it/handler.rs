@@ -20,13 +20,15 @@ use proto::{
     },
     google::api::HttpBody,
 };
-use tonic::{Request, Streaming};
+use tonic::{Request, Status, Streaming};
 
 /// What a handler does with one call. Without instructions it answers.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     Answer,
     Fail(Error),
+    /// Hands on what a service behind it has answered.
+    Pass(Status),
     Panic,
     Wait(Duration),
 }
@@ -96,6 +98,7 @@ impl Handler {
         match act {
             Act::Answer => Ok((caller, message)),
             Act::Fail(error) => Err(error.into()),
+            Act::Pass(status) => Err(status),
             Act::Panic => panic!("the handler broke"),
             Act::Wait(time) => {
                 tokio::time::sleep(time).await;

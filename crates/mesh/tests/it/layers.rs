@@ -1,7 +1,8 @@
 //! The order of the layers: what is counted, what is refused, and what stands beside.
 use std::time::Duration;
 
-use api::{CallContext, Error};
+use api::{CallContext, CommonReason, Error};
+use authz::{Kind, Revocation};
 use bytes::Bytes;
 use mesh::{Period, Settings};
 use proto::{
@@ -13,7 +14,7 @@ use proto::{
         upload_service_client::UploadServiceClient,
     },
 };
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::{
     handler::Act,
@@ -70,6 +71,32 @@ async fn every_outcome_is_counted_once_on_both_sides() {
         assert_eq!(counts, [1, 1, 1, 1], "{side}: {counted:?}");
         assert_eq!(counted.iter().map(|(_, count)| count).sum::<u64>(), 5, "{side}: {counted:?}");
     }
+}
+
+/// What was refused before the handler may be sent again; what a service behind the handler has refused may not.
+#[tokio::test]
+async fn that_a_token_is_stale_is_said_by_the_first_service_alone() {
+    let world = World::new();
+    let _server = world.serve_pipe();
+    let mut uploads = world.uploads();
+    let error = Error::new(api::Code::Unauthenticated, CommonReason::TokenStale, "sign in again");
+    let mut behind = Status::from(error);
+    behind.metadata_mut().insert(mesh::STALE_KEY, "1".parse().expect("ASCII"));
+    world.handler.then([Act::Pass(behind)]);
+    let refused = uploads.get_upload(world.get()).await.expect_err("handed on");
+    assert_eq!((reason(&refused).as_str(), refused.metadata().get(mesh::STALE_KEY)), ("TOKEN_STALE", None));
+
+    let now = world.clock.now();
+    world.verifier.revocations().insert(Revocation {
+        kind: Kind::User,
+        id: world.user.to_string(),
+        not_before: now + Duration::from_secs(1),
+        keep_until: now + Duration::from_secs(60),
+        renew: true,
+    });
+    let refused = uploads.get_upload(world.get()).await.expect_err("revoked");
+    assert_eq!(reason(&refused), "TOKEN_STALE");
+    assert!(refused.metadata().contains_key(mesh::STALE_KEY) && world.handler.seen().len() == 1);
 }
 
 #[tokio::test]

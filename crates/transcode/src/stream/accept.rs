@@ -1,4 +1,4 @@
-//! `Accept` with its weights: which form of stream a caller wants.
+//! `Accept` with its weights: which form of stream a caller wants, and whether he takes a message at all.
 
 use super::Form;
 use crate::problem::{Problem, code};
@@ -23,10 +23,7 @@ pub fn negotiate(accept: Option<&str>, alt: Option<Alt>) -> Result<Form, Problem
     if alt == Some(Alt::Sse) {
         return Ok(Form::Sse);
     }
-    let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
-        return Ok(Form::JsonArray);
-    };
-    let ranges: Vec<Range> = accept.split(',').take(MAX_RANGES).filter_map(Range::parse).collect();
+    let Some(ranges) = ranges(accept) else { return Ok(Form::JsonArray) };
     let mut best: Option<(u16, Form)> = None;
     for (media_type, form) in OFFERS {
         let quality = quality(&ranges, media_type);
@@ -42,6 +39,28 @@ pub fn negotiate(accept: Option<&str>, alt: Option<Alt>) -> Result<Form, Problem
             "This stream can be sent as application/json, application/x-ndjson or text/event-stream; accept one of them.",
         )
     })
+}
+
+/// Whether a caller takes an answer of this media type.
+///
+/// # Errors
+/// 406 when he names what he takes and it is not among that.
+pub fn accepts(accept: Option<&str>, media_type: &str) -> Result<(), Problem> {
+    match ranges(accept) {
+        Some(ranges) if quality(&ranges, media_type) == 0 => Err(Problem::with(
+            406,
+            code::INVALID_ARGUMENT,
+            "NOT_ACCEPTABLE",
+            format!("The answer is {media_type}; accept that, or leave Accept out."),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The media ranges; `None` when everything is as good (RFC 9110 section 12.5.1).
+fn ranges(accept: Option<&str>) -> Option<Vec<Range>> {
+    let accept = accept.filter(|accept| !accept.trim().is_empty() && accept.trim() != "*/*")?;
+    Some(accept.split(',').take(MAX_RANGES).filter_map(Range::parse).collect())
 }
 
 /// One media range of the header.

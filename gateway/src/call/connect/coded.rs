@@ -2,10 +2,12 @@
 //! known is `unimplemented`, unlike that of any other body.
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
+use transcode::frame;
 
 use crate::{
     call::body::flawed,
-    coding::{Coding, Flaw, READ, decoded},
+    coding::{Coding, Flaw, LEAST, READ, decoded, encoded},
+    config::Config,
     refusal::Refusal,
 };
 
@@ -22,6 +24,22 @@ pub(super) fn of(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Coding
 /// The coding of this name.
 pub(super) fn named(name: &str) -> Result<Option<Coding>, Refusal> {
     Coding::named(name).ok_or_else(unknown)
+}
+
+/// What the messages of an answer are coded in.
+pub(super) fn accepted(config: &Config, headers: &HeaderMap) -> Option<Coding> {
+    Coding::accepted(headers, &HeaderName::from_static("connect-accept-encoding")).filter(|_| config.compress)
+}
+
+/// A message in its envelope, coded where that makes it shorter.
+pub(super) fn envelope(coding: Option<Coding>, message: &[u8]) -> Result<Bytes, Refusal> {
+    if let Some(coding) = coding.filter(|_| message.len() as u64 >= LEAST)
+        && let Some(coded) = encoded(coding, message).map_err(api::Error::internal)?
+        && coded.len() < message.len()
+    {
+        return Ok(frame::encode_as(&coded, true)?);
+    }
+    Ok(frame::encode(message)?)
 }
 
 /// A message as the codec reads it.
