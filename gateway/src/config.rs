@@ -41,6 +41,10 @@ pub(crate) struct Config {
     /// Longest silence of a streaming upstream, and longest time that a client takes nothing of what is written to him.
     #[serde(with = "chassis::duration")]
     pub(crate) stream_idle: Duration,
+    /// How often an HTTP/2 connection and a WebSocket are asked whether somebody is there, 100 ms to 10 min; who does not answer within as long is
+    /// gone, of a WebSocket who leaves two questions unanswered. A silent stream of events has a sign of life twice as often.
+    #[serde(with = "chassis::duration")]
+    pub(crate) keep_alive: Duration,
     /// Age at which a connection is told to end, give or take a tenth; a WebSocket over HTTP/1.1 is not.
     #[serde(with = "chassis::duration")]
     pub(crate) connection_age: Duration,
@@ -57,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) connect: bool,
     /// Send answers in the coding that the caller prefers: zstd or gzip.
     pub(crate) compress: bool,
+    /// Objects and arrays that a JSON body may have open at the same time, 1 to 100. Protobuf's own parsers read no more than 100.
+    pub(crate) depth_max: usize,
     /// Ignore unknown JSON fields and query parameters instead of refusing them: for clients that are newer than the contract.
     pub(crate) ignore_unknown: bool,
     /// Connections open at the same time, WebSockets included; one more waits.
@@ -224,6 +230,7 @@ impl Default for Config {
             upload_idle: Duration::from_secs(60),
             head_timeout: Duration::from_secs(10),
             stream_idle: Duration::from_secs(300),
+            keep_alive: Duration::from_secs(30),
             connection_age: Duration::from_secs(300),
             connection_grace: Duration::from_secs(30),
             websocket_frame_max: Size::from_mib(1),
@@ -231,6 +238,7 @@ impl Default for Config {
             websockets_address: 1_024,
             connect: true,
             compress: true,
+            depth_max: 100,
             ignore_unknown: false,
             connections: 10_000,
             connections_address: 2_000,
@@ -272,8 +280,8 @@ impl Config {
         if self.trusted_hops > 0 { usize::MAX } else { self.connections_address }
     }
 
-    /// Heads that hyper and its HTTP/2 can hold, and a caller can do with.
-    fn check_heads(&self) -> Result<(), String> {
+    /// Heads that hyper and its HTTP/2 can hold, and a caller can do with; bodies as deep as they may be.
+    fn check_requests(&self) -> Result<(), String> {
         let (head, target) = (self.head_max.bytes(), self.target_max.bytes());
         if !(1024..=1024 * 1024).contains(&head) || !(256..=64 * 1024).contains(&target) {
             return Err("head_max must be 1 KiB to 1 MiB, target_max 256 bytes to 64 KiB".to_owned());
@@ -281,12 +289,16 @@ impl Config {
         if !(10..=1_000).contains(&self.headers_max) || self.http2_streams == 0 || self.http2_resets == 0 {
             return Err("headers_max must be 10 to 1000, http2_streams and http2_resets at least 1".to_owned());
         }
+        if !(1..=100).contains(&self.depth_max) {
+            return Err("depth_max must be 1 to 100".to_owned());
+        }
         Ok(())
     }
 
     /// How JSON and queries are read.
     pub(crate) fn reading(&self) -> transcode::RequestOptions {
-        transcode::RequestOptions { ignore_unknown: self.ignore_unknown, ..transcode::RequestOptions::default() }
+        let Self { ignore_unknown, depth_max, .. } = *self;
+        transcode::RequestOptions { ignore_unknown, depth_max, ..transcode::RequestOptions::default() }
     }
 }
 
@@ -299,7 +311,7 @@ impl chassis::Section for Config {
             let names = "connections, requests, streams, and those of one address,";
             return Err(format!("{names} must be at least 1"));
         }
-        self.check_heads()?;
+        self.check_requests()?;
         // The half that one address may have takes one body.
         if self.bodies_max.bytes() / 2 < self.body_max.bytes() {
             return Err("bodies_max must be at least twice body_max".to_owned());
@@ -319,6 +331,9 @@ impl chassis::Section for Config {
         if self.websockets == 0 || self.websockets_address == 0 || self.websocket_frame_max.bytes() < 1024 {
             let names = "websockets and websockets_address";
             return Err(format!("{names} must be at least 1 and websocket_frame_max at least 1 KiB"));
+        }
+        if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&self.keep_alive) {
+            return Err("keep_alive must be 100 ms to 10 min".to_owned());
         }
         self.tls.check()?;
         self.schema.check()?;

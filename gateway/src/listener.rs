@@ -222,7 +222,7 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .max_frame_size(FRAME)
         // WebSocket over HTTP/2 (RFC 8441).
         .enable_connect_protocol()
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
+        .keep_alive_interval(config.keep_alive)
+        .keep_alive_timeout(config.keep_alive);
     builder
 }

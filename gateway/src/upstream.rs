@@ -128,7 +128,7 @@ async fn forget(exchange: Option<(Arc<Credentials>, Principal)>, headers: &Heade
 /// The call was refused before its handler because its internal token is stale: it may be sent again with a new one. The mesh alone says
 /// so: a handler that hands on what a service behind it has told may have done something before.
 fn is_stale(headers: &HeaderMap) -> bool {
-    headers.contains_key(mesh::STALE_KEY)
+    headers.contains_key(mesh::STALE_KEY) && headers.get("grpc-status").is_some_and(|status| status == "16")
 }
 
 /// Sends one message with these headers as metadata, once more with a new internal token when the first one is stale.

@@ -2,7 +2,7 @@
 //!
 //! Ready only after the first load of keys and revocations: without keys nobody can be told from anybody. Later failures leave what is held
 //! in force: tokens end by themselves, and `authz` refuses sensitive methods once the set is stale. Loaded every ten seconds, sooner when
-//! something was revoked (an event, or the owner itself).
+//! something was revoked (an event, or the owner itself) or may have been: twice a second while the event broker is not connected.
 //!
 //! The directory is loaded beside them and holds up neither: it grows with what customers make, and a custom role that is not in it
 //! allows nothing. The start waits for it as long as one call may take, no longer, so that a new process refuses nobody needlessly; and

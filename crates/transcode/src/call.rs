@@ -12,6 +12,7 @@ use crate::contract::{Inner, MethodPlan};
 use crate::frame::{self, Framed};
 use crate::http_body::{self, HttpBody};
 use crate::join;
+use crate::json::MAX_DEPTH;
 use crate::mask::Recorder;
 use crate::media;
 use crate::plan::{FieldId, FieldPlan, Kind, MessagePlan, Plans};
@@ -30,11 +31,13 @@ pub struct RequestOptions {
     pub plus_is_space: bool,
     /// Unknown JSON fields and query names are ignored instead of refused.
     pub ignore_unknown: bool,
+    /// Objects and arrays that a JSON body may have open at the same time; more than 100 are never read, as in protobuf's own parsers.
+    pub depth_max: usize,
 }
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        Self { plus_is_space: true, ignore_unknown: false }
+        Self { plus_is_space: true, ignore_unknown: false, depth_max: MAX_DEPTH }
     }
 }
 
@@ -267,7 +270,8 @@ impl Match {
         if body.is_empty() {
             return finished(out, bound);
         }
-        let source = request::Source { body, plans: self.plans(), bound, ignore_unknown: options.ignore_unknown };
+        let RequestOptions { ignore_unknown, depth_max, .. } = *options;
+        let source = request::Source { body, plans: self.plans(), bound, ignore_unknown, depth_max };
         if self.takes_body() {
             media::require_json(content_type)?;
         }

@@ -7,6 +7,6 @@ mod trail;
 mod write;
 
 pub(crate) use fault::Fault;
-pub(crate) use scan::{Kind, Scanner};
+pub(crate) use scan::{Kind, MAX_DEPTH, Scanner};
 pub(crate) use trail::path;
 pub(crate) use write::{base64, float32, float64, plain_near, string, text};

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::bound::Bound;
-use crate::json::{self, Fault, Kind, Scanner};
+use crate::json::{self, Fault, Kind, MAX_DEPTH, Scanner};
 use crate::mask::Recorder;
 use crate::name;
 use crate::plan::{Bits, FieldId, FieldPlan, MessageId, MessagePlan, Plans, Shape};
@@ -51,6 +51,7 @@ pub(crate) struct Source<'a> {
     pub(crate) plans: &'a Plans,
     pub(crate) bound: &'a Bound,
     pub(crate) ignore_unknown: bool,
+    pub(crate) depth_max: usize,
 }
 
 /// Reads the whole body as `message`, after what `out` already holds.
@@ -76,7 +77,7 @@ pub(crate) fn one_field(
 /// A Struct, Value or ListValue from JSON text in a query: the bytes of its fields.
 pub(crate) fn message_text(message: MessageId, text: &str, plans: &Plans) -> Result<Vec<u8>, String> {
     let bound = Bound::default();
-    let source = Source { body: text.as_bytes(), plans, bound: &bound, ignore_unknown: false };
+    let source = Source { body: text.as_bytes(), plans, bound: &bound, ignore_unknown: false, depth_max: MAX_DEPTH };
     whole(&source, message, Writer::default())
         .map(Writer::finish)
         .map_err(|problem| format!("expected JSON text: {}", problem.message))
@@ -84,7 +85,7 @@ pub(crate) fn message_text(message: MessageId, text: &str, plans: &Plans) -> Res
 
 impl<'a> Reader<'a> {
     fn new(source: &Source<'a>, out: Writer, mask: Option<Recorder>) -> Result<Self, Problem> {
-        let scan = Scanner::new(source.body).map_err(|fault| problem(source.body, fault))?;
+        let scan = Scanner::new(source.body, source.depth_max).map_err(|fault| problem(source.body, fault))?;
         Ok(Self {
             scan,
             out,

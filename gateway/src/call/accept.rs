@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, header};
 use transcode::{
-    Match, ResponseOptions,
+    Alt, Match, ResponseOptions,
     stream::{Form, accepts, negotiate},
 };
 
@@ -20,7 +20,7 @@ pub(super) fn form(headers: &HeaderMap, matched: &Match, options: &ResponseOptio
 
 /// The answer of a call with one is JSON.
 pub(super) fn json(headers: &HeaderMap, matched: &Match, options: &ResponseOptions) -> Result<(), Refusal> {
-    if matched.is_http_body_out() || options.alt.is_some() {
+    if matched.is_http_body_out() || matches!(options.alt, Some(Alt::Json | Alt::Proto)) {
         return Ok(());
     }
     Ok(accepts(accept(headers).as_deref(), "application/json")?)

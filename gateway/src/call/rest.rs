@@ -36,11 +36,12 @@ pub(crate) struct Answer {
 /// Drives the call.
 pub(crate) async fn drive(
     edge: &Arc<Edge>,
-    passage: Passage,
+    mut passage: Passage,
     incoming: Incoming,
     matched: &Match,
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
+    content::without_range(&mut passage.head);
     let query = passage.head.uri.query();
     let options = matched.response_options(query)?;
     if !method.server_streaming {
@@ -132,7 +133,7 @@ fn render(
         return Ok(response);
     }
     let (content_type, body) = if matched.is_http_body_out() {
-        *response.status_mut() = content::status(&headers);
+        *response.status_mut() = content::status(response.headers(), &headers);
         if response.status() == StatusCode::NOT_MODIFIED {
             return Ok(response);
         }

@@ -32,8 +32,6 @@ use crate::{
 pub(crate) use patience::Patience;
 pub(crate) use source::Source;
 
-/// Sign of life on a silent stream of events.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Browsers see `open` of an EventSource only when the headers came.
 const HEADER_WAIT: Duration = Duration::from_secs(1);
 /// Longest time for the transport to take the error record before the stream breaks: a body that fails at once loses it
@@ -81,7 +79,7 @@ pub(crate) async fn drive(
         source,
         writer: form.map(Writer::new),
         step: first.map_or(Step::Next, |first| first.map_or(Step::End, Step::Message)),
-        heartbeat: HEARTBEAT.min(edge.config.stream_idle),
+        heartbeat: (edge.config.keep_alive / 2).min(edge.config.stream_idle),
         trailers: wants_trailers(&passage.head.headers),
     };
     open(running, &metadata, form, passage.head.method == Verb::HEAD)
@@ -119,7 +117,7 @@ fn open(
             if let Some(length) = metadata.get("workos-content-length") {
                 headers.insert(header::CONTENT_LENGTH, length.clone());
             }
-            *response.status_mut() = content::status(metadata);
+            *response.status_mut() = content::status(metadata, metadata);
             if response.status() == StatusCode::NOT_MODIFIED {
                 response.headers_mut().remove(header::CONTENT_TYPE);
                 return Ok(response);

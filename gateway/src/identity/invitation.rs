@@ -81,7 +81,7 @@ pub(super) async fn accept(edge: &Edge, passage: &Passage, jar: Jar, token: Stri
     let Some(session) = jar.session(headers) else { return show(edge, passage, jar, &token, None).await };
     let accepted = match accept_as(edge, passage, session, &token).await {
         // What the person may do has changed since the internal token was made: a new one, once.
-        Err(status) if api::Error::from_status(&status).reason() == "TOKEN_STALE" => {
+        Err(status) if status.metadata().contains_key(mesh::STALE_KEY) => {
             accept_as(edge, passage, session, &token).await
         }
         other => other,

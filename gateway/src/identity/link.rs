@@ -144,7 +144,9 @@ async fn verify(edge: &Edge, passage: &Passage, jar: Jar, request: VerifyEmailRe
     let Some(session) = session else { return Err(needed) };
     let done = match verify_as(edge, passage, session, request.clone()).await {
         // What the person may do has changed since the internal token was made: a new one, once.
-        Err(status) if reason(&status) == "TOKEN_STALE" => verify_as(edge, passage, session, request).await,
+        Err(status) if status.metadata().contains_key(mesh::STALE_KEY) => {
+            verify_as(edge, passage, session, request).await
+        }
         done => done,
     };
     // A session that is over is none.

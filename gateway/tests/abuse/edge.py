@@ -84,7 +84,7 @@ class Edge:
 
     @staticmethod
     def _said(name, value):
-        if name in ("head_timeout", "body_idle", "stream_idle", "deadline"):
+        if name in ("head_timeout", "body_idle", "stream_idle", "deadline", "keep_alive"):
             return f'"{value}s"'
         return f'"{value >> 10} KiB"' if name in ("body_max", "bodies_max", "websocket_frame_max") else str(value)
 

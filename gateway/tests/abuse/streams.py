@@ -160,16 +160,66 @@ def too_many_websockets(edge, hold):
     return "20 open, 20 answered 503"
 
 
-@case("WebSocket: ends that vanish without a word, pings unanswered", 24)
+@case("WebSocket: ends that vanish without a word, pings unanswered", 24, keep_alive=3)
 def half_open(edge, hold):
     sockets = [held(hold, wire.WebSocket(edge.address)) for _ in range(50)]
     for socket in sockets:
         socket.send(1, b'{"text":"here"}')
         need(socket.receive() is not None, "the first message is answered")
     need(edge.listener()["connections"]["open"] >= 50, "all are open")
-    # A ping each 30 s, dead after two: fixed, not a setting.
-    until("dead ends are found by pings", lambda: edge.descriptors() <= edge.files + SPARE, 200)
+    until("dead ends are found by pings", lambda: edge.descriptors() <= edge.files + SPARE)
     return "50 found dead after two unanswered pings"
+
+
+@case("1,200 streams, 200 more than gateway.streams, none of them read", 24 + 1000 * 0.5, streams=1000, streams_address=2000, connections_address=100, stream_idle=60)
+def thousand_streams(edge, hold):
+    clients = [held(hold, wire.Http2(edge.address, struct.pack(">HI", 4, 0))) for _ in range(12)]
+    for client in clients:
+        for stream in range(100):
+            client.request(2 * stream + 1, [(":method", "GET"), (":scheme", "http"), (":authority", "edge"), (":path", FLOW)])
+
+    def answered():
+        for client in clients:
+            client.read(0)
+        need(not any(client.gone for client in clients), "a connection was closed")
+        return sum(len(client.answers) for client in clients) == 1200
+    until("each stream is answered", answered)
+    codes = [code for client in clients for code in client.answers.values()]
+    need(codes.count(200) == 1000 and codes.count(503) == 200, f"answered { {code: codes.count(code) for code in set(codes)} }")
+    not_growing(edge)
+    return "1,000 open, 200 answered 503"
+
+
+@case("client streams in frames of one byte, whose upstream is held back", lambda limits: 24 + 20 * STREAM_MIB, stream_idle=60)
+def one_byte_frames(edge, hold):
+    client = held(hold, wire.Http2(edge.address, struct.pack(">HI", 4, 0)))
+    talk = [(":method", "POST"), (":scheme", "http"), (":authority", "edge"), (":path", "/abuse.v1.Abused/Talk"), ("te", "trailers"), ("content-type", "application/grpc")]
+    streams = range(1, 41, 2)
+    for stream in streams:
+        client.request(stream, talk, end=False)
+    # Nobody takes the answers, so the upstream stands still and the edge reads no further than its windows.
+    message = b"\0" + struct.pack(">I", 3) + b"\x0a\x01x"
+    sent, stalled = 0, set()
+    while len(stalled) < len(streams) and not client.gone and client.goaway is None:
+        client.read(0.5 if stalled else 0)
+        for stream in streams:
+            room = min(client.allowed[0], client.first + client.allowed.get(stream, 0) - sent_on(client, stream), 4000)
+            if room < len(message):
+                stalled.add(stream)
+                continue
+            stalled.discard(stream)
+            burst = message * (room // len(message))
+            need(client.raw(b"".join(wire.frame(wire.DATA, 0, stream, burst[at:at + 1]) for at in range(len(burst)))) or client.gone, "nothing is taken, not even by the kernel")
+            client.spent[stream] = sent_on(client, stream) + len(burst)
+            client.allowed[0] -= len(burst)
+            sent += len(burst)
+        need(sent <= 64 * MIB, f"{sent // MIB} MiB were taken for an upstream that reads nothing")
+    not_growing(edge)
+    return f"{sent:,} bytes in frames of one, {'cut with GOAWAY ' + str(client.goaway) if client.goaway is not None else 'held back'}"
+
+
+def sent_on(client, stream):
+    return client.spent.get(stream, 0)
 
 
 @case("callers who leave in the middle of a stream, 500 times", 64)

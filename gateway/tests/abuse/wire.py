@@ -89,7 +89,7 @@ class Http2:
         self.coder, self.reader, self.rest = hpack.Encoder(), hpack.Decoder(), b""
         self.gone, self.goaway, self.answers, self.resets, self.data, self.fields = False, None, {}, {}, {}, {}
         # What the other end has allowed to send so far: the connection, and each stream beside its first window.
-        self.allowed, self.first = {0: 65535}, 65535
+        self.allowed, self.first, self.spent = {0: 65535}, 65535, {}
         self.raw(PREFACE + frame(SETTINGS, 0, 0, settings))
 
     def acknowledge(self, kind, payload):

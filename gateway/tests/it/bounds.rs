@@ -298,3 +298,13 @@ pub(crate) fn page(world: &World) -> Value {
     let page: Value = serde_json::from_slice(world.gateway.admin(&page).body()).expect("JSON");
     page[0].clone()
 }
+
+#[tokio::test]
+async fn gw_4_18_json_is_as_deep_as_the_operator_allows() {
+    let world = World::start("depth_max = 3").await;
+    let nested = |levels: usize| r#"{"child":"#.repeat(levels - 1) + "{}" + &"}".repeat(levels - 1);
+    assert_eq!(echo(&world, "10.0.0.1", nested(3)).await.status, 200);
+    let reply = echo(&world, "10.0.0.1", nested(4)).await;
+    let text = String::from_utf8_lossy(&reply.body);
+    assert!(reply.status == 400 && text.contains("TOO_DEEP") && text.contains("more than 3 objects"), "{text}");
+}

@@ -69,6 +69,17 @@ async fn gw_4_18_silent_upstreams_end_streams_but_not_events() {
 }
 
 #[tokio::test]
+async fn gw_4_18_a_connection_of_http2_that_answers_no_ping_is_closed() {
+    let world = World::start("keep_alive = \"100ms\"").await;
+    let mut stream = TcpStream::connect(world.address).await.expect("the edge listens");
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sent");
+    let mut answer = Vec::new();
+    let _ = soon(stream.read_to_end(&mut answer)).await;
+    // The head of a PING: eight bytes, type 6, no flags, the connection itself.
+    assert!(answer.windows(9).any(|head| head == [0, 0, 8, 6, 0, 0, 0, 0, 0]), "it was asked: {answer:?}");
+}
+
+#[tokio::test]
 async fn gw_4_18_a_client_that_takes_nothing_is_cut_off() {
     let world = World::start("stream_idle = \"300ms\"").await;
     world.upstream.goes_live();

@@ -9,10 +9,10 @@ use tonic::Code;
 
 use crate::{
     OWNER, OWNER_PASSWORD, Platform, assert_refused, factor, logins,
-    mail::{answer_on, code_for, delivery, mails, take, token_of},
+    mail::{answer_on, code_for, mails, moving, token_of},
     password_of, platform, platform_on,
     proven::mark_proven,
-    try_password, try_password_on, users,
+    try_password, try_password_on,
 };
 
 const WRONG: &str = "wrong but long enough";
@@ -115,10 +115,7 @@ async fn auth_p07_guesses_from_elsewhere_leave_the_link_to_a_new_address_alone()
     let platform = platform().await;
     let system = &platform.system;
     let owner = platform.owner().await;
-    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
-    let change = wire::ChangeEmailRequest { name: "users/me".to_owned(), email: "rob@example.com".to_owned() };
-    users(system, &signed).await.change_email(change).await.expect("asked");
-    let mail = take(system, &delivery(system, "email.verification_requested", 1).await).await.expect("on its way");
+    let (bob, _, mail) = moving(&platform, &owner).await;
     for _ in 0..5 {
         try_password(system, &bob.email, WRONG).await.expect_err("wrong");
     }

@@ -278,15 +278,22 @@ async fn a_new_address_is_in_force_once_it_is_proven_and_the_old_one_hears_of_it
     assert_refused(dead, Code::FailedPrecondition, "MAIL_TOKEN_INVALID");
 }
 
+/// Somebody, signed in, who has asked for a new address, and the mail to it.
+pub(crate) async fn moving(platform: &Platform, owner: &Signed) -> (wire::User, Signed, wire::TakeEmailSecretResponse) {
+    let system = &platform.system;
+    let (bob, signed) = platform.signed_user(owner, "bob", Role::Viewer).await;
+    let change = wire::ChangeEmailRequest { name: "users/me".to_owned(), email: "rob@example.com".to_owned() };
+    users(system, &signed).await.change_email(change).await.expect("asked");
+    let mail = take(system, &delivery(system, "email.verification_requested", 1).await).await.expect("on its way");
+    (bob, signed, mail)
+}
+
 #[tokio::test]
 async fn who_has_no_password_confirms_a_new_address_where_he_is_signed_in() {
     let platform = platform().await;
     let system = &platform.system;
     let owner = platform.owner().await;
-    let (bob, signed) = platform.signed_user(&owner, "bob", Role::Viewer).await;
-    let change = wire::ChangeEmailRequest { name: "users/me".to_owned(), email: "rob@example.com".to_owned() };
-    users(system, &signed).await.change_email(change).await.expect("asked");
-    let mail = take(system, &delivery(system, "email.verification_requested", 1).await).await.expect("on its way");
+    let (bob, signed, mail) = moving(&platform, &owner).await;
     let id = api::UserId::parse(&bob.name).expect("a name").uuid();
     let look = wire::LookupVerificationRequest { token: token_of(&mail) };
     let needed = async || {

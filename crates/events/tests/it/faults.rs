@@ -1,7 +1,13 @@
 //! Servers killed and connections cut while events flow: at the end the effects are the changes, each once.
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use events::{Broker, Consumer, Settings};
+use events::{Broker, Consumer, Delivery, Settings};
 use proto::document::v1::DocumentUpdated;
 
 use crate::{
@@ -94,4 +100,38 @@ async fn a_relay_cut_off_at_any_moment_loses_and_doubles_nothing() {
     assert_in_order(&published);
     world.write(new_id(), 1).await;
     world.all_sent(101).await;
+}
+
+#[tokio::test]
+async fn who_hears_is_told_that_anything_may_have_happened_while_the_broker_is_away() {
+    let world = World::start().await;
+    let _relay = world.relay().await;
+    let proxy = Proxy::before(world.nats.url.trim_start_matches("nats://").to_owned()).await;
+    let settings = Settings { url: format!("nats://{}", proxy.address), ..world.settings() };
+    let broker = Broker::connect("search", &settings).await.expect("well formed");
+    let (anything, events) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counters = (anything.clone(), events.clone());
+    let hears = move |event: Option<&Delivery>| {
+        event.map_or(&counters.0, |_| &counters.1).fetch_add(1, Ordering::SeqCst);
+    };
+    let index = Consumer::new("index").on::<DocumentUpdated>();
+    let _task = Task::until(|shutdown| broker.hear(index, hears, shutdown));
+    let told = async |more: usize| {
+        let before = anything.load(Ordering::SeqCst);
+        eventually("told", || async { (anything.load(Ordering::SeqCst) >= before + more).then_some(()) }).await;
+    };
+    let hears_events = async || {
+        // One that comes before the subscription is not heard.
+        let before = events.load(Ordering::SeqCst);
+        eventually("heard", || async {
+            world.write(new_id(), 1).await;
+            (events.load(Ordering::SeqCst) > before).then_some(())
+        })
+        .await;
+    };
+    hears_events().await;
+    proxy.set(Mode::Cut);
+    told(3).await;
+    proxy.set(Mode::Open);
+    hears_events().await;
 }

@@ -111,7 +111,10 @@ pub(super) async fn handshake(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .initial_max_send_streams(STREAMS_AT_FIRST)
-        .max_header_list_size(HEADERS_MAX);
+        .max_header_list_size(HEADERS_MAX)
+        // What a service had sent before it heard that a call was left comes late, and is no fault of it: h2 would end the connection
+        // after 1,024 such frames, with the calls of others on it.
+        .max_local_error_reset_streams(None);
     let (streams, connection) = builder.handshake(Batched::http2(io)).await.map_err(io::Error::other)?;
     let life = Arc::new(Life::default());
     let driver = Box::pin(drive(connection, Arc::clone(&life)));

@@ -21,7 +21,7 @@ use crate::{
     call::{FORWARDED_CERTIFICATE_KEY, NETWORK_KEY, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY},
     deadline,
     frame::{self, First},
-    wire::{self, Fields, Value},
+    wire,
 };
 
 static REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_KEY);
@@ -159,9 +159,9 @@ fn with_token(headers: HeaderMap, token: &[u8]) -> HeaderMap {
 /// The message with a request id, when the method takes one and the caller gave none: a retry then gets the first answer.
 fn with_request_id(method: &Method, message: &Bytes, ids: &Ids) -> Option<Bytes> {
     let field = method.request_id_field.filter(|_| method.idempotency == Idempotency::Idempotent)?;
-    let given = Fields::of(message)
-        .any(|found| !matches!(found, Ok((number, value)) if number != field || value == Value::Bytes(b"")));
-    (!given).then(|| wire::with_text(message, field, &ids.next().uuid().to_string()))
+    // What cannot be read goes as it came: its service refuses it.
+    let missing = wire::text_at(message, &[field]).is_ok_and(|given| given.is_none_or(str::is_empty));
+    missing.then(|| wire::with_text(message, field, &ids.next().uuid().to_string()))
 }
 
 /// Span of an outgoing call: a child of the span in force, if that belongs to the context's trace, else of the context's trace. A

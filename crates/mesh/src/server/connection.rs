@@ -67,6 +67,10 @@ pub(super) async fn serve(
     }
 }
 
+/// Frames that come for calls that are over before the connection ends, with the calls of others on it: what a caller had sent before his
+/// call was answered early. h2's own 1,024 are for callers of whom nothing is known.
+const LATE_MAX: usize = 100_000;
+
 /// More requests of one connection than are refused by name: a limit of HTTP/2 lets them wait without a word.
 fn http(settings: &Settings) -> http2::Builder<TokioExecutor> {
     let most = settings.concurrency.max(settings.streams).saturating_mul(2);
@@ -74,6 +78,7 @@ fn http(settings: &Settings) -> http2::Builder<TokioExecutor> {
     http.timer(TokioTimer::new())
         .max_concurrent_streams(u32::try_from(most).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(64)
+        .max_local_error_reset_streams(LATE_MAX)
         .max_header_list_size(32 * 1024)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

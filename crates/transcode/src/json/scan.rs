@@ -48,17 +48,18 @@ pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    depth_max: usize,
 }
 
 impl<'a> Scanner<'a> {
-    /// Checks that the bytes are UTF-8.
-    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
+    /// Checks that the bytes are UTF-8. So many objects and arrays may be open, at most [`MAX_DEPTH`].
+    pub(crate) fn new(bytes: &'a [u8], depth_max: usize) -> Result<Self, Fault> {
         let text = match simdutf8::basic::from_utf8(bytes) {
             Ok(text) => text,
             Err(_) => std::str::from_utf8(bytes)
                 .map_err(|error| Fault::new(error.valid_up_to(), MALFORMED, "the text is not UTF-8"))?,
         };
-        Ok(Self { text, at: 0, depth: 0 })
+        Ok(Self { text, at: 0, depth: 0, depth_max: depth_max.min(MAX_DEPTH) })
     }
 
     /// The byte the scanner stands at.
@@ -193,8 +194,9 @@ impl<'a> Scanner<'a> {
 
     /// Enters an object or an array.
     pub(crate) fn open(&mut self) -> Result<(), Fault> {
-        if self.depth == MAX_DEPTH {
-            return Err(self.fault("TOO_DEEP", format!("more than {MAX_DEPTH} objects and arrays are open; nest less")));
+        if self.depth == self.depth_max {
+            let text = format!("more than {} objects and arrays are open; nest less", self.depth_max);
+            return Err(self.fault("TOO_DEEP", text));
         }
         self.depth += 1;
         self.at += 1;

@@ -15,13 +15,15 @@ const OFFERS: [(&str, Form); 4] = [
     ("text/event-stream", Form::Sse),
 ];
 
-/// Chooses the form: `$alt=sse` before `Accept`, without both a JSON array.
+/// Chooses the form: `$alt=sse` and `$alt=json` before `Accept`, without both a JSON array.
 ///
 /// # Errors
 /// 406 when nothing that is accepted can be offered.
 pub fn negotiate(accept: Option<&str>, alt: Option<Alt>) -> Result<Form, Problem> {
-    if alt == Some(Alt::Sse) {
-        return Ok(Form::Sse);
+    match alt {
+        Some(Alt::Sse) => return Ok(Form::Sse),
+        Some(Alt::Json) => return Ok(Form::JsonArray),
+        _ => {}
     }
     let Some(ranges) = ranges(accept) else { return Ok(Form::JsonArray) };
     let mut best: Option<(u16, Form)> = None;

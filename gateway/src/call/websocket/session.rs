@@ -21,7 +21,7 @@ use proto::{Method, Rule};
 use tokio::{
     io::AsyncWriteExt,
     sync::mpsc,
-    time::{interval_at, timeout},
+    time::{MissedTickBehavior, interval_at, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_tungstenite::{
@@ -49,12 +49,11 @@ use crate::{
     upstream::{self, Call},
 };
 
-/// Time for a first frame that carries the credential.
+/// Time for a first frame that carries the credential: it stands for a part of the head, which may have less.
 const CREDENTIAL_WAIT: Duration = Duration::from_secs(5);
 /// Longest wait for a first message where the service may speak first.
 const FIRST: Duration = Duration::from_secs(1);
-/// How often the other end is asked whether it is there, and how many questions may stay unanswered.
-const PING: Duration = Duration::from_secs(30);
+/// How many questions whether the other end is there may stay unanswered.
 const UNANSWERED: u32 = 2;
 /// Time for the other end to take the close.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -159,7 +158,7 @@ impl Session {
         let frame = if public {
             self.first(stream).await?
         } else {
-            let wait = timeout(CREDENTIAL_WAIT, next(stream, &self.pulse));
+            let wait = timeout(CREDENTIAL_WAIT.min(self.edge.config.head_timeout), next(stream, &self.pulse));
             Some(wait.await.map_err(|_| Refusal::from(api::Error::credential_missing()))??)
         };
         let late = frame.as_ref().map(late_headers).transpose()?.flatten();
@@ -268,7 +267,10 @@ impl Session {
 
     /// Carries the service's messages down until it ends, and asks whether somebody is there.
     async fn speak(&self, sink: &mut SplitSink<Socket, Message>, mut source: Source) -> End {
-        let mut ping = interval_at(tokio::time::Instant::now() + PING, PING);
+        let every = self.edge.config.keep_alive;
+        let mut ping = interval_at(tokio::time::Instant::now() + every, every);
+        // Who was slow to take a message is asked once then, and has time to answer.
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let frame = tokio::select! {
                 next = source.next() => match next {

@@ -1,5 +1,6 @@
 //! Resets and GOAWAY by the rules of gRPC over HTTP/2: their codes, and which of them prove that nobody worked (gateway.md E03, E17).
 use super::*;
+use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(start_paused = true)]
@@ -91,8 +92,13 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Reads frames until so many HEADERS came; gives their streams.
-async fn headers(io: &mut tokio::io::DuplexStream, count: usize) -> Vec<u32> {
+/// Kinds of frames.
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const PING: u8 = 6;
+
+/// Reads frames until so many of a kind came; gives their streams.
+async fn read(io: &mut tokio::io::DuplexStream, kind: u8, count: usize) -> Vec<u32> {
     let mut streams = Vec::new();
     while streams.len() < count {
         let mut head = [0; 9];
@@ -100,7 +106,7 @@ async fn headers(io: &mut tokio::io::DuplexStream, count: usize) -> Vec<u32> {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let mut payload = vec![0; length as usize];
         io.read_exact(&mut payload).await.expect("its payload");
-        if head[3] == 1 {
+        if head[3] == kind {
             streams.push(u32::from_be_bytes([head[5], head[6], head[7], head[8]]));
         }
     }
@@ -113,7 +119,7 @@ async fn treacherous(mut listener: pipe::Listener, script: Arc<Script>) {
     let (mut io, _) = listener.accept().await.expect("a connection");
     io.read_exact(&mut [0; 24]).await.expect("the preface");
     io.write_all(&frame(4, 0, 0, &[])).await.expect("settings");
-    let streams = headers(&mut io, 2).await;
+    let streams = read(&mut io, HEADERS, 2).await;
     let goaway = [streams[0].to_be_bytes(), [0; 4]].concat();
     io.write_all(&frame(7, 0, 0, &goaway)).await.expect("goaway");
     let (stream, _) = listener.accept().await.expect("the refused one comes again");
@@ -138,4 +144,41 @@ async fn gw_e17_goaway_gives_back_what_stands_above_its_last_stream_and_nothing_
     assert_eq!(lost.expect_err("it may have been worked on").code(), Code::Unavailable);
     saved.expect("nobody had looked at it");
     assert_eq!(script.calls.load(Ordering::Relaxed), 1);
+}
+
+/// A server that begins an answer to each of so many calls and goes on sending when they were reset.
+async fn unstoppable(mut listener: pipe::Listener, calls: usize) {
+    let (mut io, _) = listener.accept().await.expect("a connection");
+    io.read_exact(&mut [0; 24]).await.expect("the preface");
+    io.write_all(&frame(4, 0, 0, &[])).await.expect("settings");
+    let streams = read(&mut io, HEADERS, calls).await;
+    for stream in &streams {
+        // `:status: 200`, by its place in the static table (RFC 7541 appendix A).
+        io.write_all(&frame(HEADERS, 4, *stream, b"\x88")).await.expect("an answer begins");
+    }
+    read(&mut io, RST_STREAM, calls).await;
+    for stream in streams.iter().rev().cycle().take(10_000) {
+        io.write_all(&frame(0, 0, *stream, b"x")).await.expect("the connection stands");
+    }
+    io.write_all(&frame(PING, 0, 0, &[0; 8])).await.expect("the connection stands");
+    read(&mut io, PING, 1).await;
+}
+
+/// h2 takes what comes late for a fault of its own and ends the connection after 1,024 of them, with the calls of others on it.
+#[tokio::test(start_paused = true)]
+async fn gw_e17_what_comes_late_for_calls_that_were_left_ends_no_connection() {
+    // More than the 50 that h2 remembers.
+    const CALLS: usize = 100;
+    let world = World::new(&[], Settings::default());
+    let server = unstoppable(world.network.listen("peer-0"), CALLS);
+    let address = Address::Pipe(world.network.connector("peer-0", "gateway"));
+    let supervision = Supervision { ejects: false, checks: false };
+    let upstream = Upstream::fixed("file", &Arc::new(Settings::default()), supervision, [address]);
+    let mesh = mesh_with(&upstream, Settings::default(), Transport::Process(world.network.clone()));
+    let calls = join_all((0..CALLS).map(|_| call(&mesh, ONCE, Duration::from_secs(1))));
+    let (left, ()) = tokio::join!(calls, server);
+    assert!(
+        left.iter().all(|call| call.as_ref().is_err_and(|error| error.code() == Code::DeadlineExceeded)),
+        "{left:?}"
+    );
 }
