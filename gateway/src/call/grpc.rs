@@ -2,7 +2,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{FutureExt, stream};
 use http::{HeaderMap, HeaderName, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -50,7 +50,11 @@ pub(crate) async fn one(
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
     let metadata = || metadata(passage);
-    answered(edge, passage, method, upstream::renewed(edge, passage, method, metadata, &bytes)).await
+    if method.server_streaming {
+        let call = Box::pin(upstream::renewed(edge, passage, method, metadata, &bytes));
+        return streamed(edge, passage, call).await;
+    }
+    upstream::renewed(edge, passage, method, metadata, &bytes).await.map(cleaned)
 }
 
 /// Sends frames on and gives back what comes.
@@ -61,7 +65,10 @@ pub(crate) async fn sent(
     method: &'static Method,
 ) -> Result<Response<Body>, Refusal> {
     let call = upstream::prepare(edge, &passage.context, Call::of(passage, method)?, metadata(passage), body);
-    answered(edge, passage, method, async { Ok(call.await) }).await
+    if method.server_streaming {
+        return streamed(edge, passage, Box::pin(call.map(Ok))).await;
+    }
+    Ok(cleaned(call.await))
 }
 
 /// The caller's headers, and how he codes messages: they pass through as they are.
@@ -75,16 +82,12 @@ fn metadata(passage: &Passage) -> HeaderMap {
     metadata
 }
 
-/// The answer without what belongs to the platform. A stream of messages is told when it must end.
-async fn answered(
+/// A stream of messages is told when it must end.
+async fn streamed(
     edge: &Edge,
     passage: &Passage,
-    method: &'static Method,
-    call: impl Future<Output = Result<Response<Body>, Refusal>>,
+    call: impl Future<Output = Result<Response<Body>, Refusal>> + Unpin,
 ) -> Result<Response<Body>, Refusal> {
-    if !method.server_streaming {
-        return call.await.map(cleaned);
-    }
     let patience = Patience::of(&edge.config, &passage.connection);
     let response = patience.wait(Instant::now(), call).await??;
     Ok(cleaned(response).map(|body| told(body, patience)))
