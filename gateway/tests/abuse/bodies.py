@@ -90,8 +90,9 @@ def huge_chunked(edge, hold):
     sock = held(hold, wire.connect(edge.address))
     sock.sendall(post())
     sent = endless(sock, b"100000\r\n" + b" " * MIB + b"\r\n")
-    # The body's limit, and what is read and dropped before the answer (8 MiB) and after it (64 MiB), and what sockets hold.
-    need(sent <= edge.limits["body_max"] + 80 * MIB, f"{sent // MIB} MiB were read")
+    # The body's limit, and what is read and dropped before the answer (8 MiB) and after it (64 MiB), and what sockets hold: Linux lets
+    # both ends together have 10 MiB, and a piece of each may be on its way.
+    need(sent <= edge.limits["body_max"] + 85 * MIB, f"{sent // MIB} MiB were read")
     status, _ = wire.http1(sock)
     need(status in (413, None), f"answered {status}")
     patient = held(hold, wire.connect(edge.address))

@@ -58,7 +58,8 @@ impl Runs {
         let task = assigned(caller, store::task::find(&tx, name).await?, name)?;
         drop(tx);
         if task.state != TaskState::Open {
-            return Err(Error::TaskClosed);
+            // Perhaps by another try of this request, since its vote was looked for.
+            return closed(task, name, &vote);
         }
         match self.engine.decide(task.run, &vote).await {
             // That it is closed is not yet an answer: an earlier try of this request may have closed it.
@@ -68,7 +69,7 @@ impl Runs {
         }
         let tx = self.db.tenant(caller).await?;
         let task = assigned(caller, store::task::find(&tx, name).await?, name)?;
-        if task.vote == Some(vote.id) { completed(task, name, &vote) } else { Err(Error::TaskClosed) }
+        closed(task, name, &vote)
     }
 
     /// A repeated request is the same vote.
@@ -82,6 +83,11 @@ impl Runs {
         }
         Ok(Id::derive(user.0, request_id.as_bytes()))
     }
+}
+
+/// The answer of a task that is closed: to the vote that closed it, and to any other.
+fn closed(task: Task, name: TaskName, vote: &Vote) -> Result<Task, Error> {
+    if task.vote == Some(vote.id) { completed(task, name, vote) } else { Err(Error::TaskClosed) }
 }
 
 /// The answer to a vote that was taken: the task, unless the request id belonged to another request.
