@@ -24,10 +24,10 @@ const EXAMPLE_ID: &str = "01kb4v8mzefgh2a5c7d9jknpqr";
 
 const PAGE: &str = include_str!("docs/page.html");
 
-/// What is shown.
+/// What is shown. Every document is made when it is first asked for: most edges are never asked, and it is as large as all else they hold.
 pub(crate) struct Docs {
-    whole: Document,
-    /// Of one service of gRPC, or of all that one workload serves: made when it is first asked for.
+    whole: OnceLock<Document>,
+    /// Of one service of gRPC, or of all that one workload serves.
     parts: HashMap<&'static str, OnceLock<Document>>,
     public_url: String,
 }
@@ -62,22 +62,19 @@ impl Page {
 }
 
 impl Docs {
-    /// Renders the whole document once.
-    pub(crate) fn new(contract: &Contract, methods: &Methods, public_url: &str) -> Self {
+    /// What there will be of these methods.
+    pub(crate) fn new(methods: &Methods, public_url: &str) -> Self {
         let served = methods.iter().filter(|method| is_served(method));
         let parts = served.flat_map(|method| [method.full_service, method.service]).map(|name| (name, OnceLock::new()));
-        Self {
-            whole: Document::of(&openapi(contract, methods, public_url)),
-            parts: parts.collect(),
-            public_url: public_url.to_owned(),
-        }
+        Self { whole: OnceLock::new(), parts: parts.collect(), public_url: public_url.to_owned() }
     }
 
     /// The document that `?service=` asks for; `None` when there is no such service.
     fn find(&self, schema: &Schema, query: Option<&str>) -> Option<&Document> {
         let asked = query.and_then(|query| form::value(query, "service")).and_then(form::decoded);
         let Some(asked) = asked.map(|name| String::from_utf8_lossy(&name).into_owned()) else {
-            return Some(&self.whole);
+            let whole = || Document::of(&openapi(&schema.contract, &schema.methods, &self.public_url));
+            return Some(self.whole.get_or_init(whole));
         };
         let made = self.parts.get(asked.as_str())?;
         Some(made.get_or_init(|| {

@@ -38,7 +38,7 @@ use crate::{
     coding::Coding,
     docs,
     edge::Edge,
-    identity,
+    identity::{self, session::Jar},
     listener::Connection,
     observe::Observed,
     refusal::{Dialect, Refusal},
@@ -89,6 +89,7 @@ pub(crate) async fn serve(
     let coding = Coding::accepted(request.headers(), &header::ACCEPT_ENCODING).filter(|_| edge.config.compress);
     let (origin, verb) = (request.headers().get(header::ORIGIN).cloned(), request.method().clone());
     let (place, version) = (request.uri().clone(), request.version());
+    let by_cookie = Jar::of(&edge.public_url).is_some_and(|jar| jar.is_shown(request.headers()));
     let framed = hygiene::framing(&request, &edge.config);
     hygiene::clean(request.headers_mut());
     let schema = edge.schema.current();
@@ -112,6 +113,10 @@ pub(crate) async fn serve(
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    if by_cookie {
+        // Whoever comes back to the browser after its sign-out finds nothing in it. What a service says of its own answer stands.
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
     if edge.public_url.starts_with("https://") {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }

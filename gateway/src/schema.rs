@@ -84,7 +84,7 @@ impl Schema {
         }
         let reflection = if recipe.reflection { Some(crate::reflection::merged(&merged.set, &methods)?) } else { None };
         Ok(Self {
-            docs: Docs::new(&contract, &methods, &recipe.public_url),
+            docs: Docs::new(&methods, &recipe.public_url),
             services: methods.iter().map(|method| method.full_service).collect(),
             hash: set::hash(&merged.set),
             reflection,

@@ -83,10 +83,18 @@ async fn only_registered_clients_with_pkce_begin_a_sign_in() {
 }
 
 #[tokio::test]
-async fn auth_p01_unknown_wrong_empty_and_locked_hear_the_same() {
+async fn auth_p01_unknown_wrong_empty_locked_unverified_and_without_password_hear_the_same() {
     let platform = platform().await;
     let system = &platform.system;
     let long_address = format!("{}@example.com", "a".repeat(300));
+    // Who signs in with a provider alone has no password, and who has not followed the link of his sign-up no account yet.
+    let social = platform.user(&platform.owner().await, "sam", Role::Unspecified).await;
+    let removed = "with gone as (delete from auth.passwords p using auth.users u where u.user_id = p.user_id \
+         and u.email = 'sam@example.com' returning 1) select count(*) from gone";
+    assert_eq!(system.sql(removed).await[0][0].as_deref(), Some("1"));
+    let (unverified, secret) = ("grace@example.com", crate::password_of("grace"));
+    crate::mail::mails(system).sign_up(crate::mail::sign_up(unverified)).await.expect("asked");
+    crate::mail::delivery(system, "email.verification_requested", 1).await;
     let mut answers = Vec::new();
     for (email, password) in [
         (OWNER, "wrong but long enough"),
@@ -96,6 +104,8 @@ async fn auth_p01_unknown_wrong_empty_and_locked_hear_the_same() {
         ("no address\0", OWNER_PASSWORD),
         ("", ""),
         (long_address.as_str(), OWNER_PASSWORD),
+        (social.email.as_str(), &crate::password_of("sam")),
+        (unverified, &secret),
     ] {
         answers.push(try_password(system, email, password).await.expect_err("refused"));
     }

@@ -86,7 +86,7 @@ pub(crate) async fn reset(system: &System, token: &str, password: &str) -> Resul
     mails(system).reset_password(request).await.map(drop)
 }
 
-fn sign_up(email: &str) -> wire::SignUpRequest {
+pub(crate) fn sign_up(email: &str) -> wire::SignUpRequest {
     wire::SignUpRequest {
         email: email.to_owned(),
         display_name: "Grace".to_owned(),
