@@ -28,7 +28,7 @@ use api::CallContext;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use proto::Method;
+use proto::{Method, Rate};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tracing::Instrument;
@@ -169,6 +169,9 @@ impl Begun<'_> {
             network: address::text(observed.address()),
             ..CallContext::default()
         };
+        if route.method().is_none_or(proves) {
+            context.user_agent = user_agent(request.headers());
+        }
         let principal = match route.method() {
             // The credential comes in the first frame.
             Some(method) if route.awaits_credential(&edge.public_url, request.headers()) => {
@@ -189,6 +192,18 @@ impl Begun<'_> {
             None => answer,
         })
     }
+}
+
+/// A credential is tested, so that a session may begin.
+fn proves(method: &Method) -> bool {
+    method.access.as_ref().is_some_and(|access| access.rate == Rate::Credential)
+}
+
+/// What the caller's program calls itself; printable ASCII alone, which is all that browsers send.
+fn user_agent(headers: &HeaderMap) -> String {
+    let sent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let printable = sent.iter().filter(|byte| (b' '..=b'~').contains(byte)).take(mesh::USER_AGENT_MAX);
+    printable.map(|byte| char::from(*byte)).collect()
 }
 
 /// The last filter: whatever the route leads to. Boxed is what is larger than a plain call: each request would keep the room.

@@ -18,6 +18,9 @@ pub struct CallContext {
     pub acting: String,
     /// Network address of the person at the other end, as the gateway saw it; empty inside the mesh.
     pub network: String,
+    /// What the program at the other end calls itself (`User-Agent`), at most 256 printable ASCII characters; only where a credential is
+    /// tested, else empty. Everybody may write what he likes into it.
+    pub user_agent: String,
     /// A successful change writes an audit row (the contract's `audit: EVERY_CALL`).
     pub audit: bool,
     /// When the caller stops waiting.

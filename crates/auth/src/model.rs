@@ -30,12 +30,13 @@ mod refresh;
 mod relation;
 mod revocation;
 mod scope;
+mod session;
 mod signing_key;
 mod subject;
 
 pub(crate) use account::{
     Delegation, DelegationName, DisplayName, Email, Membership, MembershipChange, MembershipName, MembershipState,
-    NewDelegation, Organization, Purpose as DelegationPurpose, Role, Session, SessionName, User,
+    NewDelegation, Organization, Purpose as DelegationPurpose, Role, User,
 };
 pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
@@ -74,5 +75,6 @@ pub(crate) use relation::{
 };
 pub(crate) use revocation::{Revocation, RevocationKind};
 pub(crate) use scope::{OPENID, Scopes};
+pub(crate) use session::{Origin, Session, SessionName};
 pub(crate) use signing_key::{KeyState, KeyTimes, active, states, successor};
 pub(crate) use subject::Subject;

@@ -14,6 +14,11 @@ pub const REQUEST_ID_KEY: &str = "x-request-id";
 pub const STALE_KEY: &str = "x-workos-token-stale";
 /// Metadata key of the caller's network address, which the gateway saw. Never taken from outside the mesh.
 pub const NETWORK_KEY: &str = "x-workos-network";
+/// Metadata key of what the caller's program calls itself, sent along where a credential is tested (rate class CREDENTIAL): a session
+/// that begins there keeps it. Never taken from outside the mesh.
+pub const USER_AGENT_KEY: &str = "x-workos-user-agent";
+/// Longest of these that is sent or believed; the rest is cut off.
+pub const USER_AGENT_MAX: usize = 256;
 /// Metadata key of the W3C trace context.
 pub const TRACEPARENT_KEY: &str = "traceparent";
 /// Header in which a sidecar names the peer; believed over loopback and in `sidecar` mode only.

@@ -3,8 +3,11 @@ use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
 
-use super::{id, id_opt, session::scopes};
-use crate::model::{DeviceClass, Proof, Scopes};
+use super::{
+    id, id_opt,
+    session::{origin, scopes},
+};
+use crate::model::{DeviceClass, Origin, Proof, Scopes};
 
 /// What a flow waits for; the numbers are those of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,8 @@ pub(crate) struct Code {
     pub(crate) nonce: String,
     /// The browser session in which it was granted.
     pub(crate) parent: Option<Id>,
+    /// Where it was given: the session that is made of it begins there.
+    pub(crate) origin: Origin,
 }
 
 const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
@@ -221,19 +226,20 @@ fn read_flow(row: &Row) -> Result<Flow, db::Error> {
     })
 }
 
-const CODE: &str = "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id, scope, nonce, parent_id, credential_version";
+const CODE: &str = "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id, scope, nonce, parent_id, credential_version, \
+     network, user_agent";
 
 /// A new code.
 pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     );
     let Code {
         client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time, ..
     } = code;
     let organization = organization.map(OrganizationId::uuid);
     let (replaces, parent) = (replaces.map(Id::uuid), code.parent.map(Id::uuid));
-    let params: [&(dyn db::ToSql + Sync); 14] = [
+    let params: [&(dyn db::ToSql + Sync); 16] = [
         &digest,
         client,
         redirect_uri,
@@ -248,6 +254,8 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
         &code.nonce,
         &parent,
         &code.version,
+        &code.origin.network,
+        &code.origin.user_agent,
     ];
     tx.execute(&sql, &params).await.map(drop)
 }
@@ -275,6 +283,7 @@ fn read_code(row: &Row) -> Result<Code, db::Error> {
         scopes: scopes(row)?,
         nonce: row.try_get("nonce")?,
         parent: id_opt(row, "parent_id")?,
+        origin: origin(row)?,
     })
 }
 

@@ -40,6 +40,7 @@ mod refresh;
 mod relation;
 mod rewrap;
 mod role;
+mod session;
 mod social;
 mod standing;
 mod step_up;
