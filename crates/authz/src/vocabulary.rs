@@ -39,6 +39,8 @@ pub(crate) struct Claims {
     /// `user/organization`, as revocations name a member.
     pub(crate) member: String,
     pub(crate) credential: Credential,
+    /// Id of the client; empty for none.
+    pub(crate) client: String,
     /// Highest role; `None` for a member without one.
     pub(crate) role: Option<Role>,
     /// Ids of roles of the organization's own making.
@@ -167,6 +169,7 @@ struct Questions {
     sid: Rule,
     key: Rule,
     delegation: Rule,
+    client: Rule,
     role: Rule,
     scope: Rule,
     act: Rule,
@@ -184,6 +187,7 @@ static QUESTIONS: LazyLock<Questions> = LazyLock::new(|| {
         sid: rule("data($id) <- sid($id)"),
         key: rule("data($id) <- key($id)"),
         delegation: rule("data($id) <- delegation($id)"),
+        client: rule("data($id) <- client($id)"),
         role: rule("data($role) <- role($role)"),
         scope: rule("data($scope) <- scope($scope)"),
         act: rule(r#"data($name) <- act("service", $name)"#),
@@ -209,6 +213,7 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
         only(texts(&questions.delegation)?)?.map(Credential::Delegation),
     ];
     let credential = only(credentials.into_iter().flatten().collect())??;
+    let client = only(texts(&questions.client)?)?.unwrap_or_default();
     let roles = texts(&questions.role)?;
     let role = ROLES.iter().rev().find(|(role, name)| *role != Role::Member && roles.iter().any(|held| held == name));
     let custom_roles = roles.iter().filter(|held| ROLES.iter().all(|(_, name)| name != held)).cloned().collect();
@@ -236,6 +241,7 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
         tenant,
         member,
         credential,
+        client,
         role,
         custom_roles,
         scopes,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many clients may stand behind each other in a token: each makes it longer.
-const ACTORS_MAX: usize = 4;
+pub(super) const ACTORS_MAX: usize = 4;
 
 /// What a token that cannot be exchanged is answered with, whatever is wrong with it (RFC 8693 section 2.2.2).
 const SUBJECT: Problem = Problem {

@@ -75,7 +75,8 @@ impl Auth {
     ) -> Result<Ground, Error> {
         let user = UserId(id(&claims.sub)?);
         // First, since it is another transaction.
-        let client = self.client(context, &claims.client_id).await?.ok_or(Error::CredentialInvalid)?;
+        let passed = claims.clients();
+        let (clients, mut renewed) = self.present_clients(context, &passed, now).await?;
         let tx = self.db.subject(user, context).await?;
         let (session, state) = self.session_of(&tx, claims, user, now).await?;
         let standing = self.membership_of(&tx, &session).await?;
@@ -86,10 +87,17 @@ impl Auth {
         } else {
             drop(tx);
         }
-        let scopes = Scopes::parse(&claims.scope).unwrap_or_default().both(&session.scopes).both(&client.scopes);
+        let mut scopes = Scopes::parse(&claims.scope).unwrap_or_default().both(&session.scopes);
+        let begun_with =
+            [session.client.as_str()].into_iter().filter(|client| !passed.contains(client)).collect::<Vec<_>>();
+        let (first, more) = self.present_clients(context, &begun_with, now).await?;
+        for client in clients.iter().chain(&first) {
+            scopes = scopes.both(&client.scopes);
+        }
+        renewed.extend(more.into_iter().chain(live));
         let expire_time = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(Error::fault)?;
         let subject = of_session(&session, standing, claims.client_id.clone(), scopes);
-        Ok(Ground { subject, live, expire_time, rest: HOPS })
+        Ok(Ground { subject, live: renewed, expire_time, rest: HOPS })
     }
 
     /// Exchanges the secret of a browser's session, which acts with all rights of its user.
@@ -125,14 +133,16 @@ impl Auth {
         claims: &Claims,
         now: OffsetDateTime,
     ) -> Result<Ground, Error> {
-        let client = self.client(context, &claims.sub).await?.ok_or(Error::CredentialInvalid)?;
+        let (clients, renewed) = self.present_clients(context, &[&claims.sub], now).await?;
+        let client = clients.into_iter().next().ok_or(Error::CredentialInvalid)?;
         let own = client.organization.filter(|own| Some(own.to_string()) == claims.org);
         let organization = own.filter(|_| client.kind == ClientKind::Machine).ok_or(Error::CredentialInvalid)?;
         let user = UserId(id(&claims.sub)?);
         let what = of_machine(claims, organization)?;
         let tx = self.db.tenant_as(organization, context).await?;
-        let live = self.live(&tx, &what, claims.iat, now).await?;
+        let mut live = self.live(&tx, &what, claims.iat, now).await?;
         drop(tx);
+        live.extend(renewed);
         let subject = Subject {
             user,
             organization: Some(organization),

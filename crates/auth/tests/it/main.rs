@@ -32,6 +32,7 @@ mod magic;
 mod mail;
 mod meanwhile;
 mod member;
+mod narrowed;
 mod operator;
 mod passkey;
 mod proven;
