@@ -14,7 +14,8 @@ pub struct CallContext {
     pub resource: String,
     /// Who acts: `users/{id}`, `workloads/{name}` or empty.
     pub actor: String,
-    /// Workload that acts for the actor, if any.
+    /// Who acts for the actor, if anybody: name of a workload that holds a delegation, or of the resource of an application that has exchanged
+    /// a token.
     pub acting: String,
     /// Network address of the person at the other end, as the gateway saw it; empty inside the mesh.
     pub network: String,

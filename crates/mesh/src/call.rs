@@ -81,6 +81,17 @@ impl fmt::Debug for Incoming<'_> {
     }
 }
 
+/// Whose token a call came with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// `users/{id}`.
+    pub actor: String,
+    /// Who acts for him; empty when nobody does.
+    pub acting: String,
+    /// Tenant of the token.
+    pub organization: Option<OrganizationId>,
+}
+
 /// Decides who calls and whether he may. `authz` implements it; the mesh only asks.
 pub trait Authorizer: Send + Sync + 'static {
     /// Verifies the token and decides about the method.
@@ -95,8 +106,8 @@ pub trait Authorizer: Send + Sync + 'static {
     /// UNAUTHENTICATED ends the stream.
     fn recheck(&self, caller: &Caller) -> Result<(), Error>;
 
-    /// Whose token a refused call came with, for the audit log: actor and organization. `None` for a token that is not ours.
-    fn whose(&self, token: &Bytes) -> Option<(String, Option<OrganizationId>)> {
+    /// Whose token a refused call came with, for the audit log. `None` for a token that is not ours.
+    fn whose(&self, token: &Bytes) -> Option<Whose> {
         let _ = token;
         None
     }

@@ -4,7 +4,7 @@
 //! that a role given or taken acts with the next exchange. A token is as old as the moment in which that reading began, so whatever
 //! changes from then on voids it.
 use api::{CallContext, Caller, OrganizationId, Page, UserId};
-use authz::{Credential, Subject};
+use authz::{Acting, Credential, Subject};
 use bytes::Bytes;
 use db::Tx;
 use futures::{FutureExt, future::BoxFuture};
@@ -16,8 +16,8 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        ClientKind, Delegation, DelegationName, Membership, OPENID, RefreshState, Revocation, RevocationKind, Role,
-        Scopes, Session, User, acr,
+        Client, ClientKind, Delegation, DelegationName, Membership, OPENID, RefreshState, Revocation, RevocationKind,
+        Role, Scopes, Session, User, acr,
     },
     store,
 };
@@ -96,7 +96,10 @@ impl Auth {
         }
         renewed.extend(more.into_iter().chain(live));
         let expire_time = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(Error::fault)?;
-        let subject = of_session(&session, standing, claims.client_id.clone(), scopes);
+        let subject = Subject {
+            acting: acting(claims, &clients)?,
+            ..of_session(&session, standing, claims.client_id.clone(), scopes)
+        };
         Ok(Ground { subject, live: renewed, expire_time, rest: HOPS })
     }
 
@@ -331,6 +334,16 @@ pub(super) fn of_machine(claims: &Claims, organization: OrganizationId) -> Resul
     ])
 }
 
+/// The application that holds a token out of an exchange acts; those before it have passed the right to do so on.
+fn acting(claims: &Claims, clients: &[Client]) -> Result<Option<Acting>, Error> {
+    if claims.act.is_none() {
+        return Ok(None);
+    }
+    let client = clients.iter().find(|client| client.id == claims.client_id);
+    let name = client.and_then(Client::resource_name).ok_or(Error::CredentialInvalid)?;
+    Ok(Some(Acting::Client(name.to_string())))
+}
+
 /// Tokens count roles from member, the model from viewer.
 fn numbered(role: Option<Role>) -> Option<api::Role> {
     role.and_then(|role| (role as i32 + 1).try_into().ok())
@@ -347,7 +360,7 @@ fn delegated(delegation: Delegation, member: Membership) -> Subject {
         credential: Credential::Delegation(delegation.id.to_string()),
         client: delegation.actor.clone(),
         scopes: delegation.scopes,
-        acting: Some(delegation.actor),
+        acting: Some(Acting::Workload(delegation.actor)),
         amr: Vec::new(),
         acr: 0,
         auth_time: None,

@@ -12,6 +12,7 @@ use tracing::Span;
 use crate::{
     call::{
         NETWORK_KEY, Peer, REQUEST_ID_KEY, TOKEN_BYTES_MAX, TOKEN_KEY, TRACEPARENT_KEY, USER_AGENT_KEY, USER_AGENT_MAX,
+        Whose,
     },
     deadline,
     settings::Deadlines,
@@ -31,6 +32,7 @@ pub(crate) struct Call {
     network: String,
     user_agent: String,
     actor: OnceLock<String>,
+    acting: OnceLock<String>,
     organization: OnceLock<OrganizationId>,
     resource: OnceLock<String>,
 }
@@ -49,7 +51,8 @@ impl Call {
         span.record("trace.id", trace.id());
         let deadline = Instant::now() + deadline::allowed(deadlines, method, deadline::read(headers));
         let (traceparent, network, user_agent) = (trace.render(), network(headers, &peer), user_agent(headers, &peer));
-        let (actor, organization, resource) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (actor, acting) = (OnceLock::new(), OnceLock::new());
+        let (organization, resource) = (OnceLock::new(), OnceLock::new());
         Self {
             method,
             peer,
@@ -60,6 +63,7 @@ impl Call {
             network,
             user_agent,
             actor,
+            acting,
             organization,
             resource,
         }
@@ -72,6 +76,11 @@ impl Call {
 
     pub(crate) fn actor(&self) -> &str {
         self.actor.get().map_or("", String::as_str)
+    }
+
+    /// Who acts for the actor.
+    pub(crate) fn acting(&self) -> &str {
+        self.acting.get().map_or("", String::as_str)
     }
 
     pub(crate) fn resource(&self) -> &str {
@@ -89,8 +98,8 @@ impl Call {
     }
 
     /// Notes whose token it was that did not suffice.
-    pub(crate) fn note_refused(&self, (actor, organization): (String, Option<OrganizationId>)) {
-        let _ = self.actor.set(actor);
+    pub(crate) fn note_refused(&self, Whose { actor, acting, organization }: Whose) {
+        let _ = (self.actor.set(actor), self.acting.set(acting));
         if let Some(organization) = organization {
             let _ = self.organization.set(organization);
         }
@@ -99,6 +108,7 @@ impl Call {
     /// Notes who turned out to call.
     pub(crate) fn note_caller(&self, caller: &api::Caller) {
         let _ = self.actor.set(caller.context().actor.clone());
+        let _ = self.acting.set(caller.context().acting.clone());
         if let Ok(organization) = caller.organization() {
             let _ = self.organization.set(organization);
             self.span.record("organization.id", tracing::field::display(organization));
