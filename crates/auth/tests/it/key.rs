@@ -359,7 +359,7 @@ async fn a_key_is_renamed_in_person_and_nothing_else_of_it_changes() {
     let stale = client.update_api_key(renamed(&made.name, &made.etag, "Old", &["display_name"])).await;
     assert_refused(stale, Code::Aborted, "ETAG_MISMATCH");
     let foreign = of_bob.update_api_key(renamed(&made.name, "", "Mine", &["display_name"])).await;
-    assert_refused(foreign, Code::PermissionDenied, "ACCESS_DENIED");
+    assert_refused(foreign, Code::NotFound, "RESOURCE_NOT_FOUND");
     let of_his =
         of_bob.create_api_key(create(&platform, "", &["membership:read"])).await.expect("his own").into_inner();
     let above = client.update_api_key(renamed(&of_his.name, "", "Yours", &["display_name"])).await;
