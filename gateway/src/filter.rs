@@ -90,10 +90,11 @@ pub(crate) async fn serve(
     let (origin, verb) = (request.headers().get(header::ORIGIN).cloned(), request.method().clone());
     let (place, version) = (request.uri().clone(), request.version());
     let framed = hygiene::framing(&request, &edge.config);
+    let local = address::is_local(request.headers(), connection.peer);
     hygiene::clean(request.headers_mut());
     let schema = edge.schema.current();
     let dialect = Dialect::of(&request, &schema, edge.config.connect);
-    let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, dialect };
+    let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, local, dialect };
     let passed = AssertUnwindSafe(begun.pass(request, framed).instrument(observed.span().clone())).catch_unwind().await;
     let answer = passed.unwrap_or_else(|_| {
         tracing::error!(parent: observed.span(), "a request handler panicked");
@@ -144,13 +145,14 @@ struct Begun<'a> {
     schema: &'a Arc<Schema>,
     observed: &'a Observed<'a>,
     connection: Connection,
+    local: bool,
     dialect: Dialect,
 }
 
 impl Begun<'_> {
     /// Filters 3 to 10.
     async fn pass(self, request: Request<Incoming>, framed: Result<(), Refusal>) -> Result<Response<Body>, Refusal> {
-        let Self { edge, schema, observed, connection, dialect } = self;
+        let Self { edge, schema, observed, connection, local, dialect } = self;
         framed?;
         let _place = rate_limit::place(edge, observed.address())?;
         rate_limit::address(edge, observed.address()).await?;
@@ -161,6 +163,9 @@ impl Begun<'_> {
         }
         if let Some(answer) = cors::preflight(&edge.config, &request, &route, schema) {
             return Ok(answer);
+        }
+        if route.method().is_some_and(|method| !local && method.access.as_ref().is_some_and(|access| access.loopback)) {
+            return Err(api::Error::new(api::Code::PermissionDenied, api::CommonReason::AccessDenied, ELSEWHERE).into());
         }
         let mut context = CallContext {
             request_id: observed.request_id().to_owned(),
@@ -193,6 +198,9 @@ impl Begun<'_> {
         })
     }
 }
+
+const ELSEWHERE: &str = "this method is for connections from the machine of the edge itself that no proxy has passed on; call it there, or \
+     through `kubectl port-forward` or `ssh -L`";
 
 /// A credential is tested, so that a session may begin.
 fn proves(method: &Method) -> bool {
