@@ -5,6 +5,7 @@
 mod account;
 mod api_key;
 mod audit;
+mod audit_csv;
 mod authorize;
 mod chain;
 mod client;
@@ -41,6 +42,7 @@ pub(crate) use account::{
 pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
 pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, AuditRetention, Link};
+pub(crate) use audit_csv::{CSV, CSV_NAMES, csv};
 pub(crate) use authorize::{Asked, Expected, Flaw, Next, Parameters, Problem, SignedIn, next, problem};
 pub(crate) use chain::Chains;
 pub(crate) use client::{

@@ -314,3 +314,53 @@ async fn auth_h02_the_log_says_what_was_given_to_whom() {
     assert_eq!(detail("relation.written", &plans, "kind"), "editor");
     assert_eq!(detail("relation.written", &plans, "subject"), bob);
 }
+
+#[tokio::test]
+async fn an_export_for_spreadsheets_holds_every_entry_and_no_formula() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let group = wire::Group { display_name: "=HYPERLINK(\"https://evil.example\")".to_owned(), ..Default::default() };
+    let group =
+        wire::CreateGroupRequest { parent: platform.organization.clone(), group: Some(group), ..Default::default() };
+    let channel = crate::channel(&platform.system, &owner).await;
+    wire::group_service_client::GroupServiceClient::new(channel.clone()).create_group(group).await.expect("he may");
+    // What was refused tells what was asked for.
+    let odd = format!("{}/groups/=1+1,\"x\"", platform.organization);
+    let odd = wire::DeleteGroupRequest { name: odd, ..Default::default() };
+    let _ = wire::group_service_client::GroupServiceClient::new(channel.clone()).delete_group(odd).await;
+    let mut client = AuditServiceClient::new(channel);
+    let list =
+        wire::ListAuditEventsRequest { parent: platform.organization.clone(), page_size: 1000, ..Default::default() };
+    let mut listed = client.list_audit_events(list).await.expect("the owner may").into_inner().audit_events;
+    listed.reverse();
+    let export = wire::ExportAuditEventsCsvRequest { parent: platform.organization.clone(), ..Default::default() };
+    let answer = client.export_audit_events_csv(export.clone()).await.expect("the owner may");
+    assert!(
+        answer
+            .metadata()
+            .get("content-disposition")
+            .is_some_and(|value| value == "attachment; filename=\"audit-events.csv\"")
+    );
+    let pieces: Vec<_> = answer.into_inner().try_collect().await.expect("nothing fails");
+    assert_eq!(pieces[0].content_type, "text/csv; charset=utf-8; header=present");
+    let file = String::from_utf8(pieces.iter().flat_map(|piece| piece.data.to_vec()).collect()).expect("UTF-8");
+    let lines: Vec<&str> = file.strip_suffix("\r\n").expect("the last line ends too").split("\r\n").collect();
+    assert!(lines[0].starts_with("name,create_time,action,actor,acting,resource,outcome,"), "{}", lines[0]);
+    assert!(listed.len() > 5 && lines.len() > listed.len(), "{file}");
+    for (entry, line) in listed.iter().zip(&lines[1..]) {
+        assert!(line.starts_with(&format!("{},", entry.name)) && line.contains(&entry.action), "{line}");
+    }
+    let none = wire::ExportAuditEventsCsvRequest { actor: "users/nobody".to_owned(), ..export };
+    let pieces: Vec<_> = client
+        .export_audit_events_csv(none.clone())
+        .await
+        .expect("he may")
+        .into_inner()
+        .try_collect()
+        .await
+        .expect("good");
+    assert_eq!(pieces.len(), 1, "the line of names alone");
+    let (_, bob) = platform.signed_user(&owner, "bob", Role::Editor).await;
+    let mut client = AuditServiceClient::new(crate::channel(&platform.system, &bob).await);
+    assert_refused(client.export_audit_events_csv(none).await.map(drop), Code::PermissionDenied, "ACCESS_DENIED");
+}
