@@ -226,13 +226,12 @@ fn read_flow(row: &Row) -> Result<Flow, db::Error> {
     })
 }
 
-const CODE: &str = "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id, scope, nonce, parent_id, credential_version, \
-     network, user_agent";
+const CODE: &str = "client, redirect_uri, code_challenge, user_id, organization_id, auth_time, expire_time, amr, replaces_session_id, scope, nonce, parent_id, credential_version";
 
 /// A new code.
 pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+        "insert into authorization_codes (code_digest, {CODE}, network, user_agent) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     );
     let Code {
         client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time, ..
@@ -260,10 +259,13 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
     tx.execute(&sql, &params).await.map(drop)
 }
 
-/// Marks a code as used and gives it, to one caller only.
+/// Marks a code as used and gives it, to one caller only. Where it was given is from then on the session's to know, and to forget.
 pub(crate) async fn use_code(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Code>, db::Error> {
     let sql = format!(
-        "update authorization_codes set used_time = $2 where code_digest = $1 and used_time is null returning {CODE}"
+        "update authorization_codes set used_time = $2, network = '', user_agent = '' \
+         from (select code_digest as digest, network as given_network, user_agent as given_agent from authorization_codes) given \
+         where code_digest = $1 and digest = code_digest and used_time is null \
+         returning {CODE}, given_network as network, given_agent as user_agent"
     );
     tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_code).transpose()
 }

@@ -115,8 +115,9 @@ async fn auth_s09_somebody_tells_his_devices_apart_and_ends_one_of_them() {
     assert_refused(get(&platform, &signed, &name).await, Code::NotFound, "RESOURCE_NOT_FOUND");
     assert_refused(get(&platform, &owner, &sessions[1].name).await, Code::PermissionDenied, "ACCESS_DENIED");
     assert_eq!(get(&platform, &signed, &sessions[1].name).await.expect("his own").device, "curl");
-    let kept = platform.system.sql("select count(*) from auth.sessions where user_agent like 'Mozilla%'").await;
-    assert_eq!(kept[0][0].as_deref(), Some("0"), "it goes with the session");
+    let kept = "select (select count(*) from auth.sessions where user_agent like 'Mozilla%') \
+         + (select count(*) from auth.authorization_codes where user_agent <> '' or network <> '')";
+    assert_eq!(platform.system.sql(kept).await[0][0].as_deref(), Some("0"), "it goes with the session");
 }
 
 #[tokio::test]
