@@ -319,28 +319,21 @@ async fn auth_h02_the_log_says_what_was_given_to_whom() {
 async fn an_export_for_spreadsheets_holds_every_entry_and_no_formula() {
     let platform = platform().await;
     let owner = platform.owner().await;
-    let group = wire::Group { display_name: "=HYPERLINK(\"https://evil.example\")".to_owned(), ..Default::default() };
-    let group =
-        wire::CreateGroupRequest { parent: platform.organization.clone(), group: Some(group), ..Default::default() };
-    let channel = crate::channel(&platform.system, &owner).await;
-    wire::group_service_client::GroupServiceClient::new(channel.clone()).create_group(group).await.expect("he may");
-    // What was refused tells what was asked for.
-    let odd = format!("{}/groups/=1+1,\"x\"", platform.organization);
-    let odd = wire::DeleteGroupRequest { name: odd, ..Default::default() };
-    let _ = wire::group_service_client::GroupServiceClient::new(channel.clone()).delete_group(odd).await;
-    let mut client = AuditServiceClient::new(channel);
-    let list =
-        wire::ListAuditEventsRequest { parent: platform.organization.clone(), page_size: 1000, ..Default::default() };
-    let mut listed = client.list_audit_events(list).await.expect("the owner may").into_inner().audit_events;
+    let (_, bob) = platform.signed_user(&owner, "bob", Role::Editor).await;
+    // What was refused tells what was asked for, in the words of who has asked.
+    let formula = "=HYPERLINK(\"https://evil.example\",\"Open\")";
+    let mut groups = wire::group_service_client::GroupServiceClient::new(channel(&platform.system, &bob).await);
+    let odd = wire::DeleteGroupRequest { name: formula.to_owned(), ..Default::default() };
+    assert_refused(groups.delete_group(odd).await, Code::PermissionDenied, "ACCESS_DENIED");
+    let told = format!("select 1 from auth.audit_event where resource = '{formula}'");
+    eventually("the refusal is kept", || async { platform.system.sql(&told).await.pop() }).await;
+    let mut listed = entries(&platform, &owner, list(&platform)).await;
     listed.reverse();
+    let mut client = audits(&platform.system, &owner).await;
     let export = wire::ExportAuditEventsCsvRequest { parent: platform.organization.clone(), ..Default::default() };
     let answer = client.export_audit_events_csv(export.clone()).await.expect("the owner may");
-    assert!(
-        answer
-            .metadata()
-            .get("content-disposition")
-            .is_some_and(|value| value == "attachment; filename=\"audit-events.csv\"")
-    );
+    let kept_as = answer.metadata().get("content-disposition").expect("a browser keeps it");
+    assert_eq!(kept_as, "attachment; filename=\"audit-events.csv\"");
     let pieces: Vec<_> = answer.into_inner().try_collect().await.expect("nothing fails");
     assert_eq!(pieces[0].content_type, "text/csv; charset=utf-8; header=present");
     let file = String::from_utf8(pieces.iter().flat_map(|piece| piece.data.to_vec()).collect()).expect("UTF-8");
@@ -350,17 +343,10 @@ async fn an_export_for_spreadsheets_holds_every_entry_and_no_formula() {
     for (entry, line) in listed.iter().zip(&lines[1..]) {
         assert!(line.starts_with(&format!("{},", entry.name)) && line.contains(&entry.action), "{line}");
     }
+    assert!(file.contains(",\"'=HYPERLINK(\"\"https://evil.example\"\",\"\"Open\"\")\","), "{file}");
     let none = wire::ExportAuditEventsCsvRequest { actor: "users/nobody".to_owned(), ..export };
-    let pieces: Vec<_> = client
-        .export_audit_events_csv(none.clone())
-        .await
-        .expect("he may")
-        .into_inner()
-        .try_collect()
-        .await
-        .expect("good");
-    assert_eq!(pieces.len(), 1, "the line of names alone");
-    let (_, bob) = platform.signed_user(&owner, "bob", Role::Editor).await;
-    let mut client = AuditServiceClient::new(crate::channel(&platform.system, &bob).await);
-    assert_refused(client.export_audit_events_csv(none).await.map(drop), Code::PermissionDenied, "ACCESS_DENIED");
+    let empty = client.export_audit_events_csv(none.clone()).await.expect("the owner may").into_inner();
+    assert_eq!(empty.try_collect::<Vec<_>>().await.expect("nothing fails").len(), 1, "the line of names alone");
+    let refused = audits(&platform.system, &bob).await.export_audit_events_csv(none).await;
+    assert_refused(refused.map(drop), Code::PermissionDenied, "ACCESS_DENIED");
 }
