@@ -113,6 +113,10 @@ pub(crate) struct Config {
     pub(crate) rate_credential: u32,
     /// Sign-ins per second that begin at one network address on the pages or for an application; up to 20 times as many at once.
     pub(crate) rate_begin: u32,
+    /// Page that asks people for consent in place of the built-in one: a path of this edge's own origin (`/app/consent`), for what decides is the
+    /// browser's cookie. It is opened with `?request=`, reads `GET /v1/authorizationRequests/{request}`, decides by `:approve` or `:deny`, and
+    /// leads the browser to the answer's `redirectUri`. Empty: the built-in page.
+    pub(crate) consent_url: String,
     /// The public port under TLS, beside the plain one.
     pub(crate) tls: Tls,
     /// Where the served contract comes from.
@@ -263,6 +267,7 @@ impl Default for Config {
             rate_heavy: 200,
             rate_credential: 120,
             rate_begin: 10,
+            consent_url: String::new(),
             tls: Tls::default(),
             schema: Schema::default(),
         }
@@ -337,6 +342,9 @@ impl chassis::Section for Config {
         }
         self.tls.check()?;
         self.schema.check()?;
+        if !self.consent_url.is_empty() && !is_own_page(&self.consent_url) {
+            return Err("consent_url: write a path of the public address, `/app/consent`, without a query".to_owned());
+        }
         let named = |name: &&String| name.parse::<http::HeaderName>().is_err();
         if let Some(name) = self.cors_headers.iter().chain(&self.cors_exposed).find(named) {
             return Err(format!("cors_headers, cors_exposed: {name} is not the name of a header"));
@@ -348,6 +356,12 @@ impl chassis::Section for Config {
             None => Ok(()),
         }
     }
+}
+
+/// A browser that is sent there stays with this origin.
+fn is_own_page(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    text.starts_with('/') && !text.starts_with("//") && text.bytes().all(plain)
 }
 
 fn is_origin(text: &str) -> bool {

@@ -28,7 +28,7 @@ use api::CallContext;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use proto::Method;
+use proto::{Method, Rate};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tracing::Instrument;
@@ -91,10 +91,11 @@ pub(crate) async fn serve(
     let (place, version) = (request.uri().clone(), request.version());
     let by_cookie = Jar::of(&edge.public_url).is_some_and(|jar| jar.is_shown(request.headers()));
     let framed = hygiene::framing(&request, &edge.config);
+    let local = address::is_local(request.headers(), connection.peer);
     hygiene::clean(request.headers_mut());
     let schema = edge.schema.current();
     let dialect = Dialect::of(&request, &schema, edge.config.connect);
-    let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, dialect };
+    let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, local, dialect };
     let passed = AssertUnwindSafe(begun.pass(request, framed).instrument(observed.span().clone())).catch_unwind().await;
     let answer = passed.unwrap_or_else(|_| {
         tracing::error!(parent: observed.span(), "a request handler panicked");
@@ -149,13 +150,14 @@ struct Begun<'a> {
     schema: &'a Arc<Schema>,
     observed: &'a Observed<'a>,
     connection: Connection,
+    local: bool,
     dialect: Dialect,
 }
 
 impl Begun<'_> {
     /// Filters 3 to 10.
     async fn pass(self, request: Request<Incoming>, framed: Result<(), Refusal>) -> Result<Response<Body>, Refusal> {
-        let Self { edge, schema, observed, connection, dialect } = self;
+        let Self { edge, schema, observed, connection, local, dialect } = self;
         framed?;
         let _place = rate_limit::place(edge, observed.address())?;
         rate_limit::address(edge, observed.address()).await?;
@@ -167,6 +169,9 @@ impl Begun<'_> {
         if let Some(answer) = cors::preflight(&edge.config, &request, &route, schema) {
             return Ok(answer);
         }
+        if route.method().is_some_and(|method| !local && method.access.as_ref().is_some_and(|access| access.loopback)) {
+            return Err(api::Error::new(api::Code::PermissionDenied, api::CommonReason::AccessDenied, ELSEWHERE).into());
+        }
         let mut context = CallContext {
             request_id: observed.request_id().to_owned(),
             traceparent: observed.traceparent().to_owned(),
@@ -174,6 +179,9 @@ impl Begun<'_> {
             network: address::text(observed.address()),
             ..CallContext::default()
         };
+        if route.method().is_none_or(proves) {
+            context.user_agent = user_agent(request.headers());
+        }
         let principal = match route.method() {
             // The credential comes in the first frame.
             Some(method) if route.awaits_credential(&edge.public_url, request.headers()) => {
@@ -194,6 +202,21 @@ impl Begun<'_> {
             None => answer,
         })
     }
+}
+
+const ELSEWHERE: &str = "this method is for connections from the machine of the edge itself that no proxy has passed on; call it there, or \
+     through `kubectl port-forward` or `ssh -L`";
+
+/// A credential is tested, so that a session may begin.
+fn proves(method: &Method) -> bool {
+    method.access.as_ref().is_some_and(|access| access.rate == Rate::Credential)
+}
+
+/// What the caller's program calls itself; printable ASCII alone, which is all that browsers send.
+fn user_agent(headers: &HeaderMap) -> String {
+    let sent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let printable = sent.iter().filter(|byte| (b' '..=b'~').contains(byte)).take(mesh::USER_AGENT_MAX);
+    printable.map(|byte| char::from(*byte)).collect()
 }
 
 /// The last filter: whatever the route leads to. Boxed is what is larger than a plain call: each request would keep the room.

@@ -48,7 +48,7 @@ pub struct Parts {
     pub issued: Option<i64>,
     /// Session of the token, if any.
     pub session: Option<String>,
-    /// Workload that acts for the subject, if any.
+    /// Workload or application that acts for the subject, if any.
     pub acting: Option<String>,
     /// The internal token, to be narrowed for further calls.
     pub token: Option<Bytes>,
@@ -110,7 +110,8 @@ impl Caller {
         self.0.session.as_deref()
     }
 
-    /// Workload that acts for the subject, if any: the call comes from background work.
+    /// Who acts for the subject, if anybody: a workload that holds a delegation, by its name, or an application that has exchanged a token
+    /// of another one (RFC 8693), by the name of its resource.
     #[must_use]
     pub fn acting(&self) -> Option<&str> {
         self.0.acting.as_deref()

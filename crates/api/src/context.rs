@@ -14,10 +14,14 @@ pub struct CallContext {
     pub resource: String,
     /// Who acts: `users/{id}`, `workloads/{name}` or empty.
     pub actor: String,
-    /// Workload that acts for the actor, if any.
+    /// Who acts for the actor, if anybody: name of a workload that holds a delegation, or of the resource of an application that has exchanged
+    /// a token.
     pub acting: String,
     /// Network address of the person at the other end, as the gateway saw it; empty inside the mesh.
     pub network: String,
+    /// What the program at the other end calls itself (`User-Agent`), at most 256 printable ASCII characters; only where a credential is
+    /// tested, else empty. Everybody may write what he likes into it.
+    pub user_agent: String,
     /// A successful change writes an audit row (the contract's `audit: EVERY_CALL`).
     pub audit: bool,
     /// When the caller stops waiting.

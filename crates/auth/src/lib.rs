@@ -65,6 +65,8 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0050_consents_end_with_memberships.sql",
     "0051_machines_invite.sql",
     "0052_disabled_by_operators.sql",
+    "0053_where_sessions_began.sql",
+    "0054_keys_have_versions.sql",
 );
 
 /// The service.

@@ -5,6 +5,7 @@
 mod account;
 mod api_key;
 mod audit;
+mod audit_csv;
 mod authorize;
 mod chain;
 mod client;
@@ -30,16 +31,18 @@ mod refresh;
 mod relation;
 mod revocation;
 mod scope;
+mod session;
 mod signing_key;
 mod subject;
 
 pub(crate) use account::{
     Delegation, DelegationName, DisplayName, Email, Membership, MembershipChange, MembershipName, MembershipState,
-    NewDelegation, Organization, Purpose as DelegationPurpose, Role, Session, SessionName, User,
+    NewDelegation, Organization, Purpose as DelegationPurpose, Role, User,
 };
 pub(crate) use api::Share;
 pub(crate) use api_key::{ApiKey, ApiKeyName, KEYS_MAX, KeyScopes, NewApiKey, ServiceAccount, ServiceAccountName};
 pub(crate) use audit::{AuditEvent, AuditEventName, AuditFilter, AuditRetention, Link};
+pub(crate) use audit_csv::{CSV, CSV_NAMES, csv};
 pub(crate) use authorize::{Asked, Expected, Flaw, Next, Parameters, Problem, SignedIn, next, problem};
 pub(crate) use chain::Chains;
 pub(crate) use client::{
@@ -74,5 +77,6 @@ pub(crate) use relation::{
 };
 pub(crate) use revocation::{Revocation, RevocationKind};
 pub(crate) use scope::{OPENID, Scopes};
+pub(crate) use session::{Origin, Session, SessionName};
 pub(crate) use signing_key::{KeyState, KeyTimes, active, states, successor};
 pub(crate) use subject::Subject;

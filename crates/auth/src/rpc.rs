@@ -165,13 +165,19 @@ fn custom_roles(membership: &Membership) -> Vec<String> {
     membership.custom_roles.iter().map(name).collect()
 }
 
-fn render_session(session: Session) -> wire::Session {
+fn render_session(caller: &Caller, session: Session) -> wire::Session {
     wire::Session {
+        device: session.origin.device(),
+        current: caller.session() == Some(session.id.to_string().as_str()),
         name: SessionName { user: session.user, session: session.id }.to_string(),
         client: session.client,
         create_time: Some(timestamp(session.create_time)),
         last_use_time: Some(timestamp(session.last_use_time)),
         expire_time: Some(timestamp(session.expire_time)),
+        user_agent: session.origin.user_agent,
+        network: session.origin.network,
+        last_network: session.last_network,
+        amr: session.amr,
     }
 }
 

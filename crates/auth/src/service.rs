@@ -287,6 +287,7 @@ impl Auth {
             RevocationKind::User(_) => authz::Kind::User,
             RevocationKind::Tenant(_) => authz::Kind::Tenant,
             RevocationKind::Key(_) => authz::Kind::Key,
+            RevocationKind::Client(_) => authz::Kind::Client,
         };
         let Revocation { id, not_before, keep_until, renew, .. } = voided.entry.clone();
         self.verifiers.insert(authz::Revocation { kind, id, not_before, keep_until, renew });

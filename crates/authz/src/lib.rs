@@ -24,7 +24,7 @@ mod vocabulary;
 
 pub use directory::{CustomRole, Directory};
 pub use keys::{KeyError, Keys, VerifyKey, generate_key};
-pub use mint::{CUSTOM_ROLES_MAX, LIFE_MAX, Mint, Subject};
+pub use mint::{Acting, CUSTOM_ROLES_MAX, LIFE_MAX, Mint, Subject};
 pub use revoke::{Kind, Revocation, Revocations, STALE_AFTER};
 pub use verify::{Presented, Verifier};
 pub use vocabulary::Credential;

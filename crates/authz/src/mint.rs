@@ -20,6 +20,15 @@ pub const CUSTOM_ROLES_MAX: usize = 6;
 const SCOPES_MAX: usize = 32;
 const METHODS_MAX: usize = 8;
 
+/// Who acts for the person whom a token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acting {
+    /// A workload, by its name: it holds a delegation.
+    Workload(String),
+    /// An application, by the name of its resource: it has exchanged a token that was given to another one (RFC 8693).
+    Client(String),
+}
+
 /// Whom a token is for.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -37,8 +46,8 @@ pub struct Subject {
     pub client: String,
     /// Scopes; `*` only for first-party clients.
     pub scopes: Vec<String>,
-    /// Workload that acts for the person, with a delegation.
-    pub acting: Option<String>,
+    /// Who acts for the person, if anybody.
+    pub acting: Option<Acting>,
     /// How the person signed in (RFC 8176).
     pub amr: Vec<String>,
     /// Authentication context class: 1 one factor, 2 two factors; 0 when nobody signed in.
@@ -128,8 +137,12 @@ impl Mint {
         if let Some(time) = subject.auth_time {
             block = block.fact(fact("auth_time", vec![date(time.unix_timestamp())]))?;
         }
-        if let Some(workload) = &subject.acting {
-            block = block.fact(fact("act", vec![text("service"), text(workload)]))?;
+        if let Some(acting) = &subject.acting {
+            let (kind, name) = match acting {
+                Acting::Workload(name) => ("service", name),
+                Acting::Client(name) => ("client", name),
+            };
+            block = block.fact(fact("act", vec![text(kind), text(name)]))?;
         }
         block.build(&self.pair)?.to_vec().map(Bytes::from)
     }

@@ -39,10 +39,12 @@ pub enum Kind {
     Kid,
     /// An API key.
     Key,
+    /// An OAuth client, whoever it acts for.
+    Client,
 }
 
 impl Kind {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
@@ -53,6 +55,7 @@ impl Kind {
             "delegation" => Self::Delegation,
             "kid" => Self::Kid,
             "key" => Self::Key,
+            "client" => Self::Client,
             _ => return None,
         })
     }
@@ -193,6 +196,7 @@ impl Revocations {
             ask(Kind::Tenant, tenant);
             ask(Kind::Member, &claims.member);
         }
+        ask(Kind::Client, &claims.client);
         ask(Kind::Kid, &claims.key_id);
         standing
     }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use api::{Caller, Clock, Code, CommonReason, Decision, Error, Id, OrganizationId, Parts, Subject, UserId};
 use biscuit_auth::{Biscuit, PublicKey, RootKeyProvider, error::Format};
 use bytes::Bytes;
-use mesh::{Authorizer, Incoming, Narrower};
+use mesh::{Authorizer, Incoming, Narrower, Whose};
 use moka::sync::Cache;
 use proto::{Access, Method, Rule};
 use sha2::{Digest, Sha256};
@@ -162,7 +162,7 @@ impl Authorizer for Verifier {
     }
 
     /// Signatures count, revocations do not: who tries a revoked token is known by it.
-    fn whose(&self, token: &Bytes) -> Option<(String, Option<OrganizationId>)> {
+    fn whose(&self, token: &Bytes) -> Option<Whose> {
         gate::check(token).ok()?;
         let hash: [u8; 32] = Sha256::digest(token).into();
         let verified = match self.0.held.get(&hash) {
@@ -170,7 +170,8 @@ impl Authorizer for Verifier {
             None => Arc::new(self.0.check_signatures(token, hash).ok()?),
         };
         let (user, organization, _) = ids(&verified.claims).ok()?;
-        Some((user.name(), organization))
+        let acting = verified.claims.acting.clone().unwrap_or_default();
+        Some(Whose { actor: user.name(), acting, organization })
     }
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! authority:  v(1); aud("mesh"); iat(..); sub("user", id); tenant(org); sid(id) | key(id) | delegation(id); client(id);
 //!             role("member"); role("editor"); role(id); scope("*"); amr("pwd"); acr(1); auth_time(..);
-//!             act("service", name);
+//!             act("service", name) | act("client", name);
 //!             check if time($t), $t < end;
 //! appended:   check if rpc($r), {method and what it calls}.contains($r); check if time($t), $t < end; check if resource(name);
 //! decision:   time, service, rpc, peer, resource, resource_tenant | resource_user, need_scope, grant_role, shareable
@@ -39,6 +39,8 @@ pub(crate) struct Claims {
     /// `user/organization`, as revocations name a member.
     pub(crate) member: String,
     pub(crate) credential: Credential,
+    /// Id of the client; empty for none.
+    pub(crate) client: String,
     /// Highest role; `None` for a member without one.
     pub(crate) role: Option<Role>,
     /// Ids of roles of the organization's own making.
@@ -49,7 +51,7 @@ pub(crate) struct Claims {
     pub(crate) acr: u32,
     /// When the user signed in, in seconds; `None` where nobody did.
     pub(crate) auth_time: Option<i64>,
-    /// Workload that acts for the user.
+    /// Who acts for the user: name of a workload, or of an application's resource.
     pub(crate) acting: Option<String>,
     /// When it was issued, in seconds.
     pub(crate) issued: i64,
@@ -167,9 +169,11 @@ struct Questions {
     sid: Rule,
     key: Rule,
     delegation: Rule,
+    client: Rule,
     role: Rule,
     scope: Rule,
     act: Rule,
+    act_of_client: Rule,
     iat: Rule,
     acr: Rule,
     auth_time: Rule,
@@ -184,9 +188,11 @@ static QUESTIONS: LazyLock<Questions> = LazyLock::new(|| {
         sid: rule("data($id) <- sid($id)"),
         key: rule("data($id) <- key($id)"),
         delegation: rule("data($id) <- delegation($id)"),
+        client: rule("data($id) <- client($id)"),
         role: rule("data($role) <- role($role)"),
         scope: rule("data($scope) <- scope($scope)"),
         act: rule(r#"data($name) <- act("service", $name)"#),
+        act_of_client: rule(r#"data($name) <- act("client", $name)"#),
         iat: rule("data($time) <- iat($time)"),
         acr: rule("data($class) <- acr($class)"),
         auth_time: rule("data($time) <- auth_time($time)"),
@@ -209,11 +215,12 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
         only(texts(&questions.delegation)?)?.map(Credential::Delegation),
     ];
     let credential = only(credentials.into_iter().flatten().collect())??;
+    let client = only(texts(&questions.client)?)?.unwrap_or_default();
     let roles = texts(&questions.role)?;
     let role = ROLES.iter().rev().find(|(role, name)| *role != Role::Member && roles.iter().any(|held| held == name));
     let custom_roles = roles.iter().filter(|held| ROLES.iter().all(|(_, name)| name != held)).cloned().collect();
     let scopes = texts(&questions.scope)?.into();
-    let acting = only(texts(&questions.act)?)?;
+    let acting = only([texts(&questions.act)?, texts(&questions.act_of_client)?].concat())?;
     let mut term = |rule: &Rule| -> Option<Option<Term>> {
         let found: Vec<Fact> = reader.query(rule.clone()).ok()?;
         Some(only(found)?.and_then(|fact| fact.predicate.terms.into_iter().next()))
@@ -236,6 +243,7 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
         tenant,
         member,
         credential,
+        client,
         role,
         custom_roles,
         scopes,

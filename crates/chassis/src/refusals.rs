@@ -62,7 +62,7 @@ pub(crate) fn keeper(tasks: &Tasks, db: Db) -> Arc<dyn Refusals> {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     organization: Option<OrganizationId>,
-    texts: [String; 5],
+    texts: [String; 6],
 }
 
 struct Fold {
@@ -137,8 +137,8 @@ impl Desk {
 }
 
 fn key(refused: &Refused) -> Key {
-    let CallContext { actor, method, resource, network, .. } = &refused.context;
-    let texts = [actor, method, resource, network, &refused.reason].map(String::clone);
+    let CallContext { actor, acting, method, resource, network, .. } = &refused.context;
+    let texts = [actor, acting, method, resource, network, &refused.reason].map(String::clone);
     Key { organization: refused.organization, texts }
 }
 

@@ -24,6 +24,7 @@ pub struct Record {
     action: String,
     resource: Option<String>,
     actor: Option<String>,
+    acting: Option<String>,
     organization: Option<OrganizationId>,
     refused: Option<String>,
     occurrences: i32,
@@ -54,6 +55,13 @@ impl Record {
     #[must_use]
     pub fn by(mut self, actor: impl Into<String>) -> Self {
         self.actor = Some(actor.into());
+        self
+    }
+
+    /// Who acts for him, where the call's credential does not say so.
+    #[must_use]
+    pub fn through(mut self, acting: impl Into<String>) -> Self {
+        self.acting = Some(acting.into());
         self
     }
 
@@ -109,7 +117,7 @@ impl Record {
                 Box::new(cut(&self.action)),
                 Box::new(cut(self.resource.as_ref().unwrap_or(&context.resource))),
                 Box::new(cut(self.actor.as_ref().unwrap_or(&context.actor))),
-                Box::new(context.acting.clone()),
+                Box::new(cut(self.acting.as_ref().unwrap_or(&context.acting))),
                 Box::new(outcome),
                 Box::new(cut(&self.refused.unwrap_or_default())),
                 Box::new(context.network.clone()),

@@ -48,7 +48,8 @@ pub(crate) async fn refusals_told(
             "call refused"
         );
         if let (Some(kept), Some(method)) = (kept, call.method) {
-            let context = CallContext { actor: call.actor().to_owned(), ..call.context(method, Some(call.resource())) };
+            let (actor, acting) = (call.actor().to_owned(), call.acting().to_owned());
+            let context = CallContext { actor, acting, ..call.context(method, Some(call.resource())) };
             let (peer, reason) = (call.peer.name().to_owned(), error.reason().to_owned());
             kept.keep(Refused { context, organization: call.organization(), peer, reason });
         }

@@ -14,6 +14,11 @@ pub const REQUEST_ID_KEY: &str = "x-request-id";
 pub const STALE_KEY: &str = "x-workos-token-stale";
 /// Metadata key of the caller's network address, which the gateway saw. Never taken from outside the mesh.
 pub const NETWORK_KEY: &str = "x-workos-network";
+/// Metadata key of what the caller's program calls itself, sent along where a credential is tested (rate class CREDENTIAL): a session
+/// that begins there keeps it. Never taken from outside the mesh.
+pub const USER_AGENT_KEY: &str = "x-workos-user-agent";
+/// Longest of these that is sent or believed; the rest is cut off.
+pub const USER_AGENT_MAX: usize = 256;
 /// Metadata key of the W3C trace context.
 pub const TRACEPARENT_KEY: &str = "traceparent";
 /// Header in which a sidecar names the peer; believed over loopback and in `sidecar` mode only.
@@ -76,6 +81,17 @@ impl fmt::Debug for Incoming<'_> {
     }
 }
 
+/// Whose token a call came with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// `users/{id}`.
+    pub actor: String,
+    /// Who acts for him; empty when nobody does.
+    pub acting: String,
+    /// Tenant of the token.
+    pub organization: Option<OrganizationId>,
+}
+
 /// Decides who calls and whether he may. `authz` implements it; the mesh only asks.
 pub trait Authorizer: Send + Sync + 'static {
     /// Verifies the token and decides about the method.
@@ -90,8 +106,8 @@ pub trait Authorizer: Send + Sync + 'static {
     /// UNAUTHENTICATED ends the stream.
     fn recheck(&self, caller: &Caller) -> Result<(), Error>;
 
-    /// Whose token a refused call came with, for the audit log: actor and organization. `None` for a token that is not ours.
-    fn whose(&self, token: &Bytes) -> Option<(String, Option<OrganizationId>)> {
+    /// Whose token a refused call came with, for the audit log. `None` for a token that is not ours.
+    fn whose(&self, token: &Bytes) -> Option<Whose> {
         let _ = token;
         None
     }

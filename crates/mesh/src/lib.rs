@@ -38,6 +38,7 @@ pub use audit::{Refusals, Refused};
 pub use batch::Batched;
 pub use call::{
     Authorizer, Incoming, NETWORK_KEY, Narrower, Peer, REQUEST_ID_KEY, STALE_KEY, TOKEN_KEY, TRACEPARENT_KEY,
+    USER_AGENT_KEY, USER_AGENT_MAX, Whose,
 };
 pub use period::{Period, PeriodError};
 pub use settings::{

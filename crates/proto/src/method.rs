@@ -90,6 +90,8 @@ pub struct Access {
     pub audit: Audit,
     /// How fresh and strong the sign-in must be.
     pub step_up: Option<StepUp>,
+    /// Only for connections from the edge's own machine.
+    pub loopback: bool,
 }
 
 /// What a method asks of the sign-in behind a call.
@@ -130,6 +132,7 @@ impl Access {
             rate,
             audit: Audit::default(),
             step_up: None,
+            loopback: false,
         }
     }
 }
@@ -298,6 +301,7 @@ fn read_access(option: &DynamicMessage) -> Access {
         rate: Rate::try_from(number("rate")).unwrap_or_default(),
         audit: Audit::try_from(number("audit")).unwrap_or_default(),
         step_up: read_step_up(option),
+        loopback: flag("loopback"),
     }
 }
 

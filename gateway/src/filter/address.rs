@@ -1,5 +1,5 @@
 //! The network address of the caller: the socket's, or what trusted proxies wrote.
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 
@@ -17,6 +17,17 @@ pub(crate) fn of(headers: &HeaderMap, peer: SocketAddr, hops: usize) -> IpAddr {
         .collect();
     let entry = entries.len().checked_sub(hops).and_then(|index| entries.get(index));
     entry.and_then(|entry| entry.trim().parse().ok()).unwrap_or_else(|| peer.ip())
+}
+
+/// By these headers proxies tell whom they speak for.
+const PASSED_ON: [&str; 5] = ["x-forwarded-", "forwarded", "via", "x-real-ip", "x-envoy-"];
+
+/// The connection begins on this machine, and nobody has passed it on. It is the loopback address itself that counts: what a sidecar takes in
+/// comes from others of its network.
+pub(crate) fn is_local(headers: &HeaderMap, peer: SocketAddr) -> bool {
+    let own = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let told = |name: &str| PASSED_ON.iter().any(|known| name.starts_with(known));
+    own.contains(&peer.ip().to_canonical()) && !headers.keys().any(|name| told(name.as_str()))
 }
 
 /// The network that is limited: the address itself, or the first address of an IPv6 address's /64, which one household owns
@@ -59,6 +70,28 @@ mod tests {
         for address in ["0.0.0.0", "1.20.100.255", "109.90.9.200", "2001:db8::1", "::ffff:1.2.3.4"] {
             let address: IpAddr = address.parse().expect("an address");
             assert_eq!(text(address), address.to_string());
+        }
+    }
+
+    #[test]
+    fn auth_h04_local_is_what_begins_on_this_machine_and_no_proxy_has_passed_on() {
+        let none = HeaderMap::new();
+        for (peer, local) in [
+            ("127.0.0.1:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("127.0.0.6:1", false),
+            ("10.0.0.9:1", false),
+            ("[fe80::1]:1", false),
+            ("0.0.0.0:1", false),
+        ] {
+            assert_eq!(is_local(&none, peer.parse().expect("an address")), local, "{peer}");
+        }
+        for name in
+            ["x-forwarded-for", "x-forwarded-proto", "forwarded", "via", "x-real-ip", "x-envoy-external-address"]
+        {
+            let headers = HeaderMap::from_iter([(http::HeaderName::from_static(name), "x".parse().expect("a header"))]);
+            assert!(!is_local(&headers, SocketAddr::from(([127, 0, 0, 1], 1))), "{name}");
         }
     }
 

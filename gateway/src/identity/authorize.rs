@@ -127,7 +127,14 @@ async fn show(
             pages::message(StatusCode::BAD_REQUEST, "The application cannot sign you in", &text)
         }
         Some(Outcome::RedirectUri(uri)) => pages::on(passage.head.method == Method::POST, &uri),
-        Some(Outcome::Consent(asked)) => with_cookies(pages::consent(&asked), jar.set_flow(browser)),
+        Some(Outcome::Consent(asked)) => {
+            let page = match edge.config.consent_url.as_str() {
+                "" => pages::consent(&asked),
+                // A handle needs no escape.
+                own => pages::see_other(&format!("{own}?request={}", asked.request)),
+            };
+            with_cookies(page, jar.set_flow(browser))
+        }
         Some(Outcome::SignIn(asked)) => {
             let origin = asked.client.as_ref().map(|client| client.redirect_origin.clone()).unwrap_or_default();
             let hidden = Hidden { request: asked.request, origin, again: asked.again, ..Hidden::default() };

@@ -75,6 +75,19 @@ impl Claims {
     pub(crate) fn is_machine(&self) -> bool {
         self.sid == self.jti
     }
+
+    /// The clients that have a part in this token: whom it was given to, and who acts behind each other, each once.
+    pub(crate) fn clients(&self) -> Vec<&str> {
+        let mut clients = vec![self.client_id.as_str()];
+        let mut actor = self.act.as_ref();
+        while let Some(Actor { sub, act }) = actor {
+            if !clients.contains(&sub.as_str()) {
+                clients.push(sub);
+            }
+            actor = act.as_deref();
+        }
+        clients
+    }
 }
 
 /// A key for the edge.

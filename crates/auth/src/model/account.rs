@@ -1,19 +1,15 @@
-//! Organizations, users, memberships, sessions, delegations; and the texts that people give them.
+//! Organizations, users, memberships, delegations; and the texts that people give them.
 use api::{Id, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{OrganizationState, Scopes, UserState};
+use super::{OrganizationState, UserState};
 use crate::error::Error;
 
 api::resource_name!(
     /// Name of a membership.
     pub(crate) struct MembershipName { organization: OrganizationId, membership: Id } = "organizations/*/memberships/*"
-);
-api::resource_name!(
-    /// Name of a session.
-    pub(crate) struct SessionName { user: UserId, session: Id } = "users/*/sessions/*"
 );
 api::resource_name!(
     /// Name of a delegation.
@@ -203,33 +199,6 @@ pub(crate) struct MembershipChange {
     pub(crate) custom_roles: Option<Vec<Id>>,
     /// The new state.
     pub(crate) state: Option<MembershipState>,
-}
-
-/// One sign-in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Session {
-    /// Id.
-    pub(crate) id: Id,
-    /// Who signed in.
-    pub(crate) user: UserId,
-    /// Tenant chosen at sign-in; none for a user without a membership.
-    pub(crate) organization: Option<OrganizationId>,
-    /// Client signed in with.
-    pub(crate) client: String,
-    /// When its user proved to be himself.
-    pub(crate) auth_time: OffsetDateTime,
-    /// How he proved it (RFC 8176).
-    pub(crate) amr: Vec<String>,
-    /// When it began.
-    pub(crate) create_time: OffsetDateTime,
-    /// When it was last refreshed.
-    pub(crate) last_use_time: OffsetDateTime,
-    /// Absolute end.
-    pub(crate) expire_time: OffsetDateTime,
-    /// Scopes granted.
-    pub(crate) scopes: Scopes,
-    /// The browser session that it was begun from.
-    pub(crate) parent: Option<Id>,
 }
 
 /// A right to act for a user.

@@ -37,6 +37,8 @@ pub(crate) struct ApiKey {
     pub(crate) display_name: String,
     /// Permissions it is good for.
     pub(crate) scopes: Vec<String>,
+    /// Changes with every change.
+    pub(crate) version: i64,
     /// When it ends.
     pub(crate) expire_time: OffsetDateTime,
     /// When it was made.

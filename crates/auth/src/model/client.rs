@@ -187,6 +187,11 @@ impl Client {
         self.proof == ClientProof::None
     }
 
+    /// Name of its resource; none for a client that comes with the platform.
+    pub(crate) fn resource_name(&self) -> Option<ClientName> {
+        Some(ClientName { organization: self.organization?, client: self.id.parse().ok()? })
+    }
+
     /// People of every organization may sign in with it.
     pub(crate) fn is_for_all(&self) -> bool {
         self.organization.is_none_or(|organization| organization == OrganizationId::SYSTEM)

@@ -21,6 +21,8 @@ pub(crate) enum RevocationKind {
     Tenant(OrganizationId),
     /// An API key.
     Key(Id),
+    /// An OAuth client, whoever it acts for.
+    Client(Id),
 }
 
 impl RevocationKind {
@@ -33,13 +35,14 @@ impl RevocationKind {
             Self::User(_) => "user",
             Self::Tenant(_) => "tenant",
             Self::Key(_) => "key",
+            Self::Client(_) => "client",
         }
     }
 
     /// Id as the contract writes it.
     pub(crate) fn id(self) -> String {
         match self {
-            Self::Session(id) | Self::Delegation(id) | Self::Key(id) => id.to_string(),
+            Self::Session(id) | Self::Delegation(id) | Self::Key(id) | Self::Client(id) => id.to_string(),
             Self::User(user) => user.to_string(),
             Self::Tenant(organization) => organization.to_string(),
             Self::Member(user, organization) => format!("{user}/{organization}"),

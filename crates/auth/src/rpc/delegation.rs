@@ -7,7 +7,7 @@ use proto::{
 };
 use tonic::Request;
 
-use super::{Rpc, organization_id, render_delegation};
+use super::{Rpc, organization_id, page, render_delegation};
 use crate::{
     error::Error,
     model::{DelegationName, DelegationPurpose, NewDelegation},
@@ -23,6 +23,32 @@ impl DelegationService for Rpc {
     async fn create_delegation(&self, request: Request<wire::CreateDelegationRequest>) -> Reply<wire::Delegation> {
         let (caller, request) = caller(request)?;
         reply(self.delegate(&caller, &request).await)
+    }
+
+    async fn get_delegation(&self, request: Request<wire::GetDelegationRequest>) -> Reply<wire::Delegation> {
+        let (caller, request) = caller(request)?;
+        let found = async { self.auth.delegation(&caller, DelegationName::parse_field("name", &request.name)?).await };
+        reply(found.await.map(render_delegation))
+    }
+
+    async fn list_delegations(
+        &self,
+        request: Request<wire::ListDelegationsRequest>,
+    ) -> Reply<wire::ListDelegationsResponse> {
+        let (caller, request) = caller(request)?;
+        let page = page(request.page_size, request.page_token);
+        let found = async { self.auth.delegations(&caller, organization_id("parent", &request.parent)?, &page).await };
+        reply(found.await.map(|(delegations, next_page_token)| wire::ListDelegationsResponse {
+            delegations: delegations.into_iter().map(render_delegation).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn revoke_delegation(&self, request: Request<wire::RevokeDelegationRequest>) -> Reply<()> {
+        let (caller, request) = caller(request)?;
+        let done =
+            async { self.auth.revoke_delegation(&caller, DelegationName::parse_field("name", &request.name)?).await };
+        reply(done.await)
     }
 
     async fn delete_delegation(&self, request: Request<wire::DeleteDelegationRequest>) -> Reply<()> {

@@ -1,5 +1,5 @@
 //! `KeyService`.
-use api::{Caller, UserId, from_timestamp, timestamp};
+use api::{Caller, Etag, Mask, UserId, from_timestamp, timestamp};
 use mesh::{Reply, caller, reply};
 use proto::{
     Rule,
@@ -35,6 +35,11 @@ impl KeyService for Rpc {
             api_keys: keys.into_iter().map(|key| render(key, String::new())).collect(),
             next_page_token,
         }))
+    }
+
+    async fn update_api_key(&self, request: Request<wire::UpdateApiKeyRequest>) -> Reply<wire::ApiKey> {
+        let (caller, request) = caller(request)?;
+        reply(self.rename_key(&caller, request).await)
     }
 
     async fn delete_api_key(&self, request: Request<wire::DeleteApiKeyRequest>) -> Reply<()> {
@@ -106,6 +111,18 @@ impl Rpc {
         Ok(render(key, secret))
     }
 
+    /// Owner, scopes and end are immutable: a mask that names one of them is refused.
+    async fn rename_key(&self, caller: &Caller, request: wire::UpdateApiKeyRequest) -> Result<wire::ApiKey, Error> {
+        let sent = request.api_key.unwrap_or_default();
+        let name = ApiKeyName::parse_field("api_key.name", &sent.name)?;
+        let populated: &[&str] = if sent.display_name.is_empty() { &[] } else { &["display_name"] };
+        let ignored = ["name", "create_time", "last_use_time", "secret", "etag"];
+        let mask = Mask::parse(request.update_mask.as_ref(), &["display_name"], &ignored, populated)?;
+        let new = mask.has("display_name").then(|| DisplayName::parse("api_key.display_name", &sent.display_name));
+        let key = self.auth.rename_api_key(caller, name, &sent.etag, new.transpose()?).await?;
+        Ok(render(key, String::new()))
+    }
+
     async fn make_account(
         &self,
         caller: &Caller,
@@ -153,6 +170,7 @@ fn render(key: ApiKey, secret: String) -> wire::ApiKey {
         expire_time: Some(timestamp(key.expire_time)),
         create_time: Some(timestamp(key.create_time)),
         last_use_time: key.last_use_time.map(timestamp),
+        etag: Etag::of_version(key.version),
         secret,
     }
 }

@@ -99,12 +99,18 @@ impl UserService for Rpc {
         reply(done.await)
     }
 
+    async fn get_session(&self, request: Request<wire::GetSessionRequest>) -> Reply<wire::Session> {
+        let (caller, request) = caller(request)?;
+        let found = async { self.auth.session(&caller, own_session(&caller, "name", &request.name)?).await };
+        reply(found.await.map(|session| render_session(&caller, session)))
+    }
+
     async fn list_sessions(&self, request: Request<wire::ListSessionsRequest>) -> Reply<wire::ListSessionsResponse> {
         let (caller, request) = caller(request)?;
         let page = page(request.page_size, request.page_token);
         let found = async { self.auth.sessions(&caller, oneself(&caller, "parent", &request.parent)?, &page).await };
         reply(found.await.map(|(sessions, next_page_token)| wire::ListSessionsResponse {
-            sessions: sessions.into_iter().map(render_session).collect(),
+            sessions: sessions.into_iter().map(|session| render_session(&caller, session)).collect(),
             next_page_token,
         }))
     }

@@ -12,8 +12,8 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Asked, Client, Consent, Expected, Flaw, Next, Parameters, Problem, Scopes, Session, SignedIn, answer, next,
-        origin, problem,
+        Asked, Client, Consent, Expected, Flaw, Next, Origin, Parameters, Problem, Scopes, Session, SignedIn, answer,
+        next, origin, problem,
     },
     store::{
         self,
@@ -326,6 +326,7 @@ impl Auth {
             scopes: asked.scopes,
             nonce: asked.nonce,
             parent: Some(session.id),
+            origin: Origin::of(context),
         };
         match &consent {
             Some(consent) => self.save_consent(&tx, consent).await?,

@@ -2,12 +2,15 @@
 //!
 //! A secret is made here, told once and kept as SHA-256: 256 random bits leave nothing to guess. Whether a client exists, has a secret,
 //! or showed it in another way than registered is one answer, after equal work.
+use std::collections::BTreeSet;
+
 use api::{CallContext, Caller, Etag, Id, OrganizationId};
 use db::Record;
 use time::{Duration, OffsetDateTime};
 
 use super::{
     Auth, Once, PageRequest,
+    exchange::ACTORS_MAX,
     key::{in_person, in_person_till_the_end},
     limit,
     lockout::quiet,
@@ -16,7 +19,7 @@ use crate::{
     credential::{Handle, digest},
     error::Error,
     metrics,
-    model::{BROWSER, Client, ClientName, ClientProof, ClientSecrets, Problem, RevocationKind, Role},
+    model::{BROWSER, Client, ClientName, ClientProof, ClientSecrets, Problem, Revocation, RevocationKind, Role},
     store::{self, revocation::Owner},
 };
 
@@ -65,6 +68,37 @@ impl Auth {
         let Some(known) = id.parse::<Id>().ok().filter(|known| known.to_string() == id) else { return Ok(None) };
         let tx = self.db.system("a client by its id", &quiet(context)).await?;
         Ok(store::client::find(&tx, known).await?)
+    }
+
+    /// Clients as they are now, with the revocations in force that tokens of theirs must be younger than. The platform's own never change.
+    ///
+    /// # Errors
+    /// CREDENTIAL_INVALID when one is gone.
+    pub(super) async fn present_clients(
+        &self,
+        context: &CallContext,
+        ids: &[&str],
+        now: OffsetDateTime,
+    ) -> Result<(Vec<Client>, Vec<Revocation>), Error> {
+        let mut clients = Vec::with_capacity(ids.len());
+        let mut registered = Vec::new();
+        for id in ids {
+            match Client::find(id) {
+                Some(client) => clients.push(client.clone()),
+                None => registered.push(id.parse::<Id>().map_err(|_| Error::CredentialInvalid)?),
+            }
+        }
+        if registered.is_empty() {
+            return Ok((clients, Vec::new()));
+        }
+        let tx = self.db.system("clients as they are now", &quiet(context)).await?;
+        for id in &registered {
+            let (client, _) = store::client::find(&tx, *id).await?.ok_or(Error::CredentialInvalid)?;
+            clients.push(client);
+        }
+        let what: Vec<_> = registered.into_iter().map(RevocationKind::Client).collect();
+        let live = store::revocation::of(&tx, &what, now).await?;
+        Ok((clients, live))
     }
 
     /// Tests who a client is (RFC 6749 section 2.3): by the registered method, and by no other.
@@ -141,7 +175,7 @@ impl Auth {
         Ok(self.cut(caller.context(), &binding, rows, size, |client| client.id.parse().unwrap_or(Id::ZERO)))
     }
 
-    /// Changes a client; what it has been given already lives on, within what it may have now.
+    /// Changes a client; what it has been given already lives on, within what it may have now: from the next call on.
     pub(crate) async fn update_client(
         &self,
         caller: &Caller,
@@ -174,6 +208,9 @@ impl Auth {
             store::client::save(&tx, name, &client).await?;
             tx.audit(Record::done("oauth_client.updated").about(name).with("scopes", client.scopes.text()));
             self.revoke_machine(&tx, name, true).await?;
+            if before.role != client.role || !before.scopes.within(&client.scopes) {
+                self.renew_client(&tx, name, &before.actors).await?;
+            }
         }
         once.remember(&tx, &client)?;
         tx.commit().await?;
@@ -273,6 +310,28 @@ impl Auth {
     async fn revoke_machine(&self, tx: &super::Change<'_>, name: ClientName, renew: bool) -> Result<(), Error> {
         let owner = Owner { organization: Some(name.organization), user: None };
         self.revoke(tx, RevocationKind::Member(api::UserId(name.client), name.organization), owner, renew).await
+    }
+
+    /// Internal tokens that a client holds must be exchanged again for what it may have now; and so must those that its actors, and theirs in
+    /// turn, have got for its tokens.
+    async fn renew_client(&self, tx: &super::Change<'_>, name: ClientName, before: &[String]) -> Result<(), Error> {
+        let ids = |actors: &[String]| actors.iter().filter_map(|actor| actor.parse().ok()).collect::<Vec<Id>>();
+        let (mut reached, mut next) = (BTreeSet::new(), ids(before));
+        next.push(name.client);
+        for _ in 0..=ACTORS_MAX {
+            let found = store::client::with_actors(tx, name.organization, &next).await?;
+            next.clear();
+            for (client, actors) in found {
+                if reached.insert(client) {
+                    next.extend(ids(&actors));
+                }
+            }
+        }
+        let owner = Owner { organization: Some(name.organization), user: None };
+        for client in reached {
+            self.revoke(tx, RevocationKind::Client(client), owner, true).await?;
+        }
+        Ok(())
     }
 
     /// As PostgreSQL keeps times.

@@ -1,12 +1,12 @@
-//! Delegations: what background work holds instead of tokens.
+//! Delegations: what background work holds instead of tokens. Made by workloads for people, who see them and end them.
 use api::{Caller, OrganizationId};
 use db::Record;
 use time::Duration;
 
-use super::{Auth, Once};
+use super::{Auth, Change, Once, PageRequest, limit};
 use crate::{
     error::Error,
-    model::{Delegation, DelegationName, NewDelegation, RevocationKind},
+    model::{Delegation, DelegationName, NewDelegation, RevocationKind, Role},
     store::{self, revocation::Owner},
 };
 
@@ -25,7 +25,7 @@ impl Auth {
         Self::own(caller, organization)?;
         let user = caller.user_required()?;
         // Nor one that rests on an API key: it would outlive the key.
-        if caller.acting().is_some() || caller.session().is_none() {
+        if caller.session().is_none() {
             return Err(api::Error::denied().into());
         }
         let now = self.clock.now();
@@ -59,14 +59,67 @@ impl Auth {
         Ok(delegation)
     }
 
+    /// A delegation that the caller may see: in his own name, or any for administrators.
+    pub(crate) async fn delegation(&self, caller: &Caller, name: DelegationName) -> Result<Delegation, Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.db.tenant(caller).await?;
+        let found = store::delegation::get(&tx, name).await?;
+        let now = self.clock.now();
+        let visible = |found: &Delegation| now < found.expire_time && Self::sees(caller, found);
+        Ok(caller.permit(found.filter(visible), |_| None, name)?)
+    }
+
+    /// A page of the delegations that the caller may see.
+    pub(crate) async fn delegations(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        request: &PageRequest,
+    ) -> Result<(Vec<Delegation>, String), Error> {
+        Self::own(caller, organization)?;
+        let user = if Self::role(caller) >= Some(Role::Admin) { None } else { Some(caller.user_required()?) };
+        let binding = format!("{} {user:?}", organization.name());
+        let (after, size) = self.page(caller.context(), &binding, request)?;
+        let tx = self.db.tenant(caller).await?;
+        let rows = store::delegation::list(&tx, (organization, user), self.clock.now(), after, limit(size)).await?;
+        Ok(self.cut(caller.context(), &binding, rows, size, |delegation| delegation.id))
+    }
+
+    /// Ends a delegation for a person; nobody touches that of who stands above him. One that is gone is fine, so that the call may be
+    /// repeated.
+    pub(crate) async fn revoke_delegation(&self, caller: &Caller, name: DelegationName) -> Result<(), Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.change(self.db.tenant(caller).await?);
+        store::organization::lock(&tx, name.organization).await?;
+        let Some(found) = store::delegation::get(&tx, name).await?.filter(|found| Self::sees(caller, found)) else {
+            return Ok(());
+        };
+        if Some(found.user) != caller.user()
+            && let Some(member) = store::membership::of_user(&tx, found.user, name.organization).await?
+        {
+            self.may_touch(caller, &tx, member.role, &member.custom_roles).await?;
+        }
+        self.end_delegation(&tx, name, None).await?;
+        tx.commit().await
+    }
+
+    fn sees(caller: &Caller, delegation: &Delegation) -> bool {
+        Some(delegation.user) == caller.user() || Self::role(caller) >= Some(Role::Admin)
+    }
+
     /// Ends a delegation of the calling workload; one that has ended already is fine, so that the call may be repeated.
     pub(crate) async fn delete_delegation(&self, caller: &Caller, name: DelegationName) -> Result<(), Error> {
         let tx = self.change(self.db.tenant_as(name.organization, caller.context()).await?);
-        if store::delegation::delete(&tx, name, caller.peer()).await? {
+        self.end_delegation(&tx, name, Some(caller.peer())).await?;
+        tx.commit().await
+    }
+
+    async fn end_delegation(&self, tx: &Change<'_>, name: DelegationName, actor: Option<&str>) -> Result<(), Error> {
+        if store::delegation::delete(tx, name, actor).await? {
             let owner = Owner { organization: Some(name.organization), user: None };
-            self.revoke(&tx, RevocationKind::Delegation(name.delegation), owner, false).await?;
+            self.revoke(tx, RevocationKind::Delegation(name.delegation), owner, false).await?;
             tx.audit(Record::done("delegation.deleted").about(name));
         }
-        tx.commit().await
+        Ok(())
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Client, ClientKind, DEVICE_LIFE, DeviceState, POLL_INTERVAL, Poll, Problem, Scopes, Session, UserCode,
+        Client, ClientKind, DEVICE_LIFE, DeviceState, Origin, POLL_INTERVAL, Poll, Problem, Scopes, Session, UserCode,
         WRONG_CODES, WRONG_CODES_FOR, poll, problem,
     },
     store::{
@@ -146,6 +146,7 @@ impl Auth {
             scopes: device.scopes,
             nonce: String::new(),
             parent: granted.parent,
+            origin: Origin::of(tx.context()),
         };
         let Some(role) = self.standing(&tx, &code).await? else { return refuse(tx, "device").await };
         // What is inside outlives the browser that let it in.

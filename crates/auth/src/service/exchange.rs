@@ -4,22 +4,24 @@
 //! with the same session. A client may exchange its own tokens, to pass on less; those of another client only where that one
 //! is registered with it as an actor. A machine's own tokens are not exchanged: whoever holds one can get a smaller one.
 use api::CallContext;
+use db::Record;
 use time::OffsetDateTime;
 
 use super::{
     Auth,
     oauth::{Answer, Exchange, SCOPE, Tokens, hits, id, narrowed},
+    session::told,
 };
 use crate::{
     credential::{Actor, Claims},
     error::Error,
     metrics,
-    model::{Client, Problem, Scopes, problem},
+    model::{Client, Problem, Scopes, Session, problem},
     store,
 };
 
 /// How many clients may stand behind each other in a token: each makes it longer.
-const ACTORS_MAX: usize = 4;
+pub(super) const ACTORS_MAX: usize = 4;
 
 /// What a token that cannot be exchanged is answered with, whatever is wrong with it (RFC 8693 section 2.2.2).
 const SUBJECT: Problem = Problem {
@@ -70,6 +72,7 @@ impl Auth {
     ) -> Result<Answer, Error> {
         let now = self.clock.now();
         let tx = self.db.system("exchange an access token", context).await?;
+        let subject_client = claims.client_id.clone();
         let found = store::session::get(&tx, id(&claims.sid)?, false).await?;
         let Some((session, _)) = found.filter(|(session, _)| session.user.to_string() == claims.sub) else {
             return Ok(Err(SUBJECT));
@@ -95,10 +98,21 @@ impl Auth {
         if next.exp <= next.iat {
             return Ok(Err(SUBJECT));
         }
-        metrics::token_issued("exchanged");
         let life = time::Duration::seconds(next.exp - next.iat);
         let access = self.keys()?.edge.sign(&next)?;
+        tx.audit(told_exchanged(&session, &next, (&subject_client, client)));
+        tx.commit().await?;
+        metrics::token_issued("exchanged");
         Ok(Ok(Tokens { access, refresh: None, id: None, life, scope: next.scope }))
+    }
+}
+
+/// Whose token of which application was exchanged, and who acts with the new one, if that is another.
+fn told_exchanged(session: &Session, next: &Claims, (before, client): (&str, &Client)) -> Record {
+    let record = told("token.exchanged", session).with("client", before).with("scopes", &next.scope);
+    match client.resource_name().filter(|_| next.act.is_some()) {
+        Some(name) => record.through(name.to_string()),
+        None => record,
     }
 }
 

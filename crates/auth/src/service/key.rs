@@ -2,7 +2,7 @@
 //!
 //! A key's rights are its scopes and, of those, what its owner may at that moment: each exchange reads the owner's membership again. No
 //! key makes another: that takes a session, so that a leaked key cannot outlive its end.
-use api::{CallContext, Caller, OrganizationId, UserId};
+use api::{CallContext, Caller, Etag, OrganizationId, UserId};
 use authz::{Credential, Subject};
 use db::Record;
 use futures::FutureExt;
@@ -60,6 +60,7 @@ impl Auth {
             expire_time: new.expire_time,
             create_time: now,
             last_use_time: None,
+            version: 1,
         };
         let secret = new_secret();
         store::api_key::insert(&tx, &key, &digest(&secret)).await?;
@@ -87,7 +88,11 @@ impl Auth {
     pub(crate) async fn api_key(&self, caller: &Caller, name: ApiKeyName) -> Result<ApiKey, Error> {
         Self::own(caller, name.organization)?;
         let tx = self.db.tenant(caller).await?;
-        let found = store::api_key::get(&tx, name).await?;
+        Self::visible_key(caller, &tx, name, false).await
+    }
+
+    async fn visible_key(caller: &Caller, tx: &db::Tx, name: ApiKeyName, locked: bool) -> Result<ApiKey, Error> {
+        let found = store::api_key::get(tx, name, locked).await?;
         let visible = |key: &ApiKey| Some(key.owner) == caller.user() || Self::role(caller) >= Some(Role::Admin);
         Ok(caller.permit(found.filter(visible), |_| None, name)?)
     }
@@ -106,6 +111,31 @@ impl Auth {
         let tx = self.db.tenant(caller).await?;
         let rows = store::api_key::list(&tx, organization, owner, after, limit(size)).await?;
         Ok(self.cut(caller.context(), &binding, rows, size, |key| key.id))
+    }
+
+    /// Renames a key: one's own, or one of a service account.
+    pub(crate) async fn rename_api_key(
+        &self,
+        caller: &Caller,
+        name: ApiKeyName,
+        etag: &str,
+        display_name: Option<DisplayName>,
+    ) -> Result<ApiKey, Error> {
+        Self::own(caller, name.organization)?;
+        let tx = self.db.tenant(caller).await?;
+        in_person(&tx, caller).await?;
+        let mut key = Self::visible_key(caller, &tx, name, true).await?;
+        if Some(key.owner) != caller.user() {
+            self.manageable(caller, &tx, name.organization, key.owner).await?;
+        }
+        Etag::check(etag, key.version)?;
+        if let Some(DisplayName(text)) = display_name.filter(|text| text.0 != key.display_name) {
+            (key.display_name, key.version) = (text, key.version + 1);
+            store::api_key::rename(&tx, &key).await?;
+            tx.audit(told("api_key.updated", &key));
+        }
+        tx.commit().await?;
+        Ok(key)
     }
 
     /// Ends a key at once; nobody touches that of who stands above him.
@@ -127,16 +157,15 @@ impl Auth {
 
     /// Gives a key another secret; what rests on the one before is void.
     pub(crate) async fn rotate_api_key(&self, caller: &Caller, name: ApiKeyName) -> Result<(ApiKey, String), Error> {
-        let key = self.api_key(caller, name).await?;
+        let mut key = self.api_key(caller, name).await?;
         let tx = self.change(self.db.tenant(caller).await?);
         in_person(&tx, caller).await?;
         if Some(key.owner) != caller.user() {
             self.manageable(caller, &tx, name.organization, key.owner).await?;
         }
         let secret = new_secret();
-        if !store::api_key::rotate(&tx, name, &digest(&secret), self.clock.now()).await? {
-            return Err(api::Error::not_found(name).into());
-        }
+        let rotated = store::api_key::rotate(&tx, name, &digest(&secret), self.clock.now()).await?;
+        key.version = rotated.ok_or_else(|| api::Error::not_found(name))?;
         self.revoke(&tx, RevocationKind::Key(key.id), owner(&key), false).await?;
         tx.audit(told("api_key.rotated", &key));
         tx.commit().await?;

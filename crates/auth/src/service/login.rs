@@ -13,7 +13,8 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        Challenge, Client, DeviceClass, Email, Membership, Proof, ProviderName, SecondFactor, State, redirect_with,
+        Challenge, Client, DeviceClass, Email, Membership, Origin, Proof, ProviderName, SecondFactor, State,
+        redirect_with,
     },
     store::{
         self,
@@ -263,6 +264,7 @@ impl Auth {
             scopes,
             nonce: String::new(),
             parent: None,
+            origin: Origin::of(context),
         };
         let tx = self.db.system("an authorization code", context).await?;
         if store::pending::version(&tx, user).await?.ok_or(Error::SignInRefused)? != version {

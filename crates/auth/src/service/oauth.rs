@@ -175,6 +175,8 @@ impl Auth {
             expire_time: end,
             scopes: code.scopes.clone(),
             parent: code.parent,
+            last_network: code.origin.network.clone(),
+            origin: code.origin.clone(),
         };
         if let Some(replaced) = code.replaces {
             // A step-up: the session goes on under a new id, and the old one is dead.

@@ -1,4 +1,4 @@
-//! Sessions: listed and ended by their user.
+//! Sessions: seen and ended by their user.
 use api::{Caller, OrganizationId, UserId};
 use db::Record;
 
@@ -26,6 +26,14 @@ impl Auth {
         let tx = self.db.subject(user, caller.context()).await?;
         let rows = store::session::list(&tx, user, self.clock.now(), after, limit(size)).await?;
         Ok(self.cut(caller.context(), &binding, rows, size, |session| session.id))
+    }
+
+    /// A session of the caller.
+    pub(crate) async fn session(&self, caller: &Caller, name: SessionName) -> Result<Session, Error> {
+        oneself(caller, name.user)?;
+        let tx = self.db.subject(name.user, caller.context()).await?;
+        let found = store::session::of_user(&tx, name, self.clock.now()).await?;
+        Ok(caller.permit(found, |_| None, name)?)
     }
 
     /// Ends a session of the caller; one that has ended already is fine, so that the call may be repeated.

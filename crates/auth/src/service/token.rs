@@ -4,7 +4,7 @@
 //! that a role given or taken acts with the next exchange. A token is as old as the moment in which that reading began, so whatever
 //! changes from then on voids it.
 use api::{CallContext, Caller, OrganizationId, Page, UserId};
-use authz::{Credential, Subject};
+use authz::{Acting, Credential, Subject};
 use bytes::Bytes;
 use db::Tx;
 use futures::{FutureExt, future::BoxFuture};
@@ -16,8 +16,8 @@ use crate::{
     error::Error,
     metrics,
     model::{
-        ClientKind, Delegation, DelegationName, Membership, OPENID, RefreshState, Revocation, RevocationKind, Role,
-        Scopes, Session, User, acr,
+        Client, ClientKind, Delegation, DelegationName, Membership, OPENID, RefreshState, Revocation, RevocationKind,
+        Role, Scopes, Session, User, acr,
     },
     store,
 };
@@ -75,7 +75,8 @@ impl Auth {
     ) -> Result<Ground, Error> {
         let user = UserId(id(&claims.sub)?);
         // First, since it is another transaction.
-        let client = self.client(context, &claims.client_id).await?.ok_or(Error::CredentialInvalid)?;
+        let passed = claims.clients();
+        let (clients, mut renewed) = self.present_clients(context, &passed, now).await?;
         let tx = self.db.subject(user, context).await?;
         let (session, state) = self.session_of(&tx, claims, user, now).await?;
         let standing = self.membership_of(&tx, &session).await?;
@@ -86,10 +87,20 @@ impl Auth {
         } else {
             drop(tx);
         }
-        let scopes = Scopes::parse(&claims.scope).unwrap_or_default().both(&session.scopes).both(&client.scopes);
+        let mut scopes = Scopes::parse(&claims.scope).unwrap_or_default().both(&session.scopes);
+        let begun_with =
+            [session.client.as_str()].into_iter().filter(|client| !passed.contains(client)).collect::<Vec<_>>();
+        let (first, more) = self.present_clients(context, &begun_with, now).await?;
+        for client in clients.iter().chain(&first) {
+            scopes = scopes.both(&client.scopes);
+        }
+        renewed.extend(more.into_iter().chain(live));
         let expire_time = OffsetDateTime::from_unix_timestamp(claims.exp).map_err(Error::fault)?;
-        let subject = of_session(&session, standing, claims.client_id.clone(), scopes);
-        Ok(Ground { subject, live, expire_time, rest: HOPS })
+        let subject = Subject {
+            acting: acting(claims, &clients)?,
+            ..of_session(&session, standing, claims.client_id.clone(), scopes)
+        };
+        Ok(Ground { subject, live: renewed, expire_time, rest: HOPS })
     }
 
     /// Exchanges the secret of a browser's session, which acts with all rights of its user.
@@ -125,14 +136,16 @@ impl Auth {
         claims: &Claims,
         now: OffsetDateTime,
     ) -> Result<Ground, Error> {
-        let client = self.client(context, &claims.sub).await?.ok_or(Error::CredentialInvalid)?;
+        let (clients, renewed) = self.present_clients(context, &[&claims.sub], now).await?;
+        let client = clients.into_iter().next().ok_or(Error::CredentialInvalid)?;
         let own = client.organization.filter(|own| Some(own.to_string()) == claims.org);
         let organization = own.filter(|_| client.kind == ClientKind::Machine).ok_or(Error::CredentialInvalid)?;
         let user = UserId(id(&claims.sub)?);
         let what = of_machine(claims, organization)?;
         let tx = self.db.tenant_as(organization, context).await?;
-        let live = self.live(&tx, &what, claims.iat, now).await?;
+        let mut live = self.live(&tx, &what, claims.iat, now).await?;
         drop(tx);
+        live.extend(renewed);
         let subject = Subject {
             user,
             organization: Some(organization),
@@ -321,6 +334,16 @@ pub(super) fn of_machine(claims: &Claims, organization: OrganizationId) -> Resul
     ])
 }
 
+/// The application that holds a token out of an exchange acts; those before it have passed the right to do so on.
+fn acting(claims: &Claims, clients: &[Client]) -> Result<Option<Acting>, Error> {
+    if claims.act.is_none() {
+        return Ok(None);
+    }
+    let client = clients.iter().find(|client| client.id == claims.client_id);
+    let name = client.and_then(Client::resource_name).ok_or(Error::CredentialInvalid)?;
+    Ok(Some(Acting::Client(name.to_string())))
+}
+
 /// Tokens count roles from member, the model from viewer.
 fn numbered(role: Option<Role>) -> Option<api::Role> {
     role.and_then(|role| (role as i32 + 1).try_into().ok())
@@ -337,7 +360,7 @@ fn delegated(delegation: Delegation, member: Membership) -> Subject {
         credential: Credential::Delegation(delegation.id.to_string()),
         client: delegation.actor.clone(),
         scopes: delegation.scopes,
-        acting: Some(delegation.actor),
+        acting: Some(Acting::Workload(delegation.actor)),
         amr: Vec::new(),
         acr: 0,
         auth_time: None,

@@ -7,7 +7,7 @@ use super::id;
 use crate::model::{ApiKey, ApiKeyName, Role, ServiceAccount};
 
 const SELECT: &str = "select k.organization_id, k.key_id, k.user_id, u.kind, k.display_name, k.scopes, k.expire_time, k.last_use_time, \
-     k.create_time from api_keys k join users u on u.user_id = k.user_id";
+     k.create_time, k.version from api_keys k join users u on u.user_id = k.user_id";
 const ACCOUNTS: &str = "select m.organization_id, u.user_id, u.display_name, m.role, u.create_time from users u \
      join memberships m on m.user_id = u.user_id where u.kind = 2 and u.state <> 3 and m.organization_id = $1";
 
@@ -22,12 +22,14 @@ fn read(row: &Row) -> Result<ApiKey, db::Error> {
         expire_time: row.try_get("expire_time")?,
         create_time: row.try_get("create_time")?,
         last_use_time: row.try_get("last_use_time")?,
+        version: row.try_get("version")?,
     })
 }
 
-/// A key.
-pub(crate) async fn get(tx: &Tx, name: ApiKeyName) -> Result<Option<ApiKey>, db::Error> {
-    let sql = format!("{SELECT} where k.organization_id = $1 and k.key_id = $2");
+/// A key; `locked` until the transaction ends.
+pub(crate) async fn get(tx: &Tx, name: ApiKeyName, locked: bool) -> Result<Option<ApiKey>, db::Error> {
+    let lock = if locked { " for update of k" } else { "" };
+    let sql = format!("{SELECT} where k.organization_id = $1 and k.key_id = $2{lock}");
     tx.query_opt(&sql, &[&name.organization.uuid(), &name.key.uuid()]).await?.as_ref().map(read).transpose()
 }
 
@@ -73,10 +75,24 @@ pub(crate) async fn insert(tx: &Tx, key: &ApiKey, digest: &[u8]) -> Result<(), d
     tx.execute(sql, &params).await.map(drop)
 }
 
-/// Another secret; false when there is no such key, or it has ended.
-pub(crate) async fn rotate(tx: &Tx, name: ApiKeyName, digest: &[u8], now: OffsetDateTime) -> Result<bool, db::Error> {
-    let sql = "update api_keys set secret_digest = $3 where organization_id = $1 and key_id = $2 and expire_time > $4";
-    Ok(tx.execute(sql, &[&name.organization.uuid(), &name.key.uuid(), &digest, &now]).await? == 1)
+/// Another name; the row is locked.
+pub(crate) async fn rename(tx: &Tx, key: &ApiKey) -> Result<(), db::Error> {
+    let sql = "update api_keys set display_name = $3, version = $4 where organization_id = $1 and key_id = $2";
+    let ApiKey { organization, id, display_name, version, .. } = key;
+    tx.execute(sql, &[&organization.uuid(), &id.uuid(), display_name, version]).await.map(drop)
+}
+
+/// Another secret; gives the version, `None` when there is no such key, or it has ended.
+pub(crate) async fn rotate(
+    tx: &Tx,
+    name: ApiKeyName,
+    digest: &[u8],
+    now: OffsetDateTime,
+) -> Result<Option<i64>, db::Error> {
+    let sql = "update api_keys set secret_digest = $3, version = version + 1 where organization_id = $1 and key_id = $2 \
+         and expire_time > $4 returning version";
+    let row = tx.query_opt(sql, &[&name.organization.uuid(), &name.key.uuid(), &digest, &now]).await?;
+    row.map(|row| row.try_get(0).map_err(db::Error::from)).transpose()
 }
 
 /// The key was used; written at most once a minute.

@@ -79,6 +79,18 @@ pub(crate) async fn those(tx: &Tx, ids: &[String]) -> Result<HashSet<String>, db
     rows.iter().map(|row| Ok(id(row, "client_id")?.to_string())).collect()
 }
 
+/// Those of these clients that the organization has, each with its actors.
+pub(crate) async fn with_actors(
+    tx: &Tx,
+    organization: OrganizationId,
+    ids: &[Id],
+) -> Result<Vec<(Id, Vec<String>)>, db::Error> {
+    let sql = "select client_id, actors from oauth_clients where organization_id = $1 and client_id = any($2)";
+    let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = tx.query(sql, &[&organization.uuid(), &ids]).await?;
+    rows.iter().map(|row| Ok((id(row, "client_id")?, row.try_get("actors")?))).collect()
+}
+
 /// A new client.
 pub(crate) async fn insert(tx: &Tx, name: ClientName, client: &Client, secret: Option<&[u8]>) -> Result<(), db::Error> {
     let sql = "insert into oauth_clients (organization_id, client_id, display_name, kind, redirect_uris, post_logout_redirect_uris, scopes, \

@@ -3,8 +3,11 @@ use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
 
-use super::{id, id_opt, session::scopes};
-use crate::model::{DeviceClass, Proof, Scopes};
+use super::{
+    id, id_opt,
+    session::{origin, scopes},
+};
+use crate::model::{DeviceClass, Origin, Proof, Scopes};
 
 /// What a flow waits for; the numbers are those of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,8 @@ pub(crate) struct Code {
     pub(crate) nonce: String,
     /// The browser session in which it was granted.
     pub(crate) parent: Option<Id>,
+    /// Where it was given: the session that is made of it begins there.
+    pub(crate) origin: Origin,
 }
 
 const FLOW: &str = "client, redirect_uri, code_challenge, state, user_id, auth_time, stage, amr, known_device, replaces_session_id, \
@@ -226,14 +231,14 @@ const CODE: &str = "client, redirect_uri, code_challenge, user_id, organization_
 /// A new code.
 pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(), db::Error> {
     let sql = format!(
-        "insert into authorization_codes (code_digest, {CODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+        "insert into authorization_codes (code_digest, {CODE}, network, user_agent) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     );
     let Code {
         client, redirect_uri, code_challenge, user, organization, auth_time, amr, replaces, expire_time, ..
     } = code;
     let organization = organization.map(OrganizationId::uuid);
     let (replaces, parent) = (replaces.map(Id::uuid), code.parent.map(Id::uuid));
-    let params: [&(dyn db::ToSql + Sync); 14] = [
+    let params: [&(dyn db::ToSql + Sync); 16] = [
         &digest,
         client,
         redirect_uri,
@@ -248,14 +253,19 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
         &code.nonce,
         &parent,
         &code.version,
+        &code.origin.network,
+        &code.origin.user_agent,
     ];
     tx.execute(&sql, &params).await.map(drop)
 }
 
-/// Marks a code as used and gives it, to one caller only.
+/// Marks a code as used and gives it, to one caller only. Where it was given is from then on the session's to know, and to forget.
 pub(crate) async fn use_code(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Code>, db::Error> {
     let sql = format!(
-        "update authorization_codes set used_time = $2 where code_digest = $1 and used_time is null returning {CODE}"
+        "update authorization_codes set used_time = $2, network = '', user_agent = '' \
+         from (select code_digest as digest, network as given_network, user_agent as given_agent from authorization_codes) given \
+         where code_digest = $1 and digest = code_digest and used_time is null \
+         returning {CODE}, given_network as network, given_agent as user_agent"
     );
     tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_code).transpose()
 }
@@ -275,6 +285,7 @@ fn read_code(row: &Row) -> Result<Code, db::Error> {
         scopes: scopes(row)?,
         nonce: row.try_get("nonce")?,
         parent: id_opt(row, "parent_id")?,
+        origin: origin(row)?,
     })
 }
 

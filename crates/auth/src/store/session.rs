@@ -4,9 +4,10 @@ use db::{Row, Tx};
 use time::OffsetDateTime;
 
 use super::{id, id_opt};
-use crate::model::{RefreshState, Scopes, Session};
+use crate::model::{Origin, RefreshState, Scopes, Session, SessionName};
 
-const COLUMNS: &str = "session_id, user_id, organization_id, client, auth_time, amr, create_time, last_use_time, expire_time, scope, parent_id";
+const COLUMNS: &str = "session_id, user_id, organization_id, client, auth_time, amr, create_time, last_use_time, expire_time, scope, parent_id, \
+     network, last_network, user_agent";
 
 fn read(row: &Row) -> Result<Session, db::Error> {
     Ok(Session {
@@ -21,12 +22,19 @@ fn read(row: &Row) -> Result<Session, db::Error> {
         expire_time: row.try_get("expire_time")?,
         scopes: scopes(row)?,
         parent: id_opt(row, "parent_id")?,
+        origin: origin(row)?,
+        last_network: row.try_get("last_network")?,
     })
 }
 
 /// The column `scope`, which our own code has written.
 pub(super) fn scopes(row: &Row) -> Result<Scopes, db::Error> {
     Ok(Scopes::stored(row.try_get("scope")?))
+}
+
+/// Where somebody signed in.
+pub(super) fn origin(row: &Row) -> Result<Origin, db::Error> {
+    Ok(Origin { network: row.try_get("network")?, user_agent: row.try_get("user_agent")? })
 }
 
 /// A session with the state of its refresh tokens; `locked` until the transaction ends.
@@ -56,20 +64,36 @@ pub(crate) async fn list(
     tx.query(&sql, &[&user.uuid(), &now, &after.uuid(), &limit]).await?.iter().map(read).collect()
 }
 
+/// A session of this user that has not ended.
+pub(crate) async fn of_user(tx: &Tx, name: SessionName, now: OffsetDateTime) -> Result<Option<Session>, db::Error> {
+    let sql = format!("select {COLUMNS} from sessions where session_id = $1 and user_id = $2 and expire_time > $3");
+    tx.query_opt(&sql, &[&name.session.uuid(), &name.user.uuid(), &now]).await?.as_ref().map(read).transpose()
+}
+
 /// A new session.
 pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> {
-    let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr, scope, parent_id) \
-         values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8, $9, $10)";
-    let Session { id, user, organization, client, auth_time, amr, create_time, expire_time, scopes, parent, .. } =
-        session;
-    let (organization, parent) = (organization.map(OrganizationId::uuid), parent.map(Id::uuid));
-    let scope = scopes.text();
-    tx.execute(
-        sql,
-        &[&id.uuid(), &user.uuid(), &organization, client, auth_time, create_time, expire_time, amr, &scope, &parent],
-    )
-    .await
-    .map(drop)
+    let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr, scope, parent_id, \
+         network, last_network, user_agent) values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8, $9, $10, $11, $12, $13)";
+    let Session { client, auth_time, amr, create_time, expire_time, origin, last_network, .. } = session;
+    let (id, user) = (session.id.uuid(), session.user.uuid());
+    let (organization, parent) = (session.organization.map(OrganizationId::uuid), session.parent.map(Id::uuid));
+    let scope = session.scopes.text();
+    let params: [&(dyn db::ToSql + Sync); 13] = [
+        &id,
+        &user,
+        &organization,
+        client,
+        auth_time,
+        create_time,
+        expire_time,
+        amr,
+        &scope,
+        &parent,
+        &origin.network,
+        last_network,
+        &origin.user_agent,
+    ];
+    tx.execute(sql, &params).await.map(drop)
 }
 
 /// The secret of a browser's session.
@@ -91,9 +115,10 @@ pub(crate) async fn stays(tx: &Tx, session: Id) -> Result<bool, db::Error> {
     Ok(tx.query_opt(sql, &[&session.uuid()]).await?.is_some())
 }
 
-/// It was used.
+/// It was used, from this network; where none was seen, the one before stays.
 pub(crate) async fn touch(tx: &Tx, session: Id, now: OffsetDateTime) -> Result<(), db::Error> {
-    tx.execute("update sessions set last_use_time = $2 where session_id = $1", &[&session.uuid(), &now]).await.map(drop)
+    let sql = "update sessions set last_use_time = $2, last_network = coalesce(nullif($3, ''), last_network) where session_id = $1";
+    tx.execute(sql, &[&session.uuid(), &now, &tx.context().network]).await.map(drop)
 }
 
 /// Where codes lie that a browser's session has given.
@@ -152,8 +177,9 @@ pub(crate) async fn delete_of_client(
 
 /// A new refresh token was given out; the row is locked.
 pub(crate) async fn rotate(tx: &Tx, session: Id, counter: i64, now: OffsetDateTime) -> Result<(), db::Error> {
-    let sql = "update sessions set counter = $2, rotated_time = $3, last_use_time = $3, confirmed = false where session_id = $1";
-    tx.execute(sql, &[&session.uuid(), &counter, &now]).await.map(drop)
+    let sql = "update sessions set counter = $2, rotated_time = $3, last_use_time = $3, confirmed = false, \
+         last_network = coalesce(nullif($4, ''), last_network) where session_id = $1";
+    tx.execute(sql, &[&session.uuid(), &counter, &now, &tx.context().network]).await.map(drop)
 }
 
 /// The access token of this counter has been used.

@@ -1,17 +1,21 @@
 //! Sign-ins at work while a user's credentials are voided: what was proven before gives no session afterwards, at whatever step it was.
-use proto::auth::v1::{self as wire, continue_login_request::Answer, login_step::Step, membership::Role};
+use proto::auth::v1::{
+    self as wire, authorize_response::Outcome, continue_login_request::Answer, login_step::Step, membership::Role,
+};
 use testkit::System;
 use tonic::{Code, Status};
 
 use crate::{
-    OPERATORS, OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused, browser,
-    client::App,
+    OPERATORS, OWNER, OWNER_PASSWORD, Platform, Signed, assert_refused,
+    authorize::{asks, authorize, consent, decide, parameter, redeem},
+    browser,
+    client::{App, register, web},
     code, code_grant, device, exchange,
     factor::{self, enrolled},
     meanwhile::{Place, while_it_waits},
-    password_of, platform,
+    organizations, password_of, platform,
     proven::verify,
-    sign_in, token, try_password, users,
+    sign_in, token, tokens, try_password, users,
 };
 
 /// Where a sign-in waits that has read what it tests: its attempt cannot be counted.
@@ -135,4 +139,27 @@ async fn auth_s09_codes_that_were_given_before_all_sessions_ended_are_worth_noth
     assert_eq!(answer.expect_err("it was let in before"), "invalid_grant");
     exchange(system, &owner.access).await.expect("the one that ended the others goes on");
     sign_in(system, OWNER, OWNER_PASSWORD, OPERATORS).await;
+}
+
+#[tokio::test]
+async fn auth_b03_a_consent_given_while_its_membership_ends_ends_with_it() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Viewer).await;
+    let app = register(&platform, &owner, web(&["openid", "organization:read"])).await;
+    let session = browser::browser_of(&platform, "bob").await;
+    let asked = consent(authorize(&platform, asks(&app, "openid organization:read"), &session).await);
+    let name = platform.membership(&owner, &bob.name).await.name;
+    let mut client = organizations(system, &owner).await;
+    let remove = client.delete_membership(wire::DeleteMembershipRequest { name, ..Default::default() });
+    let given = decide(&platform, &asked.request, &session, true);
+    let (given, removed) = Box::pin(while_it_waits(system, CONSENT, given, remove)).await;
+    removed.expect("the owner may");
+    let left = system.sql("select count(*) from auth.consents").await;
+    assert_eq!(left[0][0].as_deref(), Some("0"), "nothing is allowed any more");
+    if let Ok(Outcome::RedirectUri(uri)) = given {
+        let code = parameter(&uri, "code").expect("it was given before");
+        assert_eq!(tokens(system, redeem(&app, &code)).await.map(drop), Err("invalid_grant".to_owned()));
+    }
 }

@@ -314,3 +314,39 @@ async fn auth_h02_the_log_says_what_was_given_to_whom() {
     assert_eq!(detail("relation.written", &plans, "kind"), "editor");
     assert_eq!(detail("relation.written", &plans, "subject"), bob);
 }
+
+#[tokio::test]
+async fn an_export_for_spreadsheets_holds_every_entry_and_no_formula() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let (_, bob) = platform.signed_user(&owner, "bob", Role::Editor).await;
+    // What was refused tells what was asked for, in the words of who has asked.
+    let formula = "=HYPERLINK(\"https://evil.example\",\"Open\")";
+    let mut groups = wire::group_service_client::GroupServiceClient::new(channel(&platform.system, &bob).await);
+    let odd = wire::DeleteGroupRequest { name: formula.to_owned(), ..Default::default() };
+    assert_refused(groups.delete_group(odd).await, Code::PermissionDenied, "ACCESS_DENIED");
+    let told = format!("select 1 from auth.audit_event where resource = '{formula}'");
+    eventually("the refusal is kept", || async { platform.system.sql(&told).await.pop() }).await;
+    let mut listed = entries(&platform, &owner, list(&platform)).await;
+    listed.reverse();
+    let mut client = audits(&platform.system, &owner).await;
+    let export = wire::ExportAuditEventsCsvRequest { parent: platform.organization.clone(), ..Default::default() };
+    let answer = client.export_audit_events_csv(export.clone()).await.expect("the owner may");
+    let kept_as = answer.metadata().get("content-disposition").expect("a browser keeps it");
+    assert_eq!(kept_as, "attachment; filename=\"audit-events.csv\"");
+    let pieces: Vec<_> = answer.into_inner().try_collect().await.expect("nothing fails");
+    assert_eq!(pieces[0].content_type, "text/csv; charset=utf-8; header=present");
+    let file = String::from_utf8(pieces.iter().flat_map(|piece| piece.data.to_vec()).collect()).expect("UTF-8");
+    let lines: Vec<&str> = file.strip_suffix("\r\n").expect("the last line ends too").split("\r\n").collect();
+    assert!(lines[0].starts_with("name,create_time,action,actor,acting,resource,outcome,"), "{}", lines[0]);
+    assert!(listed.len() > 5 && lines.len() > listed.len(), "{file}");
+    for (entry, line) in listed.iter().zip(&lines[1..]) {
+        assert!(line.starts_with(&format!("{},", entry.name)) && line.contains(&entry.action), "{line}");
+    }
+    assert!(file.contains(",\"'=HYPERLINK(\"\"https://evil.example\"\",\"\"Open\"\")\","), "{file}");
+    let none = wire::ExportAuditEventsCsvRequest { actor: "users/nobody".to_owned(), ..export };
+    let empty = client.export_audit_events_csv(none.clone()).await.expect("the owner may").into_inner();
+    assert_eq!(empty.try_collect::<Vec<_>>().await.expect("nothing fails").len(), 1, "the line of names alone");
+    let refused = audits(&platform.system, &bob).await.export_audit_events_csv(none).await;
+    assert_refused(refused.map(drop), Code::PermissionDenied, "ACCESS_DENIED");
+}

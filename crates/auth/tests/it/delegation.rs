@@ -183,3 +183,52 @@ async fn auth_b03_b11_a_delegation_that_was_ended_is_ended_after_a_crash() {
     assert_refused(exchanged(&platform, "workflow", &ended.name).await, Code::PermissionDenied, "DELEGATION_INVALID");
     exchanged(&platform, "workflow", &lasting.name).await.expect("the other one can be exchanged");
 }
+
+async fn revoke(client: &mut DelegationServiceClient<Channel>, name: &str) -> Result<(), Status> {
+    client.revoke_delegation(wire::RevokeDelegationRequest { name: name.to_owned() }).await.map(drop)
+}
+
+#[tokio::test]
+async fn auth_b03_b11_people_see_what_acts_in_their_name_and_end_it_at_once() {
+    let platform = platform().await;
+    let owner = platform.owner().await;
+    let (_, bob) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    let (_, admin) = platform.signed_user(&owner, "carol", Role::Admin).await;
+    let made = async |signed: &Signed| {
+        let mut client = delegations(&platform, signed, "workflow").await;
+        let request = request(&platform, Duration::from_secs(3600));
+        client.create_delegation(request).await.expect("any member may").into_inner()
+    };
+    let (of_owner, of_bob, second) = (made(&owner).await, made(&bob).await, made(&bob).await);
+    let mut by_bob = delegations(&platform, &bob, "gateway").await;
+    let mut by_admin = delegations(&platform, &admin, "gateway").await;
+    let list = wire::ListDelegationsRequest { parent: platform.organization.clone(), ..Default::default() };
+    let listed = by_bob.list_delegations(list.clone()).await.expect("his own").into_inner().delegations;
+    assert_eq!(listed, [of_bob.clone(), second.clone()]);
+    let pages = wire::ListDelegationsRequest { page_size: 2, ..list };
+    let first = by_admin.list_delegations(pages.clone()).await.expect("all").into_inner();
+    let rest = wire::ListDelegationsRequest { page_token: first.next_page_token, ..pages };
+    let rest = by_admin.list_delegations(rest).await.expect("all").into_inner();
+    assert_eq!([first.delegations, rest.delegations].concat(), [of_owner.clone(), of_bob.clone(), second.clone()]);
+    let get = |name: &str| wire::GetDelegationRequest { name: name.to_owned() };
+    assert_eq!(by_bob.get_delegation(get(&of_bob.name)).await.expect("his own").into_inner(), of_bob);
+    assert_refused(by_bob.get_delegation(get(&of_owner.name)).await, Code::NotFound, "RESOURCE_NOT_FOUND");
+    let held = exchanged(&platform, "workflow", &of_bob.name).await.expect("good");
+    let mut worker = OrganizationServiceClient::new(with(&platform.system, "workflow", held));
+    let read = wire::GetOrganizationRequest { name: platform.organization.clone() };
+    worker.get_organization(read.clone()).await.expect("bob may");
+    revoke(&mut by_bob, &of_owner.name).await.expect("what one does not see is nothing");
+    exchanged(&platform, "workflow", &of_owner.name).await.expect("and stays");
+    for _ in 0..2 {
+        revoke(&mut by_bob, &of_bob.name).await.expect("his own");
+    }
+    assert_refused(worker.get_organization(read).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    assert_refused(exchanged(&platform, "workflow", &of_bob.name).await, Code::PermissionDenied, "DELEGATION_INVALID");
+    assert_refused(revoke(&mut by_admin, &of_owner.name).await, Code::PermissionDenied, "ROLE_TOO_HIGH");
+    revoke(&mut by_admin, &second.name).await.expect("an administrator may");
+    assert_refused(exchanged(&platform, "workflow", &second.name).await, Code::PermissionDenied, "DELEGATION_INVALID");
+    let told = "select count(*) from auth.audit_event where action = 'delegation.deleted' and actor like 'users/%'";
+    assert_eq!(platform.system.sql(told).await[0][0].as_deref(), Some("2"));
+    // The worker's own way out goes on.
+    end(&platform, &of_owner.name).await.expect("its workload may");
+}

@@ -189,3 +189,56 @@ async fn auth_o11_a_refresh_narrows_and_never_widens_and_follows_the_registratio
     assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
     assert_eq!(refresh(&full.refresh_token, "").await.expect("good").scope, "offline_access");
 }
+
+#[tokio::test]
+async fn auth_h02_the_audit_log_says_which_application_acted_and_who_exchanged_what() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let scopes = ["organization:read", "organization:write", "membership:read"];
+    let last = register(&platform, &owner, machine(Role::Viewer, &scopes)).await;
+    let between = wire::OAuthClient { actors: vec![last.id.clone()], ..machine(Role::Viewer, &scopes) };
+    let between = register(&platform, &owner, between).await;
+    let front = wire::OAuthClient { actors: vec![between.id.clone()], ..web(&scopes) };
+    let front = register(&platform, &owner, front).await;
+    let session = owner_browser(&platform).await;
+    let subject = signed_in(&platform, &front, &session, &scopes.join(" ")).await;
+    let second = tokens(system, request(&between, &subject.access_token)).await.expect("it is an actor").access_token;
+    let third = tokens(system, request(&last, &second)).await.expect("it is an actor").access_token;
+    let own = tokens(system, request(&front, &subject.access_token)).await.expect("its own token").access_token;
+    assert_eq!(claims(&third)["act"]["act"]["sub"].as_str(), Some(between.id.as_str()));
+    let told = system
+        .sql("select acting, details->>'client', actor from auth.audit_event where action = 'token.exchanged' order by audit_id")
+        .await;
+    let by = Some(platform.owner.clone());
+    let row = |acting: &str, client: &App| vec![Some(acting.to_owned()), Some(client.id.clone()), by.clone()];
+    assert_eq!(told, [row(&between.name, &front), row(&last.name, &between), row("", &front)]);
+    let rename = |title: &str| wire::UpdateOrganizationRequest {
+        organization: Some(wire::Organization {
+            name: platform.organization.clone(),
+            display_name: title.to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    for (access, title) in [(&third, "By the last"), (&own, "By the first")] {
+        let signed = Signed { access: access.clone(), refresh: String::new() };
+        organizations(system, &signed).await.update_organization(rename(title)).await.expect("within the scope");
+    }
+    let refused = Signed { access: third.clone(), refresh: String::new() };
+    let create = crate::new_user(&platform.organization, "eve", Role::Viewer);
+    let refused = crate::users(system, &refused).await.create_user(create).await;
+    assert_refused(refused, Code::PermissionDenied, "ACCESS_DENIED");
+    let changed = system
+        .sql("select acting, actor from auth.audit_event where method like '%/UpdateOrganization' order by audit_id")
+        .await;
+    assert_eq!(changed, [vec![Some(last.name.clone()), by.clone()], vec![Some(String::new()), by.clone()]]);
+    let kept = testkit::eventually("the refusal is kept", || async {
+        let rows = system
+            .sql("select acting, actor from auth.audit_event where method like '%/CreateUser' and outcome = 2")
+            .await;
+        rows.into_iter().next()
+    })
+    .await;
+    assert_eq!(kept, [Some(last.name.clone()), by]);
+}

@@ -325,3 +325,50 @@ async fn auth_t03_nobody_makes_keys_for_a_service_account_whose_custom_roles_he_
     other.rotate_api_key(name).await.expect("now it is below him again");
     other.delete_service_account(end).await.expect("and so is its end");
 }
+
+#[tokio::test]
+async fn a_key_is_renamed_in_person_and_nothing_else_of_it_changes() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (_, viewer) = platform.signed_user(&owner, "bob", Role::Viewer).await;
+    let (mut client, mut of_bob) = (keys(system, &owner).await, keys(system, &viewer).await);
+    let made = client.create_api_key(create(&platform, "", &["membership:read"])).await.expect("his own").into_inner();
+    let renamed = |name: &str, etag: &str, display_name: &str, paths: &[&str]| wire::UpdateApiKeyRequest {
+        api_key: Some(wire::ApiKey {
+            name: name.to_owned(),
+            etag: etag.to_owned(),
+            display_name: display_name.to_owned(),
+            scopes: vec!["membership:write".to_owned()],
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() }),
+    };
+    let other =
+        client.update_api_key(renamed(&made.name, &made.etag, "Export", &[])).await.expect("his own").into_inner();
+    assert_eq!((other.display_name.as_str(), other.secret.as_str()), ("Export", ""));
+    assert_eq!((&other.scopes, &other.owner, other.expire_time), (&made.scopes, &made.owner, made.expire_time));
+    assert_ne!(other.etag, made.etag);
+    exchange(system, &made.secret).await.expect("the secret stays");
+    for (path, reason) in [("scopes", "MASK_INVALID"), ("owner", "MASK_INVALID"), ("expire_time", "MASK_INVALID")] {
+        let refused = client.update_api_key(renamed(&made.name, "", "x", &[path])).await;
+        assert_refused(refused, Code::InvalidArgument, reason);
+    }
+    let empty = client.update_api_key(renamed(&made.name, "", "", &["display_name"])).await;
+    assert_refused(empty, Code::InvalidArgument, "DISPLAY_NAME_INVALID");
+    let stale = client.update_api_key(renamed(&made.name, &made.etag, "Old", &["display_name"])).await;
+    assert_refused(stale, Code::Aborted, "ETAG_MISMATCH");
+    let foreign = of_bob.update_api_key(renamed(&made.name, "", "Mine", &["display_name"])).await;
+    assert_refused(foreign, Code::NotFound, "RESOURCE_NOT_FOUND");
+    let of_his =
+        of_bob.create_api_key(create(&platform, "", &["membership:read"])).await.expect("his own").into_inner();
+    let above = client.update_api_key(renamed(&of_his.name, "", "Yours", &["display_name"])).await;
+    assert_refused(above, Code::PermissionDenied, "ACCESS_DENIED");
+    let writer = client.create_api_key(create(&platform, "", &["api_key:write"])).await.expect("his own").into_inner();
+    let by_key = KeyServiceClient::new(with_key(system, &writer.secret).await)
+        .update_api_key(renamed(&writer.name, "", "By itself", &["display_name"]))
+        .await;
+    assert_refused(by_key, Code::PermissionDenied, "SIGN_IN_NEEDED");
+    let told = system.sql("select count(*) from auth.audit_event where action = 'api_key.updated'").await;
+    assert_eq!(told[0][0].as_deref(), Some("1"), "each change, and nothing else");
+}

@@ -496,3 +496,17 @@ async fn auth_p14_p15_neither_a_reset_nor_a_code_by_mail_skips_the_second_factor
     let step = answer(system, &flow, &code).await.expect("right").step;
     assert!(matches!(step, Some(wire::login_step::Step::SecondFactor(_))), "the app is still asked for");
 }
+
+#[tokio::test]
+async fn a_sign_in_by_mail_leaves_a_new_address_to_be_confirmed() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let (bob, _, pending) = moving(&platform, &owner).await;
+    mark_proven(system, &bob.email).await;
+    let (flow, code) = code_for(system, &bob.email, 1).await;
+    answer(system, &flow, &code).await.expect("right");
+    let verify = wire::VerifyEmailRequest { token: token_of(&pending), password: password_of("bob") };
+    mails(system).verify_email(verify).await.expect("the link to the new address is as good as before");
+    sign_in(system, "rob@example.com", &password_of("bob"), "").await;
+}

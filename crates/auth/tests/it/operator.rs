@@ -11,6 +11,7 @@ use crate::{
     keys::{kid, published},
     lockout::failures,
     mail::notices,
+    meanwhile::{COMMIT, while_it_waits},
     password_of, platform, refresh_grant, sign_in, token, try_password, try_password_on, users,
 };
 
@@ -157,4 +158,21 @@ async fn an_operator_with_another_wrapping_key_rotates_nothing() {
     assert_eq!(keys[0][0].as_deref(), Some("4"), "none was made that the services could not open");
     sign_in(system, OWNER, OWNER_PASSWORD, &platform.organization).await;
     assert!(logged(system).await.is_empty());
+}
+
+#[tokio::test]
+async fn auth_p18_an_organization_that_enables_while_an_operator_disables_enables_nobody() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let owner = platform.owner().await;
+    let bob = platform.user(&owner, "bob", Role::Viewer).await;
+    let operator = operator(system, auth::Config::default()).await;
+    let mut client = users(system, &owner).await;
+    client.disable_user(wire::DisableUserRequest { name: bob.name.clone() }).await.expect("it manages him");
+    let enable = client.enable_user(wire::EnableUserRequest { name: bob.name.clone() });
+    let (disabled, enabled) = while_it_waits(system, COMMIT, operator.disable(&bob.email, true), enable).await;
+    disabled.expect("there is such an account");
+    assert_refused(enabled, Code::PermissionDenied, "ACCESS_DENIED");
+    let state = system.sql("select state, disabled_by_operator from auth.users where email = 'bob@example.com'").await;
+    assert_eq!(state, [[Some("2".to_owned()), Some("t".to_owned())]]);
 }

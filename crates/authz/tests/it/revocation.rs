@@ -139,7 +139,7 @@ fn entries_of_the_wire_are_read_and_unknown_kinds_are_not() {
         keep_until: time,
         renew: false,
     };
-    for kind in ["sid", "user", "member", "tenant", "delegation", "kid"] {
+    for kind in ["sid", "user", "member", "tenant", "delegation", "kid", "client"] {
         assert!(Revocation::parse(&wire(kind)).is_some(), "{kind}");
     }
     assert!(Revocation::parse(&wire("block")).is_none());

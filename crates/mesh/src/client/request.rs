@@ -8,7 +8,7 @@ use http::{
     request::Parts,
     uri::{PathAndQuery, Scheme},
 };
-use proto::{Idempotency, Method};
+use proto::{Idempotency, Method, Rate};
 use tokio::time::Instant;
 use tonic::{
     body::Body,
@@ -18,7 +18,7 @@ use tracing::Span;
 
 use super::{Credentials, Inner, http2::Payload};
 use crate::{
-    call::{FORWARDED_CERTIFICATE_KEY, NETWORK_KEY, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY},
+    call::{FORWARDED_CERTIFICATE_KEY, NETWORK_KEY, REQUEST_ID_KEY, TOKEN_KEY, TRACEPARENT_KEY, USER_AGENT_KEY},
     deadline,
     frame::{self, First},
     wire,
@@ -26,6 +26,7 @@ use crate::{
 
 static REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_KEY);
 static NETWORK: HeaderName = HeaderName::from_static(NETWORK_KEY);
+static USER_AGENT: HeaderName = HeaderName::from_static(USER_AGENT_KEY);
 static TRACEPARENT: HeaderName = HeaderName::from_static(TRACEPARENT_KEY);
 
 /// A request that is ready to be sent, once or several times.
@@ -94,6 +95,11 @@ pub(super) async fn ready(
         (message, payload) = (Some(filled.unwrap_or(first)), Payload::Whole(framed));
     }
     let mut ready = assemble(parts, payload, &inner.authority, context)?;
+    if method.access.as_ref().is_some_and(|access| access.rate == Rate::Credential)
+        && let Some(agent) = HeaderValue::from_str(&context.user_agent).ok().filter(|agent| !agent.is_empty())
+    {
+        ready.headers.insert(&USER_AGENT, once(agent));
+    }
     if let Credentials::Token(token) = credentials {
         let resource =
             message.as_ref().and_then(|message| wire::text_at(message, &method.resource_path).ok().flatten());
@@ -122,7 +128,8 @@ fn assemble(
     let uri = Uri::from_parts(uri).map_err(Error::internal)?;
     let mut headers = parts.headers;
     // What only the mesh may say is never taken from the request.
-    const OWN: [&str; 5] = [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY, NETWORK_KEY];
+    const OWN: [&str; 6] =
+        [TOKEN_KEY, FORWARDED_CERTIFICATE_KEY, TRACEPARENT_KEY, REQUEST_ID_KEY, NETWORK_KEY, USER_AGENT_KEY];
     let forged: Vec<_> = headers.keys().filter(|name| OWN.contains(&name.as_str())).cloned().collect();
     for name in forged {
         headers.remove(name);

@@ -10,7 +10,10 @@ use tonic::metadata::MetadataMap;
 use tracing::Span;
 
 use crate::{
-    call::{NETWORK_KEY, Peer, REQUEST_ID_KEY, TOKEN_BYTES_MAX, TOKEN_KEY, TRACEPARENT_KEY},
+    call::{
+        NETWORK_KEY, Peer, REQUEST_ID_KEY, TOKEN_BYTES_MAX, TOKEN_KEY, TRACEPARENT_KEY, USER_AGENT_KEY, USER_AGENT_MAX,
+        Whose,
+    },
     deadline,
     settings::Deadlines,
 };
@@ -27,7 +30,9 @@ pub(crate) struct Call {
     pub(crate) span: Span,
     traceparent: String,
     network: String,
+    user_agent: String,
     actor: OnceLock<String>,
+    acting: OnceLock<String>,
     organization: OnceLock<OrganizationId>,
     resource: OnceLock<String>,
 }
@@ -45,9 +50,23 @@ impl Call {
         let trace = Trace::of(&span).or(came).unwrap_or_else(Trace::fresh);
         span.record("trace.id", trace.id());
         let deadline = Instant::now() + deadline::allowed(deadlines, method, deadline::read(headers));
-        let (traceparent, network) = (trace.render(), network(headers, &peer));
-        let (actor, organization, resource) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { method, peer, request_id, deadline, span, traceparent, network, actor, organization, resource }
+        let (traceparent, network, user_agent) = (trace.render(), network(headers, &peer), user_agent(headers, &peer));
+        let (actor, acting) = (OnceLock::new(), OnceLock::new());
+        let (organization, resource) = (OnceLock::new(), OnceLock::new());
+        Self {
+            method,
+            peer,
+            request_id,
+            deadline,
+            span,
+            traceparent,
+            network,
+            user_agent,
+            actor,
+            acting,
+            organization,
+            resource,
+        }
     }
 
     /// `package.Service/Method`, or `unknown`.
@@ -57,6 +76,11 @@ impl Call {
 
     pub(crate) fn actor(&self) -> &str {
         self.actor.get().map_or("", String::as_str)
+    }
+
+    /// Who acts for the actor.
+    pub(crate) fn acting(&self) -> &str {
+        self.acting.get().map_or("", String::as_str)
     }
 
     pub(crate) fn resource(&self) -> &str {
@@ -74,8 +98,8 @@ impl Call {
     }
 
     /// Notes whose token it was that did not suffice.
-    pub(crate) fn note_refused(&self, (actor, organization): (String, Option<OrganizationId>)) {
-        let _ = self.actor.set(actor);
+    pub(crate) fn note_refused(&self, Whose { actor, acting, organization }: Whose) {
+        let _ = (self.actor.set(actor), self.acting.set(acting));
         if let Some(organization) = organization {
             let _ = self.organization.set(organization);
         }
@@ -84,6 +108,7 @@ impl Call {
     /// Notes who turned out to call.
     pub(crate) fn note_caller(&self, caller: &api::Caller) {
         let _ = self.actor.set(caller.context().actor.clone());
+        let _ = self.acting.set(caller.context().acting.clone());
         if let Ok(organization) = caller.organization() {
             let _ = self.organization.set(organization);
             self.span.record("organization.id", tracing::field::display(organization));
@@ -100,6 +125,7 @@ impl Call {
             actor: String::new(),
             acting: String::new(),
             network: self.network.clone(),
+            user_agent: self.user_agent.clone(),
             audit: method.access.as_ref().is_some_and(|access| access.audit == Audit::EveryCall),
             deadline: Some(self.deadline),
         }
@@ -128,6 +154,12 @@ fn span(method: Option<&'static Method>, request_id: &str, peer: &Peer) -> Span 
 fn network(headers: &HeaderMap, peer: &Peer) -> String {
     let said = headers.get(NETWORK_KEY).filter(|_| peer.is_known()).and_then(|value| value.to_str().ok());
     said.filter(|text| text.parse::<IpAddr>().is_ok()).unwrap_or_default().to_owned()
+}
+
+/// Only a workload says what program a person uses.
+fn user_agent(headers: &HeaderMap, peer: &Peer) -> String {
+    let said = headers.get(USER_AGENT_KEY).filter(|_| peer.is_known()).and_then(|value| value.to_str().ok());
+    said.unwrap_or_default().chars().filter(|letter| !letter.is_control()).take(USER_AGENT_MAX).collect()
 }
 
 fn request_id(headers: &HeaderMap) -> Option<&str> {

@@ -7,6 +7,7 @@ mod client;
 mod edge;
 mod engine_loss;
 mod erasure;
+mod first;
 mod groups;
 mod invitation;
 mod keys;

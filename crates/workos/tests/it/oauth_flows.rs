@@ -9,7 +9,8 @@ use crate::{
         App, Browser, FORM, REDIRECT, SELF, VERIFIER, authorize, field, form, parameter, redeem, register, text,
         written,
     },
-    platform::{Shared, shared},
+    person::Person,
+    platform::{Platform, Shared, Site, shared},
 };
 
 /// Signs in and consents; gives the tokens of the application.
@@ -181,4 +182,31 @@ async fn values_work(browser: &mut Browser, shared: &Shared, list: &impl Fn(&str
 pub(crate) fn decoded(part: &str) -> Value {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
+}
+
+#[tokio::test]
+async fn auth_o13_a_consent_page_of_ones_own_decides_by_the_browsers_cookie() {
+    let site = Site::new().await.set("gateway.consent_url", "/app/consent");
+    let platform = Platform::start(site).await;
+    let owner = Person::first(&platform.client(), platform.site()).await;
+    let shared = Shared { platform, owner };
+    let app = register(&shared, json!({})).await;
+    let mut browser = Browser::new(&shared);
+    let page = browser.get(authorize(&app.id, &[])).await;
+    let sent = browser.sign_in(&page, &shared.owner).await;
+    assert!(sent.status == 303 && sent.header("location").starts_with("/app/consent?request="), "{}", sent.show());
+    let name = format!("/v1/authorizationRequests/{}", parameter(sent.header("location"), "request"));
+    let cookie = browser.cookie();
+    let asked = browser.client.get(&name).header("cookie", &cookie).good().await;
+    assert_eq!((&asked["client"], &asked["scopes"]), (&json!(app.id), &json!(["openid", "email", "offline_access"])));
+    let decide = |origin: &str| {
+        let call = browser.client.post(format!("{name}:approve"), &json!({})).header("cookie", &cookie);
+        call.header("origin", origin)
+            .header("sec-fetch-site", if origin == SELF { "same-origin" } else { "cross-site" })
+    };
+    assert_eq!(decide("https://evil.example").send().await.status, 403);
+    let done = decide(SELF).good().await;
+    let uri = done["redirectUri"].as_str().expect("where the browser goes");
+    assert!(uri.starts_with(&format!("{REDIRECT}?code=")), "{uri}");
+    redeem(&browser.client, &app, &parameter(uri, "code")).await;
 }

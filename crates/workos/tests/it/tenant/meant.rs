@@ -30,9 +30,10 @@ pub(super) const LEAST_FAILS: [(&str, &str); 23] = [
 const CODE: &str = "it takes a code that a mail, a page or a device holds";
 
 /// Differences between B's thing and none that are meant, by method and field.
-pub(super) const TOLD_APART: [(&str, &str, &str); 5] = [
+pub(super) const TOLD_APART: [(&str, &str, &str); 6] = [
     ("ListAuditEvents", "resource", OWN_TRIES),
     ("ExportAuditEvents", "resource", OWN_TRIES),
+    ("ExportAuditEventsCsv", "resource", OWN_TRIES),
     ("CreateUser", "user.email", "an address signs in once: who makes people hears that it does already (EMAIL_TAKEN)"),
     ("CreateUser", "user_id", ONE_SPACE),
     ("CreateOrganization", "organization_id", ONE_SPACE),
