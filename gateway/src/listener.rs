@@ -60,7 +60,7 @@ pub(crate) async fn run(
         let _ = if identity.is_some() { secure.set(address) } else { plain.set(address) };
     }
     let stop = Stop { begun: shutdown.child_token(), process: shutdown };
-    let builder = Arc::new(builder(&edge.config));
+    let builders = Arc::new(Builders::new(&edge.config));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -92,10 +92,10 @@ pub(crate) async fn run(
         }
         let _ = stream.set_nodelay(true);
         let connection = Connection::new(peer, place);
-        let (edge, builder, identity, stop) = (edge.clone(), builder.clone(), identity.clone(), stop.clone());
+        let (edge, builders, identity, stop) = (edge.clone(), builders.clone(), identity.clone(), stop.clone());
         // In a set of their own: the end of the socket waits for all of them.
         connections.spawn(async move {
-            secured(&edge, &builder, identity, stream, connection, stop).await;
+            secured(&edge, &builders, identity, stream, connection, stop).await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -110,34 +110,39 @@ pub(crate) async fn run(
 /// The handshake, where there is one, within the time of a head.
 async fn secured(
     edge: &Arc<Edge>,
-    builder: &auto::Builder<TokioExecutor>,
+    builders: &Builders,
     identity: Option<Reloading>,
     stream: TcpStream,
     connection: Connection,
     stop: Stop,
 ) {
-    let Some(identity) = identity else { return serve(edge, builder, stream, connection, stop).await };
+    let Some(identity) = identity else { return serve(edge, builders, stream, connection, stop).await };
     let peer = connection.peer;
     // Asked for each connection: a certificate that was replaced is served from the next one on.
     match Box::pin(timeout(edge.config.head_timeout, identity.acceptor().accept(stream))).await {
         // Boxed: a connection without TLS would keep the room for it.
-        Ok(Ok(stream)) => Box::pin(serve(edge, builder, stream, connection, stop)).await,
+        Ok(Ok(stream)) => Box::pin(serve(edge, builders, stream, connection, stop)).await,
         Ok(Err(error)) => tracing::debug!(%error, client.address = %peer, "no TLS connection came about"),
         Err(_) => tracing::debug!(client.address = %peer, "the TLS handshake took too long"),
     }
 }
 
-async fn serve<T>(
-    edge: &Arc<Edge>,
-    builder: &auto::Builder<TokioExecutor>,
-    stream: T,
-    connection: Connection,
-    stop: Stop,
-) where
+async fn serve<T>(edge: &Arc<Edge>, builders: &Builders, stream: T, connection: Connection, stop: Stop)
+where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (config, peer) = (&edge.config, connection.peer);
-    let io = Guarded::new(stream, connection.flushed.clone(), config.head_timeout, config.stream_idle);
+    let mut io = Guarded::new(stream, connection.flushed.clone(), config.head_timeout, config.stream_idle);
+    let begun = tokio::select! {
+        begun = io.speaks_http2() => begun,
+        // Nothing was asked yet.
+        () = stop.begun.cancelled() => return,
+    };
+    let builder = match begun {
+        Ok(true) => &builders.http2,
+        Ok(false) => &builders.http1,
+        Err(error) => return tracing::debug!(%error, client.address = %peer, "connection ended before its first bytes"),
+    };
     let (serving, of) = (edge.clone(), connection.clone());
     // Boxed: its many ways make it large, and a connection without a request would keep the room for it.
     let service = service_fn(move |request| Box::pin(answer(serving.clone(), of.clone(), request)));
@@ -196,6 +201,18 @@ fn left(peer: SocketAddr) {
 /// Give or take a tenth.
 fn age(limit: Duration) -> Duration {
     limit.mul_f64(rand::random_range(0.9..1.1))
+}
+
+/// How connections are served.
+struct Builders {
+    http1: auto::Builder<TokioExecutor>,
+    http2: auto::Builder<TokioExecutor>,
+}
+
+impl Builders {
+    fn new(config: &Config) -> Self {
+        Self { http1: builder(config).http1_only(), http2: builder(config).http2_only() }
+    }
 }
 
 fn builder(config: &Config) -> auto::Builder<TokioExecutor> {

@@ -33,6 +33,8 @@ const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// Time a load may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// A failure that goes on is logged as often as this.
+const SAID: Duration = Duration::from_secs(60);
 /// Age at which a directory is forgotten.
 const BELIEVED: Duration = authz::LIFE_MAX;
 
@@ -129,6 +131,21 @@ impl Sources {
     }
 }
 
+/// What was logged of a failure that goes on, and when: while events are not heard there are two tries in a second.
+#[derive(Default)]
+struct Said(Option<(String, Instant)>);
+
+impl Said {
+    /// It is news, or was said long ago.
+    fn is_due(&mut self, text: &str) -> bool {
+        let fresh = self.0.as_ref().is_some_and(|(said, when)| said == text && when.elapsed() < SAID);
+        if !fresh {
+            self.0 = Some((text.to_owned(), Instant::now()));
+        }
+        !fresh
+    }
+}
+
 impl Inner {
     fn source(&self) -> Arc<dyn Source> {
         Arc::clone(&self.source.lock().unwrap_or_else(PoisonError::into_inner))
@@ -172,10 +189,11 @@ impl Identity {
     /// Keeps the data fresh until the stop.
     pub(crate) async fn keep(self, awaited: Arc<Awaited>, shutdown: CancellationToken) {
         let mut loaded = Instant::now();
-        let mut retry = RETRY;
+        let (mut retry, mut said) = (RETRY, Said::default());
         loop {
             let wait = match self.load().await {
                 Ok(()) => {
+                    said = Said::default();
                     loaded = Instant::now();
                     retry = RETRY;
                     awaited.done();
@@ -184,7 +202,7 @@ impl Identity {
                 }
                 Err(error) => {
                     let text = format!("keys and revocations cannot be loaded: {}", error.message());
-                    self.say(&awaited, &text);
+                    self.say(&awaited, &text, &mut said);
                     retry = (retry * 2).min(RETRY_MAX);
                     retry
                 }
@@ -198,18 +216,20 @@ impl Identity {
         }
     }
 
-    fn say(&self, awaited: &Awaited, text: &str) {
+    fn say(&self, awaited: &Awaited, text: &str, said: &mut Said) {
         if self.0.keys.is_empty() {
             awaited.lost(text);
         } else {
-            tracing::warn!(error.message = text, "verifying with what is held");
+            if said.is_due(text) {
+                tracing::warn!(error.message = text, "verifying with what is held");
+            }
             awaited.note(text);
         }
     }
 
     /// Keeps the directory fresh until the stop.
     pub(crate) async fn keep_directory(self, awaited: Arc<Awaited>, shutdown: CancellationToken) {
-        let (mut retry, patience) = (RETRY, Instant::now() + TIMEOUT);
+        let (mut retry, mut said, patience) = (RETRY, Said::default(), Instant::now() + TIMEOUT);
         let mut last = Instant::now();
         loop {
             let load = self.load_directory();
@@ -227,7 +247,7 @@ impl Identity {
             };
             let wait = match loaded {
                 Ok(()) => {
-                    (last, retry) = (Instant::now(), RETRY);
+                    (last, retry, said) = (Instant::now(), RETRY, Said::default());
                     awaited.done();
                     awaited.clear_note();
                     EVERY
@@ -235,7 +255,9 @@ impl Identity {
                 Err(error) => {
                     self.forget_directory(last);
                     let text = format!("the directory of roles cannot be loaded: {}", error.message());
-                    tracing::warn!(error.message = text, "deciding by the custom roles that are held");
+                    if said.is_due(&text) {
+                        tracing::warn!(error.message = text, "deciding by the custom roles that are held");
+                    }
                     awaited.note(&text);
                     retry = (retry * 2).min(RETRY_MAX);
                     retry

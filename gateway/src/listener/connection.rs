@@ -1,11 +1,11 @@
 //! One connection: what its requests may know of it, and the guard around its socket.
 //!
-//! The guard ends a connection whose first bytes do not come, and one that for as long as a limit takes nothing of what is to
+//! The guard tells by the first bytes which HTTP is spoken, and ends a connection whose first bytes do not come, and one that for as long as a limit takes nothing of what is to
 //! be written: it would hold a stream's memory for nobody. Who takes little is not cut. At the end it reads on for a moment
 //! (RFC 9112 section 9.6): a socket that is closed with unread bytes is reset, and a caller who is still sending would never
 //! see the answer that refused him.
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::SocketAddr,
     pin::Pin,
@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 use super::readers::Readers;
 use crate::edge::Place;
 
+/// What a connection over HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8; FIRST_BYTES] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of the shortest head that is of use; HTTP/2's preface has as many.
 const FIRST_BYTES: usize = 24;
 /// Longest time, and most bytes, that are read and dropped after the last answer.
@@ -118,6 +120,8 @@ pub(crate) struct Guarded<T> {
     flushed: Flushed,
     /// Bytes that are still to come before the first head counts as begun, and until when.
     first: Option<(usize, Pin<Box<Sleep>>)>,
+    /// What was read of them to tell the protocol, and how much; it is read again.
+    seen: ([u8; FIRST_BYTES], usize),
     stall: Stall,
     /// Runs once our side is closed, with the bytes that may still be dropped.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
@@ -127,25 +131,64 @@ impl<T> Guarded<T> {
     /// A socket whose first bytes come within `first` and whose writes never stand still for longer than `stall`.
     pub(crate) fn new(inner: T, flushed: Flushed, first: Duration, stall: Duration) -> Self {
         let first = Some((FIRST_BYTES, Box::pin(tokio::time::sleep(first))));
-        Self { inner, flushed, first, stall: Stall::new(stall), lingering: None }
+        Self { inner, flushed, first, seen: ([0; FIRST_BYTES], 0), stall: Stall::new(stall), lingering: None }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
+impl<T: AsyncRead + Unpin> Guarded<T> {
+    /// Waits for as many bytes as it takes to tell whether HTTP/2 is spoken, without its upgrade. One that ends before speaks HTTP/1.
+    ///
+    /// Not left to the server of both: it would have the first bytes in a read of their own, and then a buffer of twice the size.
+    pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        poll_fn(|context| {
+            loop {
+                let (mut seen, count) = self.seen;
+                if seen[..count] != PREFACE[..count] || count == FIRST_BYTES {
+                    return Poll::Ready(Ok(count == FIRST_BYTES && seen == *PREFACE));
+                }
+                let mut more = ReadBuf::new(&mut seen[count..]);
+                ready!(self.take(context, &mut more))?;
+                let read = more.filled().len();
+                if read == 0 {
+                    return Poll::Ready(Ok(false));
+                }
+                self.seen = (seen, count + read);
+            }
+        })
+        .await
+    }
+
+    fn take(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
-        let poll = Pin::new(&mut this.inner).poll_read(context, into);
-        let Some((missing, until)) = &mut this.first else { return poll };
+        let poll = Pin::new(&mut self.inner).poll_read(context, into);
+        let Some((missing, until)) = &mut self.first else { return poll };
         *missing = missing.saturating_sub(into.filled().len() - before);
         if *missing == 0 {
-            this.first = None;
+            self.first = None;
             return poll;
         }
         if poll.is_pending() && until.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         poll
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (mut seen, count) = self.seen;
+        let given = count.min(into.remaining());
+        into.put_slice(&seen[..given]);
+        seen.copy_within(given..count, 0);
+        self.seen = (seen, count - given);
+        if given == 0 {
+            return self.take(context, into);
+        }
+        // With what is there behind it, in one read. An end or an error is heard by the next.
+        if into.remaining() > 0 {
+            let _ = self.take(context, into);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -199,5 +242,69 @@ impl<T: AsyncRead + Unpin> Guarded<T> {
             }
         }
         Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    fn guarded() -> (Guarded<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = duplex(1024);
+        (Guarded::new(ours, Flushed::default(), Duration::from_secs(5), Duration::from_secs(5)), theirs)
+    }
+
+    #[tokio::test]
+    async fn the_protocol_is_told_by_the_first_bytes_and_they_are_read_with_what_follows() {
+        for (pieces, http2) in [
+            (&["GET / HTTP/1.1\r\nhost: a\r\n\r\n"][..], false),
+            (&["PR", "OPFIND / HTTP/1.1\r\n\r\n"], false),
+            (&["PRI * HTTP/2.0\r\n", "\r\nSM\r", "\n\r\nframes"], true),
+            (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], true),
+            (&["PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"], false),
+            (&["P"], false),
+        ] {
+            let (mut guarded, mut theirs) = guarded();
+            let sent = async {
+                for piece in pieces {
+                    theirs.write_all(piece.as_bytes()).await.expect("there is room");
+                    tokio::task::yield_now().await;
+                }
+                drop(theirs);
+            };
+            let (told, ()) = tokio::join!(guarded.speaks_http2(), sent);
+            assert_eq!(told.expect("it is told"), http2, "{pieces:?}");
+            let mut read = [0; 1024];
+            let count = guarded.read(&mut read).await.expect("good");
+            assert_eq!(read[..count], *pieces.concat().as_bytes(), "in one read: {pieces:?}");
+            assert_eq!(guarded.read(&mut read).await.expect("the end"), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_little_at_a_time_gets_the_first_bytes_in_order() {
+        let (mut guarded, mut theirs) = guarded();
+        theirs.write_all(b"GET /somewhere HTTP/1.1\r\n\r\n").await.expect("there is room");
+        drop(theirs);
+        assert!(!guarded.speaks_http2().await.expect("it is told"));
+        let (mut all, mut piece) = (Vec::new(), [0; 5]);
+        loop {
+            let count = guarded.read(&mut piece).await.expect("good");
+            if count == 0 {
+                break;
+            }
+            all.extend_from_slice(&piece[..count]);
+        }
+        assert_eq!(all, b"GET /somewhere HTTP/1.1\r\n\r\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_byte_that_does_not_come_ends_the_connection() {
+        let (mut guarded, mut theirs) = guarded();
+        theirs.write_all(b"PRI").await.expect("there is room");
+        let error = guarded.speaks_http2().await.expect_err("the rest does not come");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -83,3 +83,11 @@ async fn a_directory_that_does_not_come_holds_up_no_keys() {
     let keep = identity.clone().keep(keys, shutdown.clone());
     tokio::join!(keep, identity.keep_directory(directory, shutdown.clone()), ready);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_goes_on_is_said_once_a_minute() {
+    let mut said = Said::default();
+    assert_eq!(["away", "away", "down", "down"].map(|text| said.is_due(text)), [true, false, true, false]);
+    tokio::time::advance(SAID).await;
+    assert!(said.is_due("down") && !said.is_due("down"));
+}
