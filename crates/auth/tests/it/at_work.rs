@@ -24,6 +24,9 @@ const READ: Place = Place("sign_in_attempts", "share", "%sign_in_attempts%");
 /// Where somebody waits who lets an application or a device in.
 pub(crate) const CONSENT: Place = Place("consents", "exclusive", "%consents%");
 
+/// Where somebody waits who has kept a consent, and has not given the code yet.
+const CODE: Place = Place("authorization_codes", "share", "insert into authorization_codes%");
+
 pub(crate) async fn revoke_all(system: &System, signed: &Signed, keep_current: bool) {
     let request = wire::RevokeAllSessionsRequest { parent: "users/me".to_owned(), keep_current };
     users(system, signed).await.revoke_all_sessions(request).await.expect("his own");
@@ -154,7 +157,7 @@ async fn auth_b03_a_consent_given_while_its_membership_ends_ends_with_it() {
     let mut client = organizations(system, &owner).await;
     let remove = client.delete_membership(wire::DeleteMembershipRequest { name, ..Default::default() });
     let given = decide(&platform, &asked.request, &session, true);
-    let (given, removed) = Box::pin(while_it_waits(system, CONSENT, given, remove)).await;
+    let (given, removed) = Box::pin(while_it_waits(system, CODE, given, remove)).await;
     removed.expect("the owner may");
     let left = system.sql("select count(*) from auth.consents").await;
     assert_eq!(left[0][0].as_deref(), Some("0"), "nothing is allowed any more");
