@@ -67,6 +67,7 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0052_disabled_by_operators.sql",
     "0053_where_sessions_began.sql",
     "0054_keys_have_versions.sql",
+    "0061_revoked_keys.sql",
 );
 
 /// The service.
@@ -240,6 +241,7 @@ struct Own {
 }
 
 impl Source for Own {
+    /// Looked at anew each time: another instance may have revoked one.
     fn keys(&self) -> BoxFuture<'_, Result<Vec<VerifyKey>, api::Error>> {
         Box::pin(async { Ok(self.auth.own_verify_keys().await.into_iter().map(rpc::render_key).collect()) })
     }

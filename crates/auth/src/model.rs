@@ -78,5 +78,5 @@ pub(crate) use relation::{
 pub(crate) use revocation::{Revocation, RevocationKind};
 pub(crate) use scope::{OPENID, Scopes};
 pub(crate) use session::{Origin, Session, SessionName};
-pub(crate) use signing_key::{KeyState, KeyTimes, active, states, successor};
+pub(crate) use signing_key::{ANNOUNCED_FOR, KeyState, KeyTimes, Succession, active, states, succession, successor};
 pub(crate) use subject::Subject;

@@ -267,7 +267,7 @@ impl Auth {
 
     /// Voids tokens, in the transaction of the cause.
     async fn revoke(&self, tx: &Change<'_>, what: RevocationKind, owner: Owner, renew: bool) -> Result<(), Error> {
-        let entry = Revocation::now(what, renew, self.clock.now(), self.longest_life());
+        let entry = Revocation::of(what, renew, self.clock.now(), self.longest_life());
         metrics::revoked(what.text());
         self.void(tx, Voided { what, entry, owner, organization: tx.organization() }).await
     }
@@ -288,6 +288,7 @@ impl Auth {
             RevocationKind::Tenant(_) => authz::Kind::Tenant,
             RevocationKind::Key(_) => authz::Kind::Key,
             RevocationKind::Client(_) => authz::Kind::Client,
+            RevocationKind::SigningKey(_) => authz::Kind::Kid,
         };
         let Revocation { id, not_before, keep_until, renew, .. } = voided.entry.clone();
         self.verifiers.insert(authz::Revocation { kind, id, not_before, keep_until, renew });
@@ -386,5 +387,6 @@ fn limit(size: usize) -> i64 {
 /// The second that a token carries: no token may be older than a revocation it is to survive.
 fn issue_time(now: OffsetDateTime, live: &[Revocation]) -> OffsetDateTime {
     let floor = now.replace_nanosecond(0).unwrap_or(now);
-    live.iter().map(|entry| entry.not_before).fold(floor, OffsetDateTime::max)
+    let live = live.iter().filter(|entry| entry.is_outlived());
+    live.map(|entry| entry.not_before).fold(floor, OffsetDateTime::max)
 }

@@ -128,6 +128,12 @@ impl Revocations {
         Self { set: Arc::default(), refreshed: Arc::new(AtomicI64::new(i64::MIN)), clock }
     }
 
+    /// The signing key with this number was revoked: what it has signed is void, and the credential behind that is not.
+    pub(crate) fn has_key(&self, key_id: u32) -> bool {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        set.held[Kind::Kid as usize].get(&key_id.to_string()).is_some_and(|entry| entry.end_before > 0)
+    }
+
     /// How many entries were pushed: asked for before a load begins.
     #[must_use]
     pub fn pushed(&self) -> usize {
@@ -180,9 +186,10 @@ impl Revocations {
         let mut standing = Standing::Good;
         let mut ask = |kind: Kind, id: &str| {
             let Some(entry) = set.held[kind as usize].get(id) else { return };
-            if claims.issued < entry.end_before {
+            // The end of a key is none of a credential: another key signs what it is exchanged for next.
+            if claims.issued < entry.end_before && kind != Kind::Kid {
                 standing = Standing::Ended;
-            } else if claims.issued < entry.renew_before && standing == Standing::Good {
+            } else if claims.issued < entry.renew_before.max(entry.end_before) && standing == Standing::Good {
                 standing = Standing::Renew;
             }
         };

@@ -6,7 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{Caller, Clock, Code, CommonReason, Decision, Error, Id, OrganizationId, Parts, Subject, UserId};
-use biscuit_auth::{Biscuit, PublicKey, RootKeyProvider, error::Format};
+use biscuit_auth::{
+    Biscuit, PublicKey, RootKeyProvider, UnverifiedBiscuit,
+    error::{self, Format},
+};
 use bytes::Bytes;
 use mesh::{Authorizer, Incoming, Narrower, Whose};
 use moka::sync::Cache;
@@ -268,7 +271,7 @@ impl Inner {
             }
         };
         if self.keys.get(verified.key_id).is_none() {
-            return Err(invalid("key"));
+            return Err(self.without_key(verified.key_id));
         }
         if verified.claims.issued > self.now() + SKEW_SECS {
             observe::clock_skew();
@@ -277,17 +280,26 @@ impl Inner {
         match self.revocations.standing(&verified.claims) {
             Standing::Good => Ok(verified),
             Standing::Ended => Err(invalid("revoked")),
-            Standing::Renew => {
-                observe::refused("renew");
-                let message = "the rights behind this token have changed; exchange the credential again";
-                Err(Error::new(Code::Unauthenticated, CommonReason::TokenStale, message))
-            }
+            Standing::Renew => Err(stale()),
         }
     }
 
+    /// A key that was revoked leaves the credentials good for which it signed.
+    fn without_key(&self, key_id: u32) -> Error {
+        if self.revocations.has_key(key_id) { stale() } else { invalid("key") }
+    }
+
+    /// Which key it says is a hint that nobody has signed; no more rests on it than what the refusal says.
+    fn unknown_key(&self, bytes: &Bytes) -> Error {
+        let named = UnverifiedBiscuit::from(bytes).ok().and_then(|token| token.root_key_id());
+        named.map_or_else(|| invalid("key"), |key_id| self.without_key(key_id))
+    }
+
     fn check_signatures(&self, bytes: &Bytes, hash: [u8; 32]) -> Result<Verified, Error> {
-        let token =
-            Biscuit::from(bytes, Provider(&self.keys)).map_err(|error| invalid("signature").caused_by(error))?;
+        let token = Biscuit::from(bytes, Provider(&self.keys)).map_err(|error| match error {
+            error::Token::Format(Format::UnknownPublicKey) => self.unknown_key(bytes),
+            error => invalid("signature").caused_by(error),
+        })?;
         let key_id = token.root_key_id().ok_or_else(|| invalid("key"))?;
         let claims = vocabulary::claims(&token, key_id).ok_or_else(|| invalid("claims"))?;
         // The tree printer is safe here, once per token: `claims` has refused unknown symbols. A block that cannot be shown may
@@ -305,6 +317,12 @@ impl RootKeyProvider for Provider<'_> {
     fn choose(&self, key_id: Option<u32>) -> Result<PublicKey, Format> {
         key_id.and_then(|key_id| self.0.get(key_id)).ok_or(Format::UnknownPublicKey)
     }
+}
+
+fn stale() -> Error {
+    observe::refused("renew");
+    let message = "the rights behind this token have changed; exchange the credential again";
+    Error::new(Code::Unauthenticated, CommonReason::TokenStale, message)
 }
 
 fn invalid(why: &'static str) -> Error {

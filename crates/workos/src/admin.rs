@@ -73,6 +73,16 @@ pub(crate) enum Keys {
     /// nobody is signed out. Without this command keys are replaced by their age (internal_key_age, edge_key_age). Services that run need
     /// no restart: they find the new keys within a minute.
     Rotate,
+    /// List the keys with their ids
+    List,
+    /// Make a key void whose private half may be known to somebody
+    ///
+    /// Nothing that it has signed is good from now on, everywhere within a second; another key signs at once. Nobody is signed out:
+    /// applications whose access tokens are void refresh them.
+    Revoke {
+        /// Id of the key, as `keys list` shows it and as the headers of its tokens have it
+        kid: String,
+    },
 }
 
 /// What can be done with the audit log.
@@ -88,7 +98,7 @@ pub(crate) async fn run(command: &Command, options: &Options) -> Result<()> {
     match command {
         Command::Bootstrap => bootstrap::run(&config).await,
         Command::Audit(Audit::Verify) => verify_audit(&config).await,
-        Command::Keys(Keys::Rotate) => rotate_keys(&operator(&config).await?).await,
+        Command::Keys(command) => of_keys(command, &operator(&config).await?).await,
         Command::Rewrap => rewrap(&operator(&config).await?).await,
         account => of_account(account, &operator(&config).await?).await,
     }
@@ -111,9 +121,22 @@ async fn of_account(command: &Command, operator: &auth::Operator) -> Result<()> 
     Ok(())
 }
 
-async fn rotate_keys(operator: &auth::Operator) -> Result<()> {
-    for successor in operator.rotate_keys().await? {
-        terminal::line(successor.to_string());
+async fn of_keys(command: &Keys, operator: &auth::Operator) -> Result<()> {
+    match command {
+        Keys::Rotate => {
+            for successor in operator.rotate_keys().await? {
+                terminal::line(successor.to_string());
+            }
+        }
+        Keys::List => {
+            operator.keys().await?.into_iter().for_each(terminal::line);
+            return Ok(());
+        }
+        Keys::Revoke { kid } => {
+            if let Some(successor) = operator.revoke_key(kid).await? {
+                terminal::line(format!("{successor} takes its place"));
+            }
+        }
     }
     terminal::line("done; it stands in the audit log");
     Ok(())

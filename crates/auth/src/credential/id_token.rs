@@ -139,7 +139,7 @@ mod tests {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range");
         let times = KeyTimes { activate: now, expire: None };
         let (private, public) = generate_edge().expect("made");
-        let edge = Edge::new(vec![EdgeKey::new("e", times, &private, &public)]);
+        let edge = Edge::new(vec![EdgeKey::new((1, "e"), times, &private, &public)]);
         let (private, modulus) = generate_id_token().expect("made");
         assert_eq!(modulus.len(), 256);
         let gone = [("e", IdTokenAlgorithm::Es256, public), ("r", IdTokenAlgorithm::Rs256, modulus.clone())];

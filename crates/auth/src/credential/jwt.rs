@@ -57,6 +57,9 @@ pub(crate) struct Claims {
     /// Who acts for the user, after a token exchange (RFC 8693 section 4.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) act: Option<Actor>,
+    /// Number of the key that has signed it; no claim. 0 until it is signed.
+    #[serde(skip)]
+    pub(crate) key: u32,
 }
 
 /// An actor of a token.
@@ -92,6 +95,7 @@ impl Claims {
 
 /// A key for the edge.
 pub(crate) struct EdgeKey {
+    number: u32,
     kid: String,
     times: KeyTimes,
     signing: EncodingKey,
@@ -100,16 +104,16 @@ pub(crate) struct EdgeKey {
 
 impl EdgeKey {
     /// A private key (PKCS #8) with its public half (SEC1 point).
-    pub(crate) fn new(kid: &str, times: KeyTimes, private: &[u8], public: &[u8]) -> Self {
+    pub(crate) fn new((number, kid): (u32, &str), times: KeyTimes, private: &[u8], public: &[u8]) -> Self {
         let (signing, reading) = (EncodingKey::from_ec_der(private), DecodingKey::from_ec_der(public));
-        Self { kid: kid.to_owned(), times, signing, reading }
+        Self { number, kid: kid.to_owned(), times, signing, reading }
     }
 }
 
 /// Signs and reads access tokens.
 pub(crate) struct Edge {
     signing: Vec<(KeyTimes, (String, EncodingKey))>,
-    reading: HashMap<String, (KeyTimes, DecodingKey)>,
+    reading: HashMap<String, (KeyTimes, u32, DecodingKey)>,
 }
 
 impl Edge {
@@ -117,7 +121,7 @@ impl Edge {
     pub(crate) fn new(keys: Vec<EdgeKey>) -> Self {
         let (mut signing, mut reading) = (Vec::with_capacity(keys.len()), HashMap::with_capacity(keys.len()));
         for key in keys {
-            reading.insert(key.kid.clone(), (key.times, key.reading));
+            reading.insert(key.kid.clone(), (key.times, key.number, key.reading));
             signing.push((key.times, (key.kid, key.signing)));
         }
         Self { signing, reading }
@@ -141,7 +145,7 @@ impl Edge {
 
     /// The key with this id.
     pub(super) fn key(&self, kid: &str) -> Option<&DecodingKey> {
-        self.reading.get(kid).map(|(_, key)| key)
+        self.reading.get(kid).map(|(_, _, key)| key)
     }
 
     /// Reads a token of ours that has not expired; `None` for anything else.
@@ -160,11 +164,11 @@ impl Edge {
         }
         // An announced key signs nothing yet, a gone one nothing any more.
         let known = self.reading.get(header.kid.as_deref()?);
-        let (_, key) = known.filter(|(times, _)| times.verifies(now + Duration::seconds(LEEWAY)))?;
+        let (_, number, key) = known.filter(|(times, ..)| times.verifies(now + Duration::seconds(LEEWAY)))?;
         let claims = decode::<Claims>(token, key, &validation(issuer)).ok()?.claims;
         let now = now.unix_timestamp();
         (claims.aud == issuer && claims.iss == issuer && claims.exp > now - LEEWAY && claims.iat <= now + LEEWAY)
-            .then_some(claims)
+            .then_some(Claims { key: *number, ..claims })
     }
 }
 

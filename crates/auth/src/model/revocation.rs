@@ -23,6 +23,8 @@ pub(crate) enum RevocationKind {
     Key(Id),
     /// An OAuth client, whoever it acts for.
     Client(Id),
+    /// A signing key, by its number.
+    SigningKey(u32),
 }
 
 impl RevocationKind {
@@ -36,6 +38,7 @@ impl RevocationKind {
             Self::Tenant(_) => "tenant",
             Self::Key(_) => "key",
             Self::Client(_) => "client",
+            Self::SigningKey(_) => "kid",
         }
     }
 
@@ -46,6 +49,7 @@ impl RevocationKind {
             Self::User(user) => user.to_string(),
             Self::Tenant(organization) => organization.to_string(),
             Self::Member(user, organization) => format!("{user}/{organization}"),
+            Self::SigningKey(number) => number.to_string(),
         }
     }
 }
@@ -70,6 +74,36 @@ impl Revocation {
     pub(crate) fn now(what: RevocationKind, renew: bool, now: OffsetDateTime, longest_life: Duration) -> Self {
         let not_before = next_second(now);
         Self { kind: what.text().to_owned(), id: what.id(), not_before, keep_until: not_before + longest_life, renew }
+    }
+
+    /// An entry for now, of whatever kind.
+    pub(crate) fn of(what: RevocationKind, renew: bool, now: OffsetDateTime, longest_life: Duration) -> Self {
+        match what {
+            RevocationKind::SigningKey(number) if !renew => Self::of_key(number, now, longest_life),
+            what => Self::now(what, renew, now, longest_life),
+        }
+    }
+
+    /// A signing key is good for nothing any more, whatever time its tokens carry: who has its private half writes what he likes. Only
+    /// what it has signed is void: a credential that led to it is good.
+    fn of_key(number: u32, now: OffsetDateTime, longest_life: Duration) -> Self {
+        let entry = Self::now(RevocationKind::SigningKey(number), false, now, longest_life);
+        Self { not_before: entry.keep_until, ..entry }
+    }
+
+    /// It ends a credential that was issued then and signed by the key with this number; 0 for one that no key has signed.
+    pub(crate) fn ends(&self, issued: i64, key: u32) -> bool {
+        let hit = !self.is_of_key() || RevocationKind::SigningKey(key).id() == self.id;
+        !self.renew && hit && issued < self.not_before.unix_timestamp()
+    }
+
+    /// A token that is issued now can be younger than it: it is about time, and not about a key.
+    pub(crate) fn is_outlived(&self) -> bool {
+        self.renew || !self.is_of_key()
+    }
+
+    fn is_of_key(&self) -> bool {
+        self.kind == RevocationKind::SigningKey(0).text()
     }
 
     /// Where it stands in the list of all.
@@ -110,5 +144,17 @@ mod tests {
         assert_eq!(Revocation::at(""), ("", "", false));
         let entry = entry.moved(OffsetDateTime::UNIX_EPOCH + Duration::seconds(12));
         assert_eq!((entry.not_before.unix_timestamp(), entry.keep_until.unix_timestamp()), (13, 73));
+    }
+
+    #[test]
+    fn auth_b03_a_revoked_key_ends_what_it_has_signed_and_nothing_else() {
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::seconds(10);
+        let entry = Revocation::of_key(7, now, Duration::seconds(60));
+        assert!(entry.ends(9, 7) && entry.ends(70, 7), "whatever time it carries");
+        assert!(!entry.ends(9, 8) && !entry.ends(9, 0) && !entry.is_outlived());
+        let renewed = Revocation::now(RevocationKind::SigningKey(8), true, now, Duration::seconds(60));
+        assert!(!renewed.ends(9, 8) && renewed.is_outlived());
+        let session = Revocation::now(RevocationKind::Session(Id::ZERO), false, now, Duration::seconds(60));
+        assert!(session.ends(10, 7) && session.ends(10, 0) && !session.ends(11, 0) && session.is_outlived());
     }
 }

@@ -67,6 +67,35 @@ pub(crate) fn successor(keys: &[KeyTimes], age: Duration, early: bool, now: Offs
     due.then_some(now + ANNOUNCED_FOR)
 }
 
+/// Who signs when a key of the kind was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Succession {
+    /// It did not sign, and was not to: all stays.
+    Stays,
+    /// The one at this place of the rest, which was announced, begins now.
+    Begins(usize),
+    /// None was announced: one is made that signs at once, whether verifiers know it yet or not.
+    Made,
+    /// It was announced itself: another is, and the one at this place of the rest goes on until then.
+    Announced(usize),
+}
+
+/// What follows when a key was revoked; the others of its kind, none of them gone, are the rest.
+pub(crate) fn succession(revoked: KeyTimes, rest: &[KeyTimes], now: OffsetDateTime) -> Succession {
+    let youngest = |announced: bool| {
+        let of_state = rest.iter().enumerate().filter(|(_, key)| (key.activate > now) == announced);
+        of_state.max_by_key(|(_, key)| key.activate).map(|(place, key)| (place, key.activate))
+    };
+    match (youngest(false), youngest(true)) {
+        _ if revoked.is_gone(now) => Succession::Stays,
+        (Some((place, _)), None) if revoked.activate > now => Succession::Announced(place),
+        (Some((_, signs)), _) if revoked.activate < signs => Succession::Stays,
+        (_, Some((place, _))) if revoked.activate <= now => Succession::Begins(place),
+        (Some(_), Some(_)) => Succession::Stays,
+        (_, _) => Succession::Made,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +115,24 @@ mod tests {
             (130, KeyState::Gone, KeyState::Active),
         ] {
             assert_eq!(states(&keys, at(minute)), [first, second], "{minute}");
+        }
+    }
+
+    #[test]
+    fn auth_b03_whichever_key_is_revoked_another_signs() {
+        let key = |activate, expire: Option<i64>| KeyTimes { activate: at(activate), expire: expire.map(at) };
+        let (retiring, active, alone) = (key(0, Some(150)), key(100, Some(250)), key(100, None));
+        let announced = key(200, None);
+        for (revoked, rest, wanted) in [
+            (alone, vec![], Succession::Made),
+            (alone, vec![retiring], Succession::Made),
+            (active, vec![retiring, announced], Succession::Begins(1)),
+            (retiring, vec![alone], Succession::Stays),
+            (retiring, vec![active, announced], Succession::Stays),
+            (announced, vec![retiring, active], Succession::Announced(1)),
+            (key(0, Some(120)), vec![alone], Succession::Stays),
+        ] {
+            assert_eq!(succession(revoked, &rest, at(140)), wanted, "{revoked:?} {rest:?}");
         }
     }
 

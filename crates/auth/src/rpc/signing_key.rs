@@ -30,6 +30,17 @@ impl SigningKeyService for Rpc {
         let made = self.auth.rotate_keys(caller.context()).await;
         reply(made.map(|keys| wire::RotateSigningKeysResponse { signing_keys: keys.into_iter().map(render).collect() }))
     }
+
+    async fn revoke_signing_key(
+        &self,
+        request: Request<wire::RevokeSigningKeyRequest>,
+    ) -> Reply<wire::RevokeSigningKeyResponse> {
+        let (caller, request) = caller(request)?;
+        let kid = request.name.strip_prefix("signingKeys/");
+        let kid = kid.ok_or_else(|| api::Error::invalid_field("name", "must have the form signingKeys/*"))?;
+        let successor = self.auth.revoke_key(caller.context(), kid).await;
+        reply(successor.map(|key| wire::RevokeSigningKeyResponse { successor: key.map(render) }))
+    }
 }
 
 fn render(shown: KeyShown) -> wire::SigningKey {

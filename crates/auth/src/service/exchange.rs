@@ -78,7 +78,7 @@ impl Auth {
             return Ok(Err(SUBJECT));
         };
         let live = store::revocation::of(&tx, &hits(&session), now).await?;
-        let void = live.iter().any(|entry| !entry.renew && claims.iat < entry.not_before.unix_timestamp());
+        let void = live.iter().any(|entry| entry.ends(claims.iat, claims.key));
         // A client of one organization sees that one alone.
         let foreign = !client.is_for_all() && client.organization != session.organization;
         let role = self.still_good(&tx, &session, now).await?;

@@ -91,7 +91,7 @@ impl Auth {
             (hits(&session), claims.generation == state.counter && !state.confirmed)
         };
         let live = store::revocation::of(&tx, &what, now).await?;
-        if live.iter().any(|entry| !entry.renew && claims.iat < entry.not_before.unix_timestamp()) {
+        if live.iter().any(|entry| entry.ends(claims.iat, claims.key)) {
             return Ok(None);
         }
         // The token has arrived, so the refresh token that came with it has: the one before is reuse from now on.

@@ -67,6 +67,7 @@ impl Auth {
             acr: acr(&[]).to_string(),
             generation: 0,
             act: None,
+            key: 0,
         };
         metrics::token_issued("machine");
         let access = self.keys()?.edge.sign(&claims)?;

@@ -291,6 +291,7 @@ impl Auth {
             amr: session.amr.clone(),
             generation: counter,
             act: None,
+            key: 0,
         };
         let keys = self.keys()?;
         let refresh =

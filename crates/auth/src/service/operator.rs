@@ -265,6 +265,45 @@ impl Operator {
         done.await.map_err(|error| BootError::msg(error.for_operator()))
     }
 
+    /// The signing keys that verify something now or soon, in words.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn keys(&self) -> Result<Vec<String>, BootError> {
+        let listed = async {
+            let tx = self.db.system("keys.list", &self.context()).await?;
+            let (keys, now) = (store::key::list(&tx, self.clock.now()).await?, self.clock.now());
+            let said = |key: &StoredKey| Some(format!("{}  {}, {}", key.kid, signs(key.kind)?, since(key, now)));
+            Ok::<_, Error>(keys.iter().filter_map(said).collect())
+        };
+        listed.await.map_err(|error: Error| BootError::msg(error.for_operator()))
+    }
+
+    /// Revokes a signing key: what it has signed is void within a second, and another signs at once. Gives the kid of that one, if it is new
+    /// in this.
+    ///
+    /// # Errors
+    /// There never was such a key, or the database is away.
+    pub async fn revoke_key(&self, kid: &str) -> Result<Option<String>, BootError> {
+        let done = async {
+            let tx = self.db.system("keys.revoke", &self.context()).await?;
+            let now = self.clock.now();
+            let keeper = Keeper { vault: &self.vault, config: &self.config, now };
+            let revoked = keeper.revoke(&tx, kid).await?;
+            let revoked = revoked.ok_or_else(|| {
+                Error::fault(format!("there never was a signing key {kid}; `workos admin keys list` shows them"))
+            })?;
+            for (what, renew) in revoked.voids {
+                let entry = Revocation::of(what, renew, now, longest_life(&self.config));
+                self.void(&tx, &entry, Owner::default()).await?;
+            }
+            tx.audit(Record::done("signing_key.revoked").about(format!("signingKeys/{kid}")));
+            tx.commit().await?;
+            Ok::<_, Error>(revoked.successor)
+        };
+        done.await.map_err(|error| BootError::msg(error.for_operator()))
+    }
+
     pub(super) fn context(&self) -> CallContext {
         of_operator(&self.ids)
     }
@@ -295,8 +334,13 @@ impl Operator {
         store::session::delete_others(tx, user.id, Id::ZERO).await?;
         store::mail::end_of_user(tx, user.id, now).await?;
         let entry = Revocation::now(RevocationKind::User(user.id), false, now, longest_life(&self.config));
-        store::revocation::upsert(tx, &entry, Owner { user: Some(user.id), organization: None }).await?;
-        Ok(events::credentials_revoked(tx, OrganizationId::SYSTEM, &entry, self.ids.next())?)
+        self.void(tx, &entry, Owner { user: Some(user.id), organization: None }).await
+    }
+
+    /// Verifiers hear the event.
+    async fn void(&self, tx: &Tx, entry: &Revocation, owner: Owner) -> Result<(), Error> {
+        store::revocation::upsert(tx, entry, owner).await?;
+        Ok(events::credentials_revoked(tx, OrganizationId::SYSTEM, entry, self.ids.next())?)
     }
 }
 
@@ -305,13 +349,25 @@ pub(super) fn of_operator(ids: &Ids) -> CallContext {
     CallContext { actor: ACTOR.to_owned(), ..CallContext::background("admin", ids) }
 }
 
+/// What a key of a kind signs, in words; `None` for the one that is never replaced.
+fn signs(kind: KeyUse) -> Option<&'static str> {
+    match kind {
+        KeyUse::Internal => Some("internal tokens"),
+        KeyUse::Edge => Some("access tokens, and ID tokens with ES256"),
+        KeyUse::IdToken => Some("ID tokens with RS256"),
+        KeyUse::Refresh => None,
+    }
+}
+
+/// From when on it signs, and until when what it has signed is good.
+fn since(key: &StoredKey, now: OffsetDateTime) -> String {
+    let tense = if key.times.activate > now { "will sign from" } else { "signs since" };
+    let from = format!("{tense} {}", shown(key.times.activate));
+    key.times.expire.map_or_else(|| from.clone(), |expire| format!("{from}, gone from {}", shown(expire)))
+}
+
 fn successor_of(key: &StoredKey, all: &[StoredKey], made: &[String]) -> Option<Successor> {
-    let signs = match key.kind {
-        KeyUse::Internal => "internal tokens",
-        KeyUse::Edge => "access tokens, and ID tokens with ES256",
-        KeyUse::IdToken => "ID tokens with RS256",
-        KeyUse::Refresh => return None,
-    };
+    let signs = signs(key.kind)?;
     let before = all.iter().filter(|old| old.kind == key.kind && old.kid != key.kid);
     let old_until = before.filter_map(|old| old.times.expire).max()?;
     let (kid, activate_time, is_new) = (key.kid.clone(), key.times.activate, made.contains(&key.kid));

@@ -14,8 +14,8 @@ use crate::{
     config::Config,
     credential::{GoneKey, KeyUse, Keyring, NewKey, PublicKey, StoredKey, Vault, VaultError},
     error::Error,
-    model::{KeyState, KeyTimes, states, successor},
-    store,
+    model::{ANNOUNCED_FOR, KeyState, KeyTimes, RevocationKind, Succession, states, succession, successor},
+    store::{self, revocation::Owner},
 };
 
 /// A public key with its state.
@@ -24,6 +24,14 @@ pub(crate) struct KeyShown {
     pub(crate) key: PublicKey,
     /// Its state now.
     pub(crate) state: KeyState,
+}
+
+/// A key that was revoked.
+pub(super) struct RevokedKey {
+    /// What is void with it: the second of each says that it is to be renewed.
+    pub(super) voids: Vec<(RevocationKind, bool)>,
+    /// Kid of the key that signs instead, or was announced instead.
+    pub(super) successor: Option<String>,
 }
 
 impl Auth {
@@ -41,6 +49,24 @@ impl Auth {
         let made = self.turn(context, true).await?;
         let shown = self.signing_keys()?;
         Ok(shown.into_iter().filter(|shown| made.contains(&shown.key.kid)).collect())
+    }
+
+    /// Revokes a key; gives the one that takes its place, if it had one to give. Nothing that it has signed is good from the answer on, here
+    /// and, within a second, anywhere else. Nobody is signed out: refresh tokens, browsers' sessions and API keys are signed by none of them.
+    ///
+    /// # Errors
+    /// There never was such a key.
+    pub(crate) async fn revoke_key(&self, context: &CallContext, kid: &str) -> Result<Option<KeyShown>, Error> {
+        let tx = self.change(self.db.system("revoke a signing key", context).await?);
+        let keeper = Keeper { vault: &self.vault, config: &self.config, now: self.clock.now() };
+        let revoked = keeper.revoke(&tx, kid).await?.ok_or_else(|| api::Error::not_found(&name(kid)))?;
+        for (what, renew) in revoked.voids {
+            self.revoke(&tx, what, Owner::default(), renew).await?;
+        }
+        tx.audit(Record::done("signing_key.revoked").about(name(kid)).of(OrganizationId::SYSTEM));
+        tx.commit().await?;
+        self.turn_keys().await?;
+        Ok(self.signing_keys()?.into_iter().find(|shown| Some(&shown.key.kid) == revoked.successor.as_ref()))
     }
 
     /// All keys that are not gone, oldest first.
@@ -138,14 +164,51 @@ impl Keeper<'_> {
         Ok((keys, made))
     }
 
+    /// Revokes a key, under the lock, and sees to who signs instead. `None` for a kid that no key ever had.
+    pub(super) async fn revoke(&self, tx: &Tx, kid: &str) -> Result<Option<RevokedKey>, Error> {
+        store::key::lock(tx).await?;
+        let (mut voids, mut successor) = (Vec::new(), None);
+        let mut keys = store::key::list(tx, self.now).await?;
+        keys.retain(|key| KeyUse::TURNED.contains(&key.kind));
+        if let Some(place) = keys.iter().position(|key| key.kid == kid) {
+            let key = keys.swap_remove(place);
+            voids.push((RevocationKind::SigningKey(key.key_id), false));
+            if key.kind == KeyUse::Edge {
+                // What was given for its tokens is given anew, and for those of a thief it is not.
+                let internal = keys.iter().filter(|other| other.kind == KeyUse::Internal);
+                voids.extend(internal.map(|other| (RevocationKind::SigningKey(other.key_id), true)));
+            }
+            let rest: Vec<&StoredKey> = keys.iter().filter(|other| other.kind == key.kind).collect();
+            successor = self.succeed(tx, &key, &rest).await?;
+        }
+        let known = store::key::revoke(tx, kid, self.now).await?;
+        Ok(known.then_some(RevokedKey { voids, successor }))
+    }
+
+    /// Gives a revoked key a successor, where it needs one.
+    async fn succeed(&self, tx: &Tx, key: &StoredKey, rest: &[&StoredKey]) -> Result<Option<String>, Error> {
+        let times: Vec<KeyTimes> = rest.iter().map(|other| other.times).collect();
+        Ok(match succession(key.times, &times, self.now) {
+            Succession::Stays => None,
+            Succession::Begins(place) => {
+                store::key::begin(tx, &rest[place].kid, self.now).await?;
+                Some(rest[place].kid.clone())
+            }
+            Succession::Made => Some(self.make(tx, key.kind, self.now).await?.kid),
+            Succession::Announced(place) => {
+                let activate = self.now + ANNOUNCED_FOR;
+                store::key::keep(tx, &rest[place].kid, activate + longest_life(self.config) + Duration::HOUR).await?;
+                Some(self.make(tx, key.kind, activate).await?.kid)
+            }
+        })
+    }
+
     async fn make(&self, tx: &Tx, kind: KeyUse, activate: OffsetDateTime) -> Result<StoredKey, Error> {
         let number = store::key::newest(tx).await? + 1;
         let key = NewKey::make(self.vault, kind, number, activate)?;
         store::key::insert(tx, &key, self.now).await?;
         tracing::info!(kind = ?kind, key = key.kid, "signing key made");
-        tx.audit(
-            Record::done("signing_key.created").about(format!("signingKeys/{}", key.kid)).of(OrganizationId::SYSTEM),
-        );
+        tx.audit(Record::done("signing_key.created").about(name(&key.kid)).of(OrganizationId::SYSTEM));
         Ok(key.stored())
     }
 
@@ -153,6 +216,10 @@ impl Keeper<'_> {
         let age = if kind == KeyUse::Internal { self.config.internal_key_age } else { self.config.edge_key_age };
         Duration::try_from(age).unwrap_or(Duration::DAY)
     }
+}
+
+fn name(kid: &str) -> String {
+    format!("signingKeys/{kid}")
 }
 
 /// Opens the keys; who cannot must not replace them either.

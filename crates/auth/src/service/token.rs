@@ -80,7 +80,7 @@ impl Auth {
         let tx = self.db.subject(user, context).await?;
         let (session, state) = self.session_of(&tx, claims, user, now).await?;
         let standing = self.membership_of(&tx, &session).await?;
-        let live = self.live(&tx, &hits(&session), claims.iat, now).await?;
+        let live = self.live(&tx, &hits(&session), (claims.iat, claims.key), now).await?;
         if claims.generation == state.counter && !state.confirmed {
             store::session::confirm(&tx, session.id, state.counter).await?;
             tx.commit().await?;
@@ -118,7 +118,7 @@ impl Auth {
         let tx = self.db.subject(session.user, context).await?;
         let standing = self.membership_of(&tx, &session).await?;
         // The present second counts as the time of issue: whoever holds the secret holds it now.
-        let live = self.live(&tx, &hits(&session), now.unix_timestamp() + 1, now).await?;
+        let live = self.live(&tx, &hits(&session), (now.unix_timestamp() + 1, 0), now).await?;
         drop(tx);
         let expire_time = session.expire_time.min(now + self.access_life());
         let subject = of_session(&session, standing, session.client.clone(), session.scopes.clone());
@@ -143,7 +143,7 @@ impl Auth {
         let user = UserId(id(&claims.sub)?);
         let what = of_machine(claims, organization)?;
         let tx = self.db.tenant_as(organization, context).await?;
-        let mut live = self.live(&tx, &what, claims.iat, now).await?;
+        let mut live = self.live(&tx, &what, (claims.iat, claims.key), now).await?;
         drop(tx);
         live.extend(renewed);
         let subject = Subject {
@@ -175,16 +175,16 @@ impl Auth {
         Ok(Some(member.ok_or(Error::CredentialInvalid)?))
     }
 
-    /// Revocations that are in force; one that ends a credential issued then refuses it.
+    /// Revocations that are in force; one that ends a credential issued then, and signed by that key, refuses it.
     async fn live(
         &self,
         tx: &Tx,
         what: &[RevocationKind],
-        issued: i64,
+        (issued, key): (i64, u32),
         now: OffsetDateTime,
     ) -> Result<Vec<Revocation>, Error> {
         let live = store::revocation::of(tx, what, now).await?;
-        if live.iter().any(|entry| !entry.renew && issued < entry.not_before.unix_timestamp()) {
+        if live.iter().any(|entry| entry.ends(issued, key)) {
             return Err(Error::CredentialInvalid);
         }
         Ok(live)
@@ -205,9 +205,16 @@ impl Auth {
             begun = self.clock.now();
             ground = read(begun).await?;
         }
-        let Ground { subject, expire_time, rest, .. } = ground;
+        let Ground { subject, expire_time, rest, live } = ground;
         let life = std::time::Duration::try_from(expire_time + rest - begun).map_err(|_| Error::CredentialInvalid)?;
-        let token = self.keys()?.mint(begun)?.mint_as_of(&subject, begun, life)?;
+        let keys = self.keys()?;
+        let mint = keys.mint(begun)?;
+        // Another instance has revoked it, and this one has not looked yet.
+        if live.iter().any(|entry| !entry.is_outlived() && entry.ends(begun.unix_timestamp(), mint.verify_key().key_id))
+        {
+            return Err(Error::KeysAwaited);
+        }
+        let token = mint.mint_as_of(&subject, begun, life)?;
         metrics::token_issued(kind);
         let organization = subject.organization.map(|id| id.to_string()).unwrap_or_default();
         Ok(InternalToken { token, expire_time, principal: format!("{organization}/{}", subject.user) })
@@ -250,8 +257,12 @@ impl Auth {
     /// Public keys for the verifier of this process, as soon as they are open.
     pub(crate) async fn own_verify_keys(&self) -> Vec<PublicKey> {
         let mut keys = self.keys.subscribe();
-        let opened = keys.wait_for(Option::is_some).await;
-        opened.ok().and_then(|keys| keys.as_ref().map(|keys| keys.public.clone())).unwrap_or_default()
+        let opened = keys.wait_for(Option::is_some).await.is_ok();
+        if opened && let Err(error) = self.turn_keys().await {
+            tracing::warn!(error.message = error.for_operator(), "the signing keys were not looked at");
+        }
+        let keys = self.keys.borrow();
+        keys.as_ref().map(|keys| keys.public.clone()).unwrap_or_default()
     }
 
     /// Public keys for verifiers.

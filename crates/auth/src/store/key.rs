@@ -35,8 +35,8 @@ pub(crate) async fn list(tx: &Tx, now: OffsetDateTime) -> Result<Vec<StoredKey>,
 
 /// Public halves of keys that have signed ID tokens and went after that time, but not later than now.
 pub(crate) async fn gone(tx: &Tx, after: OffsetDateTime, now: OffsetDateTime) -> Result<Vec<GoneKey>, db::Error> {
-    let sql =
-        "select use, kid, public_key from signing_keys where expire_time > $1 and expire_time <= $2 order by key_id";
+    let sql = "select use, kid, public_key from signing_keys where expire_time > $1 and expire_time <= $2 \
+         and revoke_time is null order by key_id";
     let rows = tx.query(sql, &[&after, &now]).await?;
     let mut keys = Vec::with_capacity(rows.len());
     for row in rows {
@@ -68,6 +68,23 @@ pub(crate) async fn insert(tx: &Tx, key: &NewKey, now: OffsetDateTime) -> Result
 pub(crate) async fn retire(tx: &Tx, kind: KeyUse, expire_time: OffsetDateTime) -> Result<(), db::Error> {
     let sql = "update signing_keys set expire_time = $2 where use = $1 and expire_time is null";
     tx.execute(sql, &[&(kind as i16), &expire_time]).await.map(drop)
+}
+
+/// Ends a key for all there is, its private half too. Gives false where no such key was ever made.
+pub(crate) async fn revoke(tx: &Tx, kid: &str, now: OffsetDateTime) -> Result<bool, db::Error> {
+    let sql = "update signing_keys set revoke_time = coalesce(revoke_time, $2), expire_time = least(expire_time, $2), sealed_key = '' \
+         where kid = $1";
+    Ok(tx.execute(sql, &[&kid, &now]).await? == 1)
+}
+
+/// An announced key signs from now on.
+pub(crate) async fn begin(tx: &Tx, kid: &str, now: OffsetDateTime) -> Result<(), db::Error> {
+    tx.execute("update signing_keys set activate_time = $2 where kid = $1", &[&kid, &now]).await.map(drop)
+}
+
+/// A key that has a successor goes on until then.
+pub(crate) async fn keep(tx: &Tx, kid: &str, expire_time: OffsetDateTime) -> Result<(), db::Error> {
+    tx.execute("update signing_keys set expire_time = $2 where kid = $1", &[&kid, &expire_time]).await.map(drop)
 }
 
 /// The private half of a key, sealed anew.

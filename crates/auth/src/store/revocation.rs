@@ -46,10 +46,12 @@ pub(crate) async fn list(
     tx.query(sql, &[&now, &kind, &id, &renew, &limit]).await?.iter().map(read).collect()
 }
 
-/// The entries still needed that hit any of these.
+/// The entries still needed that hit any of these, and those of signing keys, which hit anything.
 pub(crate) async fn of(tx: &Tx, what: &[RevocationKind], now: OffsetDateTime) -> Result<Vec<Revocation>, db::Error> {
+    // Two looks into the index; an `or` would read the table.
     let sql = "select kind, id, not_before, keep_until, renew from revocations \
-         where keep_until > $1 and (kind, id) in (select * from unnest($2::text[], $3::text[]))";
+         where keep_until > $1 and (kind, id) in (select * from unnest($2::text[], $3::text[])) \
+       union all select kind, id, not_before, keep_until, renew from revocations where keep_until > $1 and kind = 'kid'";
     let kinds: Vec<&str> = what.iter().map(|what| what.text()).collect();
     let ids: Vec<String> = what.iter().map(|what| what.id()).collect();
     tx.query(sql, &[&now, &kinds, &ids]).await?.iter().map(read).collect()

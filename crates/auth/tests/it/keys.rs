@@ -71,6 +71,83 @@ async fn auth_j09_j10_keys_replace_each_other_and_no_token_fails() {
     assert_refused(Err::<(), _>(refused.await), Code::PermissionDenied, "ACCESS_DENIED");
 }
 
+/// Keys of this kind, as an operator sees them.
+async fn listed(system: &System, kind: Use) -> Vec<wire::SigningKey> {
+    let operator = sign_in(system, OWNER, OWNER_PASSWORD, OPERATORS).await;
+    let mut keys = SigningKeyServiceClient::new(channel(system, &operator).await);
+    let all = keys.list_signing_keys(wire::ListSigningKeysRequest::default()).await.expect("an operator may");
+    all.into_inner().signing_keys.into_iter().filter(|key| key.r#use() == kind).collect()
+}
+
+async fn revoke(system: &System, name: &str) -> Result<Option<wire::SigningKey>, tonic::Status> {
+    let operator = sign_in(system, OWNER, OWNER_PASSWORD, OPERATORS).await;
+    let mut keys = SigningKeyServiceClient::new(channel(system, &operator).await);
+    let request = wire::RevokeSigningKeyRequest { name: name.to_owned() };
+    keys.revoke_signing_key(request).await.map(|answer| answer.into_inner().successor)
+}
+
+fn me() -> wire::GetUserRequest {
+    wire::GetUserRequest { name: "users/me".to_owned() }
+}
+
+#[tokio::test]
+async fn auth_b03_a_revoked_key_ends_the_access_tokens_it_has_signed_and_signs_nobody_out() {
+    let mut platform = platform().await;
+    let signed = platform.owner().await;
+    let mut at_work = crate::users(&platform.system, &signed).await;
+    at_work.get_user(me()).await.expect("good");
+    let key = listed(&platform.system, Use::Edge).await.remove(0);
+    let successor = revoke(&platform.system, &key.name).await.expect("an operator may").expect("one signs at once");
+    assert_eq!((successor.state(), successor.r#use()), (State::Active, Use::Edge));
+    // What was given for it asks for more, and gets nothing.
+    assert_refused(at_work.get_user(me()).await, Code::Unauthenticated, "TOKEN_STALE");
+    assert_refused(exchange(&platform.system, &signed.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    let next = token(&platform.system, refresh_grant(&signed.refresh)).await.expect("the session goes on");
+    assert_eq!(format!("signingKeys/{}", kid(&next.access)), successor.name);
+    crate::users(&platform.system, &next).await.get_user(me()).await.expect("good");
+    assert_eq!(published(&platform.system).await, [kid(&next.access)]);
+    let again = revoke(&platform.system, &key.name).await.expect("it is as wanted");
+    assert!(again.is_none(), "nothing was to be done: {again:?}");
+    assert_refused(revoke(&platform.system, "signingKeys/nothing").await, Code::NotFound, "RESOURCE_NOT_FOUND");
+    let mut denied = SigningKeyServiceClient::new(channel(&platform.system, &next).await);
+    let request = wire::RevokeSigningKeyRequest { name: successor.name };
+    assert_refused(denied.revoke_signing_key(request).await, Code::PermissionDenied, "ACCESS_DENIED");
+    platform.system.crash().await;
+    assert_refused(exchange(&platform.system, &signed.access).await, Code::Unauthenticated, "CREDENTIAL_INVALID");
+    exchange(&platform.system, &next.access).await.expect("of the successor");
+}
+
+#[tokio::test]
+async fn auth_b03_a_revoked_key_of_the_mesh_is_replaced_under_the_calls() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let signed = platform.owner().await;
+    let mut at_work = crate::users(system, &signed).await;
+    let key = listed(system, Use::Internal).await.remove(0);
+    revoke(system, &key.name).await.expect("an operator may").expect("one signs at once");
+    assert_refused(at_work.get_user(me()).await, Code::Unauthenticated, "TOKEN_STALE");
+    crate::users(system, &signed).await.get_user(me()).await.expect("the credential is good, another key signs");
+    let kept = system.sql("select count(*) from auth.signing_keys where revoke_time is not null and sealed_key <> ''");
+    assert_eq!(kept.await[0][0].as_deref(), Some("0"), "its private half is forgotten");
+}
+
+#[tokio::test]
+async fn auth_b03_an_announced_key_that_is_revoked_gets_another() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let operator = sign_in(system, OWNER, OWNER_PASSWORD, OPERATORS).await;
+    let mut keys = SigningKeyServiceClient::new(channel(system, &operator).await);
+    let made = keys.rotate_signing_keys(wire::RotateSigningKeysRequest {}).await.expect("an operator may").into_inner();
+    let announced = made.signing_keys.iter().find(|key| key.r#use() == Use::Edge).expect("announced");
+    let next = revoke(system, &announced.name).await.expect("an operator may").expect("another is announced");
+    assert_eq!(next.state(), State::Announced);
+    let states: Vec<_> = listed(system, Use::Edge).await.iter().map(wire::SigningKey::state).collect();
+    assert_eq!(states, [State::Active, State::Announced]);
+    let active = listed(system, Use::Edge).await.remove(0);
+    let begins = revoke(system, &active.name).await.expect("an operator may").expect("the announced one begins");
+    assert_eq!((begins.name, begins.state), (next.name, State::Active.into()));
+}
+
 #[tokio::test]
 async fn a_key_that_is_due_is_replaced_by_itself_and_its_private_half_is_forgotten() {
     let mut platform = platform().await;

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use proto::auth::v1::{self as wire, continue_login_request::Answer, login_step::Step, membership::Role};
-use testkit::System;
+use testkit::{System, eventually};
 use tonic::Code;
 
 use crate::{
@@ -144,6 +144,27 @@ async fn auth_j09_j10_an_operator_rotates_keys_and_no_token_fails() {
     let logged = logged(system).await;
     assert_eq!(logged.iter().filter(|action| *action == "signing_key.created").count(), 3, "{logged:?}");
     assert_eq!(logged.iter().filter(|action| *action == "signing_keys.rotated").count(), 2, "{logged:?}");
+}
+
+#[tokio::test]
+async fn auth_b03_an_operator_revokes_a_key_and_services_that_run_hear_of_it() {
+    let platform = platform().await;
+    let system = &platform.system;
+    let signed = platform.owner().await;
+    let operator = operator(system, auth::Config::default()).await;
+    let edge = kid(&signed.access);
+    let listed = operator.keys().await.expect("the database is there");
+    assert!(listed.len() == 3 && listed.iter().any(|key| key.starts_with(&edge)), "{listed:?}");
+    let successor = operator.revoke_key(&edge).await.expect("there is such a key").expect("one signs at once");
+    eventually("the service has heard of it", || async {
+        exchange(system, &signed.access).await.is_err().then_some(())
+    })
+    .await;
+    let next = token(system, refresh_grant(&signed.refresh)).await.expect("the session goes on");
+    assert_eq!(kid(&next.access), successor);
+    let unknown = operator.revoke_key("nothing").await.expect_err("there is none").to_string();
+    assert!(unknown.contains("keys list"), "{unknown}");
+    assert_eq!(logged(system).await, ["signing_key.created", "signing_key.revoked"]);
 }
 
 #[tokio::test]

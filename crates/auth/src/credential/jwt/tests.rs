@@ -16,7 +16,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let (private, public) = generate_edge().expect("aws-lc makes keys");
     let times = KeyTimes { activate: now(), expire: Some(now() + Duration::HOUR) };
-    let edge = Edge::new(vec![EdgeKey::new("k1", times, &private, &public)]);
+    let edge = Edge::new(vec![EdgeKey::new((1, "k1"), times, &private, &public)]);
     Fixture { edge, private, public }
 }
 
@@ -43,6 +43,7 @@ fn claims() -> Claims {
         acr: "1".to_owned(),
         generation: 0,
         act: None,
+        key: 1,
     }
 }
 
@@ -159,8 +160,8 @@ fn auth_j10_the_youngest_key_that_may_sign_signs_and_its_predecessor_still_reads
     let turn = now() + Duration::minutes(10);
     let before = KeyTimes { activate: now() - Duration::DAY, expire: Some(turn + Duration::HOUR) };
     let edge = Edge::new(vec![
-        EdgeKey::new("old", before, &first.0, &first.1),
-        EdgeKey::new("new", KeyTimes { activate: turn, expire: None }, &second.0, &second.1),
+        EdgeKey::new((1, "old"), before, &first.0, &first.1),
+        EdgeKey::new((2, "new"), KeyTimes { activate: turn, expire: None }, &second.0, &second.1),
     ]);
     let signed = |moment: OffsetDateTime| {
         let issued = moment.unix_timestamp();
@@ -189,7 +190,7 @@ fn auth_b10_an_access_token_of_version_0_1_is_read() {
     let public = URL_SAFE_NO_PAD.decode(RELEASED[1]).expect("base64");
     let issued = OffsetDateTime::from_unix_timestamp(1795685219).expect("in range");
     let times = KeyTimes { activate: issued, expire: None };
-    let edge = Edge::new(vec![EdgeKey::new("_XsfiOFgpXPZhmWZg5xKnw", times, &fixture().private, &public)]);
+    let edge = Edge::new(vec![EdgeKey::new((1, "_XsfiOFgpXPZhmWZg5xKnw"), times, &fixture().private, &public)]);
     let issuer = "http://localhost:53271";
     let read = edge.read(RELEASED[0], issuer, issued + Duration::MINUTE).expect("it was good then");
     assert_eq!((read.sub.as_str(), read.client_id.as_str()), ("01m8bjvz5te3g8msdk6t5xrg4j", "workos-cli"));
