@@ -34,9 +34,11 @@ async fn a_share_with_a_role_is_for_who_has_it_or_a_stronger_one() {
     let viewers = client(&fixture.organization.user(Built::Viewer));
     update(&viewers, retitled(&of_viewers), &["title"]).await.expect("viewers may write this one");
     assert_eq!(refusal(update(&viewers, retitled(&of_admins), &["title"]).await).0, DENIED, "viewers are no admins");
+    // Of somebody else, of whom nothing is held.
     fixture.system.groups_away(true);
-    update(&viewers, retitled(&of_viewers), &["title"]).await.expect("roles are not asked for");
-    let unknown = update(&viewers, retitled(&of_admins), &["title"]).await;
+    let others = client(&fixture.organization.user(Built::Viewer));
+    update(&others, retitled(&of_viewers), &["title"]).await.expect("roles are not asked for");
+    let unknown = update(&others, retitled(&of_admins), &["title"]).await;
     assert_eq!(refusal(unknown).0, Code::Unavailable, "a group might give more");
 }
 
