@@ -1,21 +1,21 @@
 //! Principals: the names under which something is shared, and those that a caller has.
 //!
-//! Groups are not in a token: who decides by shares has them resolved. Where that fails, the other names stay good, and what they do not
+//! Groups and links are not in a token: who decides by shares has them resolved. Where that fails, the other names stay good, and what they do not
 //! allow is not denied but cannot be said now: a refusal is true, or it is not given.
 use std::{fmt, sync::Arc};
 
-use crate::{Code, Error, OrganizationId, UserId};
+use crate::{Code, Error, OrganizationId, Principal, Role, UserId};
 
 /// Every active member of an organization.
 #[must_use]
 pub fn members(organization: OrganizationId) -> String {
-    format!("{}#member", organization.name())
+    Principal::Members.name(organization)
 }
 
 /// Everybody with a built-in role in the organization, down to the viewer.
 #[must_use]
 pub fn viewers(organization: OrganizationId) -> String {
-    format!("{}#viewer", organization.name())
+    Principal::Role(Role::Viewer).name(organization)
 }
 
 /// Everybody whom a role of the organization's own making allows this in the whole organization.
@@ -55,7 +55,7 @@ impl Principals {
         Self { names: names.into(), whole }
     }
 
-    /// A member whose groups are not known now.
+    /// A member whose groups and links are not known now.
     #[must_use]
     pub fn without_groups(organization: OrganizationId, user: UserId) -> Self {
         Self { whole: false, ..Self::of_member::<String>(organization, user, []) }

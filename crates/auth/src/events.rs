@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::events::{Consumer, Delivery, Handler, Outcome};
-use api::{Id, OrganizationId, Share, from_timestamp, timestamp};
+use api::{Id, OrganizationId, Share, UserId, from_timestamp, timestamp};
 use db::Tx;
 use futures::future::BoxFuture;
 use proto::{
@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     model::{
         AuditEvent, CustomRole, FactorName, Group, Holder, InvitationName, MailDelivery, Membership, MfaFactor, Object,
-        Organization, Passkey, Purpose, Revocation, Subject, User,
+        Organization, Passkey, Purpose, Revocation, ShareLink, Subject, User,
     },
     service::Auth,
 };
@@ -201,6 +201,21 @@ pub(crate) fn group_updated(tx: &Tx, group: &Group, added: &[Subject], removed: 
 /// A group ended: its last version is one more than the row had.
 pub(crate) fn group_deleted(tx: &Tx, group: &Group) -> Result<(), db::Error> {
     tx.publish(&wire::GroupDeleted { name: group.name().to_string() }, group.id, group.version + 1)
+}
+
+/// A link was made.
+pub(crate) fn link_created(tx: &Tx, link: &ShareLink) -> Result<(), db::Error> {
+    tx.publish(&wire::LinkCreated { name: link.name().to_string() }, link.id, link.version)
+}
+
+/// A member holds a link from now on.
+pub(crate) fn link_opened(tx: &Tx, link: &ShareLink, user: UserId) -> Result<(), db::Error> {
+    tx.publish(&wire::LinkOpened { name: link.name().to_string(), user: user.name() }, link.id, link.version)
+}
+
+/// A link ended: its last version is one more than the row had.
+pub(crate) fn link_deleted(tx: &Tx, link: &ShareLink) -> Result<(), db::Error> {
+    tx.publish(&wire::LinkDeleted { name: link.name().to_string() }, link.id, link.version + 1)
 }
 
 const NAME: &str = "relations";

@@ -27,7 +27,7 @@ use proto::auth::v1::{
     delegation_service_server::DelegationServiceServer, factor_service_server::FactorServiceServer,
     group_service_server::GroupServiceServer, identity_provider_service_server::IdentityProviderServiceServer,
     identity_service_server::IdentityServiceServer, invitation_service_server::InvitationServiceServer,
-    key_service_server::KeyServiceServer, list_verify_keys_response::VerifyKey,
+    key_service_server::KeyServiceServer, link_service_server::LinkServiceServer, list_verify_keys_response::VerifyKey,
     login_service_server::LoginServiceServer, mail_service_server::MailServiceServer,
     o_auth_client_service_server::OAuthClientServiceServer, o_auth_service_server::OAuthServiceServer,
     organization_service_server::OrganizationServiceServer, passkey_service_server::PasskeyServiceServer,
@@ -67,6 +67,7 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0052_disabled_by_operators.sql",
     "0053_where_sessions_began.sql",
     "0054_keys_have_versions.sql",
+    "0057_links.sql",
     "0061_revoked_keys.sql",
 );
 
@@ -103,6 +104,7 @@ fn boot(kit: Kit, mount: &mut Mount) -> BoxFuture<'_, Result<(), BootError>> {
         mount.rpc(mesh::rpc!(TokenServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(RoleServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(GroupServiceServer::new(rpc.clone())));
+        mount.rpc(mesh::rpc!(LinkServiceServer::new(rpc.clone())));
         mount.rpc(mesh::rpc!(AuthorizationServiceServer::new(rpc.clone())));
         mount.consume(events::relations(), events::Relations(Arc::clone(&auth)));
         mount.rpc(mesh::rpc!(OAuthClientServiceServer::new(rpc.clone())));
@@ -234,7 +236,7 @@ fn housekeeping(mount: &mut Mount, auth: Arc<Auth>, profile: Profile) {
     });
 }
 
-/// Keys, revocations, directory and groups for this process: from here, not over the mesh.
+/// Keys, revocations, directory, groups and links for this process: from here, not over the mesh.
 struct Own {
     auth: Arc<Auth>,
     kit: Kit,

@@ -18,6 +18,7 @@ mod facts;
 mod group;
 mod invitation;
 mod life;
+mod link;
 mod lockout;
 mod mail;
 mod object;
@@ -57,6 +58,7 @@ pub(crate) use facts::Facts;
 pub(crate) use group::{Group, GroupName, limit as group_limit};
 pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
 pub(crate) use life::{OrganizationChange, OrganizationState, UserState};
+pub(crate) use link::{LinkDraft, LinkName, ShareLink, limit as link_limit};
 pub(crate) use lockout::{DeviceClass, Factor, LOCKOUT_FREE, LOCKOUT_STEPS, lockout_delay};
 pub(crate) use mail::{
     ADDRESS_MAILS_PER_HOUR, INVITATION_LIFE, LINK_LIFE, MAILS_PER_HOUR, MailDelivery, MailRequest, Purpose,

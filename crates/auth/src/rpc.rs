@@ -11,6 +11,7 @@ mod factor;
 mod group;
 mod invitation;
 mod key;
+mod link;
 mod login;
 mod mail;
 mod oauth;

@@ -21,6 +21,7 @@ mod introspection;
 mod invitation;
 mod key;
 mod life;
+mod link;
 mod listing;
 mod lockout;
 mod login;
@@ -362,6 +363,7 @@ impl Auth {
         rows += store::relation::purge(&tx, self.clock.now()).await?;
         tx.commit().await?;
         self.purge_clients(&lockout::quiet(&context)).await?;
+        self.purge_links(&context).await?;
         Ok(rows)
     }
 }

@@ -18,6 +18,7 @@ pub(crate) mod graph;
 pub(crate) mod group;
 pub(crate) mod invitation;
 pub(crate) mod key;
+pub(crate) mod link;
 pub(crate) mod login;
 pub(crate) mod mail;
 pub(crate) mod membership;

@@ -100,6 +100,17 @@ impl Directory {
         self.0.changes.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Those of the caller's roles of the organization's own making that are there.
+    #[must_use]
+    pub fn roles(&self, caller: &Caller) -> Vec<Id> {
+        let Some(organization) = caller.organization().ok().filter(|_| !caller.custom_roles().is_empty()) else {
+            return Vec::new();
+        };
+        let held = self.0.roles.read().unwrap_or_else(PoisonError::into_inner);
+        let named = caller.custom_roles().iter().filter_map(|role| role.parse().ok());
+        named.filter(|role| held.contains_key(&(organization, *role))).collect()
+    }
+
     /// A role of the organization's own making, which the caller holds and his credential is good for, allows this in the whole
     /// organization.
     #[must_use]

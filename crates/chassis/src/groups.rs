@@ -1,8 +1,10 @@
-//! Which groups callers are in: asked of the service that owns them when a share is to be decided, and held for a moment.
+//! Which groups callers are in and which links they hold: asked of the service that owns them when a share is to be decided, and held for a
+//! moment. With them go the names of their roles, which the token and the directory tell now.
 //!
 //! What must hold:
-//! - Who has left a group, or whose group has ended, has lost what is shared with it when the event is heard, and [`AGE`] after the change
-//!   at the latest, however the group was reached.
+//! - Who has left a group, or whose group or link has ended, has lost what is shared with it when the event is heard, and [`AGE`] after the
+//!   change at the latest, however the group was reached. A link ends by its time without an event.
+//! - A role that was taken away or has ended gives nothing with the next token or as soon as the directory says so.
 //! - A token issued after a change is not decided by what was read before it: to the second, and as far as clocks agree.
 //! - What cannot be read gives nobody anything, and says so: [`Principals`] then lack names, and refuse nothing for want of a share.
 //! - Only who decides by shares pays. What is held costs a look into a map; callers who come at once ask once.
@@ -12,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use api::{Caller, Clock, Error, OrganizationId, Principals, UserId, holders, viewers};
+use api::{Caller, Clock, Error, OrganizationId, Principal, Principals, UserId, from_timestamp, holders, viewers};
 use authz::Directory;
 use events::Delivery;
 use futures::{
@@ -22,8 +24,12 @@ use futures::{
 use moka::sync::Cache;
 use proto::{
     Event as _, Role,
-    auth::v1::{GroupDeleted, GroupUpdated, ListUserGroupsRequest, ListUserGroupsResponse},
+    auth::v1::{
+        GroupDeleted, GroupUpdated, LinkDeleted, LinkOpened, ListUserGroupsRequest, ListUserGroupsResponse,
+        list_user_groups_response::Link,
+    },
 };
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::{
@@ -43,9 +49,9 @@ const NAMES_MAX: u64 = 200_000;
 const NOTES_MAX: usize = 1024;
 
 type Key = (OrganizationId, UserId);
-type Read = Shared<BoxFuture<'static, Option<Principals>>>;
+type Read = Shared<BoxFuture<'static, Option<Held>>>;
 
-/// Knows the groups of callers. Clones share what is held.
+/// Knows the groups and links of callers. Clones share what is held.
 #[derive(Clone)]
 pub struct Groups(Arc<Inner>);
 
@@ -66,8 +72,11 @@ struct Stamp {
     begun: Instant,
     /// Tokens issued in this second or before were there when it began.
     covers: i64,
+    /// When the first of the links that were read ends.
+    ends: Option<OffsetDateTime>,
 }
 
+#[derive(Clone)]
 struct Held {
     stamp: Stamp,
     principals: Principals,
@@ -75,13 +84,13 @@ struct Held {
 
 struct Running {
     stamp: Stamp,
-    answer: WeakShared<BoxFuture<'static, Option<Principals>>>,
+    answer: WeakShared<BoxFuture<'static, Option<Held>>>,
 }
 
-/// When changes were heard of last.
+/// When changes were heard of last: of an organization, or of one member alone.
 struct Changes {
     all: Instant,
-    of: Notes<OrganizationId, Instant>,
+    of: Notes<(OrganizationId, Option<UserId>), Instant>,
 }
 
 /// What was read of a caller's groups, for who decides by it later; the default, of who needs none, always holds.
@@ -129,7 +138,14 @@ impl Groups {
         let (Some(user), Ok(organization)) = (caller.user(), caller.organization()) else {
             return (Principals::none(), Belief(None));
         };
-        self.of(organization, user, caller.issued()).await
+        let (principals, belief) = self.of(organization, user, caller.issued()).await;
+        (principals.and(self.roles(organization, caller)), belief)
+    }
+
+    /// Names of the caller's roles.
+    fn roles(&self, organization: OrganizationId, caller: &Caller) -> impl Iterator<Item = String> + use<> {
+        let custom = self.0.directory.roles(caller).into_iter().map(Principal::CustomRole);
+        Principal::of_role(caller.role()).chain(custom).map(move |principal| principal.name(organization))
     }
 
     /// Whether what was read is still believed: not old, and nothing was heard of a change since.
@@ -150,19 +166,29 @@ impl Groups {
         if held.len() == permissions.len() {
             return Principals::without_groups(organization, user).and(held).suffice();
         }
+        let held = held.into_iter().chain(self.roles(organization, caller));
         self.of(organization, user, caller.issued()).await.0.and(held)
     }
 
-    /// Groups of an organization changed: nothing that was read before counts.
+    /// Groups or links of an organization changed: nothing that was read before counts.
     pub fn changed(&self, organization: OrganizationId) {
+        self.heard_of((organization, None));
+    }
+
+    /// What this member alone goes by has changed.
+    pub fn changed_of(&self, organization: OrganizationId, user: UserId) {
+        self.heard_of((organization, Some(user)));
+    }
+
+    fn heard_of(&self, whose: (OrganizationId, Option<UserId>)) {
         // Who tells of a change is there.
         self.0.note(None);
         let mut changes = self.0.changes.write().unwrap_or_else(PoisonError::into_inner);
         // What was read before one that is older is not believed any more in any case.
-        changes.of.add(organization, Instant::now(), |heard| heard.elapsed() <= AGE + TIMEOUT);
+        changes.of.add(whose, Instant::now(), |heard| heard.elapsed() <= AGE + TIMEOUT);
     }
 
-    /// Hears of an event; false when it is none of groups.
+    /// Hears of an event; false when it is none of groups and links.
     pub(crate) fn heard(&self, event: &Delivery) -> bool {
         match event.envelope.kind.as_str() {
             GroupUpdated::TYPE => {
@@ -174,7 +200,12 @@ impl Groups {
                     self.changed(event.envelope.organization);
                 }
             }
-            GroupDeleted::TYPE => self.changed(event.envelope.organization),
+            GroupDeleted::TYPE | LinkDeleted::TYPE => self.changed(event.envelope.organization),
+            LinkOpened::TYPE => {
+                // It says whose it is; if that cannot be read, it may be anybody's.
+                let user = event.decode().ok().and_then(|LinkOpened { user, .. }| UserId::parse(&user).ok());
+                self.heard_of((event.envelope.organization, user));
+            }
             _ => return false,
         }
         true
@@ -197,25 +228,25 @@ impl Groups {
         if self.0.rests() {
             return unknown();
         }
-        let (stamp, answer) = self.read(key, issued);
-        answer.await.map_or_else(unknown, |principals| (principals, Belief(Some((key, stamp)))))
+        let read = self.read(key, issued).await;
+        read.map_or_else(unknown, |Held { stamp, principals }| (principals, Belief(Some((key, stamp)))))
     }
 
     /// The read under way, if it is good for this token, else a new one.
-    fn read(&self, key: Key, issued: i64) -> (Stamp, Read) {
+    fn read(&self, key: Key, issued: i64) -> Read {
         let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Running { stamp, answer }) = running.of.get(&key)
             && self.0.good(key, *stamp, issued)
             && let Some(answer) = answer.upgrade()
         {
-            return (*stamp, answer);
+            return answer;
         }
-        let stamp = Stamp { begun: Instant::now(), covers: issued.max(self.0.now() - 1) };
+        let stamp = Stamp { begun: Instant::now(), covers: issued.max(self.0.now() - 1), ends: None };
         let answer = Arc::clone(&self.0).begin(key, stamp).boxed().shared();
         if let Some(answer) = answer.downgrade() {
             running.add(key, Running { stamp, answer }, |read| read.answer.upgrade().is_some());
         }
-        (stamp, answer)
+        answer
     }
 }
 
@@ -234,17 +265,18 @@ impl Inner {
         std::mem::replace(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner), failed)
     }
 
-    /// Young enough, begun after the last change that was heard of, and after the token was issued.
+    /// Young enough, with all links still in force, begun after the last change that was heard of, and after the token was issued.
     fn good(&self, key: Key, stamp: Stamp, issued: i64) -> bool {
         issued <= stamp.covers && self.believes(key, stamp)
     }
 
-    fn believes(&self, (organization, _): Key, stamp: Stamp) -> bool {
-        if stamp.begun.elapsed() >= AGE {
+    fn believes(&self, (organization, user): Key, stamp: Stamp) -> bool {
+        if stamp.begun.elapsed() >= AGE || stamp.ends.is_some_and(|end| self.clock.now() >= end) {
             return false;
         }
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
-        stamp.begun > changes.all && changes.of.of.get(&organization).is_none_or(|heard| stamp.begun > *heard)
+        let heard = |whose| changes.of.of.get(&(organization, whose)).is_some_and(|heard| stamp.begun <= *heard);
+        stamp.begun > changes.all && !heard(None) && !heard(Some(user))
     }
 
     async fn ask(&self, request: ListUserGroupsRequest) -> Result<ListUserGroupsResponse, Error> {
@@ -253,21 +285,37 @@ impl Inner {
         tokio::time::timeout(TIMEOUT, source.groups(request)).await.unwrap_or_else(|_| Err(away()))
     }
 
-    async fn begin(self: Arc<Self>, key: Key, stamp: Stamp) -> Option<Principals> {
+    /// Names of those of these links that have not ended, and when the first of them does.
+    fn in_force(&self, links: Vec<Link>) -> (Vec<String>, Option<OffsetDateTime>) {
+        let now = self.clock.now();
+        let end = |link: &Link| link.expire_time.as_ref().and_then(from_timestamp);
+        let live: Vec<_> = links.into_iter().filter_map(|link| Some((end(&link)?, link.name))).collect();
+        let live = live.into_iter().filter(|(end, _)| *end > now);
+        let (ends, names): (Vec<_>, Vec<_>) = live.map(|(end, name)| (end, format!("{name}#holder"))).unzip();
+        (names, ends.into_iter().min())
+    }
+
+    async fn begin(self: Arc<Self>, key: Key, stamp: Stamp) -> Option<Held> {
         let (organization, user) = key;
         match self.ask(ListUserGroupsRequest { parent: organization.name(), user: user.name() }).await {
             Ok(read) => {
                 metrics::groups_read("done");
                 self.note(None);
-                let principals = Principals::of_member(organization, user, read.groups);
-                self.held.insert(key, Arc::new(Held { stamp, principals: principals.clone() }));
-                Some(principals)
+                let (links, ends) = self.in_force(read.links);
+                let stamp = Stamp { ends, ..stamp };
+                let principals = Principals::of_member(organization, user, read.groups).and(links);
+                let held = Held { stamp, principals };
+                self.held.insert(key, Arc::new(held.clone()));
+                Some(held)
             }
             Err(error) => {
                 metrics::groups_read("failed");
                 if self.note(Some(Instant::now())).is_none() {
                     let message = error.message();
-                    tracing::warn!(error.message = message, "shares with groups do not count: they cannot be read");
+                    tracing::warn!(
+                        error.message = message,
+                        "shares with groups and links do not count: they cannot be read"
+                    );
                 }
                 None
             }

@@ -53,7 +53,8 @@ pub trait Source: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(wire::Directory::default())))
     }
 
-    /// The groups that a member of an organization is in, directly or through groups. A source without groups has nobody in any.
+    /// The groups that a member of an organization is in, directly or through groups, and the links that he holds. A source without has nobody
+    /// in any.
     fn groups(&self, request: ListUserGroupsRequest) -> BoxFuture<'_, Result<ListUserGroupsResponse, Error>> {
         let _ = request;
         Box::pin(std::future::ready(Ok(ListUserGroupsResponse::default())))

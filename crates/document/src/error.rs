@@ -36,7 +36,7 @@ pub(crate) enum Error {
     #[error("{0} does not exist; ListRevisions names those that do")]
     RevisionNotFound(String),
     #[error(
-        "the principal must have the form users/{{user}}, or organizations/{{organization}}#member or organizations/{{organization}}/groups/{{group}}#member with the document's own organization"
+        "the principal must be users/{{user}}, or of the document's own organization: organizations/{{organization}}#member, #viewer, #editor, #admin or #owner, or #member of one of its groups or custom roles, or #holder of one of its links"
     )]
     PrincipalInvalid,
     #[error("the document has {limit} {what} already; remove one first")]

@@ -1,46 +1,56 @@
-//! What this service publishes: events are thin, whoever needs content reads it. And what it hears: that a group is gone.
+//! What this service publishes: events are thin, whoever needs content reads it. And what it hears: that a group, a
+//! role or a link is gone.
 use std::sync::Arc;
 
 use ::events::{Consumer, Delivery, Handler, Outcome};
-use api::{CallContext, timestamp};
+use api::timestamp;
 use futures::future::BoxFuture;
 use proto::{
+    Event,
     api::v1::{Relations, relations},
-    auth::v1::GroupDeleted,
+    auth::v1::{CustomRoleDeleted, GroupDeleted, LinkDeleted},
     document::v1::{DocumentCreated, DocumentDeleted, DocumentGrantsChanged, DocumentUndeleted, DocumentUpdated},
 };
 
 use crate::{
-    error::Error,
-    model::{Document, DocumentName, Grant, GroupName},
+    model::{Document, DocumentName, Grant, Principal},
     service::Documents,
 };
 
 const GROUPS: &str = "groups";
 
-/// The consumer of groups that are gone.
+/// The consumer of groups, roles and links that are gone.
 pub(crate) fn groups() -> Consumer {
-    Consumer::new(GROUPS).on::<GroupDeleted>()
+    Consumer::new(GROUPS).on::<GroupDeleted>().on::<CustomRoleDeleted>().on::<LinkDeleted>()
 }
 
-/// Ends what groups hold that are gone.
+/// Ends what groups, roles and links hold that are gone.
 pub(crate) struct Groups(pub(crate) Arc<Documents>);
 
 impl Handler for Groups {
     fn handle(&self, delivery: Delivery) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
-            match delivery.decode::<GroupDeleted>() {
-                Ok(event) => Outcome::from(self.end(&event.name, &delivery.context(GROUPS)).await),
+            match gone(&delivery) {
+                Ok(principal) => {
+                    let (organization, context) = (delivery.envelope.organization, delivery.context(GROUPS));
+                    Outcome::from(self.0.end_principal(organization, &principal, &context).await)
+                }
                 Err(outcome) => outcome,
             }
         })
     }
 }
 
-impl Groups {
-    async fn end(&self, name: &str, context: &CallContext) -> Result<(), Error> {
-        self.0.end_group(GroupName::parse(name)?, context).await
-    }
+/// Who is gone.
+fn gone(delivery: &Delivery) -> Result<Principal, Outcome> {
+    let name = match delivery.envelope.kind.as_str() {
+        GroupDeleted::TYPE => format!("{}#member", delivery.decode::<GroupDeleted>()?.name),
+        CustomRoleDeleted::TYPE => format!("{}#member", delivery.decode::<CustomRoleDeleted>()?.name),
+        LinkDeleted::TYPE => format!("{}#holder", delivery.decode::<LinkDeleted>()?.name),
+        other => return Err(Outcome::Hold(format!("{other} is not known here"))),
+    };
+    Principal::parse(&name, delivery.envelope.organization)
+        .map_err(|_| Outcome::Hold(format!("{name} is no principal")))
 }
 
 /// A document was created.

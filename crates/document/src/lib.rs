@@ -3,8 +3,8 @@
 //! Resources: documents, revisions, folders, grants. What must hold:
 //! - A revision is never changed, revisions are numbered without a gap, and the newest one always exists.
 //! - A change, its revision and its event are one transaction; the version of a document rises by one with each of them.
-//! - Who has no role sees a document only by a grant that holds, and a grant or its end acts at commit. What a group holds, its members
-//!   hold; with the group it ends.
+//! - Who has no role sees a document only by a grant that holds, and a grant or its end acts at commit. What a group, a role or a
+//!   link holds, whoever is in it holds; with it that ends.
 //! - A document in the trash is as it was; when it is purged nothing of it is left but its last version and the audit.
 use std::sync::Arc;
 

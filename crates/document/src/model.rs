@@ -14,7 +14,7 @@ pub(crate) use folder::{Folder, FolderDraft};
 pub(crate) use grant::{Grant, GrantDraft, Principal, Share, Shared};
 pub(crate) use list::{DocumentPosition, DocumentQuery, Key, Listed, Order, OrderField, Window};
 pub(crate) use metadata::Metadata;
-pub(crate) use name::{DocumentName, FileName, FolderName, GrantName, GroupName, Number, RevisionName};
+pub(crate) use name::{DocumentName, FileName, FolderName, GrantName, Number, RevisionName};
 pub(crate) use text::{Content, display_name, head_of, key, title};
 
 /// What a document, a folder and a request may hold at most.

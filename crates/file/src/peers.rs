@@ -16,8 +16,8 @@ pub(crate) struct Documents {
 }
 
 impl Documents {
-    /// Documents asked in one call: a document is shared with at most 1,000 principals of at most 83 bytes (a group's name), so the answer
-    /// stays below the largest message of the mesh, 8 MiB.
+    /// Documents asked in one call: a document is shared with at most 1,000 principals of at most 88 bytes (a custom role's name), so the
+    /// answer stays below the largest message of the mesh, 8 MiB.
     pub(crate) const BATCH: usize = 90;
 
     /// Calls over this mesh.

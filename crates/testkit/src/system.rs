@@ -17,7 +17,7 @@ use api::{Clock, Ids, OrganizationId, UserId};
 use authz::Mint;
 use chassis::{Config, Groups, Host, Parts, ServiceSpec};
 use engines::{Addresses, NatsAccount};
-use proto::auth::v1::Revocation;
+use proto::auth::v1::{ListUserGroupsResponse, Revocation};
 use serde::Serialize;
 
 use crate::Proxy;
@@ -69,9 +69,9 @@ pub(crate) struct World {
     pub(crate) ids: Ids,
     meshes: RwLock<BTreeMap<String, mesh::client::Mesh>>,
     revocations: RwLock<Vec<Revocation>>,
-    /// Who is in which groups.
-    groups: RwLock<HashMap<(OrganizationId, UserId), Vec<String>>>,
-    /// Nobody can be told who is in which groups.
+    /// Who is in which groups and holds which links.
+    groups: RwLock<HashMap<(OrganizationId, UserId), ListUserGroupsResponse>>,
+    /// Nobody can be told who is in which groups and holds which links.
     groups_away: AtomicBool,
     /// What services hold of them.
     held_groups: RwLock<Option<Groups>>,
@@ -84,8 +84,12 @@ impl World {
     }
 
     /// As `auth` would: the rows change, then services are told.
-    pub(crate) fn regroup(&self, organization: OrganizationId, user: UserId, groups: Vec<String>) {
-        self.groups.write().unwrap_or_else(PoisonError::into_inner).insert((organization, user), groups);
+    pub(crate) fn regroup(
+        &self,
+        (organization, user): (OrganizationId, UserId),
+        change: impl FnOnce(&mut ListUserGroupsResponse),
+    ) {
+        change(self.groups.write().unwrap_or_else(PoisonError::into_inner).entry((organization, user)).or_default());
         if let Some(held) = &*self.held_groups.read().unwrap_or_else(PoisonError::into_inner) {
             held.changed(organization);
         }

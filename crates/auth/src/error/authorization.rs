@@ -1,4 +1,4 @@
-//! How roles, groups and relations can fail.
+//! How roles, groups, links and relations can fail.
 use std::time::Duration;
 
 use api::Code;
@@ -19,6 +19,8 @@ pub(crate) enum Authorization {
     Limit(&'static str, i64),
     /// The organization has no such custom role.
     CustomRoleNotFound(String),
+    /// No link in force has this name and this secret.
+    LinkInvalid,
     /// The sharer holds less than he gives.
     RelationTooStrong,
     /// A service owns relations of this type.
@@ -61,6 +63,7 @@ impl From<Authorization> for api::Error {
                 let message = format!("{name} does not exist; make the role first");
                 Self::new(Code::FailedPrecondition, ErrorReason::CustomRoleNotFound, message).with("role", name)
             }
+            Authorization::LinkInvalid => Self::new(Code::FailedPrecondition, ErrorReason::LinkInvalid, LINK_INVALID),
             Authorization::RelationTooStrong => {
                 Self::new(Code::PermissionDenied, ErrorReason::RelationTooStrong, RELATION_TOO_STRONG)
             }
@@ -86,6 +89,7 @@ impl From<Authorization> for api::Error {
 }
 
 const ROLE_IN_USE: &str = "members hold the role; take it from them first";
+const LINK_INVALID: &str = "there is no such link in force; ask whoever gave it to you for another one";
 const GROUP_NESTING: &str =
     "groups would hold one another in a circle or in more than four levels; put the members in directly";
 const RELATION_TOO_STRONG: &str =

@@ -17,7 +17,7 @@ api::resource_name!(
 );
 
 /// Built-in roles, weakest first; the numbers are those of the contract and of the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Role {
     /// Reads everything.
     Viewer = 1,
@@ -30,9 +30,27 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// All of them, weakest first.
+    pub(crate) const ALL: [Self; 4] = [Self::Viewer, Self::Editor, Self::Admin, Self::Owner];
+
     /// The role with this number; `None` for a member without one.
     pub(crate) fn of_number(number: i16) -> Option<Self> {
-        [Self::Viewer, Self::Editor, Self::Admin, Self::Owner].into_iter().find(|role| *role as i16 == number)
+        Self::ALL.into_iter().find(|role| *role as i16 == number)
+    }
+
+    /// The role as the contract orders them, which counts from the member; `None` for what is no role of a membership.
+    pub(crate) fn of_contract(role: proto::Role) -> Option<Self> {
+        Self::ALL.into_iter().find(|own| own.contract() == role)
+    }
+
+    /// Its place in that order.
+    pub(crate) fn contract(self) -> proto::Role {
+        match self {
+            Self::Viewer => proto::Role::Viewer,
+            Self::Editor => proto::Role::Editor,
+            Self::Admin => proto::Role::Admin,
+            Self::Owner => proto::Role::Owner,
+        }
     }
 
     /// Lower-case name, as tokens carry it.

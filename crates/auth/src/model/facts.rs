@@ -1,5 +1,5 @@
-//! What one statement read about questions: members with their roles and groups, the resources above those asked about, and the relations
-//! on them. Everything that is answered from one value is answered from one state.
+//! What one statement read about questions: members with their roles, groups and links, the resources above those asked about, and the
+//! relations on them. Everything that is answered from one value is answered from one state.
 //!
 //! A resource may be reached over many ways. Each search visits a resource once, so it costs what the relations are many, not the ways.
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -21,6 +21,7 @@ pub(crate) struct Facts {
     members: HashMap<UserId, Member>,
     roles: HashMap<Id, Permissions>,
     groups: HashMap<Subject, Vec<Id>>,
+    links: HashMap<UserId, Vec<Id>>,
     places: HashMap<String, usize>,
     resources: Vec<Resource>,
     parents: usize,
@@ -57,6 +58,11 @@ impl Facts {
     /// The groups that a user or a group is a direct member of.
     pub(crate) fn add_groups(&mut self, member: Subject, groups: Vec<Id>) {
         self.groups.insert(member, groups);
+    }
+
+    /// The links that a user holds.
+    pub(crate) fn add_links(&mut self, user: UserId, links: Vec<Id>) {
+        self.links.insert(user, links);
     }
 
     /// What is held on the parent is held on the resource, at most so strong.
@@ -103,12 +109,16 @@ impl Facts {
         Ok(self)
     }
 
-    /// Who a user is in relations: himself, all members, his groups and those they are in. Nobody when he is no active member.
+    /// Who a user is in relations: himself, all members, his groups and those they are in, his roles and the weaker ones, his links.
+    /// Nobody when he is no active member.
     pub(crate) fn subjects(&self, user: UserId, everybody: Subject) -> HashSet<Subject> {
-        if !self.members.contains_key(&user) {
-            return HashSet::new();
-        }
-        self.groups_of(user).into_keys().chain([everybody]).collect()
+        let Some(member) = self.members.get(&user) else { return HashSet::new() };
+        let roles = Role::ALL.into_iter().filter(|role| Some(*role) <= member.role).map(Subject::Role);
+        // One that has ended is not there to be anybody's.
+        let custom = member.custom_roles.iter().filter(|role| self.roles.contains_key(role));
+        let links = self.links.get(&user).into_iter().flatten();
+        let other = custom.map(|role| Subject::CustomRole(*role)).chain(links.map(|link| Subject::Link(*link)));
+        self.groups_of(user).into_keys().chain([everybody]).chain(roles).chain(other).collect()
     }
 
     /// The user and every group he is in, each with the member it was found by.

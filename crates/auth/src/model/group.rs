@@ -14,8 +14,8 @@ pub(crate) mod limit {
     pub(crate) const MEMBERS: i64 = 10_000;
     /// Groups that a user or a group is a direct member of.
     pub(crate) const GROUPS_OF_MEMBER: i64 = 200;
-    /// Groups that a user is in, directly or through groups: whoever decides by shares holds all of them.
-    pub(crate) const GROUPS_OF_USER: i64 = 200;
+    /// Groups that a user is in, directly or through groups, and links that he holds: whoever decides by shares holds all of them.
+    pub(crate) const NAMES_OF_USER: i64 = 200;
     /// Levels of groups within groups.
     pub(crate) const LEVELS: i32 = 4;
     /// Members that come or go in one request.

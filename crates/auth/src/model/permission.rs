@@ -9,7 +9,7 @@ use std::{
 
 use super::{CustomRole, Role};
 use crate::error::{Authorization, Error};
-use api::{OrganizationId, Share};
+use api::{Id, OrganizationId, Share};
 
 /// One permission of the contract.
 #[derive(Clone, Debug)]
@@ -97,6 +97,7 @@ impl Permissions {
 pub(crate) struct Rights {
     organization: OrganizationId,
     role: Option<Role>,
+    roles: Vec<Id>,
     custom: Permissions,
     /// Permissions that the credential is good for; `None` for all.
     scope: Option<Permissions>,
@@ -107,12 +108,13 @@ impl Rights {
     pub(crate) fn new(organization: OrganizationId, role: Option<Role>, custom: &[CustomRole]) -> Self {
         let mut permissions = Permissions::default();
         custom.iter().for_each(|role| permissions.extend(&role.permissions));
-        Self { organization, role, custom: permissions, scope: None }
+        let roles = custom.iter().map(|role| role.id).collect();
+        Self { organization, role, roles, custom: permissions, scope: None }
     }
 
     /// The rights of a member with this role and what his custom roles allow together.
     pub(crate) fn of_permissions(organization: OrganizationId, role: Option<Role>, custom: Permissions) -> Self {
-        Self { organization, role, custom, scope: None }
+        Self { organization, role, roles: Vec::new(), custom, scope: None }
     }
 
     /// The rights that are left with a credential that is good for what `in_scope` says.
@@ -124,6 +126,11 @@ impl Rights {
     /// The built-in role.
     pub(crate) fn role(&self) -> Option<Role> {
         self.role
+    }
+
+    /// All of these custom roles are his own.
+    pub(crate) fn has_roles(&self, custom: &[Id]) -> bool {
+        custom.iter().all(|role| self.roles.contains(role))
     }
 
     /// The permission holds for every resource of the organization.
@@ -163,8 +170,6 @@ impl Rights {
 
 #[cfg(test)]
 mod tests {
-    use api::Id;
-
     use super::*;
 
     fn permissions(texts: &[&str]) -> Permissions {

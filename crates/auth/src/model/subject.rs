@@ -1,11 +1,11 @@
-//! Who can hold something: a user, the members of a group, all members of the organization.
+//! Who can hold something: a user, or all who are in a group, have a role, hold a link or are members at all.
 //!
 //! Stored as 17 bytes: a byte for the kind before the id. Ids of users are chosen by clients, so an id without its kind could be made to
 //! mean somebody else.
-use api::{Id, OrganizationId, UserId};
+use api::{Id, OrganizationId, Principal, UserId};
 use uuid::Uuid;
 
-use super::{GroupName, ServiceAccountName};
+use super::{Role, ServiceAccountName};
 use crate::error::Error;
 
 /// One subject; always of the organization it is used in.
@@ -17,36 +17,51 @@ pub(crate) enum Subject {
     Group(Id),
     /// Every active member of the organization.
     Members(OrganizationId),
+    /// Who has this built-in role or a stronger one.
+    Role(Role),
+    /// Who has a role of the organization's own making.
+    CustomRole(Id),
+    /// Who has opened a link.
+    Link(Id),
 }
 
 impl Subject {
-    /// Reads `users/{user}` (also as `organizations/{organization}/serviceAccounts/{service_account}`),
-    /// `organizations/{organization}/groups/{group}#member` or `organizations/{organization}#member` out of a
-    /// request field. The organization must be this one.
+    /// Reads the name of a principal of this organization out of a request field; a user also as
+    /// `organizations/{organization}/serviceAccounts/{service_account}`.
     pub(crate) fn parse(field: &str, text: &str, organization: OrganizationId) -> Result<Self, Error> {
-        let account = |name: ServiceAccountName| (name.organization == organization).then_some(UserId(name.account));
-        let found = match text.strip_suffix("#member") {
-            None => {
-                let user = UserId::parse(text).ok().or_else(|| ServiceAccountName::parse(text).ok().and_then(account));
-                user.map(Self::User)
-            }
-            Some(name) => match GroupName::parse(name) {
-                Ok(group) => (group.organization == organization).then_some(Self::Group(group.group)),
-                Err(_) => OrganizationId::parse(name).ok().filter(|named| *named == organization).map(Self::Members),
-            },
+        let account = || {
+            let name = ServiceAccountName::parse(text).ok()?;
+            (name.organization == organization).then_some(Self::User(UserId(name.account)))
         };
-        let problem =
-            "must be users/*, organizations/*/groups/*#member or organizations/*#member of the same organization";
+        let principal = Principal::parse(text, organization);
+        let found = principal.and_then(|principal| Self::of(principal, organization)).or_else(account);
+        let problem = "must be users/*, organizations/*#member, #viewer, #editor, #admin or #owner, organizations/*/groups/*#member, \
+             organizations/*/customRoles/*#member or organizations/*/links/*#holder of the same organization";
         found.ok_or_else(|| api::Error::invalid_field(field, problem).into())
+    }
+
+    fn of(principal: Principal, organization: OrganizationId) -> Option<Self> {
+        Some(match principal {
+            Principal::User(user) => Self::User(user),
+            Principal::Members => Self::Members(organization),
+            Principal::Role(role) => Self::Role(Role::of_contract(role)?),
+            Principal::Group(group) => Self::Group(group),
+            Principal::CustomRole(role) => Self::CustomRole(role),
+            Principal::Link(link) => Self::Link(link),
+        })
     }
 
     /// The text form.
     pub(crate) fn name(self, organization: OrganizationId) -> String {
-        match self {
-            Self::User(user) => user.name(),
-            Self::Group(group) => format!("{}#member", GroupName { organization, group }),
-            Self::Members(organization) => format!("{}#member", organization.name()),
-        }
+        let principal = match self {
+            Self::User(user) => Principal::User(user),
+            Self::Members(organization) => return Principal::Members.name(organization),
+            Self::Role(role) => Principal::Role(role.contract()),
+            Self::Group(group) => Principal::Group(group),
+            Self::CustomRole(role) => Principal::CustomRole(role),
+            Self::Link(link) => Principal::Link(link),
+        };
+        principal.name(organization)
     }
 
     /// As rows hold it.
@@ -55,6 +70,9 @@ impl Subject {
             Self::User(user) => (1, user.uuid()),
             Self::Group(group) => (2, group.uuid()),
             Self::Members(organization) => (3, organization.uuid()),
+            Self::Role(role) => (4, Uuid::from_u128(role as u128)),
+            Self::CustomRole(role) => (5, role.uuid()),
+            Self::Link(link) => (6, link.uuid()),
         };
         [&[kind], id.as_bytes().as_slice()].concat()
     }
@@ -62,11 +80,15 @@ impl Subject {
     /// Takes back what was stored; `None` for a kind that a newer release wrote.
     pub(crate) fn of_key(key: &[u8]) -> Option<Self> {
         let (kind, id) = key.split_first()?;
-        let id = Id::from_uuid(Uuid::from_slice(id).ok()?);
+        let uuid = Uuid::from_slice(id).ok()?;
+        let id = Id::from_uuid(uuid);
         match kind {
             1 => Some(Self::User(UserId(id))),
             2 => Some(Self::Group(id)),
             3 => Some(Self::Members(OrganizationId(id))),
+            4 => i16::try_from(uuid.as_u128()).ok().and_then(Role::of_number).map(Self::Role),
+            5 => Some(Self::CustomRole(id)),
+            6 => Some(Self::Link(id)),
             _ => None,
         }
     }
@@ -79,18 +101,28 @@ mod tests {
     #[test]
     fn a_subject_reads_back_from_text_and_row() {
         let organization = OrganizationId(Id::from_uuid(Uuid::from_u128(7)));
-        for subject in [Subject::User(UserId(Id::ZERO)), Subject::Group(Id::ZERO), Subject::Members(organization)] {
+        let subjects = [
+            Subject::User(UserId(Id::ZERO)),
+            Subject::Group(Id::ZERO),
+            Subject::Members(organization),
+            Subject::Role(Role::Viewer),
+            Subject::Role(Role::Owner),
+            Subject::CustomRole(Id::ZERO),
+            Subject::Link(Id::ZERO),
+        ];
+        let other = OrganizationId(Id::ZERO);
+        for subject in subjects {
             let text = subject.name(organization);
             assert_eq!(Subject::parse("subject", &text, organization).expect("it is one"), subject);
             assert_eq!(Subject::of_key(&subject.key()), Some(subject));
             assert_eq!(subject.key().len(), 17);
-        }
-        let other = OrganizationId(Id::ZERO);
-        for text in [Subject::Members(organization).name(organization), Subject::Group(Id::ZERO).name(organization)] {
-            assert!(Subject::parse("subject", &text, other).is_err(), "{text} is of another organization");
+            let foreign = Subject::parse("subject", &text, other).is_ok();
+            assert_eq!(foreign, matches!(subject, Subject::User(_)), "{text} is of another organization");
         }
         for text in ["", "users/x", "#member", "users/00000000000000000000000000#member"] {
             assert!(Subject::parse("subject", text, other).is_err(), "{text}");
         }
+        let beyond = [&[4], Uuid::from_u128(5).as_bytes().as_slice()].concat();
+        assert_eq!(Subject::of_key(&beyond), None, "there is no fifth role");
     }
 }

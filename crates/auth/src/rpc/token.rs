@@ -12,7 +12,7 @@ use super::{Rpc, organization_id, page, user_id};
 use crate::{
     credential::{KeyUse, PublicKey},
     error::Error,
-    model::{CustomRole, DelegationName, Revocation, catalog},
+    model::{CustomRole, DelegationName, GroupName, LinkName, Revocation, Subject, catalog},
     service::{Auth, Directory, MailText},
 };
 
@@ -98,15 +98,25 @@ impl TokenService for Rpc {
     }
 }
 
-/// The groups of a user as services that decide by shares read them.
+/// The groups and links of a user as services that decide by shares read them.
 pub(crate) async fn user_groups(
     auth: &Auth,
     context: &CallContext,
     request: &wire::ListUserGroupsRequest,
 ) -> Result<wire::ListUserGroupsResponse, Error> {
     let organization = organization_id("parent", &request.parent)?;
-    let groups = auth.groups_of(context, organization, user_id("user", &request.user)?).await?;
-    Ok(wire::ListUserGroupsResponse { groups: groups.iter().map(ToString::to_string).collect() })
+    let mut answer = wire::ListUserGroupsResponse::default();
+    for (subject, end) in auth.groups_of(context, organization, user_id("user", &request.user)?).await? {
+        match subject {
+            Subject::Group(group) => answer.groups.push(GroupName { organization, group }.to_string()),
+            Subject::Link(link) => answer.links.push(wire::list_user_groups_response::Link {
+                name: LinkName { organization, link }.to_string(),
+                expire_time: end.map(timestamp),
+            }),
+            Subject::User(_) | Subject::Members(_) | Subject::Role(_) | Subject::CustomRole(_) => {}
+        }
+    }
+    Ok(answer)
 }
 
 /// The directory as verifiers read it.

@@ -7,11 +7,11 @@ use db::{Record, Tx};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Auth, Once, PageRequest, inserted, limit};
+use super::{Auth, Once, PageRequest, group::end_relations, inserted, limit};
 use crate::{
     error::{Authorization, Error},
     events,
-    model::{CustomRole, CustomRoleDraft, CustomRoleName, Permissions, ROLES_MAX, Rights},
+    model::{CustomRole, CustomRoleDraft, CustomRoleName, Permissions, ROLES_MAX, Rights, Subject},
     store,
 };
 
@@ -161,6 +161,7 @@ impl Auth {
         if store::custom_role::is_held(&tx, name).await? {
             return Err(Authorization::RoleInUse.into());
         }
+        end_relations(&tx, name.organization, Subject::CustomRole(name.role)).await?;
         store::custom_role::delete(&tx, name).await?;
         events::custom_role_deleted(&tx, &found)?;
         tx.audit(told("custom_role.deleted", &found));

@@ -5,6 +5,7 @@
 //! with its commit; services that decide by shares hold the groups of their callers for a moment, and are told.
 use api::{CallContext, Caller, Etag, Id, OrganizationId, UserId};
 use db::{Record, Tx};
+use time::OffsetDateTime;
 
 use super::{Auth, Once, PageRequest, inserted, limit};
 use crate::{
@@ -135,15 +136,16 @@ impl Auth {
         Ok((members, next.unwrap_or_default()))
     }
 
-    /// The groups that a member is in, directly or through groups, for who decides about what is shared with groups.
+    /// The groups that a member is in, directly or through groups, and the links that he holds, with their ends: for who decides about what
+    /// is shared with them.
     pub(crate) async fn groups_of(
         &self,
         context: &CallContext,
         organization: OrganizationId,
         user: UserId,
-    ) -> Result<Vec<GroupName>, Error> {
+    ) -> Result<Vec<(Subject, Option<OffsetDateTime>)>, Error> {
         let tx = self.db.tenant_as(organization, context).await?;
-        Ok(store::group::of_user(&tx, organization, user).await?)
+        Ok(store::group::of_user(&tx, organization, user, (self.clock.now(), group_limit::NAMES_OF_USER)).await?)
     }
 
     /// Puts members in.
@@ -171,7 +173,7 @@ impl Auth {
             return Err(Error::NoMembership);
         }
         let added = store::group::add(&tx, name, members).await?;
-        bounded(&tx, name, &added).await?;
+        bounded(&tx, name, &added, self.clock.now()).await?;
         self.changed_group(tx, found, (&added, &[]), once).await
     }
 
@@ -231,7 +233,7 @@ pub(super) async fn end_relations(tx: &Tx, organization: OrganizationId, subject
 }
 
 /// What came stays within the limits.
-async fn bounded(tx: &Tx, name: GroupName, added: &[Subject]) -> Result<(), Error> {
+async fn bounded(tx: &Tx, name: GroupName, added: &[Subject], now: OffsetDateTime) -> Result<(), Error> {
     let (members, of_member) = store::group::counts(tx, name, added).await?;
     if members > group_limit::MEMBERS {
         return Err(Authorization::Limit("members of a group", group_limit::MEMBERS).into());
@@ -243,12 +245,12 @@ async fn bounded(tx: &Tx, name: GroupName, added: &[Subject]) -> Result<(), Erro
     if nests && store::group::levels(tx, name).await? > group_limit::LEVELS {
         return Err(Authorization::GroupNesting.into());
     }
-    // Nobody can be in more groups than there are, which spares most organizations the question.
-    let all = store::group::count(tx, name.organization).await?;
-    if all > group_limit::GROUPS_OF_USER
-        && store::group::most_of_a_user(tx, name.organization, added).await? > group_limit::GROUPS_OF_USER
-    {
-        return Err(Authorization::Limit("groups of a user", group_limit::GROUPS_OF_USER).into());
+    // Nobody can be in more groups and hold more links than there are, which spares most organizations the question.
+    let all =
+        store::group::count(tx, name.organization).await? + store::link::count(tx, name.organization, now).await?;
+    let most = group_limit::NAMES_OF_USER;
+    if all > most && store::group::most_of_a_user(tx, name.organization, added, now).await? > most {
+        return Err(Authorization::Limit("groups and links of a user", most).into());
     }
     Ok(())
 }

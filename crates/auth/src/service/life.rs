@@ -157,6 +157,7 @@ impl Auth {
         store::api_key::delete_of_member(tx, user, organization).await?;
         store::consent::delete_of_member(tx, user, organization).await?;
         store::group::forget(tx, organization, Subject::User(user)).await?;
+        store::link::forget(tx, organization, user).await?;
         end_relations(tx, organization, Subject::User(user)).await?;
         self.revoke_member(tx, member, false).await?;
         events::membership_deleted(tx, member)?;

@@ -124,7 +124,7 @@ impl Auth {
         Ok(caller.permit(standing.held, |held| Some(held.share), object.name()).map(drop)?)
     }
 
-    /// Everybody of whom Check says yes: by built-in role, by custom role, by relation.
+    /// Everybody of whom Check says yes: by built-in role, by custom role, by relation, which those may have too.
     async fn counting(&self, tx: &Tx, object: &Object, wanted: Wanted) -> Result<Members, Error> {
         let organization = object.organization;
         let least = wanted.least_role();
@@ -140,19 +140,24 @@ impl Auth {
                 custom_roles = store::custom_role::allowing(tx, organization, permission.text).await?;
             }
         }
-        let (mut users, mut groups) = (Vec::new(), Vec::new());
+        let now = self.clock.now();
+        let (mut users, mut groups, mut links) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(share) = wanted.share() {
-            let now = self.clock.now();
             for key in store::graph::holders(tx, organization, &object.path, share as i16, now).await? {
                 match Subject::of_key(&key) {
                     Some(Subject::User(user)) => users.push(user.uuid()),
                     Some(Subject::Group(group)) => groups.push(group.uuid()),
                     Some(Subject::Members(of)) => all |= of == organization,
+                    Some(Subject::Role(least)) => roles.extend(least as i16..=4),
+                    Some(Subject::CustomRole(role)) => custom_roles.push(role.uuid()),
+                    Some(Subject::Link(link)) => links.push(link.uuid()),
                     None => {}
                 }
             }
         }
-        Ok(Members { all, roles, custom_roles, users, groups })
+        roles.sort_unstable();
+        roles.dedup();
+        Ok(Members { all, roles, custom_roles, users, groups, links, now })
     }
 }
 

@@ -9,7 +9,7 @@ use time::Duration;
 
 use super::{Auth, Change, Once, PageRequest, key::in_person};
 use crate::{
-    error::Error,
+    error::{Authorization, Error},
     events,
     model::{Membership, MembershipChange, MembershipName, MembershipState, Permissions, RevocationKind, Rights, Role},
     store::{self, revocation::Owner},
@@ -199,7 +199,8 @@ impl Auth {
         Ok((self.rights(caller, tx).await?, wanted))
     }
 
-    /// These roles exist, and allow nothing that the caller lacks with the credential that he uses. The organization is locked.
+    /// These roles exist, and allow nothing that the caller lacks with the credential that he uses. Who is given a role is given what is
+    /// shared with it too: editors hold all of that, anybody else must have the role himself. The organization is locked.
     pub(super) async fn may_give(
         &self,
         caller: &Caller,
@@ -213,6 +214,9 @@ impl Auth {
         let (rights, wanted) = self.rights_and(caller, tx, custom).await?;
         rights.cover_role(role)?;
         rights.cover(&wanted)?;
+        if !rights.has_roles(custom) && rights.cover_role(Some(Role::Editor)).is_err() {
+            return Err(Authorization::PermissionLacked("what is shared with the role").into());
+        }
         if role == Some(Role::Owner) {
             let signed_in = in_person(tx, caller).await?.auth_time;
             if self.clock.now() - signed_in > Duration::seconds(FRESH_SECONDS.into()) {

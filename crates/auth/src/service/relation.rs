@@ -4,7 +4,7 @@
 //! when it is committed. Who writes holds at least what he gives, before any of it is written.
 use std::collections::{BTreeSet, HashSet};
 
-use api::{Caller, OrganizationId, Page, Share};
+use api::{Caller, Id, OrganizationId, Page, Share};
 use db::{Record, Tx};
 use time::OffsetDateTime;
 
@@ -122,17 +122,26 @@ impl Auth {
         }
     }
 
-    /// Whom something is given to is there: else a relation would wait for whoever takes that id.
+    /// Whom something is given to is there: else a relation would wait for whoever takes that id, and of what has ended it would stay.
     async fn subjects_exist(&self, tx: &Tx, organization: OrganizationId, updates: &[Update]) -> Result<(), Error> {
-        let given = updates.iter().filter(|update| update.write).filter_map(|update| match &update.relation.tie {
-            Tie::Held(subject @ (Subject::User(_) | Subject::Group(_)), _) => Some(*subject),
-            Tie::Held(Subject::Members(_), _) | Tie::Parent(_) => None,
-        });
-        let given: Vec<Subject> = given.collect();
-        if given.is_empty() || store::group::strangers(tx, organization, &given).await?.is_empty() {
-            return Ok(());
+        let (mut members, mut roles, mut links) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for update in updates.iter().filter(|update| update.write) {
+            match &update.relation.tie {
+                Tie::Held(subject @ (Subject::User(_) | Subject::Group(_)), _) => members.push(*subject),
+                Tie::Held(Subject::CustomRole(role), _) => roles.push(*role),
+                Tie::Held(Subject::Link(link), _) => drop(links.insert(*link)),
+                Tie::Held(Subject::Members(_) | Subject::Role(_), _) | Tie::Parent(_) => {}
+            }
         }
-        Err(Error::NoMembership)
+        if !members.is_empty() && !store::group::strangers(tx, organization, &members).await?.is_empty() {
+            return Err(Error::NoMembership);
+        }
+        self.permissions_of(tx, organization, &roles).await?;
+        let links: Vec<Id> = links.into_iter().collect();
+        if !links.is_empty() && store::link::there(tx, organization, &links, self.clock.now()).await? < links.len() {
+            return Err(Authorization::LinkInvalid.into());
+        }
+        Ok(())
     }
 
     /// A page of relations as they were written.

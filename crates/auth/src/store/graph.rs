@@ -171,6 +171,10 @@ pub(crate) struct Members {
     pub(crate) users: Vec<Uuid>,
     /// Who is a direct member of one of these groups.
     pub(crate) groups: Vec<Uuid>,
+    /// Who holds one of these links.
+    pub(crate) links: Vec<Uuid>,
+    /// At this time.
+    pub(crate) now: OffsetDateTime,
 }
 
 /// Active members of the organization who count, after one, by id. Each kind is read in that order and no further than the page.
@@ -198,9 +202,16 @@ pub(crate) async fn members(
                  and user_id = encode(substr(x.member, 2), 'hex')::uuid and {ACTIVE}) k \
              where x.organization_id = $1 and x.group_id = g.group_id \
                and x.member > '\\x01'::bytea || uuid_send($7) and x.member < '\\x02'::bytea order by x.member limit $8) m) \
+           union (select m.user_id from unnest($9::uuid[]) l(link_id) cross join lateral ( \
+             select k.user_id from link_holders h \
+               cross join lateral (select user_id from memberships where organization_id = $1 and user_id = h.user_id and {ACTIVE}) k \
+             where h.organization_id = $1 and h.link_id = l.link_id and h.user_id > $7 and h.expire_time > $10 \
+             order by h.user_id limit $8) m) \
          ) found order by user_id limit $8"
     );
-    let Members { all, roles, custom_roles, users, groups } = who;
-    let rows = tx.query(&sql, &[&organization.uuid(), all, roles, custom_roles, users, groups, &after, &limit]).await?;
+    let Members { all, roles, custom_roles, users, groups, links, now } = who;
+    let params: [&(dyn db::ToSql + Sync); 10] =
+        [&organization.uuid(), all, roles, custom_roles, users, groups, &after, &limit, links, now];
+    let rows = tx.query(&sql, &params).await?;
     rows.iter().map(|row| Ok(UserId(api::Id::from_uuid(row.try_get::<_, Uuid>(0)?)))).collect()
 }

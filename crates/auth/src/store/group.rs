@@ -1,6 +1,7 @@
 //! Rows of groups and of their members. They change only while the organization is locked.
 use api::{Id, OrganizationId};
 use db::{Row, Tx};
+use time::OffsetDateTime;
 
 use super::id;
 use crate::model::{Group, GroupName, Subject, group_limit};
@@ -125,8 +126,8 @@ const LOOKED_AT: i64 = 1_000_000;
 /// Users among them whose groups are counted one by one.
 const COUNTED: i64 = 10_000;
 
-/// The most groups that a user among these members is in, directly or through groups, or a user in the groups among them; zero when all of
-/// them are in few.
+/// The most groups that a user among these members is in, directly or through groups, or a user in the groups among them, with the links that
+/// he holds; zero when all of them are in few.
 ///
 /// Nobody is in more groups than those that he is in directly have above them, added up: that is one look at each membership, and spares most
 /// users the count. What is beneath is never more than the organization has; what is beyond [`LOOKED_AT`] and [`COUNTED`] is not looked at, so that a very large group holds the organization's lock for
@@ -135,6 +136,7 @@ pub(crate) async fn most_of_a_user(
     tx: &Tx,
     organization: OrganizationId,
     members: &[Subject],
+    now: OffsetDateTime,
 ) -> Result<i64, db::Error> {
     let sql = "with recursive down as ( \
            select k.key from unnest($2::bytea[]) as k(key) \
@@ -153,14 +155,20 @@ pub(crate) async fn most_of_a_user(
            ) g \
          ), above as materialized ( \
            select base, at from up limit $4 \
+         ), loaded as ( \
+           select person, sum(n) as n from direct join (select base, count(*) as n from above group by base) counted using (base) \
+           group by person \
          ), heavy as ( \
-           select person from direct join (select base, count(*) as n from above group by base) counted using (base) \
-           group by person having sum(n) > $3::bigint limit $5 \
-         ) select coalesce(max(n), 0) from ( \
-           select count(distinct at) as n from heavy join direct using (person) join above using (base) group by person \
+           select person, links from loaded cross join lateral ( \
+             select count(*) as links from link_holders where organization_id = $1 \
+               and user_id = encode(substr(person, 2), 'hex')::uuid and expire_time > $6 offset 0 \
+           ) l where n + links > $3::bigint limit $5 \
+         ) select coalesce(max(n), 0)::bigint from ( \
+           select count(distinct at) + max(links) as n from heavy join direct using (person) join above using (base) group by person \
          ) c";
-    let limit = group_limit::GROUPS_OF_USER;
-    let params: [&(dyn db::ToSql + Sync); 5] = [&organization.uuid(), &keys(members), &limit, &LOOKED_AT, &COUNTED];
+    let limit = group_limit::NAMES_OF_USER;
+    let params: [&(dyn db::ToSql + Sync); 6] =
+        [&organization.uuid(), &keys(members), &limit, &LOOKED_AT, &COUNTED, &now];
     Ok(tx.query_one(sql, &params).await?.try_get(0)?)
 }
 
@@ -191,24 +199,32 @@ pub(crate) async fn holds(tx: &Tx, name: GroupName, user: api::UserId) -> Result
     Ok(tx.query_one(sql, &[&name.organization.uuid(), &name.group.uuid(), &key]).await?.try_get(0)?)
 }
 
-/// The groups of an active member, directly or through groups, nearest first; nobody else is in any. Levels bound the work, were there a
-/// circle.
+/// What an active member goes by beside his name, with its end: his groups, directly or through groups, nearest first, and links that he
+/// holds; nobody else goes by any. Levels bound the work, were there a circle.
 pub(crate) async fn of_user(
     tx: &Tx,
     organization: OrganizationId,
     user: api::UserId,
-) -> Result<Vec<GroupName>, db::Error> {
+    (now, most): (OffsetDateTime, i64),
+) -> Result<Vec<(Subject, Option<OffsetDateTime>)>, db::Error> {
     let sql = "with recursive nest as ( \
-           select '\\x01'::bytea || uuid_send(m.user_id) as key, 0 as level, null::uuid as group_id from memberships m \
+           select '\\x01'::bytea || uuid_send(m.user_id) as key, 0 as level from memberships m \
              where m.organization_id = $1 and m.user_id = $2 and m.state = 1 \
              and exists (select from users u where u.user_id = m.user_id and u.state = 1) \
-           union select '\\x02'::bytea || uuid_send(g.group_id), n.level + 1, g.group_id from nest n cross join lateral ( \
+           union select '\\x02'::bytea || uuid_send(g.group_id), n.level + 1 from nest n cross join lateral ( \
              select group_id from group_members where organization_id = $1 and member = n.key offset 0 \
            ) g where n.level < $3 \
-         ) select group_id from nest where level > 0 group by group_id order by min(level), group_id limit $4";
-    let params = (organization.uuid(), user.uuid(), group_limit::LEVELS, group_limit::GROUPS_OF_USER);
-    let rows = tx.query(sql, &[&params.0, &params.1, &params.2, &params.3]).await?;
-    rows.iter().map(|row| Ok(GroupName { organization, group: id(row, "group_id")? })).collect()
+         ), held as ( \
+           select key as member, min(level) as level, null::timestamptz as expire_time from nest where level > 0 group by key \
+           union all select '\\x06'::bytea || uuid_send(l.link_id), 1, l.expire_time from nest n cross join lateral ( \
+             select link_id, expire_time from link_holders where organization_id = $1 and user_id = $2 and expire_time > $5 offset 0 \
+           ) l where n.level = 0 \
+         ) select member, expire_time from held order by level, member limit $4";
+    let params = (organization.uuid(), user.uuid(), group_limit::LEVELS);
+    let rows = tx.query(sql, &[&params.0, &params.1, &params.2, &most, &now]).await?;
+    let read = |row: &Row| Ok((Subject::of_key(&row.try_get::<_, Vec<u8>>("member")?), row.try_get("expire_time")?));
+    let read: Vec<_> = rows.iter().map(read).collect::<Result<_, db::Error>>()?;
+    Ok(read.into_iter().filter_map(|(subject, end)| Some((subject?, end))).collect())
 }
 
 fn keys(members: &[Subject]) -> Vec<Vec<u8>> {

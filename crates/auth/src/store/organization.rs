@@ -87,6 +87,8 @@ pub(crate) async fn purge(tx: &Tx, now: OffsetDateTime) -> Result<Vec<Organizati
         "group_members",
         "groups",
         "ended_groups",
+        "link_holders",
+        "links",
         "relations",
         "relation_parents",
         "relation_objects",

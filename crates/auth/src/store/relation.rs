@@ -178,7 +178,7 @@ pub(crate) async fn of_object(tx: &Tx, object: &Object, after: &[u8], limit: i64
              '\\x00'::bytea || convert_to(parent, 'UTF8') as place \
            from relation_parents where organization_id = $1 and object = $2 \
            union all select object, null, subject, relation, expire_time, '\\x01'::bytea || subject || int2send(relation) \
-           from relations where organization_id = $1 and object = $2 and subject < '\\x04'::bytea \
+           from relations where organization_id = $1 and object = $2 and subject < '\\x07'::bytea \
          ) r where place > $3 order by place limit $4";
     read_all(object.organization, &tx.query(sql, &[&object.organization.uuid(), &object.path, &after, &limit]).await?)
 }

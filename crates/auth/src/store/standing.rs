@@ -1,4 +1,4 @@
-//! How people stand to resources: roles, groups and relations in one statement, so that all answers are from one state.
+//! How people stand to resources: roles, groups, links and relations in one statement, so that all answers are from one state.
 //!
 //! `limit` and `offset 0` fence subqueries, so that each step is a look into an index and no plan reads a table. Recursions carry
 //! nothing but what they find: `union` lets each in once, so a circle ends and the work is bounded by what there is, not by the ways.
@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::model::{Facts, Permissions, Role, Subject, relation_limit};
 
-/// Active members with active accounts among the users $5, with the keys of their groups and of those these are in, and `keys` of them all.
+/// Active members with active accounts among the users $5, with the keys of their groups and of those these are in, the links that they hold
+/// at the time $3, and `keys` of them all, of their roles too.
 const PEOPLE: &str = "person as materialized (
        select u.user_id, m.role, m.custom_roles from unnest((select $5::uuid[])) as u(user_id) cross join lateral (
          select role, custom_roles from memberships where organization_id = $1 and user_id = u.user_id and state = 1
@@ -25,8 +26,15 @@ const PEOPLE: &str = "person as materialized (
        select '\\x02'::bytea || uuid_send(g.group_id) from nest n cross join lateral (
          select group_id from group_members where organization_id = $1 and member = n.key offset 0
        ) g
+     ), held_link as materialized (
+       select p.user_id, l.link_id from person p cross join lateral (
+         select link_id from link_holders where organization_id = $1 and user_id = p.user_id and expire_time > $3 offset 0
+       ) l
      ), subject as materialized (
-       select array(select key from nest) || ('\\x03'::bytea || uuid_send($1)) as keys
+       select array(select key from nest) || ('\\x03'::bytea || uuid_send($1))
+         || array(select '\\x04'::bytea || uuid_send(lpad(to_hex(n), 32, '0')::uuid) from generate_series(1, (select max(role) from person)::int) as n)
+         || array(select '\\x05'::bytea || uuid_send(c) from person, unnest(custom_roles) as c)
+         || array(select '\\x06'::bytea || uuid_send(link_id) from held_link) as keys
      )";
 
 /// The resources $2 (names below the organization) and all above them; more than $4 are not read.
@@ -38,7 +46,7 @@ const ABOVE: &str = "up as (
        ) a
      ), above as materialized (select object from up limit (select $4::int8))";
 
-/// Rows of the kinds 0 revision, 1 person, 2 custom role, 3 groups of a member, 4 parent, 5 relation at the time $3.
+/// Rows of the kinds 0 revision, 1 person, 2 custom role, 3 groups of a member, 4 parent, 5 relation at the time $3, 6 links of a person.
 const HEAD: &str =
     "select 0 as kind, null::uuid as id, null::int2 as number, null::uuid[] as ids, null::text[] as texts,
        null::text as object, null::text as parent, null::bytea as subject, null::timestamptz as end_time,
@@ -49,6 +57,7 @@ const HEAD: &str =
      union all select 3, null, null, g.ids, null, null, null, n.key, null, null from nest n cross join lateral (
          select array(select group_id from group_members where organization_id = $1 and member = n.key) as ids offset 0
        ) g where g.ids <> '{}'
+     union all select 6, user_id, null, array_agg(link_id), null, null, null, null, null, null from held_link group by user_id
      union all";
 const TAIL: &str = "(select 4 as kind, null::uuid as id, p.most as number, null::uuid[] as ids, null::text[] as texts,
          a.object, p.parent, null::bytea as subject, null::timestamptz as end_time, null::int8 as revision
@@ -119,6 +128,7 @@ fn read(row: &Row, facts: &mut Facts) -> Result<(), db::Error> {
             }
         }
         4 => facts.add_parent(row.try_get("object")?, row.try_get("parent")?, share()?),
+        6 => facts.add_links(UserId(id()?), ids()?),
         _ => {
             // Of a kind that a newer release wrote nothing is known, so it allows nothing.
             if let Some(subject) = subject()? {

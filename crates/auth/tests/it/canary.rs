@@ -2,7 +2,9 @@
 use proto::auth::v1::{self as wire, key_service_client::KeyServiceClient, membership::Role};
 
 use crate::{
-    OWNER_PASSWORD, channel, exchange, mail, password_of, platform, refresh_grant, sign_in, token, try_password, users,
+    OWNER_PASSWORD, channel, exchange,
+    link::{link, open},
+    mail, password_of, platform, refresh_grant, sign_in, token, try_password, users,
 };
 
 #[tokio::test]
@@ -34,14 +36,19 @@ async fn auth_h01_no_secret_stands_in_a_table_an_event_or_an_error() {
     let key = KeyServiceClient::new(channel(system, &again).await).create_api_key(request).await.expect("his own");
     let key = key.into_inner().secret;
     exchange(system, &key).await.expect("good");
+    let link = link(&platform, &again, 60).await.expect("every member may");
+    open(&platform, &again, &link.name, &link.secret).await.expect("it is the secret");
+    let unlike = "a wrong secret of a link";
+    let closed = open(&platform, &again, &link.name, unlike).await.expect_err("wrong");
     let spoiled = format!("{}x", &key[..key.len() - 1]);
     let other = exchange(system, &spoiled).await.expect_err("garbage");
-    let mut canaries = vec![OWNER_PASSWORD.to_owned(), wrong.to_owned(), reset, key, spoiled];
+    let mut canaries =
+        vec![OWNER_PASSWORD.to_owned(), wrong.to_owned(), reset, key, spoiled, link.secret, unlike.to_owned()];
     canaries.extend(["bob", "changed", "reset"].map(password_of));
     canaries.extend(
         [&owner, &signed, &refreshed, &again].into_iter().flat_map(|it| [it.access.clone(), it.refresh.clone()]),
     );
-    for status in [refused, other] {
+    for status in [refused, other, closed] {
         let told = format!("{status:?}");
         assert!(canaries.iter().all(|secret| !told.contains(secret)), "{told}");
     }

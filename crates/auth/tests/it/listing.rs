@@ -11,8 +11,10 @@ use proto::auth::v1::{self as wire, membership::Role, relation::Kind, write_rela
 use crate::{
     Platform, Signed,
     group::{add, group, remove},
+    link::{link, open},
     platform,
     relation::{authorization, object, relation, write},
+    role::{give, made},
 };
 
 /// Random graphs; each brings some forty relations.
@@ -20,6 +22,15 @@ const GRAPHS: usize = 12;
 const USERS: usize = 4;
 const GROUPS: usize = 3;
 const OBJECTS: usize = 14;
+/// Numbers stand for users, then groups, then everybody, then whom these words name.
+const EVERYBODY: usize = USERS + GROUPS;
+const VIEWERS: usize = EVERYBODY + 1;
+const EDITORS: usize = VIEWERS + 1;
+const ROLES: [usize; 2] = [EDITORS + 1, EDITORS + 2];
+const LINKS: [usize; 2] = [EDITORS + 3, EDITORS + 4];
+const SUBJECTS: usize = EDITORS + 5;
+/// What each user is beside himself in every graph: by a built-in role, by roles of the organization's own, by links.
+const FIXED: [&[usize]; USERS] = [&[LINKS[0]], &[ROLES[0]], &[ROLES[0], ROLES[1], LINKS[0], LINKS[1]], &[VIEWERS]];
 const PERMISSIONS: [(&str, Kind); 4] = [
     ("object:read", Kind::Viewer),
     ("object:comment", Kind::Commenter),
@@ -27,7 +38,6 @@ const PERMISSIONS: [(&str, Kind); 4] = [
     ("object:share", Kind::Owner),
 ];
 
-/// Numbers stand for users, then groups, then everybody.
 #[derive(Debug)]
 struct Graph {
     /// Group and member: a user, or a group with a higher number.
@@ -41,21 +51,21 @@ struct Graph {
 fn graphs() -> impl Strategy<Value = Graph> {
     let members = btree_set((0..GROUPS, 0..USERS + GROUPS), 0..8);
     let parents = btree_set((1..OBJECTS, 0..OBJECTS), 4..26);
-    let relations = vec((0..OBJECTS, 0..USERS + GROUPS + 1, 1..5), 3..12);
+    let relations = vec((0..OBJECTS, 0..SUBJECTS, 1..5), 5..20);
     (members, parents, relations).prop_map(|(members, parents, relations)| Graph {
         members: members.into_iter().filter(|(group, member)| *member < USERS || member - USERS > *group).collect(),
         parents: parents.into_iter().filter(|(object, parent)| parent < object).collect(),
         // Everybody is seldom given something, else all is allowed.
         relations: relations
             .into_iter()
-            .filter(|(object, subject, _)| *subject < USERS + GROUPS || *object % 7 == 0)
+            .filter(|(object, subject, _)| *subject != EVERYBODY || *object % 7 == 0)
             .collect(),
     })
 }
 
 impl Graph {
     fn subjects_of(&self, user: usize) -> BTreeSet<usize> {
-        let mut subjects = BTreeSet::from([user, USERS + GROUPS]);
+        let mut subjects: BTreeSet<_> = [user, EVERYBODY].into_iter().chain(FIXED[user].iter().copied()).collect();
         loop {
             let more: BTreeSet<_> = self
                 .members
@@ -72,6 +82,9 @@ impl Graph {
 
     fn allows(&self, user: usize, strength: i32, object: usize) -> bool {
         let subjects = self.subjects_of(user);
+        if subjects.contains(&VIEWERS) && strength == Kind::Viewer as i32 {
+            return true;
+        }
         let mut open = vec![object];
         while let Some(object) = open.pop() {
             let holds = |(on, subject, given): &(usize, usize, i32)| {
@@ -96,27 +109,49 @@ struct Stage {
     owner: Signed,
     users: Vec<String>,
     groups: Vec<String>,
+    roles: Vec<String>,
+    links: Vec<String>,
 }
 
 impl Stage {
     async fn new() -> Self {
         let platform = platform().await;
         let owner = platform.owner().await;
-        let (mut users, mut groups) = (Vec::new(), Vec::new());
-        for number in 0..USERS {
-            users.push(platform.user(&owner, &format!("user{number}"), Role::Unspecified).await.name);
-        }
+        let (mut users, mut groups, mut roles, mut links) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for number in 0..GROUPS {
             groups.push(group(&platform, &owner, &format!("group{number}")).await.name);
         }
-        Self { platform, owner, users, groups }
+        for _ in ROLES {
+            roles.push(made(&platform, &owner, &["folder:read"]).await.expect("the owner may").name);
+        }
+        for _ in LINKS {
+            links.push(link(&platform, &owner, 60).await.expect("every member may"));
+        }
+        for (number, fixed) in FIXED.iter().enumerate() {
+            let built_in = if fixed.contains(&VIEWERS) { Role::Viewer } else { Role::Unspecified };
+            let (user, signed) = platform.signed_user(&owner, &format!("user{number}"), built_in).await;
+            for (link, _) in links.iter().zip(LINKS).filter(|(_, link)| fixed.contains(link)) {
+                open(&platform, &signed, &link.name, &link.secret).await.expect("it is the secret");
+            }
+            let his = roles.iter().zip(ROLES).filter(|(_, role)| fixed.contains(role));
+            let his: Vec<_> = his.map(|(role, _)| role.as_str()).collect();
+            give(&platform, &owner, &user.name, &owner, &his).await.expect("the owner may");
+            users.push(user.name);
+        }
+        let links = links.into_iter().map(|link| link.name).collect();
+        Self { platform, owner, users, groups, roles, links }
     }
 
     fn subject(&self, number: usize) -> String {
+        let organization = &self.platform.organization;
         match number {
             user if user < USERS => self.users[user].clone(),
-            group if group < USERS + GROUPS => format!("{}#member", self.groups[group - USERS]),
-            _ => format!("{}#member", self.platform.organization),
+            group if group < EVERYBODY => format!("{}#member", self.groups[group - USERS]),
+            VIEWERS => format!("{organization}#viewer"),
+            EDITORS => format!("{organization}#editor"),
+            role if ROLES.contains(&role) => format!("{}#member", self.roles[role - ROLES[0]]),
+            link if LINKS.contains(&link) => format!("{}#holder", self.links[link - LINKS[0]]),
+            _ => format!("{organization}#member"),
         }
     }
 
@@ -223,6 +258,7 @@ async fn auth_t07_lists_are_what_check_allows_in_both_directions() {
             .collect();
         stage.fill_groups(&graph).await;
         stage.write(&graph, &names).await;
+        let known = graph.known();
         for (permission, strength) in PERMISSIONS {
             let checked = stage.checked(permission, &names).await;
             let meant: BTreeSet<_> = (0..USERS)
@@ -239,7 +275,7 @@ async fn auth_t07_lists_are_what_check_allows_in_both_directions() {
                 }
                 let expected: BTreeMap<_, _> = checked
                     .iter()
-                    .filter(|(of, _)| *of == user)
+                    .filter(|(of, object)| *of == user && known.contains(object))
                     .map(|(_, object)| (names[*object].clone(), 1))
                     .collect();
                 assert_eq!(listed, expected, "user {user} {permission} {graph:?}");
@@ -257,7 +293,7 @@ async fn auth_t07_lists_are_what_check_allows_in_both_directions() {
             }
         }
         let by_role = stage.of_owner(&kinds).await;
-        assert_eq!(by_role.len(), graph.known().len(), "by role all that is known: {graph:?}");
+        assert_eq!(by_role.len(), known.len(), "by role all that is known: {graph:?}");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     exchange,
     group::{add, group, groups},
     life::second_organization,
+    link::{link, open},
     new_user, organizations, platform,
     relation::{object, relation, write, written},
     sign_in, users, with,
@@ -134,7 +135,7 @@ const OF_PLATFORM: [&str; 9] = [
 ];
 
 /// Tables that have rows in the test, so that a wall that is not there would show them.
-const FILLED: [&str; 16] = [
+const FILLED: [&str; 18] = [
     "organizations",
     "users",
     "memberships",
@@ -147,19 +148,23 @@ const FILLED: [&str; 16] = [
     "groups",
     "group_members",
     "ended_groups",
+    "links",
+    "link_holders",
     "relation_heads",
     "relation_objects",
     "relations",
     "relation_parents",
 ];
 
-/// Rows where roles, groups and relations are kept, so that a wall that is not there would show them.
+/// Rows where roles, groups, links and relations are kept, so that a wall that is not there would show them.
 async fn fill(platform: &Platform, owner: &Signed) {
     let crew = group(platform, owner, "Crew").await.name;
     let ended = group(platform, owner, "Ended").await.name;
     add(platform, owner, &crew, &[&platform.owner]).await.expect("the owner may");
     let delete = wire::DeleteGroupRequest { name: ended, ..Default::default() };
     groups(platform, owner).await.delete_group(delete).await.expect("the owner may");
+    let made = link(platform, owner, 60).await.expect("every member may");
+    open(platform, owner, &made.name, &made.secret).await.expect("it is the secret");
     let (page, folder) = (object(platform, "page", "p"), object(platform, "folder", "f"));
     let changes = vec![
         write(relation(&page, Kind::Parent, &folder)),

@@ -20,6 +20,8 @@ const BY: UserId = UserId(Id::ZERO);
 struct Counting {
     reads: AtomicUsize,
     away: AtomicBool,
+    /// Links that he holds.
+    links: Mutex<Vec<Link>>,
     /// A read ends when it gets one.
     open: Semaphore,
 }
@@ -39,7 +41,10 @@ impl Source for Counting {
             self.open.acquire().await.expect("never closed").forget();
             match self.away.load(Ordering::SeqCst) {
                 true => Err(Error::unavailable("auth")),
-                false => Ok(ListUserGroupsResponse { groups: vec![group] }),
+                false => Ok(ListUserGroupsResponse {
+                    groups: vec![group],
+                    links: self.links.lock().expect("not poisoned").clone(),
+                }),
             }
         })
     }
@@ -57,7 +62,8 @@ impl World {
     /// So many reads come back by themselves.
     async fn new(open: usize) -> World {
         let (reads, away, open) = (AtomicUsize::new(0), AtomicBool::new(false), Semaphore::new(open));
-        let (source, clock) = (Arc::new(Counting { reads, away, open }), Clock::default());
+        let links = Mutex::default();
+        let (source, clock) = (Arc::new(Counting { reads, away, links, open }), Clock::default());
         let identity = Identity::new(clock.clone(), |_, _| Arc::clone(&source) as Arc<dyn Source>);
         let groups = Groups::new(&identity, clock.clone());
         // Nothing counts that was read in the moment of a change, and it begins with one.
@@ -256,6 +262,66 @@ async fn only_what_changes_who_is_in_a_group_ends_what_is_held() {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(world.read(before).await, Some(read), "{}", change.envelope.kind);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_member_opens_ends_what_is_held_of_him_alone() {
+    let world = World::new(100).await;
+    let (before, name) = (world.now() - 60, format!("{}/links/{}", OF.name(), Id::ZERO));
+    assert_eq!(world.read(before).await, Some(1));
+    let other = UserId(api::Ids::default().next());
+    for (user, read) in [(other.name(), 1), (BY.name(), 2), (String::new(), 3)] {
+        assert!(world.groups.heard(&event(&LinkOpened { name: name.clone(), user: user.clone() })));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(world.read(before).await, Some(read), "{user}");
+    }
+    assert!(world.groups.heard(&event(&LinkDeleted { name })));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(world.read(before).await, Some(4), "who held it is known to its owner alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_ends_with_its_time_however_young_what_was_read_is() {
+    let world = World::new(100).await;
+    let name = |at: u8| format!("{}/links/{}", OF.name(), Id::derive(Id::ZERO, &[at]));
+    let ends = |at: u8, seconds| {
+        let end = world.clock.now() + Duration::from_secs(seconds);
+        Link { name: name(at), expire_time: Some(api::timestamp(end)) }
+    };
+    *world.source.links.lock().expect("not poisoned") =
+        vec![ends(1, 3), ends(2, 60), Link { name: name(3), expire_time: None }];
+    let caller = world.caller(None, world.now() - 60, &[]);
+    let (principals, belief) = world.groups.believed(&caller).await;
+    let holds = |principals: &Principals, at| principals.hold(&[format!("{}#holder", name(at))]);
+    assert!(holds(&principals, 1) && holds(&principals, 2) && !holds(&principals, 3), "what has no end is none");
+    assert!(world.groups.hold(&belief));
+    world.clock.advance(Duration::from_secs(3));
+    assert!(!world.groups.hold(&belief), "one has ended");
+    let principals = world.groups.principals(&caller).await;
+    assert!(!holds(&principals, 1) && holds(&principals, 2), "its owner still told it");
+    assert_eq!(world.source.reads.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_goes_by_the_roles_that_token_and_directory_say_now() {
+    let world = World::new(100).await;
+    let (there, gone) = (api::Ids::default().next(), api::Ids::default().next());
+    let role = CustomRole { organization: OF, id: there, version: 1, permissions: std::collections::HashSet::new() };
+    world.groups.0.directory.put(role);
+    let named = |role: Id| Principal::CustomRole(role).name(OF);
+    let editor = world.groups.principals(&world.caller(Some(Role::Editor), world.now() - 60, &[there, gone])).await;
+    assert!(editor.hold(&[named(there)]) && !editor.hold(&[named(gone)]));
+    let built_in = |role| Principal::Role(role).name(OF);
+    assert!(editor.hold(&[built_in(Role::Viewer)]) && editor.hold(&[built_in(Role::Editor)]));
+    assert!(!editor.hold(&[built_in(Role::Admin)]));
+    world.groups.0.directory.remove(OF, there);
+    let member = world.groups.principals(&world.caller(None, world.now() - 60, &[there])).await;
+    assert!(!member.hold(&[named(there)]) && !member.hold(&[built_in(Role::Viewer)]));
+    assert_eq!(world.source.reads.load(Ordering::SeqCst), 1, "roles are not asked for");
+    world.source.away.store(true, Ordering::SeqCst);
+    tokio::time::advance(AGE).await;
+    let unknown = world.groups.principals(&world.caller(Some(Role::Viewer), world.now() - 60, &[])).await;
+    assert!(!unknown.are_whole() && unknown.hold(&[built_in(Role::Viewer)]), "what is known counts");
 }
 
 #[tokio::test(start_paused = true)]

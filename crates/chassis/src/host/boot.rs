@@ -16,6 +16,7 @@ use mesh::{
 use proto::{
     auth::v1::{
         CredentialsRevoked, CustomRoleCreated, CustomRoleDeleted, CustomRoleUpdated, GroupDeleted, GroupUpdated,
+        LinkDeleted, LinkOpened,
     },
     events::v1::event_admin_service_server::EventAdminServiceServer,
 };
@@ -155,11 +156,12 @@ fn run(
     Ok(())
 }
 
-/// Loads revocations and directory at once when an event says that there are new ones, and drops who is in which group: in every
-/// instance, since each keeps its own. Within one process the owner writes into it directly; of groups he hears too, for whoever changes one
-/// may be gone before he has said so.
+/// Loads revocations and directory at once when an event says that there are new ones, and drops who is in which group and holds which
+/// link: in every instance, since each keeps its own. Within one process the owner writes into it directly; of groups and links he hears too,
+/// for whoever changes one may be gone before he has said so.
 fn hear_changes(shared: &Arc<Shared>, tasks: &Tasks, broker: &Broker, owns_identity: bool) {
-    let of_groups = Consumer::new("identity").on::<GroupUpdated>().on::<GroupDeleted>();
+    let of_groups =
+        Consumer::new("identity").on::<GroupUpdated>().on::<GroupDeleted>().on::<LinkOpened>().on::<LinkDeleted>();
     let consumer = match (&shared.transport, owns_identity) {
         (Transport::Process(_), true) => of_groups,
         (Transport::Process(_), false) => return,

@@ -1,33 +1,20 @@
 //! Grants: who may do what with one document, until when.
 pub(crate) use api::Share;
-use api::{Id, OrganizationId, UserId};
+use api::{Id, OrganizationId};
 use time::OffsetDateTime;
 
-use super::{DocumentName, GrantName, GroupName};
+use super::{DocumentName, GrantName};
 use crate::error::Error;
 
-/// Somebody a document can be shared with: `users/{user}`, `organizations/{organization}#member` or
-/// `organizations/{organization}/groups/{group}#member`.
+/// Somebody a document can be shared with: the name of an [`api::Principal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Principal(String);
 
 impl Principal {
-    /// Checks the form; an organization must be the document's own. Whether a group is there is not asked: whoever shares may not know
-    /// all groups, and one that is not there has no members.
+    /// Checks the form; an organization must be the document's own. Whether a group, a role or a link is there is not asked: whoever shares
+    /// may not know all of them, and one that is not there is nobody's.
     pub(crate) fn parse(text: &str, organization: OrganizationId) -> Result<Self, Error> {
-        let fits = match text.strip_suffix("#member") {
-            Some(name) => match GroupName::parse(name) {
-                Ok(group) => group.organization == organization,
-                Err(_) => OrganizationId::parse(name).is_ok_and(|named| named == organization),
-            },
-            None => UserId::parse(text).is_ok(),
-        };
-        if fits { Ok(Self(text.to_owned())) } else { Err(Error::PrincipalInvalid) }
-    }
-
-    /// The members of a group.
-    pub(crate) fn group(name: GroupName) -> Self {
-        Self(format!("{name}#member"))
+        api::Principal::parse(text, organization).map(|_| Self(text.to_owned())).ok_or(Error::PrincipalInvalid)
     }
 
     /// Takes back what was stored; it was checked then.
@@ -119,28 +106,29 @@ impl Grant {
 
 #[cfg(test)]
 mod tests {
+    use api::UserId;
+
     use super::*;
 
     const OWN: OrganizationId = OrganizationId(Id::ZERO);
 
     #[test]
-    fn a_principal_is_a_user_or_the_documents_own_organization_or_a_group_of_it() {
-        let id = "00000000000000000000000001";
-        assert!(Principal::parse(&format!("users/{id}"), OWN).is_ok());
-        assert!(Principal::parse(&format!("{}#member", OWN.name()), OWN).is_ok());
-        let group = format!("{}/groups/{id}#member", OWN.name());
-        let named = GroupName::parse(group.trim_end_matches("#member")).expect("a name");
-        assert_eq!(Principal::parse(&group, OWN).expect("a group of its own"), Principal::group(named));
-        for text in [
-            String::new(),
-            format!("organizations/{id}#member"),
-            format!("organizations/{id}/groups/{id}#member"),
-            format!("{}/groups/{id}", OWN.name()),
-            format!("{}/groups/{id}#viewer", OWN.name()),
-            format!("{}#viewer", OWN.name()),
-            format!("users/{id}#member"),
-            OWN.name(),
+    fn a_principal_is_a_user_or_all_who_are_something_in_the_documents_own_organization() {
+        let id: Id = "00000000000000000000000001".parse().expect("an id");
+        for principal in [
+            api::Principal::User(UserId(id)),
+            api::Principal::Members,
+            api::Principal::Role(api::Role::Editor),
+            api::Principal::Group(id),
+            api::Principal::CustomRole(id),
+            api::Principal::Link(id),
         ] {
+            let text = principal.name(OWN);
+            assert_eq!(Principal::parse(&text, OWN).expect("its own").as_str(), text);
+            let foreign = Principal::parse(&principal.name(OrganizationId(id)), OWN).is_ok();
+            assert_eq!(foreign, matches!(principal, api::Principal::User(_)), "{text}");
+        }
+        for text in [String::new(), OWN.name(), format!("{}/groups/{id}", OWN.name()), format!("users/{id}#member")] {
             assert!(matches!(Principal::parse(&text, OWN), Err(Error::PrincipalInvalid)), "{text}");
         }
     }

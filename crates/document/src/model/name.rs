@@ -16,10 +16,6 @@ api::resource_name!(
     /// Name of a file, which the file service owns.
     pub(crate) struct FileName { organization: OrganizationId, file: Id } = "organizations/*/files/*"
 );
-api::resource_name!(
-    /// Name of a group, which the auth service owns.
-    pub(crate) struct GroupName { organization: OrganizationId, group: Id } = "organizations/*/groups/*"
-);
 
 const REVISION: &str = "organizations/*/documents/*/revisions/*";
 const FOLDER: &str = "organizations/*/folders/*";

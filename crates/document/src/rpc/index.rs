@@ -56,7 +56,8 @@ pub(super) fn render(batch: &Batch, read: Vec<Indexed>) -> Vec<IndexEntry> {
 
 fn entry(indexed: Indexed, readers: &[String]) -> IndexEntry {
     let mut principals = readers.to_vec();
-    principals.extend(indexed.principals);
+    // A grant may name who reads by role anyway.
+    principals.extend(indexed.principals.into_iter().filter(|principal| !readers.contains(principal)));
     let entry = IndexEntry {
         name: indexed.name.to_string(),
         version: indexed.version,

@@ -1,14 +1,14 @@
-//! What is left of a group that is gone: grants that nobody holds any more.
+//! What is left of a group, a role or a link that is gone: grants that nobody holds any more.
 //!
-//! Its members lost what it held with the group itself; this clears up what documents say. Each document is a transaction of its own, and
-//! each step finds what is still there, so that all of it may be repeated. The id of a group is not given again, so a grant that is made
-//! after this step gives nobody anything.
-use api::CallContext;
+//! Who was in it lost what it held with the group itself; this clears up what documents say. Each document is a transaction of its own, and
+//! each step finds what is still there, so that all of it may be repeated. Ids of groups, roles and links are not given again, so a grant
+//! that is made after this step gives nobody anything.
+use api::{CallContext, OrganizationId};
 
 use super::Documents;
 use crate::{
     error::Error,
-    model::{DocumentName, GroupName, Principal},
+    model::{DocumentName, Principal},
     store,
 };
 
@@ -16,18 +16,22 @@ use crate::{
 const BATCH: i64 = 500;
 
 impl Documents {
-    /// Ends the grants of a group.
-    pub(crate) async fn end_group(&self, group: GroupName, context: &CallContext) -> Result<(), Error> {
-        let principal = Principal::group(group);
+    /// Ends the grants of who is gone.
+    pub(crate) async fn end_principal(
+        &self,
+        organization: OrganizationId,
+        principal: &Principal,
+        context: &CallContext,
+    ) -> Result<(), Error> {
         loop {
-            let tx = self.db.tenant_as(group.organization, context).await?;
-            let shared = store::grant::documents_of(&tx, group.organization, &principal, BATCH).await?;
+            let tx = self.db.tenant_as(organization, context).await?;
+            let shared = store::grant::documents_of(&tx, organization, principal, BATCH).await?;
             drop(tx);
             if shared.is_empty() {
                 return Ok(());
             }
             for name in shared {
-                self.end_grant_of(name, &principal, context).await?;
+                self.end_grant_of(name, principal, context).await?;
             }
         }
     }

@@ -5,12 +5,12 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-use api::{CallContext, Code, Ids};
+use api::{CallContext, Code, Ids, Principal};
 use chassis::{BootError, Kit, Mount, ServiceSpec};
 use futures::future::BoxFuture;
 use proto::{
     Role as Built,
-    auth::v1::GroupDeleted,
+    auth::v1::{CustomRoleDeleted, GroupDeleted, LinkDeleted},
     document::v1::{CreateGrantRequest, DocumentGrantsChanged, Grant, ListDocumentsRequest, grant::Role},
 };
 use testkit::{System, eventually, holding_until};
@@ -150,6 +150,35 @@ async fn a_group_is_of_the_documents_own_organization() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_role_and_a_link_hold_ends_with_them() {
+    let fixture = Fixture::over(System::start(&[&document::SERVICE, &AUTH]).await);
+    let (organization, ids) = (fixture.organization.id(), [Ids::default().next(), Ids::default().next()]);
+    let (role, link) = (Principal::CustomRole(ids[0]).name(organization), Principal::Link(ids[1]).name(organization));
+    let document = fixture.document("plan").await;
+    for principal in [&role, &link, &members(&group(&fixture))] {
+        fixture.share(&document, principal, Role::Writer).await;
+    }
+    let name = |principal: &str| principal.split_once('#').expect("a principal").0.to_owned();
+    let outbox = outbox(&fixture);
+    let tx =
+        outbox.tenant_as(organization, &CallContext::background("test", &Ids::default())).await.expect("it is there");
+    tx.publish(&CustomRoleDeleted { name: name(&role) }, ids[0], 2).expect("an event");
+    tx.publish(&LinkDeleted { name: name(&link) }, ids[1], 2).expect("an event");
+    tx.commit().await.expect("the database is there");
+    eventually("their grants are gone", || async { (fixture.count("grants").await == 1).then_some(()) }).await;
+    let events = fixture.published::<DocumentGrantsChanged>().await;
+    let mut lost: Vec<_> = events.into_iter().flat_map(|(_, event)| event.lost).collect();
+    lost.sort();
+    assert_eq!(lost, [role, link]);
+}
+
+/// What its owner of groups publishes by.
+fn outbox(fixture: &Fixture) -> db::Db {
+    let folder = fixture.system.data_dir().join("auth").canonicalize().expect("the folder is there");
+    OUTBOXES.lock().unwrap_or_else(PoisonError::into_inner).get(&folder).expect("it runs").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_group_holds_ends_with_it_and_the_event_says_so() {
     let fixture = Fixture::over(System::start(&[&document::SERVICE, &AUTH]).await);
     let (group, user) = (group(&fixture), fixture.organization.member());
@@ -162,10 +191,7 @@ async fn what_a_group_holds_ends_with_it_and_the_event_says_so() {
     fixture.share(&shared[0], &user.name(), Role::Reader).await;
     let untouched = fixture.document("four").await;
     fixture.share(&untouched, &members(&self::group(&fixture)), Role::Reader).await;
-    let outbox = {
-        let folder = fixture.system.data_dir().join("auth").canonicalize().expect("the folder is there");
-        OUTBOXES.lock().unwrap_or_else(PoisonError::into_inner).get(&folder).expect("it runs").clone()
-    };
+    let outbox = outbox(&fixture);
     // Twice, as events come: the second finds nothing to end.
     for version in [2, 3] {
         let context = CallContext::background("test", &Ids::default());

@@ -9,6 +9,7 @@ mod groups;
 mod index;
 mod isolation;
 mod paging;
+mod principals;
 mod revisions;
 mod sharing;
 mod trash;

@@ -62,7 +62,8 @@ async fn a_share_with_the_organization_is_for_every_member() {
     let (_, someone) = fixture.member();
     assert_eq!(get(&someone, &document.name).await.expect("shared with all").title, "news");
     let foreign = format!("{}#member", fixture.system.organization().name());
-    for principal in [foreign, format!("{}#viewer", fixture.organization.name()), "someone".to_owned(), String::new()] {
+    let permission = format!("{}#document:read", fixture.organization.name());
+    for principal in [foreign, permission, "someone".to_owned(), String::new()] {
         let refused = share(&fixture.documents, &document, to(&principal, Role::Reader)).await;
         assert_eq!(refusal(refused), (Code::InvalidArgument, "PRINCIPAL_INVALID".to_owned()));
     }

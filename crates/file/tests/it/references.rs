@@ -1,4 +1,6 @@
 //! Files of documents: who reads the document reads them.
+use std::time::Duration;
+
 use api::Code;
 use proto::{
     Role,
@@ -109,6 +111,23 @@ async fn auth_b03_whoever_is_in_a_group_reads_the_files_of_its_documents_as_long
     for name in [&file.name, &other.name, &format!("{}/files/{}", fixture.organization.name(), new_id())] {
         assert_eq!(refusal(get_file(&reads, name).await).0, Code::Unavailable);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auth_b03_whoever_holds_a_link_reads_the_files_of_its_documents_as_long_as_it_is_in_force() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file(b"hello").await;
+    let document = fixture.document_with(&file).await;
+    let link = format!("{}/links/{}", fixture.organization.name(), new_id());
+    let (member, other) = (fixture.organization.member(), fixture.organization.member());
+    member.set_links(&[&link], Duration::from_secs(60));
+    fixture.share(&document, &format!("{link}#holder")).await;
+    let reads = files(&member);
+    eventually("the reference is known", || get_file(&reads, &file.name)).await;
+    assert_eq!(refusal(get_file(&files(&other), &file.name).await), denied());
+    assert!(fixture.entry(&file).await.principals.contains(&format!("{link}#holder")));
+    fixture.system.clock().advance(Duration::from_secs(61));
+    assert_eq!(refusal(get_file(&files(&member), &file.name).await), denied(), "its time is over");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! What is shared with groups is found by whoever is in them, as long as he is.
-use api::{Code, Ids};
+use std::time::Duration;
+
+use api::{Code, Ids, Principal};
 use proto::search::v1::SearchRequest;
 use testkit::eventually;
 
@@ -39,6 +41,23 @@ async fn auth_b03_who_is_in_a_group_finds_what_is_shared_with_it_and_nobody_else
     fixture.documents.change(&second, |entry| entry.principals.truncate(1));
     let hidden = fixture.search(&member, "garden").await;
     assert_eq!((names(&hidden).len(), total(&hidden).0), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auth_b03_who_holds_a_link_finds_what_is_shared_with_it_until_it_ends() {
+    let fixture = Fixture::new().await;
+    let link = Principal::Link(Ids::default().next()).name(fixture.organization.id());
+    let mut entry = fixture.document("garden of the link", "");
+    entry.principals.push(link.clone());
+    let shared = fixture.create(entry).await;
+    fixture.until_found("garden", 1).await;
+    let (member, other) = (fixture.organization.member(), fixture.organization.member());
+    assert_eq!(names(&fixture.search(&member, "garden").await), Vec::<String>::new());
+    member.set_links(&[link.trim_end_matches("#holder")], Duration::from_secs(60));
+    assert_eq!(names(&fixture.search(&member, "garden").await), [shared]);
+    assert_eq!(names(&fixture.search(&other, "garden").await), Vec::<String>::new());
+    fixture.system.clock().advance(Duration::from_secs(61));
+    assert_eq!(names(&fixture.search(&member, "garden").await), Vec::<String>::new(), "its time is over");
 }
 
 #[tokio::test(flavor = "multi_thread")]

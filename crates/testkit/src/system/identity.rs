@@ -1,4 +1,4 @@
-//! What verifiers and services ask `auth` for, answered by the test: keys, revocations, groups.
+//! What verifiers and services ask `auth` for, answered by the test: keys, revocations, groups and links.
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use api::{Error, OrganizationId, UserId};
@@ -39,7 +39,7 @@ impl Source for Injected {
             }
             let key = (OrganizationId::parse(&request.parent)?, UserId::parse(&request.user)?);
             let groups = self.0.groups.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-            Ok(ListUserGroupsResponse { groups: groups.unwrap_or_default() })
+            Ok(groups.unwrap_or_default())
         })
     }
 }

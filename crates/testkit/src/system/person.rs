@@ -1,11 +1,11 @@
 //! Who calls: persons of organizations with minted tokens, and workloads.
 use std::{sync::Arc, time::Duration};
 
-use api::{CallContext, OrganizationId, UserId};
+use api::{CallContext, OrganizationId, UserId, timestamp};
 use authz::{Credential, Subject};
 use bytes::Bytes;
 use mesh::client::Channel;
-use proto::Role;
+use proto::{Role, auth::v1::list_user_groups_response::Link};
 
 use super::World;
 
@@ -87,7 +87,16 @@ impl Person {
 
     /// From now on in these groups, `organizations/{o}/groups/{g}`, and no others.
     pub fn set_groups(&self, groups: &[&str]) {
-        self.world.regroup(self.organization, self.user, groups.iter().map(|group| (*group).to_owned()).collect());
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        self.world.regroup((self.organization, self.user), |there| there.groups = groups);
+    }
+
+    /// From now on a holder of these links, `organizations/{o}/links/{l}`, for so long, and of no others.
+    pub fn set_links(&self, links: &[&str], life: Duration) {
+        let expire_time = Some(timestamp(self.world.clock.now() + life));
+        let link = |name: &&str| Link { name: (*name).to_owned(), expire_time };
+        let links = links.iter().map(link).collect();
+        self.world.regroup((self.organization, self.user), |there| there.links = links);
     }
 
     /// Id of the session the token rests on, as revocations name it.

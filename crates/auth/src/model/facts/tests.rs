@@ -83,6 +83,23 @@ fn groups_are_found_within_groups_and_the_way_down_is_the_shortest() {
 }
 
 #[test]
+fn who_has_a_role_or_holds_a_link_is_one_of_them_as_long_as_he_is_a_member() {
+    let mut facts = Facts::default();
+    let (there, ended, link) = (group("there"), group("ended"), group("link"));
+    facts.add_member(user(), Some(Role::Editor), vec![there, ended]);
+    facts.add_role(there, Permissions::default());
+    facts.add_links(user(), vec![link]);
+    facts.add_links(UserId(link), vec![link]);
+    let subjects = facts.subjects(user(), everybody());
+    for subject in [Subject::Role(Role::Viewer), Subject::Role(Role::Editor), Subject::CustomRole(there)] {
+        assert!(subjects.contains(&subject), "{subject:?}");
+    }
+    assert!(subjects.contains(&Subject::Link(link)) && !subjects.contains(&Subject::Role(Role::Admin)));
+    assert!(!subjects.contains(&Subject::CustomRole(ended)), "nobody has a role that is not there");
+    assert_eq!(facts.subjects(UserId(link), everybody()), HashSet::new(), "no member");
+}
+
+#[test]
 fn circles_end_and_many_ways_cost_no_more_than_the_links() {
     let mut facts = facts();
     parent(&mut facts, "a", "b", Share::Keeper);
