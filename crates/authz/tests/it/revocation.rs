@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use api::{Code, Error};
-use authz::{Credential, Kind, Revocation};
+use authz::{Acting, Credential, Kind, Revocation};
 use mesh::Authorizer;
 use proto::Role;
 
@@ -20,11 +20,12 @@ fn call(world: &World) -> Result<api::Caller, Error> {
 #[test]
 fn b3_each_kind_of_entry_voids_the_tokens_it_names() {
     type IdOf = fn(&World) -> String;
-    let ids: [(Kind, IdOf); 4] = [
+    let ids: [(Kind, IdOf); 5] = [
         (Kind::Sid, |world| world.session.clone()),
         (Kind::User, |world| world.user.to_string()),
         (Kind::Member, |world| format!("{}/{}", world.user, world.organization)),
         (Kind::Tenant, |world| world.organization.to_string()),
+        (Kind::Client, |_| "workos".to_owned()),
     ];
     for (kind, id) in ids {
         let world = World::new();
@@ -61,12 +62,25 @@ fn b11_a_revoked_delegation_ends_the_work_done_with_it() {
     let world = World::new();
     let mut subject = world.subject(Some(Role::Owner));
     subject.credential = Credential::Delegation("d1".to_owned());
-    subject.acting = Some("workflow".to_owned());
+    subject.acting = Some(Acting::Workload("workflow".to_owned()));
     let token = world.mint.mint(&subject, LIFE).expect("it fits");
     let call = || world.call_as("workflow", GET, Some(&token), Some(&world.document(world.organization)));
     assert!(call().is_ok());
     world.verifier.revocations().insert(entry(&world, Kind::Delegation, "d1".to_owned(), false));
     assert_eq!(call().expect_err("revoked").code(), Code::Unauthenticated);
+}
+
+#[test]
+fn an_application_that_acts_is_named_and_is_no_workload() {
+    let world = World::new();
+    let mut subject = world.subject(Some(Role::Owner));
+    let name = format!("organizations/{}/oauthClients/{}", world.organization, world.other);
+    subject.acting = Some(Acting::Client(name.clone()));
+    let token = world.mint.mint(&subject, LIFE).expect("it fits");
+    let caller = world.call(GET, Some(&token), Some(&world.document(world.organization))).expect("good");
+    assert_eq!((caller.acting(), caller.context().acting.as_str()), (Some(name.as_str()), name.as_str()));
+    let whose = world.verifier.whose(&token).expect("our own");
+    assert_eq!((whose.actor, whose.acting), (world.user.name(), name));
 }
 
 #[test]
