@@ -84,14 +84,10 @@ impl World {
     }
 
     /// As `auth` would: the rows change, then services are told.
-    pub(crate) fn regroup(
-        &self,
-        (organization, user): (OrganizationId, UserId),
-        change: impl FnOnce(&mut ListUserGroupsResponse),
-    ) {
-        change(self.groups.write().unwrap_or_else(PoisonError::into_inner).entry((organization, user)).or_default());
+    pub(crate) fn regroup(&self, member: (OrganizationId, UserId), change: impl FnOnce(&mut ListUserGroupsResponse)) {
+        change(self.groups.write().unwrap_or_else(PoisonError::into_inner).entry(member).or_default());
         if let Some(held) = &*self.held_groups.read().unwrap_or_else(PoisonError::into_inner) {
-            held.changed(organization);
+            held.changed(member.0);
         }
     }
 }

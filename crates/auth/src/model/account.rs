@@ -38,21 +38,6 @@ impl Role {
         Self::ALL.into_iter().find(|role| *role as i16 == number)
     }
 
-    /// The role as the contract orders them, which counts from the member; `None` for what is no role of a membership.
-    pub(crate) fn of_contract(role: proto::Role) -> Option<Self> {
-        Self::ALL.into_iter().find(|own| own.contract() == role)
-    }
-
-    /// Its place in that order.
-    pub(crate) fn contract(self) -> proto::Role {
-        match self {
-            Self::Viewer => proto::Role::Viewer,
-            Self::Editor => proto::Role::Editor,
-            Self::Admin => proto::Role::Admin,
-            Self::Owner => proto::Role::Owner,
-        }
-    }
-
     /// Lower-case name, as tokens carry it.
     pub(crate) fn text(self) -> &'static str {
         match self {

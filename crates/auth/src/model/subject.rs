@@ -44,7 +44,7 @@ impl Subject {
         Some(match principal {
             Principal::User(user) => Self::User(user),
             Principal::Members => Self::Members(organization),
-            Principal::Role(role) => Self::Role(Role::of_contract(role)?),
+            Principal::Role(role) => Self::Role(Role::ALL.into_iter().find(|own| contract(*own) == role)?),
             Principal::Group(group) => Self::Group(group),
             Principal::CustomRole(role) => Self::CustomRole(role),
             Principal::Link(link) => Self::Link(link),
@@ -56,7 +56,7 @@ impl Subject {
         let principal = match self {
             Self::User(user) => Principal::User(user),
             Self::Members(organization) => return Principal::Members.name(organization),
-            Self::Role(role) => Principal::Role(role.contract()),
+            Self::Role(role) => Principal::Role(contract(role)),
             Self::Group(group) => Principal::Group(group),
             Self::CustomRole(role) => Principal::CustomRole(role),
             Self::Link(link) => Principal::Link(link),
@@ -91,6 +91,16 @@ impl Subject {
             6 => Some(Self::Link(id)),
             _ => None,
         }
+    }
+}
+
+/// The role as the contract orders them, which counts from the member.
+fn contract(role: Role) -> proto::Role {
+    match role {
+        Role::Viewer => proto::Role::Viewer,
+        Role::Editor => proto::Role::Editor,
+        Role::Admin => proto::Role::Admin,
+        Role::Owner => proto::Role::Owner,
     }
 }
 

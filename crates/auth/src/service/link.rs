@@ -1,7 +1,7 @@
 //! Links: made, opened, ended.
 //!
-//! A link is a principal that its holders share: what is given to it is theirs until it ends, by its time or because somebody deleted it. Who
-//! opens one is a member with the secret. Whatever else he sends, he hears one answer, so that nobody learns which links there are.
+//! A link is a principal that its holders share: what is given to it is theirs until it ends, by its time or because somebody deleted it.
+//! Who opens one is a member with the secret. Whatever else he sends, he hears one answer, so that nobody learns which links there are.
 use api::{CallContext, Caller, OrganizationId, UserId};
 use db::{Record, Tx};
 use subtle::ConstantTimeEq;

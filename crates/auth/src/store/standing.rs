@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::model::{Facts, Permissions, Role, Subject, relation_limit};
 
-/// Active members with active accounts among the users $5, with the keys of their groups and of those these are in, the links that they hold
-/// at the time $3, and `keys` of them all, of their roles too.
+/// Active members with active accounts among the users $5, with the keys of their groups and of those these are in, the links that they
+/// hold at the time $3, and `keys` of them all, of their roles too.
 const PEOPLE: &str = "person as materialized (
        select u.user_id, m.role, m.custom_roles from unnest((select $5::uuid[])) as u(user_id) cross join lateral (
          select role, custom_roles from memberships where organization_id = $1 and user_id = u.user_id and state = 1

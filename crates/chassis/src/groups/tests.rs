@@ -211,7 +211,7 @@ async fn who_reads_everything_by_a_role_is_in_no_need_of_groups() {
     assert_eq!(reads(), 0);
     let half = world.groups.readers(&world.caller(None, world.now(), &[some]), &all).await;
     assert!(half.hold(&[holders(OF, "document:read")]) && !half.hold(&[holders(OF, "file:read")]));
-    assert_eq!((reads(), half.names().len()), (1, 4), "his files are shared with groups");
+    assert_eq!((reads(), half.names().len()), (1, 5), "his files are shared with groups, and with his role");
 }
 
 /// An event of groups as it comes.

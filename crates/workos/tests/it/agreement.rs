@@ -1,5 +1,5 @@
 //! Search against Check (auth.md, T7): who finds a document is who may read it, and the other way round, on a random lot of members,
-//! groups within groups, roles of the organization's own, shares and deletions.
+//! groups within groups, roles, links, shares and deletions.
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::eventually_within;
 
 use crate::{
-    client::{Client, name},
+    client::{Client, name, tomorrow},
     person::Person,
     platform::{Platform, Site},
 };
@@ -16,7 +16,8 @@ use crate::{
 const SEED: u64 = 20_261_126;
 const DOCUMENTS: usize = 16;
 const GROUPS: usize = 5;
-const CHANGES: usize = 80;
+const LINKS: usize = 3;
+const CHANGES: usize = 120;
 /// Which of the members has the role of the organization's own.
 const ARCHIVIST: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -31,6 +32,8 @@ struct Stage {
     role: String,
     /// Groups that are there.
     groups: Mutex<Vec<String>>,
+    /// Links that are there, with their secrets.
+    links: Mutex<Vec<(String, String)>>,
 }
 
 impl Stage {
@@ -56,9 +59,13 @@ impl Stage {
             documents.push(name(&made).to_owned());
         }
         let role = name(&role).to_owned();
-        let stage = Stage { organization, owner: by_owner, members, documents, role, groups: Mutex::default() };
+        let (groups, links) = (Mutex::default(), Mutex::default());
+        let stage = Stage { organization, owner: by_owner, members, documents, role, groups, links };
         for _ in 0..GROUPS {
             stage.make_group().await;
+        }
+        for _ in 0..LINKS {
+            stage.make_link().await;
         }
         stage
     }
@@ -69,15 +76,38 @@ impl Stage {
         self.groups.lock().expect("not poisoned").push(name(&made).to_owned());
     }
 
+    async fn make_link(&self) {
+        let body = json!({"displayName": "Link", "expireTime": tomorrow()});
+        let made = self.owner.post(format!("/v1/{}/links", self.organization), &body).good().await;
+        let secret = made["secret"].as_str().expect("it is shown once").to_owned();
+        self.links.lock().expect("not poisoned").push((name(&made).to_owned(), secret));
+    }
+
+    fn link(&self, random: &mut StdRng) -> (String, String) {
+        let links = self.links.lock().expect("not poisoned");
+        links[random.random_range(0..links.len())].clone()
+    }
+
     fn group(&self, random: &mut StdRng) -> String {
         let groups = self.groups.lock().expect("not poisoned");
         groups[random.random_range(0..groups.len())].clone()
     }
 
-    /// A share given, ended or made for a moment, a document deleted or taken back, a group filled, emptied or ended, a role changed.
+    /// A share given or ended, a document deleted or taken back, a group filled, emptied or ended, a link opened or ended, a role changed.
     async fn change(&self, random: &mut StdRng) {
         let document = &self.documents[random.random_range(0..DOCUMENTS)];
-        match random.random_range(0..16) {
+        match random.random_range(0..20) {
+            16..19 => {
+                let (link, secret) = self.link(random);
+                let by = &self.members[random.random_range(0..self.members.len())].1;
+                by.post(format!("/v1/{link}:open"), &json!({"secret": secret})).good().await;
+            }
+            19 => {
+                let (link, _) = self.link(random);
+                self.owner.delete(format!("/v1/{link}")).good().await;
+                self.links.lock().expect("not poisoned").retain(|(there, _)| *there != link);
+                self.make_link().await;
+            }
             0..6 => {
                 let role = ["READER", "COMMENTER", "WRITER", "KEEPER"][random.random_range(0..4)];
                 let grant = json!({"principal": self.principal(random), "role": role});
@@ -109,7 +139,11 @@ impl Stage {
     }
 
     fn principal(&self, random: &mut StdRng) -> String {
-        match random.random_range(0..8) {
+        match random.random_range(0..14) {
+            8..11 => format!("{}#holder", self.link(random).0),
+            11 => format!("{}#member", self.role),
+            12 => format!("{}#viewer", self.organization),
+            13 => format!("{}#editor", self.organization),
             0..4 => format!("{}#member", self.group(random)),
             4 if random.next_u32().is_multiple_of(4) => format!("{}#member", self.organization),
             number => self.members[number.min(self.members.len() - 1)].0.user.clone(),

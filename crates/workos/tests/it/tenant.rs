@@ -121,7 +121,7 @@ fn fill(tenant: &Tenant, method: &Method, place: &Place) -> Option<Value> {
     };
     let which = usize::from(is_ending(method) && !FIRST.contains(&method.name));
     match (method.name, place.path.as_str()) {
-        ("CreateApiKey", "api_key.expire_time") => Some(json!(tomorrow())),
+        ("CreateApiKey", "api_key.expire_time") | ("CreateLink", "link.expire_time") => Some(json!(tomorrow())),
         ("CreateOAuthClient", "oauth_client.redirect_uris") => Some(json!(["https://app.example/cb"])),
         ("CreateMembership" | "UpdateMembership", "membership.user") => text("users/*", 1),
         ("CreateUser", "user.email") | ("SignUp", "email") => {

@@ -1,7 +1,7 @@
 //! What the trial hears and sees that is as it should be, each with the reason.
 
 /// Methods that even A's own things do not bring to a success, or that are not asked for it, and why.
-pub(super) const LEAST_FAILS: [(&str, &str); 23] = [
+pub(super) const LEAST_FAILS: [(&str, &str); 24] = [
     ("DeleteOrganization", "the trial is over without A"),
     ("SuspendOrganization", "the trial is over without A"),
     ("UndeleteOrganization", "A is not deleted, and the trial is over without it"),
@@ -22,6 +22,7 @@ pub(super) const LEAST_FAILS: [(&str, &str); 23] = [
     ("VerifyEmail", CODE),
     ("FinishSocialLogin", CODE),
     ("FinishPasskeyRegistration", CODE),
+    ("OpenLink", "it takes the secret, which only the answer that made the link shows"),
     ("GetPasskey", "the caller has none: it would be asked for whenever the trial signs in"),
     ("UpdatePasskey", "the caller has none: it would be asked for whenever the trial signs in"),
     ("DeletePasskey", "the caller has none: it would be asked for whenever the trial signs in"),

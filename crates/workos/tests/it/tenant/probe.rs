@@ -156,8 +156,15 @@ fn names(place: &Place, ours: &Tenant, theirs: &Tenant) -> Vec<Probe> {
             found.insert(if kind == OBJECTS { Probe::plain(&below) } else { Probe::twinned(below, &ids) });
         }
     }
-    for set in [&theirs.organization, &theirs.names["organizations/*/groups/*"][0]] {
-        found.insert(Probe::twinned(format!("{set}#member"), &ids));
+    let named = |kind: &str| &theirs.names[kind][0];
+    for (set, relation) in [
+        (&theirs.organization, "member"),
+        (&theirs.organization, "viewer"),
+        (named("organizations/*/groups/*"), "member"),
+        (named("organizations/*/customRoles/*"), "member"),
+        (named("organizations/*/links/*"), "holder"),
+    ] {
+        found.insert(Probe::twinned(format!("{set}#{relation}"), &ids));
     }
     found.into_iter().collect()
 }

@@ -194,6 +194,8 @@ impl Tenant {
             self.make(owner, &format!("{AUTH}.KeyService/CreateServiceAccount"), account).await;
             let key = json!({"apiKey": {"displayName": word, "scopes": ["document:read"], "expireTime": tomorrow}});
             self.make(owner, &format!("{AUTH}.KeyService/CreateApiKey"), key).await;
+            let link = json!({"link": {"displayName": word, "expireTime": tomorrow}});
+            self.make(owner, &format!("{AUTH}.LinkService/CreateLink"), link).await;
             let app = json!({"oauthClient": {"displayName": word, "kind": "WEB", "redirectUris": [format!("https://{word}.example/cb")], "scopes": ["openid"]}});
             self.make(owner, &format!("{AUTH}.OAuthClientService/CreateOAuthClient"), app).await;
         }
