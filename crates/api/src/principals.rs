@@ -1,7 +1,7 @@
 //! Principals: the names under which something is shared, and those that a caller has.
 //!
-//! Groups and links are not in a token: who decides by shares has them resolved. Where that fails, the other names stay good, and what they do not
-//! allow is not denied but cannot be said now: a refusal is true, or it is not given.
+//! Groups and links are not in a token: who decides by shares has them resolved. Where that fails, the other names stay good, and what they
+//! do not allow is not denied but cannot be said now: a refusal is true, or it is not given.
 use std::{fmt, sync::Arc};
 
 use crate::{Code, Error, OrganizationId, Principal, Role, UserId};
