@@ -44,17 +44,24 @@ def accepted_by_edge(ctx, response, case):
 
 @schemathesis.check
 def refused_as_documented(ctx, response, case):
-    """negative_data_rejection, but for two spellings that ProtoJSON takes beside the canonical one, which the document names alone:
-    null for a field that is not set, and a number for a 64-bit integer."""
-    if isinstance(case.body, dict) and is_respelled(case.body, integers(case.operation.schema.raw_schema)):
+    """negative_data_rejection, but for three spellings that ProtoJSON takes beside the canonical one, which the document names alone:
+    null for a field that is not set, and a number for a 64-bit integer or an enum (gateway.md 4.3)."""
+    if isinstance(case.body, dict) and is_respelled(case.body, numbers(case.operation.schema.raw_schema)):
         return None
     return negative_data_rejection(ctx, response, case)
 
 
-def integers(document):
-    """Names of the fields that are 64-bit integers."""
-    parts = [part.get("properties", {}) for part in document["components"]["schemas"].values()]
-    return {name for fields in parts for name, field in fields.items() if field.get("format") in ("int64", "uint64")}
+def numbers(document):
+    """Names of the fields that are 64-bit integers or enums."""
+    schemas = document["components"]["schemas"]
+    enums = {f"#/components/schemas/{name}" for name, schema in schemas.items() if "enum" in schema}
+
+    def is_number(field):
+        said = [field, field.get("items", {}), *field.get("allOf", [])]
+        return any(each.get("format") in ("int64", "uint64") or "enum" in each or each.get("$ref") in enums for each in said)
+
+    parts = [part.get("properties", {}) for part in schemas.values()]
+    return {name for fields in parts for name, field in fields.items() if is_number(field)}
 
 
 def is_respelled(value, names, name=None):

@@ -138,6 +138,7 @@ impl UserService for Stage {
         get_user(auth::GetUserRequest) -> User;
         list_own_memberships(auth::ListOwnMembershipsRequest) -> auth::ListOwnMembershipsResponse;
         change_password(auth::ChangePasswordRequest) -> ();
+        get_session(auth::GetSessionRequest) -> auth::Session;
         list_sessions(auth::ListSessionsRequest) -> auth::ListSessionsResponse;
         delete_session(auth::DeleteSessionRequest) -> ();
         update_user(auth::UpdateUserRequest) -> User;
