@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         Command::Login(arguments) => block_on(async move { outcome(login::run(&arguments).await) }),
         Command::Contract(command) => outcome(contract::run(&command)),
         Command::Certificates { dir } => outcome(certificates::write(&dir)),
-        Command::Admin(command) => block_on(async move { outcome(admin::run(&command, &options).await) }),
+        Command::Admin(command) => block_on(async move { outcome(Box::pin(admin::run(&command, &options)).await) }),
     }
 }
 

@@ -59,7 +59,7 @@ impl Auth {
     pub(crate) async fn revoke_key(&self, context: &CallContext, kid: &str) -> Result<Option<KeyShown>, Error> {
         let tx = self.change(self.db.system("revoke a signing key", context).await?);
         let keeper = Keeper { vault: &self.vault, config: &self.config, now: self.clock.now() };
-        let revoked = keeper.revoke(&tx, kid).await?.ok_or_else(|| api::Error::not_found(&name(kid)))?;
+        let revoked = keeper.revoke(&tx, kid).await?.ok_or_else(|| api::Error::not_found(name(kid)))?;
         for (what, renew) in revoked.voids {
             self.revoke(&tx, what, Owner::default(), renew).await?;
         }
@@ -102,8 +102,9 @@ impl Auth {
         let (keys, made) = keeper.look(&tx, early).await?;
         let known = self.keys.borrow().as_ref().map(|ring| ring.public.clone());
         let stale = known.is_none_or(|known| {
-            keys.iter().filter(|key| key.kind != KeyUse::Refresh).count() != known.len()
-                || keys.iter().any(|key| known.iter().any(|old| old.kid == key.kid && old.times != key.times))
+            let mut published = keys.iter().filter(|key| key.kind != KeyUse::Refresh);
+            published.clone().count() != known.len()
+                || published.any(|key| known.iter().all(|old| old.kid != key.kid || old.times != key.times))
         });
         let ring = match stale {
             true => {

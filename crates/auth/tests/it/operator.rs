@@ -191,7 +191,8 @@ async fn auth_p18_an_organization_that_enables_while_an_operator_disables_enable
     let mut client = users(system, &owner).await;
     client.disable_user(wire::DisableUserRequest { name: bob.name.clone() }).await.expect("it manages him");
     let enable = client.enable_user(wire::EnableUserRequest { name: bob.name.clone() });
-    let (disabled, enabled) = while_it_waits(system, COMMIT, operator.disable(&bob.email, true), enable).await;
+    let disable = Box::pin(operator.disable(&bob.email, true));
+    let (disabled, enabled) = while_it_waits(system, COMMIT, disable, enable).await;
     disabled.expect("there is such an account");
     assert_refused(enabled, Code::PermissionDenied, "ACCESS_DENIED");
     let state = system.sql("select state, disabled_by_operator from auth.users where email = 'bob@example.com'").await;

@@ -70,8 +70,11 @@ fn settings<'a>(system: &'a System, free: &'a str, folder: &'a str) -> Vec<(&'a 
     ]
 }
 
+/// Bound a moment later by the process. Below the ports that the kernel gives to connections: one of those could take it in between.
 fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let mut ports = std::iter::repeat_with(|| rand::random_range(20_000..32_000_u16));
+    let bound = ports.find_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok());
+    let listener = bound.expect("loopback has free ports");
     listener.local_addr().expect("bound").to_string()
 }
 

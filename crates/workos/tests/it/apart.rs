@@ -10,8 +10,10 @@ use crate::{client::Client, groups, person::Person, platform::Site, process::Pro
 const SERVICES: [&str; 7] = ["auth", "document", "file", "search", "workflow", "notification", "gateway"];
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Bound a moment later by the service. Below the ports that the kernel gives to connections: one of those could take it in between.
 fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let mut ports = std::iter::repeat_with(|| rand::random_range(20_000..32_000_u16));
+    let listener = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).expect("loopback has free ports");
     listener.local_addr().expect("a bound socket has an address").to_string()
 }
 

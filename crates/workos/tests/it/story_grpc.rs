@@ -304,7 +304,7 @@ async fn reflection_lists_what_may_be_called_and_nothing_else() {
     ] {
         assert!(names.contains(&format!("workos.{service}")), "{service}: {names:?}");
     }
-    assert!(!names.iter().any(|name| name.contains("TokenService") || name.contains("DelegationService")), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("TokenService") || name.contains("BrowserService")), "{names:?}");
 }
 
 #[tokio::test]
