@@ -7,14 +7,22 @@
 mod connection;
 mod readers;
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Request, Response, Version};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+use hyper::{
+    body::Incoming,
+    rt::{Read, Write, bounds::Http2ServerConnExec},
+    server::conn::{http1, http2},
+    service::{Service, service_fn},
 };
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use mesh::{Batched, tls::Reloading};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -138,15 +146,32 @@ where
         // Nothing was asked yet.
         () = stop.begun.cancelled() => return,
     };
-    let builder = match begun {
-        Ok(true) => &builders.http2,
-        Ok(false) => &builders.http1,
-        Err(error) => return tracing::debug!(%error, client.address = %peer, "connection ended before its first bytes"),
-    };
     let (serving, of) = (edge.clone(), connection.clone());
     // Boxed: its many ways make it large, and a connection without a request would keep the room for it.
     let service = service_fn(move |request| Box::pin(answer(serving.clone(), of.clone(), request)));
-    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(Batched::accepted(io)), service));
+    match begun {
+        Ok(false) => {
+            let served = builders.http1.serve_connection(TokioIo::new(io), service).with_upgrades();
+            watch(edge, served, connection, stop).await;
+        }
+        // Boxed: one that speaks HTTP/1 would keep the room for it.
+        Ok(true) => {
+            let served = builders.http2.serve_connection(TokioIo::new(Batched::http2(io)), service);
+            Box::pin(watch(edge, served, connection, stop)).await;
+        }
+        Err(error) => tracing::debug!(%error, client.address = %peer, "connection ended before its first bytes"),
+    }
+}
+
+/// Serves a connection until it ends, nobody takes its answers, it is old, or the process stops.
+async fn watch(
+    edge: &Edge,
+    served: impl Future<Output = hyper::Result<()>> + Drains,
+    connection: Connection,
+    stop: Stop,
+) {
+    let (config, peer) = (&edge.config, connection.peer);
+    let mut served = pin!(served);
     let mut gone = pin!(connection.readers.gone(config.stream_idle, &connection.ending));
     let ended = tokio::select! {
         ended = served.as_mut() => Some(ended),
@@ -157,7 +182,7 @@ where
     let ended = match ended {
         Some(ended) => Some(ended),
         None => {
-            served.as_mut().graceful_shutdown();
+            served.as_mut().drain();
             match timeout(config.connection_grace, served.as_mut()).await {
                 Ok(ended) => Some(ended),
                 Err(_) => {
@@ -205,41 +230,67 @@ fn age(limit: Duration) -> Duration {
 
 /// How connections are served.
 struct Builders {
-    http1: auto::Builder<TokioExecutor>,
-    http2: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
 }
 
 impl Builders {
     fn new(config: &Config) -> Self {
-        Self { http1: builder(config).http1_only(), http2: builder(config).http2_only() }
+        // HTTP/2 counts the target and 32 bytes for each field with the head; the readers take more than is let through, so that the answer
+        // is in our own words.
+        let fields = 32 * (config.headers_max + HEADERS_MORE) as u64;
+        let head = u32::try_from(config.head_max.bytes() + config.target_max.bytes() + fields).unwrap_or(u32::MAX);
+        let (mut http1, mut http2) = (http1::Builder::new(), http2::Builder::new(TokioExecutor::new()));
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.head_timeout)
+            .max_headers(config.headers_max + HEADERS_MORE)
+            .max_buf_size((head as usize).max(64 * 1024));
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(config.http2_streams)
+            .max_pending_accept_reset_streams(config.http2_resets)
+            .max_header_list_size(head)
+            // Many streams fit into a connection's window: one whose body nobody reads does not stop the others.
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(8 * STREAM_WINDOW)
+            .max_frame_size(FRAME)
+            // WebSocket over HTTP/2 (RFC 8441).
+            .enable_connect_protocol()
+            .keep_alive_interval(config.keep_alive)
+            .keep_alive_timeout(config.keep_alive);
+        Self { http1, http2 }
     }
 }
 
-fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
-    // HTTP/2 counts the target and 32 bytes for each field with the head; the readers take more than is let through, so that the answer
-    // is in our own words.
-    let fields = 32 * (config.headers_max + HEADERS_MORE) as u64;
-    let head = u32::try_from(config.head_max.bytes() + config.target_max.bytes() + fields).unwrap_or(u32::MAX);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.head_timeout)
-        .max_headers(config.headers_max + HEADERS_MORE)
-        .max_buf_size((head as usize).max(64 * 1024));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(config.http2_streams)
-        .max_pending_accept_reset_streams(config.http2_resets)
-        .max_header_list_size(head)
-        // Many streams fit into a connection's window: one whose body nobody reads does not stop the others.
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(8 * STREAM_WINDOW)
-        .max_frame_size(FRAME)
-        // WebSocket over HTTP/2 (RFC 8441).
-        .enable_connect_protocol()
-        .keep_alive_interval(config.keep_alive)
-        .keep_alive_timeout(config.keep_alive);
-    builder
+/// A connection that can be told to end: it finishes what it is at and takes nothing new.
+trait Drains {
+    fn drain(self: Pin<&mut Self>);
+}
+
+impl<I, S, B> Drains for http1::UpgradeableConnection<I, S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: Read + Write + Unpin + Send + 'static,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn drain(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, B> Drains for http2::Connection<I, S, TokioExecutor>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: Read + Write + Unpin,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    TokioExecutor: Http2ServerConnExec<S::Future, B>,
+{
+    fn drain(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
 }
