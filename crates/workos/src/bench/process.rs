@@ -12,7 +12,7 @@ use super::{
     family,
     usage::{cpu_of, memory_of},
 };
-use crate::running::Place;
+use crate::{running::Place, terminal};
 
 /// A platform under measurement.
 pub(crate) struct Measured {
@@ -122,4 +122,20 @@ pub(crate) fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
     command
+}
+
+/// The program of one service, as its image has it. Where this one stands alone it is asked for the service instead, and holds more memory
+/// than the service's own program: the bench says which one it was.
+pub(crate) fn service(name: &str) -> Result<Command> {
+    let this = std::env::current_exe()?;
+    let own = this.with_file_name(format!("workos-{name}"));
+    if own.is_file() {
+        let mut serve = command(&own);
+        serve.arg("serve");
+        return Ok(serve);
+    }
+    terminal::note(format!("no workos-{name} beside this program; `workos serve {name}` stands for it"));
+    let mut serve = command(&this);
+    serve.args(["serve", name]);
+    Ok(serve)
 }

@@ -11,16 +11,14 @@ use proto::{
     auth::v1::{ExchangeCredentialRequest, ListVerifyKeysRequest, token_service_client::TokenServiceClient},
     document::v1::{ListDocumentsRequest, document_service_client::DocumentServiceClient},
 };
-use tokio::process::Command;
 
 use super::UNLIMITED;
 use crate::{
     bench::{
         peer::{Peer, free_address},
-        process::command,
+        process::service,
     },
     demo::http::{Call, Http},
-    terminal,
 };
 
 /// The processes, in the order of their start.
@@ -54,7 +52,7 @@ pub(super) async fn start(root: &Path) -> Result<Apart> {
     let gateway = format!("http://{edge}");
     let mut processes = Vec::new();
     for name in SERVICES {
-        let mut serve = program(name)?;
+        let mut serve = service(name)?;
         serve.current_dir(root);
         let password = engines.nats_users.get(name).cloned().unwrap_or_default();
         let secret = [
@@ -90,22 +88,6 @@ pub(super) async fn start(root: &Path) -> Result<Apart> {
     let mut settings = mesh::Settings { mode: mesh::Mode::Direct, ..mesh::Settings::default() };
     settings.addresses = places.iter().map(|(name, place)| ((*name).to_owned(), vec![place.rpc.to_string()])).collect();
     Ok(Apart { processes, gateway, settings, certificates })
-}
-
-/// The program of one service, as its image has it. Where this one stands alone it is asked for the service instead, and holds more memory
-/// than the service's own program: the bench says which one it was.
-fn program(name: &str) -> Result<Command> {
-    let this = std::env::current_exe()?;
-    let own = this.with_file_name(format!("workos-{name}"));
-    if own.is_file() {
-        let mut serve = command(&own);
-        serve.arg("serve");
-        return Ok(serve);
-    }
-    terminal::note(format!("no workos-{name} beside this program; `workos serve {name}` stands for it"));
-    let mut serve = command(&this);
-    serve.args(["serve", name]);
-    Ok(serve)
 }
 
 async fn ready(admin: SocketAddr) -> Result<()> {
