@@ -18,6 +18,7 @@ use crate::{
     call::{budget::Budget, websocket::Sockets},
     config::Config,
     filter::auth::Credentials,
+    identity::session::Jar,
     observe::Requests,
     schema::{Holder, Keeper, Recipe},
 };
@@ -96,6 +97,8 @@ pub(crate) struct Edge {
     pub(crate) clock: Clock,
     /// Address under which clients reach the edge; issuer of tokens.
     pub(crate) public_url: String,
+    /// Cookies of that address; none where they would travel in the open.
+    pub(crate) jar: Option<Jar>,
     /// Source of request ids.
     pub(crate) ids: Ids,
 }
@@ -129,6 +132,7 @@ impl Edge {
             bodies: Budget::new(config.bodies_max),
             mesh: parts.mesh,
             cache: parts.cache,
+            jar: Jar::of(&public_url),
             public_url,
             ids: parts.ids,
             config,

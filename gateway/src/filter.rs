@@ -38,7 +38,7 @@ use crate::{
     coding::Coding,
     docs,
     edge::Edge,
-    identity::{self, session::Jar},
+    identity,
     listener::Connection,
     observe::Observed,
     refusal::{Dialect, Refusal},
@@ -89,13 +89,13 @@ pub(crate) async fn serve(
     let coding = Coding::accepted(request.headers(), &header::ACCEPT_ENCODING).filter(|_| edge.config.compress);
     let (origin, verb) = (request.headers().get(header::ORIGIN).cloned(), request.method().clone());
     let (place, version) = (request.uri().clone(), request.version());
-    let by_cookie = Jar::of(&edge.public_url).is_some_and(|jar| jar.is_shown(request.headers()));
+    let by_cookie = edge.jar.is_some_and(|jar| jar.is_shown(request.headers()));
     let framed = hygiene::framing(&request, &edge.config);
     let local = address::is_local(request.headers(), connection.peer);
     hygiene::clean(request.headers_mut());
     let schema = edge.schema.current();
     let dialect = Dialect::of(&request, &schema, edge.config.connect);
-    let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, local, dialect };
+    let begun = Begun { edge: &edge, schema: &schema, observed: &observed, connection, local, by_cookie, dialect };
     let passed = AssertUnwindSafe(begun.pass(request, framed).instrument(observed.span().clone())).catch_unwind().await;
     let answer = passed.unwrap_or_else(|_| {
         tracing::error!(parent: observed.span(), "a request handler panicked");
@@ -151,13 +151,14 @@ struct Begun<'a> {
     observed: &'a Observed<'a>,
     connection: Connection,
     local: bool,
+    by_cookie: bool,
     dialect: Dialect,
 }
 
 impl Begun<'_> {
     /// Filters 3 to 10.
     async fn pass(self, request: Request<Incoming>, framed: Result<(), Refusal>) -> Result<Response<Body>, Refusal> {
-        let Self { edge, schema, observed, connection, local, dialect } = self;
+        let Self { edge, schema, observed, connection, local, by_cookie, dialect } = self;
         framed?;
         let _place = rate_limit::place(edge, observed.address())?;
         rate_limit::address(edge, observed.address()).await?;
@@ -184,7 +185,7 @@ impl Begun<'_> {
         }
         let principal = match route.method() {
             // The credential comes in the first frame.
-            Some(method) if route.awaits_credential(&edge.public_url, request.headers()) => {
+            Some(method) if route.awaits_credential(by_cookie, request.headers()) => {
                 rate_limit::principal(edge, observed.address(), None, method).await?;
                 None
             }

@@ -23,7 +23,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use hyper::body::Incoming;
 use link::Link;
 use proto::Rate;
-use session::Jar;
 use tonic::body::Body;
 
 use crate::{
@@ -264,7 +263,7 @@ pub(crate) async fn drive(
         return program(edge, passage, incoming, endpoint).await;
     }
     // What people type would travel in the open.
-    let Some(jar) = Jar::of(&edge.public_url) else { return Ok(signin::unsafe_address()) };
+    let Some(jar) = edge.jar else { return Ok(signin::unsafe_address()) };
     if passage.head.method == Method::HEAD && endpoint.begins(&Method::HEAD) {
         return Ok(pages::unmade());
     }

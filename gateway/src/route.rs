@@ -10,7 +10,7 @@ use crate::{
     call::{connect, reflection, websocket},
     docs::Page,
     filter::resumable::Upload,
-    identity::{Endpoint, session::Jar},
+    identity::Endpoint,
     refusal::{Dialect, Refusal},
     schema::Schema,
 };
@@ -74,9 +74,8 @@ impl Route {
     }
 
     /// The caller may still show a credential: a WebSocket whose client can set no headers sends it in its first frame.
-    pub(crate) fn awaits_credential(&self, public_url: &str, headers: &HeaderMap) -> bool {
-        let cookie = Jar::of(public_url).is_some_and(|jar| jar.is_shown(headers));
-        let shown = headers.contains_key(header::AUTHORIZATION) || cookie;
+    pub(crate) fn awaits_credential(&self, by_cookie: bool, headers: &HeaderMap) -> bool {
+        let shown = headers.contains_key(header::AUTHORIZATION) || by_cookie;
         matches!(self.target, Target::Socket(..)) && !shown
     }
 

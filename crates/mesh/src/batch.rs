@@ -35,19 +35,12 @@ pub struct Batched<T> {
     ahead: BytesMut,
     /// Others had their turn since the last flush was asked for.
     turned: bool,
-    /// Whether HTTP/2 is spoken; `None` until the first bytes tell what is spoken.
-    on: Option<bool>,
 }
 
 impl<T> Batched<T> {
     /// For a connection that speaks HTTP/2.
     pub fn http2(inner: T) -> Self {
-        Self { inner, held: BytesMut::new(), ahead: BytesMut::new(), turned: false, on: Some(true) }
-    }
-
-    /// For an accepted connection: HTTP/2 is known by its preface, and anything else is left as it is.
-    pub fn accepted(inner: T) -> Self {
-        Self { on: None, ..Self::http2(inner) }
+        Self { inner, held: BytesMut::new(), ahead: BytesMut::new(), turned: false }
     }
 }
 
@@ -91,16 +84,6 @@ impl<T: AsyncWrite + Unpin> Batched<T> {
 }
 
 impl<T: AsyncRead + Unpin> Batched<T> {
-    /// Reads straight into the caller's buffer.
-    fn straight(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(context, into))?;
-        if self.on.is_none() {
-            self.on = Some(into.filled()[before..].starts_with(b"PRI"));
-        }
-        Poll::Ready(Ok(()))
-    }
-
     /// Reads what has come; nothing at the end.
     fn fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.ahead.reserve(AHEAD);
@@ -117,8 +100,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Batched<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.ahead.is_empty() {
-            if this.on != Some(true) || into.remaining() > ROOM {
-                return this.straight(context, into);
+            if into.remaining() > ROOM {
+                return Pin::new(&mut this.inner).poll_read(context, into);
             }
             ready!(this.fill(context))?;
         }
@@ -144,7 +127,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Batched<T> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let length = bytes.iter().map(|each| each.len()).sum::<usize>();
-        if this.on != Some(true) || length > SMALL || this.held.len() + length > HELD {
+        if length > SMALL || this.held.len() + length > HELD {
             return this.through(context, bytes);
         }
         for each in bytes {
@@ -251,17 +234,5 @@ mod tests {
         assert_eq!(batched.ahead.capacity(), 0, "nothing is held for nobody");
         drop(other);
         assert_eq!(batched.read(&mut piece).await.expect("the end"), 0);
-    }
-
-    #[tokio::test]
-    async fn what_speaks_no_http2_is_left_as_it_is() {
-        for (first, held) in [(&b"PRI * HTTP/2.0"[..], true), (b"POST / HTTP/1.1", false)] {
-            let (mut other, ours) = duplex(64);
-            other.write_all(first).await.expect("there is room");
-            let mut batched = Batched::accepted(ours);
-            batched.read_exact(&mut vec![0; first.len()]).await.expect("it came");
-            batched.write_all(b"answer").await.expect("it is taken");
-            assert_eq!(!batched.held.is_empty(), held);
-        }
     }
 }

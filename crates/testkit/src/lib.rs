@@ -8,11 +8,13 @@
 mod collector;
 pub mod conformance;
 mod eventually;
+mod port;
 mod proxy;
 mod system;
 pub mod tree;
 
 pub use collector::Collector;
 pub use eventually::{Look, eventually, eventually_within, holding_until};
+pub use port::free_address;
 pub use proxy::Proxy;
 pub use system::{Builder, Engine, Organization, Person, Published, System, Workload, temporary_folder};

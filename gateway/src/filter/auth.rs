@@ -195,7 +195,7 @@ pub(crate) async fn authenticate(
     let token = bearer(headers)?;
     let public = method.access.as_ref().is_some_and(|access| access.rule == Rule::Public);
     // Browsers send cookies unasked: on a public method one is no claim to be somebody.
-    if let Some(jar) = Jar::of(&edge.public_url).filter(|jar| jar.is_shown(headers) && !public) {
+    if let Some(jar) = edge.jar.filter(|jar| jar.is_shown(headers) && !public) {
         if token.is_some() {
             return Err(Error::credential_invalid().into());
         }

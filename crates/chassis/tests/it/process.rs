@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use testkit::{Collector, Engine, System, eventually, temporary_folder};
+use testkit::{Collector, Engine, System, eventually, free_address, temporary_folder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::service::DOCUMENT;
@@ -68,14 +68,6 @@ fn settings<'a>(system: &'a System, free: &'a str, folder: &'a str) -> Vec<(&'a 
         ("data_dir", folder),
         ("lifecycle.drain", "5s"),
     ]
-}
-
-/// Bound a moment later by the process. Below the ports that the kernel gives to connections: one of those could take it in between.
-fn free_address() -> String {
-    let mut ports = std::iter::repeat_with(|| rand::random_range(20_000..32_000_u16));
-    let bound = ports.find_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok());
-    let listener = bound.expect("loopback has free ports");
-    listener.local_addr().expect("bound").to_string()
 }
 
 fn signal(child: &Child, name: nix::sys::signal::Signal) {

@@ -1,21 +1,14 @@
 //! Services as separate processes, over mutual TLS with certificates of `workos certificates`, engines given by URL.
-use std::{collections::BTreeMap, net::TcpListener, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
-use testkit::eventually_within;
+use testkit::{eventually_within, free_address};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{client::Client, groups, person::Person, platform::Site, process::Process, tus::Uploads};
 
 const SERVICES: [&str; 7] = ["auth", "document", "file", "search", "workflow", "notification", "gateway"];
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Bound a moment later by the service. Below the ports that the kernel gives to connections: one of those could take it in between.
-fn free_address() -> String {
-    let mut ports = std::iter::repeat_with(|| rand::random_range(20_000..32_000_u16));
-    let listener = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).expect("loopback has free ports");
-    listener.local_addr().expect("a bound socket has an address").to_string()
-}
 
 /// Environment variables.
 type Settings = BTreeMap<String, String>;
