@@ -113,6 +113,13 @@ pub(crate) struct Config {
     pub(crate) rate_credential: u32,
     /// Sign-ins per second that begin at one network address on the pages or for an application; up to 20 times as many at once.
     pub(crate) rate_begin: u32,
+    /// Page that signs people in, in place of the built-in ones: a path of this edge's own origin, as `consent_url`. It is opened with
+    /// `?code_challenge=`, and with `request`, `return_to`, `login_hint`, `again` and `problem` where there is one. It signs in by
+    /// `POST /v1/login:start` (`clientId` workos-browser, `redirectUri` workos:browser) and `:continue`, then posts a form to `/signin` with the last
+    /// step's `code` and `device` and with `request` or `return_to`: that sets the cookie and leads on. A form with the step's `flow` and a
+    /// `provider`, or with `email` and `send_code`, leaves for an identity provider, or has a mail sent whose link is good in this browser.
+    /// Empty: the built-in pages.
+    pub(crate) login_url: String,
     /// Page that asks people for consent in place of the built-in one: a path of this edge's own origin (`/app/consent`), for what decides is the
     /// browser's cookie. It is opened with `?request=`, reads `GET /v1/authorizationRequests/{request}`, decides by `:approve` or `:deny`, and
     /// leads the browser to the answer's `redirectUri`. Empty: the built-in page.
@@ -267,6 +274,7 @@ impl Default for Config {
             rate_heavy: 200,
             rate_credential: 120,
             rate_begin: 10,
+            login_url: String::new(),
             consent_url: String::new(),
             tls: Tls::default(),
             schema: Schema::default(),
@@ -342,8 +350,9 @@ impl chassis::Section for Config {
         }
         self.tls.check()?;
         self.schema.check()?;
-        if !self.consent_url.is_empty() && !is_own_page(&self.consent_url) {
-            return Err("consent_url: write a path of the public address, `/app/consent`, without a query".to_owned());
+        let own = [("login_url", &self.login_url), ("consent_url", &self.consent_url)];
+        if let Some((name, _)) = own.into_iter().find(|(_, page)| !page.is_empty() && !is_own_page(page)) {
+            return Err(format!("{name}: write a path of the public address, `/app/page`, without a query"));
         }
         let named = |name: &&String| name.parse::<http::HeaderName>().is_err();
         if let Some(name) = self.cors_headers.iter().chain(&self.cors_exposed).find(named) {

@@ -8,6 +8,11 @@ use crate::{coding::Flaw, refusal::Refusal};
 /// The edge.
 pub(crate) struct Edge;
 
+/// What the taken modules ask of the edge's settings.
+pub(crate) struct Config {
+    pub(crate) compress: bool,
+}
+
 /// A request on its way.
 pub(crate) struct Passage {
     pub(crate) head: http::request::Parts,

@@ -31,6 +31,10 @@ mod taken {
         pub(crate) use crate::body::Passage;
     }
 
+    pub(crate) mod config {
+        pub(crate) use crate::body::Config;
+    }
+
     pub(crate) mod edge {
         pub(crate) use crate::body::Edge;
     }
@@ -42,7 +46,7 @@ mod taken {
 }
 
 use bytes::{Bytes, BytesMut};
-pub(crate) use taken::{call, coding, edge, filter, form};
+pub(crate) use taken::{call, coding, config, edge, filter, form};
 
 use http::HeaderMap;
 use taken::{

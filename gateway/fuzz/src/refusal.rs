@@ -22,3 +22,15 @@ impl Refusal {
         self
     }
 }
+
+impl From<api::Error> for Refusal {
+    fn from(_: api::Error) -> Self {
+        Self::default()
+    }
+}
+
+impl From<transcode::Problem> for Refusal {
+    fn from(_: transcode::Problem) -> Self {
+        Self::default()
+    }
+}

@@ -100,6 +100,12 @@ impl Parameters {
         Ok(ClientAuthentication { client_id: id, client_secret: secret, basic: true })
     }
 
+    /// These, but for those without a value.
+    pub(crate) fn of<const N: usize>(sent: [(&str, String); N]) -> Self {
+        let single = sent.into_iter().filter(|(_, value)| !value.is_empty());
+        Self { single: single.map(|(name, value)| (name.to_owned(), value)).collect(), ..Self::default() }
+    }
+
     /// As a query.
     pub(crate) fn query(&self) -> String {
         let several = self.several.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));

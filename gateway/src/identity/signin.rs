@@ -59,12 +59,17 @@ pub(super) fn with_cookies(
     response
 }
 
+/// What a sign-in that this browser may finish begins with (PKCE, RFC 7636): its secret is not told by it.
+fn challenge(browser: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(browser.as_bytes()))
+}
+
 /// Begins a sign-in for the browser with this secret; `again` asks a person anew whom an identity provider knows.
 async fn begin(edge: &Edge, passage: &Passage, browser: &str, again: bool) -> Result<LoginStep, Status> {
     let request = StartLoginRequest {
         client_id: "workos-browser".to_owned(),
         redirect_uri: "workos:browser".to_owned(),
-        code_challenge: URL_SAFE_NO_PAD.encode(Sha256::digest(browser.as_bytes())),
+        code_challenge: challenge(browser),
         code_challenge_method: "S256".to_owned(),
         state: String::new(),
         again,
@@ -76,6 +81,19 @@ pub(super) fn logins(edge: &Edge, passage: &Passage) -> LoginServiceClient<mesh:
     LoginServiceClient::new(edge.mesh.as_workload("auth", &passage.context))
 }
 
+/// The page that whoever runs this service has in place of ours. It begins the sign-in itself.
+fn own_page(url: &str, browser: &str, hidden: &Hidden, (hint, note): (&str, Option<&str>)) -> Response<Body> {
+    let sent = [
+        ("code_challenge", challenge(browser)),
+        ("request", hidden.request.clone()),
+        ("return_to", hidden.return_to.clone()),
+        ("login_hint", hint.to_owned()),
+        ("again", if hidden.again { "true".to_owned() } else { String::new() }),
+        ("problem", note.unwrap_or_default().to_owned()),
+    ];
+    pages::see_other(&format!("{url}?{}", Parameters::of(sent).query()))
+}
+
 /// The first page of a sign-in.
 pub(super) async fn start(
     edge: &Edge,
@@ -84,6 +102,10 @@ pub(super) async fn start(
     hidden: Hidden,
     (client, hint, note): (Option<&ClientShown>, &str, Option<&str>),
 ) -> Result<Response<Body>, Refusal> {
+    let own = edge.config.login_url.as_str();
+    if !own.is_empty() {
+        return Ok(with_cookies(own_page(own, browser, &hidden, (hint, note)), jar.set_flow(browser)));
+    }
     let begun = begin(edge, passage, browser, hidden.again).await?;
     let Some(step) = begun.step else { return Err(api::Error::fault("a sign-in without a step").into()) };
     let page = pages::step(&step, &Hidden { flow: begun.flow, ..hidden }, client, hint, note);
@@ -152,6 +174,11 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         // He has read what the last page said.
         let Some(session) = jar.session(&passage.head.headers) else { return Ok(foreign()) };
         return leave(edge, &passage, (jar, &browser), &hidden, session).await;
+    }
+    if form.has("code") {
+        // A page in place of ours has done the steps; only a sign-in of this browser's secret ends here.
+        let done = DoneStep { code: form.take("code"), device: form.take("device"), ..DoneStep::default() };
+        return complete(edge, &passage, (jar, &browser), hidden, done).await;
     }
     let (email, provider) = (form.take("email"), form.take("provider"));
     // It may wait for a mail in this browser; whatever else it goes on by, what the mail carries is worth nothing then.

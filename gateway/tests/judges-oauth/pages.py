@@ -3,9 +3,11 @@ decides about an application, signs out. Every page is looked at in the widths o
 field has a name for assistive technology, and nothing is refused by the page's own policy. SCREENSHOTS names a folder for pictures of them all."""
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -230,6 +232,19 @@ def walk(page):
     page.find("[role=alert]:not([hidden])")
     page.press("#use_passkey")
     page.find("input[name=organization], #user_code")
+
+    # A sign-in page of one's own, by the script of docs/signin.md, where it is opened in the browser that the sign-in is for.
+    page.go(f"{home}/signin?prompt=login")
+    secret = next(cookie["value"] for cookie in page.ask("GET", "/cookie") if cookie["name"].endswith("workos_flow"))
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).rstrip(b"=").decode()
+    page.go(f"{home}/.well-known/openid-configuration?code_challenge={challenge}&return_to=/device")
+    script = next(block for block in re.findall(r"```js\n(.*?)```", WORLD["page"], re.S) if "login:start" in block)
+    page.wait_for("""
+        const [email, password, recoveryCode, organization] = args;
+        const answerOf = (step) => step.password ? { password: { email, password } } : step.secondFactor ? { recoveryCode } : { organization };
+        """ + script, EMAIL, PASSWORD, codes[0], ORGANIZATION)
+    page.await_url(f"{home}/device")
+    page.find("#user_code")
 
     # A link in a mail is good in the browser that asked for it, and shows a form there.
     page.go(f"{home}/auth/link/magic?token=x")

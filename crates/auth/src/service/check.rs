@@ -2,17 +2,19 @@
 //!
 //! Everybody may ask about himself; about others only who may read relations, since the answers tell them. All answers of one request
 //! are from one state of roles, groups and relations, read by one statement, and the token they come with names it.
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use api::{Caller, OrganizationId, UserId};
 use db::Tx;
-use futures::future::join;
 use tokio::time::Instant;
 
 use super::Auth;
 use crate::{
     error::{Authorization, Error},
-    model::{AtLeast, CustomRoleName, Facts, Question, Standing, Subject, Wanted, catalog},
+    model::{AtLeast, CustomRoleName, Facts, Permission, Question, Standing, Subject, Wanted, catalog},
     store,
 };
 
@@ -86,17 +88,34 @@ impl Auth {
     ) -> Result<Facts, Error> {
         let users: Vec<UserId> = questions.iter().map(|question| question.user).collect();
         let paths: Vec<&str> = questions.iter().map(|question| question.object.path.as_str()).collect();
+        self.asked(caller, organization, (&users, &paths), at_least).await?.1.bounded()
+    }
+
+    /// What is known of these users and resources, in a transaction for more. About others than himself asks only who may read relations; how
+    /// he stands is read by the same statement, and nothing of the answer is looked at before he may.
+    pub(super) async fn asked(
+        &self,
+        caller: &Caller,
+        organization: OrganizationId,
+        (users, paths): (&[UserId], &[&str]),
+        at_least: &AtLeast,
+    ) -> Result<(Tx, Facts), Error> {
         Self::own(caller, organization)?;
         let tx = self.db.tenant(caller).await?;
         let tx = self.at_least(caller, tx, at_least).await?;
-        // Whether he may ask and what he asks share a way to the database; nothing of the answer is looked at before he may.
-        let (asked, facts) = join(
-            self.may_ask(caller, &tx, &users),
-            store::standing::facts(&tx, organization, &users, &paths, self.clock.now()),
-        )
-        .await;
-        asked?;
-        facts?.bounded()
+        let about_himself = users.iter().all(|user| caller.user() == Some(*user));
+        let known: Vec<UserId> = users.iter().copied().chain(caller.user()).collect();
+        let facts = store::standing::facts(&tx, organization, &known, paths, self.clock.now()).await?;
+        let reads = reading()?;
+        let standing = caller.user().map(|user| facts.standing(user, "", &HashSet::new()));
+        let may = about_himself
+            || match standing.filter(|standing| standing.member) {
+                Some(standing) => {
+                    standing.by_role(Wanted::Contract(reads), organization) && caller.in_scope(reads.text)
+                }
+                None => self.rights(caller, &tx).await?.hold(reads),
+            };
+        if may { Ok((tx, facts)) } else { Err(api::Error::denied().into()) }
     }
 
     /// How one user stands to resources.
@@ -111,28 +130,9 @@ impl Auth {
         Ok(facts.standing(user, path, &facts.subjects(user, Subject::Members(organization))))
     }
 
-    /// A transaction for questions about these users. About others than himself asks only who may read relations.
-    pub(super) async fn asked_by(
-        &self,
-        caller: &Caller,
-        organization: OrganizationId,
-        users: &[UserId],
-    ) -> Result<Tx, Error> {
-        Self::own(caller, organization)?;
-        let tx = self.db.tenant(caller).await?;
-        self.may_ask(caller, &tx, users).await?;
-        Ok(tx)
-    }
-
-    async fn may_ask(&self, caller: &Caller, tx: &Tx, users: &[UserId]) -> Result<(), Error> {
-        let about_himself = users.iter().all(|user| caller.user() == Some(*user));
-        if about_himself || self.reads_relations(caller, tx).await? { Ok(()) } else { Err(api::Error::denied().into()) }
-    }
-
     /// The caller may read all relations of his organization.
     pub(super) async fn reads_relations(&self, caller: &Caller, tx: &Tx) -> Result<bool, Error> {
-        let reads = catalog().get("relation:read").ok_or_else(|| Error::fault("the contract has no relation:read"))?;
-        Ok(self.rights(caller, tx).await?.hold(reads))
+        Ok(self.rights(caller, tx).await?.hold(reading()?))
     }
 
     /// Waits until this must be known here, for half a second at most. What services tell may still be on its way; a change of relations
@@ -162,4 +162,9 @@ impl Auth {
             tx = self.db.tenant(caller).await?;
         }
     }
+}
+
+/// What it takes to ask about others.
+fn reading() -> Result<&'static Permission, Error> {
+    catalog().get("relation:read").ok_or_else(|| Error::fault("the contract has no relation:read"))
 }

@@ -70,10 +70,8 @@ impl Auth {
             true => None,
             false => Some(serde_json::from_slice(&position).map_err(Error::fault)?),
         };
-        let tx = self.asked_by(caller, organization, &[*user]).await?;
-        let tx = self.at_least(caller, tx, at_least).await?;
         let now = self.clock.now();
-        let facts = store::standing::facts(&tx, organization, &[*user], &[], now).await?;
+        let (tx, facts) = self.asked(caller, organization, (&[*user], &[]), at_least).await?;
         let subjects = facts.subjects(*user, Subject::Members(organization));
         let (paths, next) = if facts.standing(*user, "", &subjects).by_role(*wanted, organization) {
             of_role(&tx, listing, position, size).await?

@@ -210,3 +210,53 @@ async fn auth_o13_a_consent_page_of_ones_own_decides_by_the_browsers_cookie() {
     assert!(uri.starts_with(&format!("{REDIRECT}?code=")), "{uri}");
     redeem(&browser.client, &app, &parameter(uri, "code")).await;
 }
+
+/// A page in place of ours, on this origin: the sign-in by the API up to its last step, with the challenge that the page was opened with.
+async fn signed_in_by_api(browser: &Browser, challenge: &str, person: &Person) -> Value {
+    let begin = json!({"clientId": "workos-browser", "redirectUri": "workos:browser", "codeChallenge": challenge, "codeChallengeMethod": "S256"});
+    let step = browser.client.post("/v1/login:start", &begin).good().await;
+    assert!(step["password"].is_object(), "the first step can be shown: {step}");
+    let answer = json!({"flow": step["flow"], "password": {"email": person.email, "password": person.password()}});
+    let step = browser.client.post("/v1/login:continue", &answer).good().await;
+    let answer = json!({"flow": step["flow"], "organization": person.organization});
+    browser.client.post("/v1/login:continue", &answer).good().await["done"].clone()
+}
+
+#[tokio::test]
+async fn auth_o13_a_sign_in_page_of_ones_own_ends_in_the_browser_that_it_was_opened_in() {
+    let site = Site::new().await.set("gateway.login_url", "/app/signin");
+    let platform = Platform::start(site).await;
+    let owner = Person::first(&platform.client(), platform.site()).await;
+    let shared = Shared { platform, owner };
+    let app = register(&shared, json!({})).await;
+    let mut browser = Browser::new(&shared);
+    let sent = browser.get(authorize(&app.id, &[("login_hint", "ada+1@example.com"), ("prompt", "login")])).await;
+    let to = sent.header("location").to_owned();
+    assert!(sent.status == 303 && to.starts_with("/app/signin?"), "{}", sent.show());
+    assert_eq!(
+        (parameter(&to, "again").as_str(), parameter(&to, "login_hint").as_str()),
+        ("true", "ada%2B1%40example.com")
+    );
+    let done = signed_in_by_api(&browser, &parameter(&to, "code_challenge"), &shared.owner).await;
+    let (code, device) = (done["code"].as_str().expect("a code"), done["device"].as_str().expect("a mark"));
+    let request = parameter(&to, "request");
+    let form = [("code", code), ("device", device), ("request", request.as_str())];
+    let mut other = Browser::new(&shared);
+    other.get("/signin").await;
+    assert_eq!(other.post("/signin", &form).await.status, 403, "another browser does not end it");
+    assert!(!other.cookie().contains("session"), "{}", other.cookie());
+    let again = signed_in_by_api(&browser, &parameter(&to, "code_challenge"), &shared.owner).await;
+    let form = [("code", again["code"].as_str().expect("a code")), ("device", device), ("request", request.as_str())];
+    let consent = browser.post("/signin", &form).await;
+    assert!(consent.status == 200 && text(&consent).contains("Allow"), "{}", consent.show());
+    assert!(
+        browser.cookies.keys().any(|name| name.contains("device")),
+        "the mark is kept: {:?}",
+        browser.cookies.keys()
+    );
+    let sent = browser.post("/consent", &[("request", &*field(&consent, "request")), ("decision", "approve")]).await;
+    let tokens = redeem(&browser.client, &app, &parameter(sent.header("location"), "code")).await;
+    assert!(tokens["id_token"].is_string(), "{tokens}");
+    let by_himself = Browser::new(&shared).get("/signin?return_to=/device").await;
+    assert_eq!(parameter(by_himself.header("location"), "return_to"), "%2Fdevice");
+}

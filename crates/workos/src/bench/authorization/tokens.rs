@@ -145,7 +145,10 @@ pub(super) async fn measure(
     terminal::note("codes");
     let codes = arguments.sign_ins;
     let mut costs = Vec::new();
-    let given = our_codes(http, cast, codes).await?;
+    // As warm as the other side: connections know their statements.
+    let warm = our_codes(http, cast, (USERS_FROM + codes, codes.min(100))).await?;
+    Run::of(warm.len(), |index| ours.redeem(&warm[index])).await?;
+    let given = our_codes(http, cast, (USERS_FROM, codes)).await?;
     costs.push(ours.cost(platform, codes, |index| ours.redeem(&given[index])).await?);
     if let (Some((_, keycloak)), Some(theirs)) = (&peer, &theirs) {
         let warm = keycloak.codes(arguments.calls.min(1000)).await?;
@@ -184,12 +187,12 @@ async fn machine(http: &Http, cast: &Cast) -> Result<(String, String)> {
     Ok((name.context("a client has a name")?, text(&client["clientSecret"]).context("a client has a secret")?))
 }
 
-/// Codes of different users.
-async fn our_codes(http: &Http, cast: &Cast, count: usize) -> Result<Vec<Code>> {
+/// Codes of so many different users, from one on.
+async fn our_codes(http: &Http, cast: &Cast, (first, count): (usize, usize)) -> Result<Vec<Code>> {
     let password = cast.people[0].password();
     let mut codes = Vec::with_capacity(count);
-    for user in 0..count {
-        codes.push(login::code(http, &email(USERS_FROM + user), password, None).await?);
+    for user in first..first + count {
+        codes.push(login::code(http, &email(user), password, None).await?);
     }
     Ok(codes)
 }
