@@ -48,7 +48,7 @@ pub struct Parts {
     pub issued: Option<i64>,
     /// Session of the token, if any.
     pub session: Option<String>,
-    /// Workload or application that acts for the subject, if any.
+    /// Workload, application or person that acts for the subject, if any.
     pub acting: Option<String>,
     /// The internal token, to be narrowed for further calls.
     pub token: Option<Bytes>,
@@ -110,11 +110,17 @@ impl Caller {
         self.0.session.as_deref()
     }
 
-    /// Who acts for the subject, if anybody: a workload that holds a delegation, by its name, or an application that has exchanged a token
-    /// of another one (RFC 8693), by the name of its resource.
+    /// Who acts for the subject, if anybody: a workload that holds a delegation, by its name; an application that has exchanged a token
+    /// of another one (RFC 8693), or an administrator who acts as the subject, by the name of its resource.
     #[must_use]
     pub fn acting(&self) -> Option<&str> {
         self.0.acting.as_deref()
+    }
+
+    /// The administrator who acts as the subject, if one does.
+    #[must_use]
+    pub fn impersonator(&self) -> Option<UserId> {
+        self.acting().and_then(|name| UserId::parse(name).ok())
     }
 
     /// Role in the organization; `None` for a member without one.

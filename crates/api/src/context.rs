@@ -15,7 +15,7 @@ pub struct CallContext {
     /// Who acts: `users/{id}`, `workloads/{name}` or empty.
     pub actor: String,
     /// Who acts for the actor, if anybody: name of a workload that holds a delegation, or of the resource of an application that has exchanged
-    /// a token.
+    /// a token, or of an administrator who acts as the actor.
     pub acting: String,
     /// Network address of the person at the other end, as the gateway saw it; empty inside the mesh.
     pub network: String,

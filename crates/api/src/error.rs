@@ -2,6 +2,8 @@
 //!
 //! This is the only file that makes a `tonic::Status`. A driver's text never becomes part of a message: it goes into the
 //! source, which is logged by the mesh under the request id and never sent.
+mod transport;
+
 use std::{borrow::Cow, collections::BTreeMap, error, fmt, sync::Arc, time::Duration};
 
 use proto::Reason;
@@ -178,6 +180,13 @@ impl Error {
         }
     }
 
+    /// PERMISSION_DENIED: for the user alone, not for who acts as him.
+    #[must_use]
+    pub fn impersonated() -> Self {
+        let message = "you act as somebody else, and this is for the user alone; sign in yourself";
+        Self::new(Code::PermissionDenied, CommonReason::Impersonated, message)
+    }
+
     /// ABORTED: the etag is not the current one, which is in the metadata.
     #[must_use]
     pub fn etag_mismatch(current: &str) -> Self {
@@ -314,7 +323,7 @@ impl Error {
             parts.domain = Cow::Owned(info.domain.clone());
             parts.metadata = info.metadata.clone().into_iter().collect();
         } else {
-            parts.reason = Cow::Borrowed(reason_of_transport(code).as_reason());
+            parts.reason = Cow::Borrowed(transport::reason_of_transport(code).as_reason());
         }
         if let Some(request) = details.bad_request() {
             parts.violations =
@@ -322,24 +331,6 @@ impl Error {
         }
         parts.retry_after = details.retry_info().and_then(|retry| retry.retry_delay);
         Self(parts)
-    }
-}
-
-/// A status without details was made by transport, not by a service.
-fn reason_of_transport(code: Code) -> CommonReason {
-    match code {
-        Code::Unavailable => CommonReason::ServiceUnavailable,
-        Code::DeadlineExceeded => CommonReason::DeadlinePassed,
-        Code::Canceled => CommonReason::CallCanceled,
-        Code::Unimplemented => CommonReason::MethodUnknown,
-        Code::OutOfRange | Code::ResourceExhausted => CommonReason::MessageTooLarge,
-        Code::Unauthenticated => CommonReason::CredentialInvalid,
-        Code::PermissionDenied => CommonReason::AccessDenied,
-        Code::NotFound => CommonReason::ResourceNotFound,
-        Code::AlreadyExists => CommonReason::ResourceExists,
-        Code::Aborted => CommonReason::Conflict,
-        Code::InvalidArgument | Code::FailedPrecondition => CommonReason::FieldInvalid,
-        Code::Internal => CommonReason::InternalFault,
     }
 }
 

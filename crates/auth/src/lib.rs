@@ -69,6 +69,7 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0054_keys_have_versions.sql",
     "0057_links.sql",
     "0061_revoked_keys.sql",
+    "0062_impersonation.sql",
 );
 
 /// The service.

@@ -16,6 +16,7 @@ mod device;
 mod factor;
 mod facts;
 mod group;
+mod impersonation;
 mod invitation;
 mod life;
 mod link;
@@ -56,6 +57,7 @@ pub(crate) use device::{DEVICE_LIFE, DeviceState, POLL_INTERVAL, Poll, UserCode,
 pub(crate) use factor::{FactorKind, FactorName, MfaFactor, RECOVERY_CODES, SecondFactor, TOTP_MAX, second_factors};
 pub(crate) use facts::Facts;
 pub(crate) use group::{Group, GroupName, limit as group_limit};
+pub(crate) use impersonation::{IMPERSONATE, IMPERSONATION_LIFE, Impersonation, Reason, Told};
 pub(crate) use invitation::{Invitation, InvitationName, InvitationState};
 pub(crate) use life::{OrganizationChange, OrganizationState, UserState};
 pub(crate) use link::{LinkDraft, LinkName, ShareLink, limit as link_limit};

@@ -167,7 +167,15 @@ fn custom_roles(membership: &Membership) -> Vec<String> {
 }
 
 fn render_session(caller: &Caller, session: Session) -> wire::Session {
+    let organization = session.organization.map(OrganizationId::name).unwrap_or_default();
     wire::Session {
+        impersonation: session.impersonation.map(|by| wire::session::Impersonation {
+            user: by.user.name(),
+            display_name: by.told.display_name,
+            email: by.told.email,
+            reason: by.told.reason,
+            organization,
+        }),
         device: session.origin.device(),
         current: caller.session() == Some(session.id.to_string().as_str()),
         name: SessionName { user: session.user, session: session.id }.to_string(),

@@ -17,6 +17,7 @@ mod exchange;
 mod factor;
 mod factor_reset;
 mod group;
+mod impersonation;
 mod introspection;
 mod invitation;
 mod key;

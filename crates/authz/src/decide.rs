@@ -1,7 +1,7 @@
 //! Deciding: the facts of one call, the templates of the vocabulary, one run of Datalog.
 use std::time::Duration;
 
-use api::OrganizationId;
+use api::{Error, OrganizationId};
 use biscuit_auth::{
     AuthorizerLimits,
     builder::{AuthorizerBuilder, Term},
@@ -12,8 +12,9 @@ use proto::{Access, StepUp};
 
 use crate::{
     directory::Directory,
+    observe,
     verify::Verified,
-    vocabulary::{Claims, DECISIONS, ROLES, TIME_CHECK, date, fact, text},
+    vocabulary::{Claims, DECISIONS, GUARDS, ROLES, TIME_CHECK, date, fact, text},
 };
 
 /// Outcome of a run.
@@ -79,15 +80,33 @@ pub(crate) fn own(verified: &Verified, call: &Incoming<'_>, access: &Access, now
     run.decide(verified)
 }
 
+/// The method may be called by who is there: by the user himself where it is for him alone, and signed in as it asks for. Asked after the
+/// permission: who may not call at all is not told to sign in.
+pub(crate) fn signed_in(claims: &Claims, access: &Access, now: i64) -> Result<(), Error> {
+    if access.in_person && claims.impersonator.is_some() {
+        observe::refused("impersonated");
+        return Err(Error::impersonated());
+    }
+    match access.step_up.filter(|wanted| !steps_up(claims, *wanted, now)) {
+        None => Ok(()),
+        Some(wanted) => {
+            observe::refused("step_up");
+            Err(Error::step_up_required(wanted.acr, wanted.max_age_seconds))
+        }
+    }
+}
+
 /// Whether the sign-in behind the token is strong and fresh enough for the method. What rests on no sign-in (a key, a delegation) never is.
-pub(crate) fn steps_up(claims: &Claims, wanted: StepUp, now: i64) -> bool {
+fn steps_up(claims: &Claims, wanted: StepUp, now: i64) -> bool {
     let Some(auth_time) = claims.auth_time else { return false };
     claims.acr >= wanted.acr && wanted.max_age_seconds.is_none_or(|most| now - auth_time <= i64::from(most))
 }
 
-/// Whether a token is good for this call, on a method that needs none.
+/// Whether a token is good for this call, on a method that needs none. Where that is for the user alone, who acts as him is nobody.
 pub(crate) fn presented(verified: &Verified, call: &Incoming<'_>, now: i64) -> bool {
-    Run::begin(&DECISIONS.presented, call, now).decide(verified) == Outcome::Granted
+    let in_person = call.method.access.as_ref().is_none_or(|access| access.in_person);
+    !(in_person && verified.claims.impersonator.is_some())
+        && Run::begin(&DECISIONS.presented, call, now).decide(verified) == Outcome::Granted
 }
 
 /// Roles that hold the permission in this tenant. `platform:*` is held in the system organization only.
@@ -143,7 +162,10 @@ impl Run {
         self.0 = builder.fact(fact(name, terms)).expect("a fact of plain terms has no parameters to miss");
     }
 
-    fn decide(self, verified: &Verified) -> Outcome {
+    fn decide(mut self, verified: &Verified) -> Outcome {
+        if verified.claims.impersonator.is_some() {
+            self.add(GUARDS.0, vec![text(GUARDS.1)]);
+        }
         match self.0.build(&verified.token).and_then(|mut authorizer| authorizer.authorize()) {
             Ok(0) => Outcome::Granted,
             Ok(_) => Outcome::Undecided,

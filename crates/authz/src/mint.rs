@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     gate,
     keys::{KeyError, VerifyKey},
-    vocabulary::{Credential, ROLES, among, date, fact, text, until},
+    vocabulary::{Credential, ROLES, among, date, fact, guarded, text, until},
 };
 
 /// Longest life of a token. Revocations are kept as long.
@@ -27,6 +27,8 @@ pub enum Acting {
     Workload(String),
     /// An application, by the name of its resource: it has exchanged a token that was given to another one (RFC 8693).
     Client(String),
+    /// An administrator who acts as the person, and the session in which he has signed in himself.
+    Person(UserId, String),
 }
 
 /// Whom a token is for.
@@ -138,11 +140,7 @@ impl Mint {
             block = block.fact(fact("auth_time", vec![date(time.unix_timestamp())]))?;
         }
         if let Some(acting) = &subject.acting {
-            let (kind, name) = match acting {
-                Acting::Workload(name) => ("service", name),
-                Acting::Client(name) => ("client", name),
-            };
-            block = block.fact(fact("act", vec![text(kind), text(name)]))?;
+            block = act(block, acting)?;
         }
         block.build(&self.pair)?.to_vec().map(Bytes::from)
     }
@@ -158,6 +156,18 @@ fn closure(methods: &[String]) -> Vec<&str> {
     rpcs.sort_unstable();
     rpcs.dedup();
     rpcs
+}
+
+fn act(mut block: BiscuitBuilder, acting: &Acting) -> Result<BiscuitBuilder, error::Token> {
+    let (kind, name) = match acting {
+        Acting::Workload(name) => ("service", name.clone()),
+        Acting::Client(name) => ("client", name.clone()),
+        Acting::Person(user, session) => {
+            block = block.fact(fact("act_sid", vec![text(session)]))?.check(guarded())?;
+            ("user", user.to_string())
+        }
+    };
+    block.fact(fact("act", vec![text(kind), text(&name)]))
 }
 
 fn roles(mut block: BiscuitBuilder, held: Option<Role>) -> Result<BiscuitBuilder, error::Token> {

@@ -1,8 +1,8 @@
 //! What has been revoked: held in memory by every verifier, kept fresh from outside.
 //!
-//! A token falls when it was issued before the `not_before` of an entry that matches one of its ids. An entry marked `renew`
-//! (a role or group changed) leaves the credential good: the gateway exchanges it again. Without contact for 30 s the set is
-//! stale: methods marked `sensitive` are refused, others go on until tokens expire.
+//! A token falls when it was issued before the `not_before` of an entry that matches one of its ids, or one of a person who acts
+//! as its user. An entry marked `renew` (a role or group changed) leaves the credential good: the gateway exchanges it again.
+//! Without contact for 30 s the set is stale: methods marked `sensitive` are refused, others go on until tokens expire.
 use std::{
     collections::HashMap,
     sync::{
@@ -202,6 +202,11 @@ impl Revocations {
         if let Some(tenant) = &claims.tenant {
             ask(Kind::Tenant, tenant);
             ask(Kind::Member, &claims.member);
+        }
+        if let Some(person) = &claims.impersonator {
+            ask(Kind::User, &person.user);
+            ask(Kind::Member, &person.member);
+            ask(Kind::Sid, &person.session);
         }
         ask(Kind::Client, &claims.client);
         ask(Kind::Kid, &claims.key_id);

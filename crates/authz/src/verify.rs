@@ -142,7 +142,7 @@ impl Authorizer for Verifier {
             Rule::SelfOnly => {
                 let verified = self.0.required(&call, access)?;
                 let decision = decided(decide::own(&verified, &call, access, self.0.now()), access)?;
-                self.0.step_up(&verified, access)?;
+                decide::signed_in(&verified.claims, access, self.0.now())?;
                 (Some(verified), decision)
             }
             Rule::Permission(permission) => {
@@ -153,7 +153,7 @@ impl Authorizer for Verifier {
                 let changes = directory.changes();
                 let run = || decide::permission(&verified, &call, access, permission, directory, now);
                 let decision = decided(self.0.memo.permission(&verified, &call, changes, now, run), access)?;
-                self.0.step_up(&verified, access)?;
+                decide::signed_in(&verified.claims, access, now)?;
                 (Some(verified), decision)
             }
         };
@@ -194,16 +194,6 @@ impl Inner {
             return Err(Error::unavailable("the list of revoked sign-ins"));
         }
         self.verified(token)
-    }
-
-    /// After the permission: who may not call at all is not asked to sign in again.
-    fn step_up(&self, verified: &Verified, access: &Access) -> Result<(), Error> {
-        let Some(wanted) = access.step_up else { return Ok(()) };
-        if decide::steps_up(&verified.claims, wanted, self.now()) {
-            return Ok(());
-        }
-        observe::refused("step_up");
-        Err(Error::step_up_required(wanted.acr, wanted.max_age_seconds))
     }
 
     /// Who is there, on a method that asks for nobody: a token that does not hold counts as none.

@@ -4,10 +4,10 @@
 //! ```text
 //! authority:  v(1); aud("mesh"); iat(..); sub("user", id); tenant(org); sid(id) | key(id) | delegation(id); client(id);
 //!             role("member"); role("editor"); role(id); scope("*"); amr("pwd"); acr(1); auth_time(..);
-//!             act("service", name) | act("client", name);
+//!             act("service", name) | act("client", name) | act("user", id), act_sid(id), check if guards("impersonation");
 //!             check if time($t), $t < end;
 //! appended:   check if rpc($r), {method and what it calls}.contains($r); check if time($t), $t < end; check if resource(name);
-//! decision:   time, service, rpc, peer, resource, resource_tenant | resource_user, need_scope, grant_role, shareable
+//! decision:   time, service, rpc, peer, resource, resource_tenant | resource_user, need_scope, grant_role, shareable, guards
 //! ```
 use std::sync::{Arc, LazyLock};
 
@@ -51,12 +51,25 @@ pub(crate) struct Claims {
     pub(crate) acr: u32,
     /// When the user signed in, in seconds; `None` where nobody did.
     pub(crate) auth_time: Option<i64>,
-    /// Who acts for the user: name of a workload, or of an application's resource.
+    /// Who acts for the user: name of a workload, or of the resource of an application or a person.
     pub(crate) acting: Option<String>,
+    /// The person among them.
+    pub(crate) impersonator: Option<Impersonator>,
     /// When it was issued, in seconds.
     pub(crate) issued: i64,
     /// Id of the key that signed it.
     pub(crate) key_id: String,
+}
+
+/// A person who acts as the user. What ends his own sign-in or membership ends the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Impersonator {
+    /// Id of the user that he is.
+    pub(crate) user: String,
+    /// `user/organization`, as revocations name a member.
+    pub(crate) member: String,
+    /// Id of the session in which he has signed in himself.
+    pub(crate) session: String,
 }
 
 /// Roles as tokens spell them, the least first.
@@ -113,6 +126,7 @@ static UNTIL: LazyLock<Check> = LazyLock::new(|| check("check if time($t), $t < 
 static ONE_RPC: LazyLock<Check> = LazyLock::new(|| check("check if rpc({rpc})"));
 static SOME_RPCS: LazyLock<Check> = LazyLock::new(|| check("check if rpc($r), {rpcs}.contains($r)"));
 static RESOURCE: LazyLock<Check> = LazyLock::new(|| check("check if resource({name})"));
+static GUARDED: LazyLock<Check> = LazyLock::new(|| check("check if guards(\"impersonation\")"));
 
 fn check(source: &'static str) -> Check {
     Check::try_from(source).expect("constant Datalog of this file parses, as its test shows")
@@ -120,6 +134,15 @@ fn check(source: &'static str) -> Check {
 
 /// How a failed time check begins when it is printed.
 pub(crate) const TIME_CHECK: &str = "check if time(";
+
+/// What a verifier says of itself that refuses to who acts as the user what is for the user alone. A release that does not know of it says
+/// nothing, so tokens with an impersonator are good for nothing there.
+pub(crate) const GUARDS: (&str, &str) = ("guards", "impersonation");
+
+/// `check if guards("impersonation")`.
+pub(crate) fn guarded() -> Check {
+    GUARDED.clone()
+}
 
 /// `check if rpc($r), {rpcs}.contains($r)`.
 pub(crate) fn among(rpcs: &[&str]) -> Result<Check, error::Token> {
@@ -174,6 +197,8 @@ struct Questions {
     scope: Rule,
     act: Rule,
     act_of_client: Rule,
+    act_of_user: Rule,
+    act_sid: Rule,
     iat: Rule,
     acr: Rule,
     auth_time: Rule,
@@ -193,6 +218,8 @@ static QUESTIONS: LazyLock<Questions> = LazyLock::new(|| {
         scope: rule("data($scope) <- scope($scope)"),
         act: rule(r#"data($name) <- act("service", $name)"#),
         act_of_client: rule(r#"data($name) <- act("client", $name)"#),
+        act_of_user: rule(r#"data($id) <- act("user", $id)"#),
+        act_sid: rule("data($id) <- act_sid($id)"),
         iat: rule("data($time) <- iat($time)"),
         acr: rule("data($class) <- acr($class)"),
         auth_time: rule("data($time) <- auth_time($time)"),
@@ -220,7 +247,10 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
     let role = ROLES.iter().rev().find(|(role, name)| *role != Role::Member && roles.iter().any(|held| held == name));
     let custom_roles = roles.iter().filter(|held| ROLES.iter().all(|(_, name)| name != held)).cloned().collect();
     let scopes = texts(&questions.scope)?.into();
-    let acting = only([texts(&questions.act)?, texts(&questions.act_of_client)?].concat())?;
+    let by = (only(texts(&questions.act_of_user)?)?, only(texts(&questions.act_sid)?)?);
+    let impersonator = impersonator(by, tenant.as_deref())?;
+    let person = impersonator.iter().map(|person| format!("users/{}", person.user)).collect();
+    let acting = only([texts(&questions.act)?, texts(&questions.act_of_client)?, person].concat())?;
     let mut term = |rule: &Rule| -> Option<Option<Term>> {
         let found: Vec<Fact> = reader.query(rule.clone()).ok()?;
         Some(only(found)?.and_then(|fact| fact.predicate.terms.into_iter().next()))
@@ -250,9 +280,22 @@ pub(crate) fn claims(token: &Biscuit, key_id: u32) -> Option<Claims> {
         acr,
         auth_time,
         acting,
+        impersonator,
         issued,
         key_id,
     })
+}
+
+/// The person who acts: named with his session, in a tenant, or not at all.
+fn impersonator(by: (Option<String>, Option<String>), tenant: Option<&str>) -> Option<Option<Impersonator>> {
+    match by {
+        (None, None) => Some(None),
+        (Some(user), Some(session)) => {
+            let member = format!("{user}/{}", tenant?);
+            Some(Some(Impersonator { user, member, session }))
+        }
+        _ => None,
+    }
 }
 
 /// At most one: `None` for several.

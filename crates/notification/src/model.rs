@@ -20,6 +20,8 @@ pub(crate) mod limit {
     pub(crate) const NAMES: usize = 1000;
     /// Characters of a title or name that others wrote.
     pub(crate) const TITLE: usize = 200;
+    /// Characters of a reason that others gave.
+    pub(crate) const REASON: usize = 500;
     /// Bytes of the name of a resource.
     pub(crate) const SUBJECT: usize = 1024;
     /// Items that a stream reads at once, which is also all that it holds.

@@ -55,6 +55,11 @@ impl Users {
             code: answer.code,
             organization: answer.organization_display_name,
             inviter: answer.inviter_display_name,
+            impersonator: Recipient {
+                address: answer.impersonator_email,
+                display_name: answer.impersonator_display_name,
+            },
+            reason: answer.impersonation_reason,
         }))
     }
 }
@@ -73,5 +78,6 @@ fn matter(purpose: Purpose) -> Option<Matter> {
         Purpose::NoticeEmailChanged => Matter::NoticeEmailChanged,
         Purpose::NoticeTokenReused => Matter::NoticeTokenReused,
         Purpose::NoticeFactorsChanged => Matter::NoticeFactorsChanged,
+        Purpose::NoticeImpersonated => Matter::NoticeImpersonated,
     })
 }

@@ -3,6 +3,7 @@
 //! Methods and their names are kept for good (`intern`): they are read on every call, so `&'static` saves a copy per call. A
 //! set that is read again unchanged gives the same methods, so a reload costs memory only for what is new.
 mod intern;
+mod person;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -92,6 +93,10 @@ pub struct Access {
     pub step_up: Option<StepUp>,
     /// Only for connections from the edge's own machine.
     pub loopback: bool,
+    /// Declared open to who acts as the user.
+    pub impersonated: bool,
+    /// For the user alone: refused to who acts as him. Found by the rules of `person`.
+    pub in_person: bool,
 }
 
 /// What a method asks of the sign-in behind a call.
@@ -133,6 +138,8 @@ impl Access {
             audit: Audit::default(),
             step_up: None,
             loopback: false,
+            impersonated: false,
+            in_person: false,
         }
     }
 }
@@ -199,6 +206,7 @@ impl Methods {
                 access.closure = closure;
             }
         }
+        person::mark(&mut all);
         let all: Vec<_> = all.into_iter().map(intern::method).collect::<Result<_, _>>()?;
         let by_path = all.iter().map(|method| (method.path, *method)).collect();
         Ok(Self { all, by_path })
@@ -302,6 +310,8 @@ fn read_access(option: &DynamicMessage) -> Access {
         audit: Audit::try_from(number("audit")).unwrap_or_default(),
         step_up: read_step_up(option),
         loopback: flag("loopback"),
+        impersonated: flag("impersonated"),
+        in_person: false,
     }
 }
 

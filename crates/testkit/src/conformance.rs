@@ -8,6 +8,7 @@ mod shape;
 mod standard;
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
+use proto::{Access, Method, Rule};
 
 pub use foreign::{Foreign, foreign_tenant, foreign_to};
 pub use shape::{Fill, Place, Shape};
@@ -48,24 +49,32 @@ impl Contract {
     /// Methods that need no credential, one a line, sorted: the golden list.
     #[must_use]
     pub fn public_methods(&self) -> String {
-        let public =
-            |method: &&proto::Method| method.access.as_ref().is_some_and(|access| access.rule == proto::Rule::Public);
-        let mut names: Vec<_> =
-            proto::methods().iter().filter(public).map(|method| format!("{}\n", method.rpc)).collect();
-        names.sort();
-        names.concat()
+        listed(|access| access.rule == Rule::Public)
+    }
+
+    /// Methods that refuse an administrator who acts as the user, in the same form.
+    #[must_use]
+    pub fn personal_methods(&self) -> String {
+        listed(|access| access.in_person && matches!(access.rule, Rule::SelfOnly | Rule::Permission(_)))
     }
 
     fn services(&self) -> impl Iterator<Item = ServiceDescriptor> {
         self.pool.services().filter(|service| service.package_name().starts_with("workos."))
     }
 
-    fn methods(&self) -> impl Iterator<Item = (MethodDescriptor, &'static proto::Method)> {
+    fn methods(&self) -> impl Iterator<Item = (MethodDescriptor, &'static Method)> {
         self.services().flat_map(|service| service.methods().collect::<Vec<_>>()).filter_map(|method| {
             let known = proto::methods().get(&format!("/{}/{}", method.parent_service().full_name(), method.name()))?;
             Some((method, known))
         })
     }
+}
+
+fn listed(which: impl Fn(&Access) -> bool) -> String {
+    let chosen = |method: &&Method| method.access.as_ref().is_some_and(&which);
+    let mut names: Vec<_> = proto::methods().iter().filter(chosen).map(|method| format!("{}\n", method.rpc)).collect();
+    names.sort();
+    names.concat()
 }
 
 /// The comments of a method and of its service.

@@ -54,7 +54,7 @@ pub(crate) struct Claims {
     /// Counter of the refresh token given out with it.
     #[serde(rename = "gen")]
     pub(crate) generation: i64,
-    /// Who acts for the user, after a token exchange (RFC 8693 section 4.1).
+    /// Who acts for the user (RFC 8693 section 4.1): applications, after a token exchange; or an administrator who acts as him.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) act: Option<Actor>,
     /// Number of the key that has signed it; no claim. 0 until it is signed.
@@ -66,8 +66,11 @@ pub(crate) struct Claims {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Actor {
-    /// Its `client_id`.
+    /// Its `client_id`; the id of a person.
     pub(crate) sub: String,
+    /// The session in which a person has signed in himself; an application has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<String>,
     /// For whom it acts in turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) act: Option<Box<Actor>>,
@@ -79,12 +82,22 @@ impl Claims {
         self.sid == self.jti
     }
 
+    /// An administrator acts as the user.
+    pub(crate) fn is_impersonation(&self) -> bool {
+        self.act.as_ref().is_some_and(|actor| actor.sid.is_some())
+    }
+
+    /// It came out of a token exchange.
+    pub(crate) fn is_exchanged(&self) -> bool {
+        self.act.is_some() && !self.is_impersonation()
+    }
+
     /// The clients that have a part in this token: whom it was given to, and who acts behind each other, each once.
     pub(crate) fn clients(&self) -> Vec<&str> {
         let mut clients = vec![self.client_id.as_str()];
         let mut actor = self.act.as_ref();
-        while let Some(Actor { sub, act }) = actor {
-            if !clients.contains(&sub.as_str()) {
+        while let Some(Actor { sub, sid, act }) = actor {
+            if sid.is_none() && !clients.contains(&sub.as_str()) {
                 clients.push(sub);
             }
             actor = act.as_deref();

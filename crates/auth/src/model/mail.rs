@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use api::{Id, OrganizationId, UserId};
 use time::{Duration, OffsetDateTime};
 
+use super::Told;
+
 /// From the first sending.
 pub(crate) const LINK_LIFE: Duration = Duration::minutes(10);
 /// From the request.
@@ -44,10 +46,12 @@ pub(crate) enum Purpose {
     NoticeTokenReused = 10,
     /// Factors were changed.
     NoticeFactorsChanged = 11,
+    /// Somebody acts as the user.
+    NoticeImpersonated = 12,
 }
 
 impl Purpose {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::SignUp,
         Self::VerifyEmail,
         Self::ChangeEmail,
@@ -59,6 +63,7 @@ impl Purpose {
         Self::NoticeEmailChanged,
         Self::NoticeTokenReused,
         Self::NoticeFactorsChanged,
+        Self::NoticeImpersonated,
     ];
 
     /// The purpose with this number.
@@ -106,7 +111,7 @@ pub(crate) struct MailDelivery {
     pub(crate) email_key: String,
     /// Account it concerns.
     pub(crate) user: Option<UserId>,
-    /// Organization that invites.
+    /// Organization that invites, or in which somebody acts as the recipient.
     pub(crate) organization: Option<OrganizationId>,
     /// The invitation.
     pub(crate) invitation: Option<Id>,
@@ -116,6 +121,8 @@ pub(crate) struct MailDelivery {
     pub(crate) display_name: String,
     /// Password hash of a sign-up.
     pub(crate) hash: String,
+    /// Who acts as the recipient, and why.
+    pub(crate) told: Option<Told>,
     /// When it ends.
     pub(crate) expire_time: OffsetDateTime,
     /// It was made before.

@@ -155,6 +155,15 @@ impl Rights {
         }
     }
 
+    /// Who acts as a member holds all that the member does, what is shared with him too, of which editors hold everything.
+    ///
+    /// # Errors
+    /// As [`Rights::cover_role`] and [`Rights::cover`].
+    pub(crate) fn cover_member(&self, role: Option<Role>, custom: &Permissions) -> Result<(), Error> {
+        self.cover_role(role.max(Some(Role::Editor)))?;
+        self.cover(custom)
+    }
+
     /// Nobody gives, takes or touches what he lacks.
     ///
     /// # Errors
@@ -194,6 +203,10 @@ mod tests {
         assert!(editor.cover_role(Some(Role::Editor)).is_ok());
         assert!(matches!(editor.cover_role(Some(Role::Admin)), Err(Error::RoleTooHigh)));
         let nobody = Rights::new(organization, None, &[]);
+        assert!(editor.cover_member(None, &permissions(&["document:write"])).is_ok());
+        assert!(matches!(editor.cover_member(Some(Role::Owner), &Permissions::default()), Err(Error::RoleTooHigh)));
+        assert!(editor.cover_member(None, &permissions(&["membership:write"])).is_err());
+        assert!(nobody.cover_member(None, &Permissions::default()).is_err(), "what is shared with him");
         assert!(nobody.cover(&permissions(&["document:read"])).is_err());
         assert!(matches!(
             Permissions::parse(&["document:fly".to_owned()]),

@@ -5,7 +5,7 @@
 use api::{CallContext, Id, OrganizationId, UserId};
 use time::OffsetDateTime;
 
-use super::Scopes;
+use super::{Impersonation, Scopes};
 
 /// Characters of the name of a program that is not known.
 const PROGRAM_MAX: usize = 40;
@@ -107,6 +107,15 @@ pub(crate) struct Session {
     pub(crate) origin: Origin,
     /// Network address that it was last used from; empty where none was seen.
     pub(crate) last_network: String,
+    /// It is somebody else who acts as the user in it.
+    pub(crate) impersonation: Option<Impersonation>,
+}
+
+impl Session {
+    /// Goes on beyond its first access token: a refresh token comes with that.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.impersonation.is_none() && self.scopes.are_lasting()
+    }
 }
 
 #[cfg(test)]

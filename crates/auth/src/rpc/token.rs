@@ -12,7 +12,7 @@ use super::{Rpc, organization_id, page, user_id};
 use crate::{
     credential::{KeyUse, PublicKey},
     error::Error,
-    model::{CustomRole, DelegationName, GroupName, LinkName, Revocation, Subject, catalog},
+    model::{CustomRole, DelegationName, GroupName, LinkName, Revocation, Subject, Told, catalog},
     service::{Auth, Directory, MailText},
 };
 
@@ -139,7 +139,12 @@ pub(crate) fn render_directory(directory: Directory) -> wire::Directory {
 }
 
 fn render_mail(mail: MailText) -> wire::TakeEmailSecretResponse {
+    let told = mail.delivery.told.as_ref();
+    let told = |text: fn(&Told) -> &String| told.map(text).cloned().unwrap_or_default();
     wire::TakeEmailSecretResponse {
+        impersonator_display_name: told(|told| &told.display_name),
+        impersonator_email: told(|told| &told.email),
+        impersonation_reason: told(|told| &told.reason),
         purpose: mail.delivery.purpose as i32,
         email: mail.delivery.email,
         display_name: mail.delivery.display_name,

@@ -1,5 +1,5 @@
 //! `UserService`.
-use api::{Caller, Mask, UserId};
+use api::{Caller, Mask, UserId, timestamp};
 use mesh::{Reply, caller, reply};
 use proto::auth::v1::{self as wire, user_service_server::UserService};
 use tonic::Request;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{DisplayName, Email, UserState},
+    model::{DisplayName, Email, Reason, UserState},
     service::{NewUser, Once},
 };
 
@@ -88,6 +88,22 @@ impl UserService for Rpc {
         let (caller, request) = caller(request)?;
         let done = async { self.auth.reset_factors(&caller, user_id("name", &request.name)?).await };
         reply(done.await)
+    }
+
+    async fn impersonate_user(
+        &self,
+        request: Request<wire::ImpersonateUserRequest>,
+    ) -> Reply<wire::ImpersonateUserResponse> {
+        let (caller, request) = caller(request)?;
+        let begun = async {
+            let (user, reason) = (user_id("name", &request.name)?, Reason::parse("reason", &request.reason)?);
+            self.auth.impersonate(&caller, user, reason).await
+        };
+        reply(begun.await.map(|begun| wire::ImpersonateUserResponse {
+            access_token: begun.access,
+            expire_time: Some(timestamp(begun.expire_time)),
+            session: begun.session.to_string(),
+        }))
     }
 
     async fn revoke_all_sessions(&self, request: Request<wire::RevokeAllSessionsRequest>) -> Reply<()> {

@@ -11,7 +11,7 @@ use super::{Auth, Once, PageRequest, group::end_relations, inserted, limit};
 use crate::{
     error::{Authorization, Error},
     events,
-    model::{CustomRole, CustomRoleDraft, CustomRoleName, Permissions, ROLES_MAX, Rights, Subject},
+    model::{CustomRole, CustomRoleDraft, CustomRoleName, Membership, Permissions, ROLES_MAX, Rights, Subject},
     store,
 };
 
@@ -37,13 +37,16 @@ impl Auth {
             None => None,
         };
         let rights = match member {
-            Some(member) => {
-                let custom = store::custom_role::many(tx, organization, &member.custom_roles).await?;
-                Rights::new(organization, member.role, &custom)
-            }
+            Some(member) => self.rights_of(tx, &member).await?,
             None => Rights::new(organization, self.machine_role(caller, tx, organization).await?, &[]),
         };
         Ok(rights.within(|permission| caller.in_scope(permission)))
+    }
+
+    /// What a member may do by his roles now.
+    pub(super) async fn rights_of(&self, tx: &Tx, member: &Membership) -> Result<Rights, Error> {
+        let custom = store::custom_role::many(tx, member.organization, &member.custom_roles).await?;
+        Ok(Rights::new(member.organization, member.role, &custom))
     }
 
     /// What these custom roles of the organization allow together.

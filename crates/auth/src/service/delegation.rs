@@ -24,8 +24,8 @@ impl Auth {
     ) -> Result<Delegation, Error> {
         Self::own(caller, organization)?;
         let user = caller.user_required()?;
-        // Nor one that rests on an API key: it would outlive the key.
-        if caller.session().is_none() {
+        // Nor one that rests on an API key, or of who acts as him: it would outlive that.
+        if caller.session().is_none() || caller.impersonator().is_some() {
             return Err(api::Error::denied().into());
         }
         let now = self.clock.now();

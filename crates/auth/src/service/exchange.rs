@@ -48,7 +48,9 @@ impl Auth {
         }
         let now = self.clock.now();
         let claims = self.keys()?.edge.read(&request.subject, &self.issuer, now);
-        let Some(claims) = claims.filter(|claims| !claims.is_machine()) else { return Ok(Err(SUBJECT)) };
+        // Nor is a token passed on with which somebody acts as another: it is his alone, and named as his.
+        let is_own = |claims: &Claims| !claims.is_machine() && !claims.is_impersonation();
+        let Some(claims) = claims.filter(is_own) else { return Ok(Err(SUBJECT)) };
         if claims.client_id != client.id {
             let given_to = self.client(context, &claims.client_id).await?;
             if !given_to.is_some_and(|given_to| given_to.actors.contains(&client.id)) {
@@ -128,5 +130,5 @@ fn actors(claims: &Claims, client: &Client) -> Option<Option<Actor>> {
         before = actor.act.as_deref();
     }
     let act = claims.act.clone().map(Box::new);
-    (depth <= ACTORS_MAX).then(|| Some(Actor { sub: client.id.clone(), act }))
+    (depth <= ACTORS_MAX).then(|| Some(Actor { sub: client.id.clone(), sid: None, act }))
 }

@@ -160,7 +160,7 @@ impl Auth {
             return Ok(Ok(()));
         }
         // A token out of an exchange is not the session's: it ends with it, and by itself within minutes.
-        if access.as_ref().is_some_and(|claims| claims.act.is_some()) {
+        if access.as_ref().is_some_and(Claims::is_exchanged) {
             return Ok(Err(EXCHANGED));
         }
         let session = match (access, keys.refresh.read(token)) {

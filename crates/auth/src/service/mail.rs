@@ -32,7 +32,7 @@ pub(crate) struct MailText {
     pub(crate) link: String,
     /// Code of a sign-in.
     pub(crate) code: String,
-    /// Organization that invites.
+    /// Organization that invites, or in which somebody acts as the recipient.
     pub(crate) organization: String,
     /// Who invites.
     pub(crate) inviter: String,
@@ -139,6 +139,7 @@ impl Auth {
             flow: None,
             display_name: String::new(),
             hash: String::new(),
+            told: None,
             expire_time: self.clock.now() + purpose.life(),
             sent: false,
         }
@@ -185,11 +186,13 @@ impl Auth {
     }
 
     async fn invites(&self, tx: &Tx, mail: &MailDelivery) -> Result<(String, String), Error> {
-        let Some((organization, invitation)) = mail.organization.zip(mail.invitation) else {
-            return Ok(Default::default());
-        };
+        let Some(organization) = mail.organization else { return Ok(Default::default()) };
         let name = store::organization::get(tx, organization).await?.map(|found| found.display_name);
-        let inviter = match store::invitation::get(tx, organization, invitation).await? {
+        let invitation = match mail.invitation {
+            Some(invitation) => store::invitation::get(tx, organization, invitation).await?,
+            None => None,
+        };
+        let inviter = match invitation {
             Some(found) => inviter_name(tx, &found).await?,
             None => String::new(),
         };

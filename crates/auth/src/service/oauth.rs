@@ -11,7 +11,7 @@ use super::{
     session::{told, told_refused},
 };
 use crate::{
-    credential::{Claims, IdClaims, RefreshToken, access_hash, digest},
+    credential::{Actor, Claims, IdClaims, RefreshToken, access_hash, digest},
     error::Error,
     metrics,
     model::{
@@ -177,6 +177,7 @@ impl Auth {
             parent: code.parent,
             last_network: code.origin.network.clone(),
             origin: code.origin.clone(),
+            impersonation: None,
         };
         if let Some(replaced) = code.replaces {
             // A step-up: the session goes on under a new id, and the old one is dead.
@@ -207,7 +208,8 @@ impl Auth {
         let now = self.clock.now();
         let tx = self.change(self.db.system("refresh an access token", context).await?);
         let found = store::session::get(&tx, token.session, true).await?;
-        let Some((session, state)) = found.filter(|(session, _)| session.client == client.id) else {
+        let Some((session, state)) = found.filter(|(session, _)| session.client == client.id && session.is_lasting())
+        else {
             return refuse(tx, "refresh").await;
         };
         let Some(role) = self.still_good(&tx, &session, now).await? else {
@@ -275,30 +277,41 @@ impl Auth {
         let issued = issue_time(self.clock.now(), &live);
         let scope = scopes.both(&client.scopes).text();
         let claims = Claims {
+            exp: (issued + self.access_life()).min(session.expire_time).unix_timestamp(),
+            client_id: client.id.clone(),
+            scope: scope.clone(),
+            generation: counter,
+            ..self.claims_of(session, role, issued)
+        };
+        let keys = self.keys()?;
+        let refresh = session.is_lasting().then(|| keys.refresh.write(RefreshToken { session: session.id, counter }));
+        metrics::token_issued("access");
+        let life = Duration::seconds(claims.exp - claims.iat);
+        Ok(Tokens { access: keys.edge.sign(&claims)?, refresh, id: None, life, scope })
+    }
+
+    /// What an access token of a session says that is as good as the session itself.
+    pub(super) fn claims_of(&self, session: &Session, role: Option<Role>, issued: OffsetDateTime) -> Claims {
+        let act = session.impersonation.as_ref();
+        Claims {
             iss: self.issuer.clone(),
             aud: self.issuer.clone(),
-            exp: (issued + self.access_life()).min(session.expire_time).unix_timestamp(),
+            exp: session.expire_time.unix_timestamp(),
             iat: issued.unix_timestamp(),
             jti: self.ids.next().to_string(),
             sub: session.user.to_string(),
-            client_id: client.id.clone(),
-            scope: scope.clone(),
+            client_id: session.client.clone(),
+            scope: session.scopes.text(),
             sid: session.id.to_string(),
             org: session.organization.map(|organization| organization.to_string()),
             roles: role.map(|role| role.text().to_owned()).into_iter().collect(),
             auth_time: session.auth_time.unix_timestamp(),
             acr: acr(&session.amr).to_string(),
             amr: session.amr.clone(),
-            generation: counter,
-            act: None,
+            generation: 0,
+            act: act.map(|by| Actor { sub: by.user.to_string(), sid: Some(by.session.to_string()), act: None }),
             key: 0,
-        };
-        let keys = self.keys()?;
-        let refresh =
-            session.scopes.are_lasting().then(|| keys.refresh.write(RefreshToken { session: session.id, counter }));
-        metrics::token_issued("access");
-        let life = Duration::seconds(claims.exp - claims.iat);
-        Ok(Tokens { access: keys.edge.sign(&claims)?, refresh, id: None, life, scope })
+        }
     }
 
     /// The ID token that comes with an access token, when `openid` was granted.
@@ -360,11 +373,13 @@ pub(super) fn narrowed(granted: &Scopes, asked: &str) -> Option<Scopes> {
     }
 }
 
-/// What may be revoked of a session's tokens.
+/// What may be revoked of a session's tokens, and of who acts as its user.
 pub(super) fn hits(session: &Session) -> Vec<RevocationKind> {
     let of = |organization| [RevocationKind::Member(session.user, organization), RevocationKind::Tenant(organization)];
     let organization = session.organization.into_iter().flat_map(of);
-    [RevocationKind::Session(session.id), RevocationKind::User(session.user)].into_iter().chain(organization).collect()
+    let actor = session.impersonation.iter().flat_map(|by| by.hits(session.organization));
+    let own = [RevocationKind::Session(session.id), RevocationKind::User(session.user)];
+    own.into_iter().chain(organization).chain(actor).collect()
 }
 
 /// Refuses, and keeps what the transaction has written: a burnt code, an ended session.

@@ -240,6 +240,7 @@ impl Operator {
             flow: None,
             display_name: user.display_name.clone(),
             hash: String::new(),
+            told: None,
             expire_time,
             sent: false,
         }

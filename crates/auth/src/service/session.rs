@@ -36,9 +36,12 @@ impl Auth {
         Ok(caller.permit(found, |_| None, name)?)
     }
 
-    /// Ends a session of the caller; one that has ended already is fine, so that the call may be repeated.
+    /// Ends a session of the caller; one that has ended already is fine, so that the call may be repeated. Who acts as him ends that alone.
     pub(crate) async fn delete_session(&self, caller: &Caller, name: SessionName) -> Result<(), Error> {
         oneself(caller, name.user)?;
+        if caller.impersonator().is_some() && caller.session() != Some(name.session.to_string().as_str()) {
+            return Err(api::Error::impersonated().into());
+        }
         let tx = self.change(self.db.subject(name.user, caller.context()).await?);
         if let Some((session, _)) = store::session::get(&tx, name.session, true).await? {
             self.end_with_children(&tx, &session).await?;

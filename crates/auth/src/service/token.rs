@@ -79,6 +79,10 @@ impl Auth {
         let (clients, mut renewed) = self.present_clients(context, &passed, now).await?;
         let tx = self.db.subject(user, context).await?;
         let (session, state) = self.session_of(&tx, claims, user, now).await?;
+        if session.impersonation.is_some() {
+            drop(tx);
+            return self.ground_of_impersonation(context, claims, &session, now).await;
+        }
         let standing = self.membership_of(&tx, &session).await?;
         let live = self.live(&tx, &hits(&session), (claims.iat, claims.key), now).await?;
         if claims.generation == state.counter && !state.confirmed {
@@ -176,7 +180,7 @@ impl Auth {
     }
 
     /// Revocations that are in force; one that ends a credential issued then, and signed by that key, refuses it.
-    async fn live(
+    pub(super) async fn live(
         &self,
         tx: &Tx,
         what: &[RevocationKind],
@@ -303,7 +307,8 @@ impl Auth {
             session.user == user
                 && session.organization == organization
                 && now < session.expire_time
-                && (claims.act.is_some() || session.client == claims.client_id)
+                && session.impersonation.is_some() == claims.is_impersonation()
+                && (claims.is_exchanged() || session.client == claims.client_id)
         };
         found.filter(|(session, _)| matches(session)).ok_or(Error::CredentialInvalid)
     }
@@ -317,7 +322,7 @@ impl Auth {
 }
 
 /// The subject of a session, with present rights. Scopes of OpenID Connect are no permissions.
-fn of_session(session: &Session, standing: Option<Membership>, client: String, scopes: Scopes) -> Subject {
+pub(super) fn of_session(session: &Session, standing: Option<Membership>, client: String, scopes: Scopes) -> Subject {
     let (role, custom_roles) = standing.map(|member| (member.role, member.custom_roles)).unwrap_or_default();
     Subject {
         user: session.user,
@@ -347,7 +352,7 @@ pub(super) fn of_machine(claims: &Claims, organization: OrganizationId) -> Resul
 
 /// The application that holds a token out of an exchange acts; those before it have passed the right to do so on.
 fn acting(claims: &Claims, clients: &[Client]) -> Result<Option<Acting>, Error> {
-    if claims.act.is_none() {
+    if !claims.is_exchanged() {
         return Ok(None);
     }
     let client = clients.iter().find(|client| client.id == claims.client_id);

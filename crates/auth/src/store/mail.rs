@@ -3,11 +3,11 @@ use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
 
-use super::{id, id_opt};
+use super::{id, id_opt, session};
 use crate::model::{MailDelivery, MailRequest, Purpose};
 
 const COLUMNS: &str = "delivery_id, purpose, email, email_key, user_id, organization_id, invitation_id, flow_digest, display_name, hash, \
-     expire_time, send_time is not null as sent";
+     impersonator_name, impersonator_email, impersonation_reason, expire_time, send_time is not null as sent";
 
 /// Requests that wait at most.
 const WAITING_MAX: i64 = 10_000;
@@ -64,11 +64,13 @@ pub(crate) async fn insert(
     now: OffsetDateTime,
 ) -> Result<(), db::Error> {
     let sql = "insert into mail_deliveries (delivery_id, purpose, email, email_key, user_id, organization_id, invitation_id, flow_digest, \
-         display_name, hash, secret_digest, create_time, expire_time) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-    let MailDelivery { id, purpose, email, email_key, flow, display_name, hash, expire_time, .. } = delivery;
+         display_name, hash, secret_digest, create_time, expire_time, impersonator_name, impersonator_email, impersonation_reason) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    let MailDelivery { id, purpose, email, email_key, flow, display_name, hash, expire_time, told, .. } = delivery;
+    let told = told.as_ref();
     let (user, organization) = (delivery.user.map(UserId::uuid), delivery.organization.map(OrganizationId::uuid));
     let (purpose, invitation) = (*purpose as i16, delivery.invitation.map(|id| id.uuid()));
-    let params: [&(dyn db::ToSql + Sync); 13] = [
+    let params: [&(dyn db::ToSql + Sync); 16] = [
         &id.uuid(),
         &purpose,
         email,
@@ -82,6 +84,9 @@ pub(crate) async fn insert(
         &digest,
         &now,
         expire_time,
+        &told.map(|told| &told.display_name),
+        &told.map(|told| &told.email),
+        &told.map(|told| &told.reason),
     ];
     tx.execute(sql, &params).await.map(drop)
 }
@@ -99,6 +104,7 @@ fn read(row: &Row) -> Result<MailDelivery, db::Error> {
         flow: row.try_get("flow_digest")?,
         display_name: row.try_get("display_name")?,
         hash: row.try_get("hash")?,
+        told: session::told(row)?,
         expire_time: row.try_get("expire_time")?,
         sent: row.try_get("sent")?,
     })

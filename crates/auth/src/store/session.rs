@@ -4,10 +4,10 @@ use db::{Row, Tx};
 use time::OffsetDateTime;
 
 use super::{id, id_opt};
-use crate::model::{Origin, RefreshState, Scopes, Session, SessionName};
+use crate::model::{Impersonation, Origin, RefreshState, Scopes, Session, SessionName, Told};
 
 const COLUMNS: &str = "session_id, user_id, organization_id, client, auth_time, amr, create_time, last_use_time, expire_time, scope, parent_id, \
-     network, last_network, user_agent";
+     network, last_network, user_agent, impersonator_id, impersonator_session_id, impersonator_name, impersonator_email, impersonation_reason";
 
 fn read(row: &Row) -> Result<Session, db::Error> {
     Ok(Session {
@@ -24,7 +24,21 @@ fn read(row: &Row) -> Result<Session, db::Error> {
         parent: id_opt(row, "parent_id")?,
         origin: origin(row)?,
         last_network: row.try_get("last_network")?,
+        impersonation: impersonation(row)?,
     })
+}
+
+/// Who acts as the user; the columns' check leaves all of it or nothing.
+fn impersonation(row: &Row) -> Result<Option<Impersonation>, db::Error> {
+    let who = id_opt(row, "impersonator_id")?.zip(id_opt(row, "impersonator_session_id")?).zip(told(row)?);
+    Ok(who.map(|((user, session), told)| Impersonation { user: UserId(user), session, told }))
+}
+
+/// What a user is told of who acts as him.
+pub(super) fn told(row: &Row) -> Result<Option<Told>, db::Error> {
+    let Some(display_name) = row.try_get("impersonator_name")? else { return Ok(None) };
+    let (email, reason) = (row.try_get("impersonator_email")?, row.try_get("impersonation_reason")?);
+    Ok(Some(Told { display_name, email, reason }))
 }
 
 /// The column `scope`, which our own code has written.
@@ -73,12 +87,18 @@ pub(crate) async fn of_user(tx: &Tx, name: SessionName, now: OffsetDateTime) -> 
 /// A new session.
 pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> {
     let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr, scope, parent_id, \
-         network, last_network, user_agent) values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8, $9, $10, $11, $12, $13)";
-    let Session { client, auth_time, amr, create_time, expire_time, origin, last_network, .. } = session;
+         network, last_network, user_agent, impersonator_id, impersonator_session_id, impersonator_name, impersonator_email, impersonation_reason) \
+         values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+    let Session { client, auth_time, amr, create_time, expire_time, origin, last_network, impersonation, .. } = session;
     let (id, user) = (session.id.uuid(), session.user.uuid());
     let (organization, parent) = (session.organization.map(OrganizationId::uuid), session.parent.map(Id::uuid));
     let scope = session.scopes.text();
-    let params: [&(dyn db::ToSql + Sync); 13] = [
+    let by = impersonation.as_ref();
+    let (actor, own) = (by.map(|by| by.user.uuid()), by.map(|by| by.session.uuid()));
+    let told = by.map(|by| &by.told);
+    let (actor_name, actor_email) = (told.map(|told| &told.display_name), told.map(|told| &told.email));
+    let reason = told.map(|told| &told.reason);
+    let params: [&(dyn db::ToSql + Sync); 18] = [
         &id,
         &user,
         &organization,
@@ -92,6 +112,11 @@ pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> 
         &origin.network,
         last_network,
         &origin.user_agent,
+        &actor,
+        &own,
+        &actor_name,
+        &actor_email,
+        &reason,
     ];
     tx.execute(sql, &params).await.map(drop)
 }
@@ -210,13 +235,13 @@ pub(crate) async fn delete_others(tx: &Tx, user: UserId, kept: Id) -> Result<Vec
     tx.query(sql, &[&user.uuid(), &kept.uuid()]).await?.iter().map(|row| id(row, "session_id")).collect()
 }
 
-/// The oldest lasting sessions of a user beyond a number; locked until the transaction ends. One that somebody else holds at the moment is
+/// The oldest lasting sessions of a user beyond a number, without those in which somebody else acts as him; locked until the transaction ends. One that somebody else holds at the moment is
 /// left for the next time: nobody waits for these who holds other sessions.
 pub(crate) async fn oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Session>, db::Error> {
     let sql = format!(
         "select {COLUMNS} from sessions where session_id in ( \
            select session_id from sessions where user_id = $1 and string_to_array(scope, ' ') && array['offline_access', '*'] \
-           order by create_time desc, session_id desc offset $2) for update skip locked"
+           and impersonator_id is null order by create_time desc, session_id desc offset $2) for update skip locked"
     );
     tx.query(&sql, &[&user.uuid(), &kept]).await?.iter().map(read).collect()
 }

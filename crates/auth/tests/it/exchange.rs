@@ -15,7 +15,7 @@ use crate::{
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
-fn request(app: &App, subject: &str) -> wire::TokenRequest {
+pub(crate) fn request(app: &App, subject: &str) -> wire::TokenRequest {
     wire::TokenRequest {
         grant_type: GRANT.to_owned(),
         client: app.proof(),

@@ -22,6 +22,8 @@ mod factor_reset;
 mod grant;
 mod group;
 mod held_groups;
+mod impersonation;
+mod impersonation_ends;
 mod key;
 mod keys;
 mod life;

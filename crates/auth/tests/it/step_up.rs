@@ -13,7 +13,7 @@ use crate::{
     logins, password_answer, password_of, platform, refresh_grant, token, users,
 };
 
-fn start() -> wire::StartStepUpRequest {
+pub(crate) fn start() -> wire::StartStepUpRequest {
     wire::StartStepUpRequest {
         client_id: "workos-cli".to_owned(),
         redirect_uri: REDIRECT.to_owned(),

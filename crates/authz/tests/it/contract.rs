@@ -65,3 +65,38 @@ fn every_method_of_workloads_names_the_workloads_it_is_for() {
         }
     }
 }
+
+#[test]
+fn impersonation_every_method_for_the_user_alone_refuses_who_acts_as_him() {
+    let world = World::new();
+    let mut refused = 0;
+    for method in proto::methods().iter() {
+        let access = method.access.as_ref().expect("declared");
+        let platform = matches!(&access.rule, Rule::Permission(permission) if permission.starts_with("platform:"));
+        let mut subject = world.impersonated(Some(Role::Owner));
+        subject.organization = Some(if platform { OrganizationId::SYSTEM } else { world.organization });
+        let token = world.mint.mint(&subject, LIFE).expect("it fits");
+        let name = match access.rule {
+            Rule::SelfOnly => world.user.name(),
+            _ => subject.organization.expect("set").name(),
+        };
+        let resource = (!method.resource_path.is_empty()).then_some(name.as_str());
+        let peer = access.peers.first().map_or("gateway", String::as_str);
+        let rpc = method.rpc.strip_prefix("workos.").expect("ours");
+        let said = world.call_as(peer, rpc, Some(&token), resource);
+        match (access.in_person, &access.rule) {
+            (true, Rule::SelfOnly | Rule::Permission(_)) => {
+                refused += 1;
+                let error = said.expect_err(method.rpc);
+                assert_eq!((error.code(), error.reason()), (Code::PermissionDenied, "IMPERSONATED"), "{}", method.rpc);
+            }
+            (true, Rule::Public | Rule::PeerOnly) => assert_eq!(said.expect(method.rpc).user(), None, "{}", method.rpc),
+            (false, _) => {
+                let caller = said.expect(method.rpc);
+                let of = (caller.user(), caller.impersonator());
+                assert_eq!(of, (Some(world.user), Some(world.administrator)), "{}", method.rpc);
+            }
+        }
+    }
+    assert!(refused > 50, "only {refused} methods are for the user alone");
+}

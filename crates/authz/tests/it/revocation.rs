@@ -84,6 +84,32 @@ fn an_application_that_acts_is_named_and_is_no_workload() {
 }
 
 #[test]
+fn impersonation_ends_with_what_the_administrator_himself_has_signed_in_with() {
+    for (kind, renew, reason) in [
+        (Kind::User, false, "CREDENTIAL_INVALID"),
+        (Kind::Member, false, "CREDENTIAL_INVALID"),
+        (Kind::Member, true, "TOKEN_STALE"),
+        (Kind::Sid, false, "CREDENTIAL_INVALID"),
+    ] {
+        let world = World::new();
+        let token = world.mint.mint(&world.impersonated(Some(Role::Editor)), LIFE).expect("it fits");
+        let (name, document) = (world.administrator.name(), world.document(world.organization));
+        let call = || world.call(GET, Some(&token), Some(&document));
+        let caller = call().expect("good");
+        assert_eq!((caller.acting(), caller.user()), (Some(name.as_str()), Some(world.user)));
+        let whose = world.verifier.whose(&token).expect("our own");
+        assert_eq!((whose.actor, whose.acting), (world.user.name(), name.clone()));
+        let id = match kind {
+            Kind::User => world.administrator.to_string(),
+            Kind::Member => format!("{}/{}", world.administrator, world.organization),
+            _ => "s1".to_owned(),
+        };
+        world.verifier.revocations().insert(entry(&world, kind, id, renew));
+        assert_eq!(call().expect_err("revoked").reason(), reason, "{kind:?}");
+    }
+}
+
+#[test]
 fn an_entry_of_one_kind_does_not_touch_ids_of_another() {
     let world = World::new();
     world.verifier.revocations().insert(entry(&world, Kind::Sid, world.user.to_string(), false));

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use api::{CallContext, Caller, Clock, Error, Id, Ids, OrganizationId, UserId};
-use authz::{Credential, Directory, Keys, Mint, Revocations, Subject, Verifier, generate_key};
+use authz::{Acting, Credential, Directory, Keys, Mint, Revocations, Subject, Verifier, generate_key};
 use bytes::Bytes;
 use mesh::{Authorizer, Incoming, Peer};
 use proto::{Method, Role};
@@ -19,6 +19,8 @@ pub(crate) struct World {
     pub(crate) other: OrganizationId,
     pub(crate) user: UserId,
     pub(crate) session: String,
+    /// Somebody who may act as the user.
+    pub(crate) administrator: UserId,
 }
 
 impl World {
@@ -31,7 +33,8 @@ impl World {
         let of = |name| Verifier::new(name, Keys::new(vec![mint.verify_key()]), revocations.clone(), clock.clone());
         let (verifier, edge) = (of("document"), of("gateway"));
         let (organization, other, user) = (OrganizationId(ids.next()), OrganizationId(ids.next()), UserId(ids.next()));
-        Self { mint, verifier, edge, clock, organization, other, user, session: ids.next().to_string() }
+        let (session, administrator) = (ids.next().to_string(), UserId(ids.next()));
+        Self { mint, verifier, edge, clock, organization, other, user, session, administrator }
     }
 
     /// Gives the verifier of documents a directory of custom roles.
@@ -57,6 +60,12 @@ impl World {
             auth_time: Some(self.clock.now()),
             methods: Vec::new(),
         }
+    }
+
+    /// The user, as whom the administrator acts out of his session `s1`.
+    pub(crate) fn impersonated(&self, role: Option<Role>) -> Subject {
+        let acting = Some(Acting::Person(self.administrator, "s1".to_owned()));
+        Subject { acting, amr: Vec::new(), acr: 0, auth_time: None, ..self.subject(role) }
     }
 
     pub(crate) fn token(&self, role: Option<Role>) -> Bytes {

@@ -28,6 +28,8 @@ pub(crate) enum Matter {
     NoticeTokenReused,
     /// Factors were changed.
     NoticeFactorsChanged,
+    /// An administrator acts as the recipient.
+    NoticeImpersonated,
 }
 
 /// Everything that such a mail says.
@@ -41,10 +43,14 @@ pub(crate) struct AccountMail {
     pub(crate) link: String,
     /// Code that may be typed instead.
     pub(crate) code: String,
-    /// Organization that invites.
+    /// Organization that invites, or in which somebody acts as the recipient.
     pub(crate) organization: String,
     /// Who invites.
     pub(crate) inviter: String,
+    /// Who acts as the recipient.
+    pub(crate) impersonator: Recipient,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 impl AccountMail {
@@ -61,6 +67,7 @@ impl AccountMail {
             Matter::NoticeEmailChanged => "Your e-mail address was changed".to_owned(),
             Matter::NoticeTokenReused => "You were signed out on a device".to_owned(),
             Matter::NoticeFactorsChanged => "Your sign-in methods were changed".to_owned(),
+            Matter::NoticeImpersonated => "An administrator has signed in as you".to_owned(),
         }
     }
 
@@ -103,7 +110,20 @@ impl AccountMail {
                 "a session of yours was ended, because what keeps a device signed in was used from two places. {ALARM}"
             ),
             Matter::NoticeFactorsChanged => format!("what you sign in with was changed. {ALARM}"),
+            Matter::NoticeImpersonated => self.impersonated(),
         }
+    }
+
+    fn impersonated(&self) -> String {
+        let (name, address) =
+            (named(&self.impersonator.display_name, "somebody"), line(&self.impersonator.address, limit::TITLE));
+        let (place, reason) = (named(&self.organization, "an organization"), line(&self.reason, limit::REASON));
+        format!(
+            "{name} ({address}), an administrator of {place}, has signed in as you there, for fifteen minutes at most, and gives this \
+             reason:\n\n{reason}\n\nHe can do there what you can, but change neither your account nor what anybody may do. The audit log tells \
+             what he does apart from what you do. It stands among your sessions, and you can end it there. If you expect nothing of the kind, ask \
+             him, or another administrator."
+        )
     }
 }
 

@@ -147,6 +147,7 @@ impl UserService for Stage {
         disable_user(auth::DisableUserRequest) -> User;
         enable_user(auth::EnableUserRequest) -> User;
         reset_user_factors(auth::ResetUserFactorsRequest) -> ();
+        impersonate_user(auth::ImpersonateUserRequest) -> auth::ImpersonateUserResponse;
         revoke_all_sessions(auth::RevokeAllSessionsRequest) -> ();
     }
 }

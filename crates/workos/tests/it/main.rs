@@ -9,6 +9,7 @@ mod engine_loss;
 mod erasure;
 mod first;
 mod groups;
+mod impersonation;
 mod invitation;
 mod keys;
 mod kill;

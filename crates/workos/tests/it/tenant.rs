@@ -132,7 +132,7 @@ fn fill(tenant: &Tenant, method: &Method, place: &Place) -> Option<Value> {
         ("AppendUpload", "start.offset_bytes") => Some(json!("0")),
         ("BatchReadUsers" | "ExchangeDelegation", _) => None,
         // Nobody does it to himself.
-        ("EnableUser", "name") => text("users/*", 1),
+        ("EnableUser" | "ImpersonateUser", "name") => text("users/*", 1),
         ("DenyAuthorizationRequest", "name") => text("authorizationRequests/*", 1),
         ("StartSocialLogin", "provider") => Some(json!(stock::PROVIDER)),
         // Too many wrong passwords would shut out the caller.
