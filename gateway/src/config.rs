@@ -351,8 +351,11 @@ impl chassis::Section for Config {
         self.tls.check()?;
         self.schema.check()?;
         let own = [("login_url", &self.login_url), ("consent_url", &self.consent_url)];
-        if let Some((name, _)) = own.into_iter().find(|(_, page)| !page.is_empty() && !is_own_page(page)) {
-            return Err(format!("{name}: write a path of the public address, `/app/page`, without a query"));
+        let astray = |page: &str| !page.is_empty() && (!is_own_page(page) || crate::identity::is_endpoint(page));
+        if let Some((name, _)) = own.into_iter().find(|(_, page)| astray(page)) {
+            return Err(format!(
+                "{name}: write the path of your page on the public address, `/app/page`, without a query"
+            ));
         }
         let named = |name: &&String| name.parse::<http::HeaderName>().is_err();
         if let Some(name) = self.cors_headers.iter().chain(&self.cors_exposed).find(named) {

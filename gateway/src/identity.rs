@@ -194,6 +194,11 @@ fn find(path: &str) -> Option<&'static Row> {
     ENDPOINTS.iter().find(|(known, ..)| is(known))
 }
 
+/// Something of ours answers there.
+pub(crate) fn is_endpoint(path: &str) -> bool {
+    find(path).is_some()
+}
+
 /// Answers a preflight of an endpoint; `None` for other paths.
 pub(crate) fn preflight<B>(request: &Request<B>, schema: &Schema) -> Option<Response<Body>> {
     let (_, methods, endpoint) = Endpoint::at(schema, request.uri().path())?;
@@ -302,6 +307,8 @@ async fn program(
 
 #[cfg(test)]
 mod tests {
+    use chassis::Section;
+
     use super::*;
 
     #[test]
@@ -315,6 +322,15 @@ mod tests {
             assert_eq!(row(path), None, "{path}");
         }
         assert_eq!(row("/signin"), Some(("/signin", Endpoint::SignIn)));
+    }
+
+    #[test]
+    fn a_page_of_ones_own_is_a_path_that_nothing_of_ours_answers() {
+        let with = |page: &str| crate::config::Config { login_url: page.to_owned(), ..Default::default() }.check();
+        assert_eq!(with("/app/signin"), Ok(()));
+        for page in ["/signin", "/auth/callback/x", "https://evil.example", "//evil.example", "/app?a=b", "app"] {
+            assert!(with(page).is_err_and(|problem| problem.starts_with("login_url:")), "{page}");
+        }
     }
 
     #[test]

@@ -170,15 +170,8 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
         origin: form.take("origin"),
         again: form.has("again"),
     };
-    if form.has("signed_in") {
-        // He has read what the last page said.
-        let Some(session) = jar.session(&passage.head.headers) else { return Ok(foreign()) };
-        return leave(edge, &passage, (jar, &browser), &hidden, session).await;
-    }
-    if form.has("code") {
-        // A page in place of ours has done the steps; only a sign-in of this browser's secret ends here.
-        let done = DoneStep { code: form.take("code"), device: form.take("device"), ..DoneStep::default() };
-        return complete(edge, &passage, (jar, &browser), hidden, done).await;
+    if form.has("signed_in") || form.has("code") {
+        return finish(edge, &passage, (jar, &browser), hidden, form).await;
     }
     let (email, provider) = (form.take("email"), form.take("provider"));
     // It may wait for a mail in this browser; whatever else it goes on by, what the mail carries is worth nothing then.
@@ -215,6 +208,23 @@ async fn answer(edge: &Edge, passage: Passage, incoming: Incoming, jar: Jar) -> 
     let kept = kept.filter(|_| is_over(&answer));
     let page = go_on(edge, &passage, (jar, &browser), (hidden, &email, Some(second)), answer).await?;
     Ok(with_cookies(page, kept))
+}
+
+/// A form that answers no step: he has read what the last page said, or a page in place of ours has done the steps.
+async fn finish(
+    edge: &Edge,
+    passage: &Passage,
+    (jar, browser): (Jar, &str),
+    hidden: Hidden,
+    mut form: Parameters,
+) -> Result<Response<Body>, Refusal> {
+    if form.has("code") {
+        // Only a sign-in of this browser's secret ends here.
+        let done = DoneStep { code: form.take("code"), device: form.take("device"), ..DoneStep::default() };
+        return complete(edge, passage, (jar, browser), hidden, done).await;
+    }
+    let Some(session) = jar.session(&passage.head.headers) else { return Ok(foreign()) };
+    leave(edge, passage, (jar, browser), &hidden, session).await
 }
 
 /// The step that was answered is over, rightly or wrongly: nothing else can answer it any more.
