@@ -1,5 +1,6 @@
 //! Signing in in a browser. The browser is a client of its own (`workos-browser`): the secret in its flow cookie is the PKCE
-//! verifier, so a sign-in can only be completed where it began, and a form from elsewhere completes none.
+//! verifier, so a sign-in can only be completed where it began, and a form from elsewhere completes none. A page of the operator's own
+//! (`login_url`) takes the steps by the API instead, and comes back here with what completes it.
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;

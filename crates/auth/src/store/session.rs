@@ -235,8 +235,8 @@ pub(crate) async fn delete_others(tx: &Tx, user: UserId, kept: Id) -> Result<Vec
     tx.query(sql, &[&user.uuid(), &kept.uuid()]).await?.iter().map(|row| id(row, "session_id")).collect()
 }
 
-/// The oldest lasting sessions of a user beyond a number, without those in which somebody else acts as him; locked until the transaction ends. One that somebody else holds at the moment is
-/// left for the next time: nobody waits for these who holds other sessions.
+/// The oldest lasting sessions of a user beyond a number, without those in which somebody else acts as him; locked until the transaction
+/// ends. One that another transaction holds at the moment is left for the next time: nobody waits for these who holds other sessions.
 pub(crate) async fn oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Session>, db::Error> {
     let sql = format!(
         "select {COLUMNS} from sessions where session_id in ( \
