@@ -24,6 +24,8 @@ fn main() {
     compiler.open_files(&files).unwrap_or_else(|error| panic!("{error:?}"));
     let encoded = compiler.encode_file_descriptor_set();
     fs::write(out.join("contract.bin"), &encoded).expect("the build folder is writable");
+    let bare = compiler.include_source_info(false).encode_file_descriptor_set();
+    fs::write(out.join("structure.bin"), bare).expect("the build folder is writable");
 
     let pool = DescriptorPool::decode(encoded.as_slice()).unwrap_or_else(|error| panic!("{error:?}"));
     let secret: Vec<_> = pool.all_messages().filter(holds_secret).collect();

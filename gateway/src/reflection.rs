@@ -8,7 +8,7 @@ use crate::schema::{SchemaError, is_served, set};
 /// Reflection over the public part of a contract.
 pub(crate) fn merged(contract: &[u8], methods: &Methods) -> Result<Reflection, SchemaError> {
     let unreadable = |error: &dyn std::fmt::Display| SchemaError(format!("reflection cannot be served: {error}"));
-    let public = public_part(contract, methods).map_err(|error| unreadable(&error))?;
+    let public = public_part(contract, methods).map_err(|error| unreadable(&error))?.into();
     Reflection::new(&public, None).map_err(|error| unreadable(&error))
 }
 

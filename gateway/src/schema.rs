@@ -73,7 +73,8 @@ impl Schema {
         let lowered = transcode::lowered(&merged.set).map_err(refused)?;
         let contract = transcode::compile(&lowered, &options).map_err(refused)?;
         let owner = |_: &str, service: &str| merged.owners.get(service).cloned();
-        let methods = Methods::read(&lowered, &owner).map_err(|error| SchemaError(error.to_string()))?;
+        let methods =
+            Methods::read(&transcode::bare(&lowered), &owner).map_err(|error| SchemaError(error.to_string()))?;
         let undeclared: Vec<_> =
             methods.iter().filter(|method| method.access.is_none()).map(|method| method.rpc).collect();
         if !undeclared.is_empty() {

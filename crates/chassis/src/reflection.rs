@@ -33,11 +33,14 @@ pub struct Reflection(Arc<Index>);
 #[derive(Default)]
 struct Index {
     services: Vec<String>,
-    files: HashMap<String, Bytes>,
-    /// File of each fully qualified name.
-    symbols: HashMap<String, String>,
-    /// File of each extension, by extended message and number.
-    extensions: BTreeMap<(String, i32), String>,
+    /// Pieces of the set.
+    files: Vec<Bytes>,
+    /// Number of the file of each name.
+    names: HashMap<String, usize>,
+    /// Number of the file of each fully qualified name.
+    symbols: HashMap<String, usize>,
+    /// Number of the file of each extension, by extended message and number.
+    extensions: BTreeMap<(String, i32), usize>,
 }
 
 /// The bytes are no descriptor set.
@@ -56,7 +59,7 @@ impl Reflection {
     ///
     /// # Errors
     /// The bytes are no such set.
-    pub fn new(set: &[u8], services: Option<Vec<String>>) -> Result<Self, Unreadable> {
+    pub fn new(set: &Bytes, services: Option<Vec<String>>) -> Result<Self, Unreadable> {
         let (mut index, mut all) = (Index::default(), Vec::new());
         for field in Fields::of(set) {
             let (1, value) = field.map_err(|error| Unreadable(error.to_string()))? else { continue };
@@ -64,7 +67,7 @@ impl Reflection {
             let file = FileDescriptorProto::decode(bytes).map_err(|error| Unreadable(error.to_string()))?;
             all.extend(file.service.iter().map(|service| qualified(file.package(), service.name())));
             index.add(&file);
-            index.files.insert(file.name().to_owned(), Bytes::copy_from_slice(bytes));
+            index.files.push(set.slice_ref(bytes));
         }
         index.services = services.unwrap_or(all);
         Ok(Self(Arc::new(index)))
@@ -95,23 +98,27 @@ impl Reflection {
 
 impl Index {
     fn add(&mut self, file: &FileDescriptorProto) {
-        let (package, name) = (file.package(), file.name());
+        let (package, number) = (file.package(), self.files.len());
+        self.names.insert(file.name().to_owned(), number);
         for message in &file.message_type {
-            self.add_message(&qualified(package, message.name()), message, name);
+            self.add_message(&qualified(package, message.name()), message, number);
         }
         for kind in &file.enum_type {
-            self.add_symbol(qualified(package, kind.name()), name);
-            kind.value.iter().for_each(|value| self.add_symbol(qualified(package, value.name()), name));
+            self.add_symbol(qualified(package, kind.name()), number);
+            kind.value.iter().for_each(|value| self.add_symbol(qualified(package, value.name()), number));
         }
         for service in &file.service {
             let service_name = qualified(package, service.name());
-            service.method.iter().for_each(|method| self.add_symbol(format!("{service_name}.{}", method.name()), name));
-            self.add_symbol(service_name, name);
+            service
+                .method
+                .iter()
+                .for_each(|method| self.add_symbol(format!("{service_name}.{}", method.name()), number));
+            self.add_symbol(service_name, number);
         }
-        file.extension.iter().for_each(|extension| self.add_extension(package, extension, name));
+        file.extension.iter().for_each(|extension| self.add_extension(package, extension, number));
     }
 
-    fn add_message(&mut self, full: &str, message: &DescriptorProto, file: &str) {
+    fn add_message(&mut self, full: &str, message: &DescriptorProto, file: usize) {
         self.add_symbol(full.to_owned(), file);
         message.field.iter().for_each(|field| self.add_symbol(format!("{full}.{}", field.name()), file));
         message.enum_type.iter().for_each(|kind| self.add_symbol(format!("{full}.{}", kind.name()), file));
@@ -121,14 +128,14 @@ impl Index {
         }
     }
 
-    fn add_extension(&mut self, scope: &str, extension: &FieldDescriptorProto, file: &str) {
+    fn add_extension(&mut self, scope: &str, extension: &FieldDescriptorProto, file: usize) {
         self.add_symbol(qualified(scope, extension.name()), file);
         let extended = extension.extendee().trim_start_matches('.').to_owned();
-        self.extensions.insert((extended, extension.number()), file.to_owned());
+        self.extensions.insert((extended, extension.number()), file);
     }
 
-    fn add_symbol(&mut self, symbol: String, file: &str) {
-        self.symbols.insert(symbol, file.to_owned());
+    fn add_symbol(&mut self, symbol: String, file: usize) {
+        self.symbols.insert(symbol, file);
     }
 
     fn answer(&self, request: ServerReflectionRequest) -> ServerReflectionResponse {
@@ -138,7 +145,7 @@ impl Index {
                 let service = self.services.iter().map(|name| ServiceResponse { name: name.clone() }).collect();
                 Ok(MessageResponse::ListServicesResponse(ListServiceResponse { service }))
             }
-            Some(MessageRequest::FileByFilename(name)) => self.file(Some(name), name),
+            Some(MessageRequest::FileByFilename(name)) => self.file(self.names.get(name), name),
             Some(MessageRequest::FileContainingSymbol(symbol)) => self.file(self.symbols.get(symbol), symbol),
             Some(MessageRequest::FileContainingExtension(asked)) => {
                 let key = (asked.containing_type.clone(), asked.extension_number);
@@ -156,8 +163,9 @@ impl Index {
         }
     }
 
-    fn file(&self, name: Option<&String>, asked: &str) -> Result<MessageResponse, String> {
-        let bytes = name.and_then(|name| self.files.get(name)).ok_or_else(|| format!("{asked} is not known here"))?;
+    fn file(&self, number: Option<&usize>, asked: &str) -> Result<MessageResponse, String> {
+        let bytes =
+            number.and_then(|number| self.files.get(*number)).ok_or_else(|| format!("{asked} is not known here"))?;
         Ok(MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
             file_descriptor_proto: vec![bytes.to_vec()],
         }))
@@ -217,7 +225,7 @@ mod tests {
 
     #[test]
     fn options_of_the_contract_are_still_there() {
-        let reflection = Reflection::new(proto::CONTRACT, None).expect("it is valid");
+        let reflection = Reflection::new(&Bytes::from_static(proto::CONTRACT), None).expect("it is valid");
         let asked = MessageRequest::FileContainingSymbol("workos.document.v1.DocumentService.GetDocument".to_owned());
         let request = ServerReflectionRequest { host: String::new(), message_request: Some(asked) };
         let Some(MessageResponse::FileDescriptorResponse(files)) = reflection.0.answer(request).message_response else {
@@ -229,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_an_answer_and_no_end_of_the_stream() {
-        let reflection = Reflection::new(proto::CONTRACT, Some(Vec::new())).expect("it is valid");
+        let reflection = Reflection::new(&Bytes::from_static(proto::CONTRACT), Some(Vec::new())).expect("it is valid");
         for asked in [None, Some(MessageRequest::FileByFilename("x".to_owned()))] {
             let answer = reflection.0.answer(ServerReflectionRequest { host: String::new(), message_request: asked });
             assert!(matches!(answer.message_response, Some(MessageResponse::ErrorResponse(_))));

@@ -1,8 +1,9 @@
 //! Connections: lent for one transaction, given back clean, thrown away when in doubt.
 //!
 //! What must hold: nobody gets a connection that is known or suspected to be broken, and nobody waits longer than the
-//! deadline allows. A closed connection is noticed for free. After any connection fault, every connection that was last used
-//! before it is asked once before it is lent again, because a host that vanished closes nothing.
+//! deadline allows. The one used last is lent first. A closed connection is noticed for free. After any connection fault,
+//! every connection that was last used before it is asked once before it is lent again, because a host that vanished closes
+//! nothing.
 use std::{
     sync::{
         Arc,
@@ -12,7 +13,8 @@ use std::{
 };
 
 use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, Timeouts,
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, PoolError, QueueMode, RecyclingMethod, Runtime,
+    Timeouts,
 };
 use tokio_postgres::NoTls;
 
@@ -64,6 +66,8 @@ impl Pool {
         let inner = deadpool_postgres::Pool::builder(manager)
             .max_size(size)
             .runtime(Runtime::Tokio1)
+            // The one used last knows the statements and their plans; in turn, each of them would learn everything (ADR 0061).
+            .queue_mode(QueueMode::Lifo)
             .pre_recycle(check)
             .build()
             .map_err(|cause| Error::configuration(cause.to_string()))?;

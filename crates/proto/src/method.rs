@@ -95,7 +95,7 @@ pub struct Access {
     pub loopback: bool,
     /// Declared open to who acts as the user.
     pub impersonated: bool,
-    /// For the user alone: refused to who acts as him. Found by the rules of `person`.
+    /// For the user alone: refused to who acts as him. Declared, or found by the rules of `person`.
     pub in_person: bool,
 }
 
@@ -233,7 +233,7 @@ impl Methods {
 #[must_use]
 pub fn methods() -> &'static Methods {
     static METHODS: LazyLock<Methods> = LazyLock::new(|| {
-        Methods::read(crate::CONTRACT, &|package, _| Owner::of_platform(package))
+        Methods::read(crate::STRUCTURE, &|package, _| Owner::of_platform(package))
             .expect("the build script wrote a valid set, and its calls are tested")
     });
     &METHODS
@@ -311,7 +311,7 @@ fn read_access(option: &DynamicMessage) -> Access {
         step_up: read_step_up(option),
         loopback: flag("loopback"),
         impersonated: flag("impersonated"),
-        in_person: false,
+        in_person: flag("in_person"),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::contract::{Contract, Inner, MethodPlan, Options, Warning};
 use crate::edition;
 use crate::plan::{self, Plans};
 use crate::rule::{self, HttpRule};
+use crate::source;
 use crate::template::Refusal;
 use crate::tree::Tree;
 
@@ -36,7 +37,7 @@ pub struct LoadError {
 /// Every rule that cannot be served, each with its file, RPC, rule and remedy; before them every file of an unknown edition.
 pub fn compile(descriptor_set: &[u8], options: &Options) -> Result<Contract, Vec<LoadError>> {
     let lowered = edition::lowered(descriptor_set)?;
-    let pool = DescriptorPool::decode(&*lowered).map_err(|error| {
+    let pool = DescriptorPool::decode(&*source::bare(&lowered)).map_err(|error| {
         vec![LoadError {
             file: "descriptor set".to_owned(),
             rpc: "-".to_owned(),
@@ -53,7 +54,7 @@ pub fn compile(descriptor_set: &[u8], options: &Options) -> Result<Contract, Vec
         }
     }
     compiler.unused_rules();
-    compiler.finish(pool, options)
+    compiler.finish(pool, descriptor_set, options)
 }
 
 /// Refuses messages of more fields than the plans can number.
@@ -215,7 +216,7 @@ impl<'o> Compiler<'o> {
         });
     }
 
-    fn finish(self, pool: DescriptorPool, options: &Options) -> Result<Contract, Vec<LoadError>> {
+    fn finish(self, pool: DescriptorPool, set: &[u8], options: &Options) -> Result<Contract, Vec<LoadError>> {
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
@@ -226,6 +227,7 @@ impl<'o> Compiler<'o> {
         Ok(Contract {
             inner: Arc::new(Inner {
                 pool,
+                set: set.into(),
                 plans: self.plans,
                 methods: self.methods,
                 by_path,

@@ -98,7 +98,10 @@ pub struct Contract {
 }
 
 pub(crate) struct Inner {
+    /// Without source information.
     pub(crate) pool: DescriptorPool,
+    /// What the contract was compiled from, comments included.
+    pub(crate) set: Box<[u8]>,
     pub(crate) plans: Plans,
     pub(crate) methods: Vec<MethodPlan>,
     pub(crate) by_path: HashMap<String, usize>,
@@ -208,7 +211,7 @@ impl Contract {
         })
     }
 
-    /// The descriptors the contract was compiled from.
+    /// The descriptors the contract was compiled from, without source information.
     #[must_use]
     pub fn pool(&self) -> &DescriptorPool {
         &self.inner.pool

@@ -11,12 +11,13 @@ mod features;
 
 use std::borrow::Cow;
 
-use prost::{DecodeError, Message};
+use prost::Message;
 
 pub(crate) use features::{is_implicit, is_open};
 
 use crate::compile::LoadError;
-use crate::wire::{Cursor, Key, MAX_DEPTH, Malformed, Writer};
+use crate::rewrite::{Change, Unreadable, rewritten};
+use crate::wire::MAX_DEPTH;
 use features::{DELIMITED, IMPLICIT, LEGACY_REQUIRED, OPEN, PACKED};
 use features::{EnumOptions, FeatureSet, FieldOptions, FileOptions, MessageOptions, OneofOptions};
 
@@ -265,58 +266,4 @@ impl Scope {
         let added = Enumeration { options: Some(EnumOptions { features: Some(features) }) };
         Ok(Some([bytes, &added.encode_to_vec()].concat()))
     }
-}
-
-/// The bytes are no descriptor.
-struct Unreadable;
-
-impl From<Malformed> for Unreadable {
-    fn from(_: Malformed) -> Self {
-        Self
-    }
-}
-
-impl From<DecodeError> for Unreadable {
-    fn from(_: DecodeError) -> Self {
-        Self
-    }
-}
-
-/// What becomes of one field of a message.
-enum Change {
-    None,
-    To(Vec<u8>),
-    Gone,
-}
-
-impl Change {
-    fn of(content: Option<Vec<u8>>) -> Self {
-        content.map_or(Self::None, Self::To)
-    }
-}
-
-/// The message with what `change` makes of each of its fields, by number and length-delimited content; `None` if nothing changes.
-fn rewritten(
-    message: &[u8],
-    mut change: impl FnMut(u32, &[u8]) -> Result<Change, Unreadable>,
-) -> Result<Option<Vec<u8>>, Unreadable> {
-    let mut out = Writer::with_capacity(message.len() + message.len() / 8);
-    let (mut cursor, mut from, mut is_changed) = (Cursor::new(message), message, false);
-    while let Some(key) = cursor.key()? {
-        let mut content: &[u8] = &[];
-        match key.wire_type() {
-            Key::LENGTH => content = cursor.bytes()?,
-            _ => cursor.skip(key)?,
-        }
-        let (whole, rest) = from.split_at(from.len() - cursor.remaining());
-        from = rest;
-        let changed = change(key.number(), content)?;
-        is_changed |= !matches!(changed, Change::None);
-        match changed {
-            Change::None => out.raw(whole),
-            Change::To(content) => out.bytes(key.number(), &content),
-            Change::Gone => {}
-        }
-    }
-    Ok(is_changed.then(|| out.finish()))
 }

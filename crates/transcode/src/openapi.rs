@@ -60,7 +60,7 @@ pub enum Access {
 #[must_use]
 pub fn document(contract: &Contract, info: &Info, access: &dyn Fn(&str) -> Access) -> Value {
     let inner = &*contract.inner;
-    let comments = Comments::read(contract.pool());
+    let comments = Comments::read(&inner.set);
     let annotations = Annotations::read(contract.pool(), info);
     let mut components = Components { schemas: Schemas::new(&comments, inner), parameters: system::pretty_print() };
     let mut paths = Paths::default();

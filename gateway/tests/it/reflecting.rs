@@ -60,7 +60,7 @@ impl Reflecting {
 
 fn routes(version: Version, set: &[u8], listed: &[&str]) -> Routes {
     let listed = listed.iter().map(|name| (*name).to_owned()).collect();
-    let reflection = Reflection::new(set, Some(listed)).expect("it is a set");
+    let reflection = Reflection::new(&bytes::Bytes::copy_from_slice(set), Some(listed)).expect("it is a set");
     match version {
         Version::V1 => Routes::new(reflection.v1()),
         Version::V1Alpha => Routes::new(reflection.v1alpha()),

@@ -4,6 +4,8 @@
 //! passwords take half of these places at most, so that nobody keeps people from signing in by making accounts.
 //! 19 MiB, two passes, one lane (OWASP's minimum), with a pepper; stored as PHC strings. A hash that has begun is finished even
 //! when its caller has gone, and holds its place until then.
+mod argon;
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -14,16 +16,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, PasswordVerifier, phc},
-};
+use argon::Hasher;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{credential::Password, error::Error, metrics};
 
 const QUEUE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a thread keeps its memory for the next hash.
+const REST: Duration = Duration::from_secs(5);
 
 /// A stored password hash (PHC string).
 #[derive(Clone)]
@@ -54,20 +55,18 @@ impl HashPool {
     /// When no thread can be started.
     pub(crate) fn start(pepper: [u8; 32]) -> std::io::Result<Self> {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+        let nobodys =
+            Password::present("dummy", "nobody has this password").unwrap_or_else(|_| unreachable!("it is short"));
+        let (mut hasher, started) = (Hasher::new(pepper), Instant::now());
+        let dummy = hasher.make(&nobodys).map_err(|_| std::io::Error::other("argon2 refuses its own parameters"))?;
+        let pace = Arc::new(AtomicU64::new(micros(started)));
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
-        let pace = Arc::new(AtomicU64::new(0));
         for index in 0..threads {
             let (queue, pace) = (Arc::clone(&queue), Arc::clone(&pace));
-            thread::Builder::new().name(format!("password-{index}")).spawn(move || work(&queue, &pepper, &pace))?;
+            let hasher = std::mem::replace(&mut hasher, Hasher::new(pepper));
+            thread::Builder::new().name(format!("password-{index}")).spawn(move || work(&queue, hasher, &pace))?;
         }
-        let started = Instant::now();
-        let dummy = make(
-            &pepper,
-            &Password::present("dummy", "nobody has this password").unwrap_or_else(|_| unreachable!("it is short")),
-        );
-        pace.store(micros(started), Ordering::Relaxed);
-        let dummy = dummy.map_err(|_| std::io::Error::other("argon2 refuses its own parameters"))?;
         Ok(Self(Arc::new(Inner {
             jobs,
             places: Arc::new(Semaphore::new(threads)),
@@ -137,15 +136,22 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn work(queue: &Mutex<mpsc::Receiver<(Job, OwnedSemaphorePermit)>>, pepper: &[u8; 32], pace: &AtomicU64) {
+fn work(queue: &Mutex<mpsc::Receiver<(Job, OwnedSemaphorePermit)>>, mut hasher: Hasher, pace: &AtomicU64) {
     loop {
-        let next = queue.lock().map(|queue| queue.recv());
-        let Ok(Ok((job, place))) = next else { return };
+        let Ok(next) = queue.lock().map(|queue| queue.recv_timeout(REST)) else { return };
+        let (job, place) = match next {
+            Ok(next) => next,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                hasher.rest();
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
         match job {
-            Job::Make(password, answer) => drop(answer.send(make(pepper, &password))),
+            Job::Make(password, answer) => drop(answer.send(hasher.make(&password))),
             Job::Test(password, hash, answer) => {
                 let started = Instant::now();
-                let result = test(pepper, &password, &hash);
+                let result = hasher.test(&password, &hash);
                 pace.store((pace.load(Ordering::Relaxed) * 7 + micros(started)) / 8, Ordering::Relaxed);
                 drop(answer.send(result));
             }
@@ -156,25 +162,6 @@ fn work(queue: &Mutex<mpsc::Receiver<(Job, OwnedSemaphorePermit)>>, pepper: &[u8
 
 fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX / 16)
-}
-
-fn argon2(pepper: &[u8; 32]) -> Result<Argon2<'_>, Error> {
-    let params = Params::new(19 * 1024, 2, 1, None).map_err(Error::fault)?;
-    Argon2::new_with_secret(pepper, Algorithm::Argon2id, Version::V0x13, params).map_err(Error::fault)
-}
-
-fn make(pepper: &[u8; 32], password: &Password) -> Result<PasswordHash, Error> {
-    let hash: phc::PasswordHash = argon2(pepper)?.hash_password(password.bytes()).map_err(Error::fault)?;
-    Ok(PasswordHash(hash.to_string()))
-}
-
-fn test(pepper: &[u8; 32], password: &Password, hash: &PasswordHash) -> Result<bool, Error> {
-    let hash = phc::PasswordHash::new(&hash.0).map_err(Error::fault)?;
-    match argon2(pepper)?.verify_password(password.bytes(), &hash) {
-        Ok(()) => Ok(true),
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(Error::fault(error)),
-    }
 }
 
 #[cfg(test)]

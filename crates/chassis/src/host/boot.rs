@@ -194,7 +194,7 @@ fn serve(
     socket: Option<TcpListener>,
 ) -> Result<(), BootError> {
     let listed = offer.services().map(str::to_owned).collect();
-    let reflection = reflection::Reflection::new(proto::CONTRACT, Some(listed))?;
+    let reflection = reflection::Reflection::new(&bytes::Bytes::from_static(proto::CONTRACT), Some(listed))?;
     offer.mount_beside(reflection.v1())?;
     offer.mount_beside(reflection.v1alpha())?;
     offer.mount_beside(shared.admin.health.service())?;

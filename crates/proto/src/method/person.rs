@@ -16,8 +16,9 @@ pub(super) fn mark(all: &mut [Method]) {
     }
 }
 
-/// A user's account is his in all organizations, a fresh sign-in is his own, and so is every change of who may sign in or do something.
+/// A user's account is his in all organizations, a fresh sign-in is his own, and so is every change of who may sign in or do something, and
+/// what the contract calls his own word.
 fn is_personal(method: &Method, access: &Access) -> bool {
     let changes = method.service == IDENTITY && method.idempotency != Idempotency::NoSideEffects;
-    !access.impersonated && (access.rule == Rule::SelfOnly || access.step_up.is_some() || changes)
+    !access.impersonated && (access.in_person || access.rule == Rule::SelfOnly || access.step_up.is_some() || changes)
 }

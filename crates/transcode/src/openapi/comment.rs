@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 
-use prost_reflect::{DescriptorPool, FileDescriptor};
+use prost::Message;
+use prost_reflect::{FileDescriptor, prost_types::FileDescriptorSet};
 
 /// Leading comments per file name and descriptor path.
 pub(super) struct Comments(HashMap<(String, Vec<i32>), String>);
 
 impl Comments {
     /// Reads the source information that the compiler left in the set; without it there are no comments.
-    pub(super) fn read(pool: &DescriptorPool) -> Self {
+    pub(super) fn read(set: &[u8]) -> Self {
         let mut comments = HashMap::new();
-        for file in pool.files() {
-            let Some(source) = &file.file_descriptor_proto().source_code_info else {
-                continue;
-            };
-            for location in &source.location {
+        // A pool was made of it, so it can be decoded.
+        for file in FileDescriptorSet::decode(set).unwrap_or_default().file {
+            let name = file.name.unwrap_or_default();
+            for location in file.source_code_info.unwrap_or_default().location {
                 if let Some(text) = location.leading_comments.as_deref() {
-                    comments.insert((file.name().to_owned(), location.path.clone()), tidy(text));
+                    comments.insert((name.clone(), location.path), tidy(text));
                 }
             }
         }

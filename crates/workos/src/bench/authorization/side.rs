@@ -143,9 +143,8 @@ pub(crate) async fn compare(
         terminal::note(kind.name());
         let mut figures: Vec<Figures> = sides.iter().map(|_| Figures::default()).collect();
         for side in sides {
-            for index in 0..calls / 4 {
-                side.ask(kind, index).await?;
-            }
+            // As many at once as later: each connection of a pool learns its statements before they are measured.
+            Run::of(calls / 4, |index| side.ask(kind, index)).await?;
         }
         for turn in 1..=TURNS {
             for (side, figures) in sides.iter().zip(&mut figures) {
