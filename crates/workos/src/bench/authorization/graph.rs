@@ -63,7 +63,7 @@ pub(crate) fn asked(index: usize) -> usize {
 }
 
 /// Numbers in no order that the graph has (SplitMix64): who is tied to what follows from remainders, and so must not the questions.
-fn mixed(index: usize) -> u64 {
+pub(crate) fn mixed(index: usize) -> u64 {
     let seed = (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     apart::Apart,
+    graph::mixed,
     statistics::{mann_whitney, median},
 };
 use crate::{
@@ -123,8 +124,8 @@ impl World<'_> {
             let (mut known, mut unknown) = (Vec::new(), Vec::new());
             for index in 0..self.count {
                 let user = 10_000 + place * 3000 + index;
-                // In turns, and each first as often as the other: the machine's mood is no difference.
-                let order = if index % 2 == 0 { [true, false] } else { [false, true] };
+                // In turns, in no order that the mails which follow could keep step with: what they cost falls on either as often.
+                let order = if mixed(user) & 1 == 0 { [true, false] } else { [false, true] };
                 for exists in order {
                     let email = if exists { email(user) } else { format!("x{user}@example.com") };
                     let call = match what {
