@@ -37,4 +37,4 @@ pub use tokio_postgres::{
     Row,
     types::{FromSql, Json, ToSql},
 };
-pub use tx::Tx;
+pub use tx::{Query, Tx};

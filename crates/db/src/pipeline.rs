@@ -6,7 +6,7 @@ use futures::{
     future::{BoxFuture, MaybeDone, maybe_done},
     poll,
 };
-use tokio_postgres::{Error as DriverError, Statement, types::ToSql};
+use tokio_postgres::{Error as DriverError, Row, Statement, types::ToSql};
 
 /// A statement whose answer is only a count. Its SQL is static, so it is prepared once per connection.
 pub(crate) struct Write {
@@ -21,7 +21,27 @@ impl Write {
     }
 }
 
-type Answer<'a> = Pin<Box<MaybeDone<BoxFuture<'a, Result<u64, DriverError>>>>>;
+/// A query and its parameters.
+pub(crate) type Prepared<'a> = (Statement, &'a [&'a (dyn ToSql + Sync)]);
+
+type Answer<'a, T> = Pin<Box<MaybeDone<BoxFuture<'a, Result<T, DriverError>>>>>;
+
+/// Sends `begin` (if any) and the queries, then awaits all answers; the first failure is the result.
+pub(crate) async fn rows(
+    client: &ClientWrapper,
+    begin: Option<&str>,
+    queries: &[Prepared<'_>],
+) -> Result<Vec<Vec<Row>>, DriverError> {
+    let mut answers = Vec::with_capacity(queries.len() + 1);
+    if let Some(sql) = begin {
+        send(&mut answers, Box::pin(async move { client.batch_execute(sql).await.map(|()| Vec::new()) })).await?;
+    }
+    let begun = answers.len();
+    for (statement, params) in queries {
+        send(&mut answers, Box::pin(client.query(statement, params))).await?;
+    }
+    Ok(all(answers).await?.split_off(begun))
+}
 
 /// Sends `begin` (if any), the writes and `commit`, then awaits all answers; the first failure is the result.
 ///
@@ -33,7 +53,7 @@ pub(crate) async fn commit(client: &ClientWrapper, begin: Option<&str>, writes: 
     for write in writes {
         statements.push(client.prepare_cached(write.sql).await?);
     }
-    let mut answers: Vec<Answer<'_>> = Vec::with_capacity(writes.len() + 2);
+    let mut answers = Vec::with_capacity(writes.len() + 2);
     if let Some(sql) = begin {
         send(&mut answers, Box::pin(async move { client.batch_execute(sql).await.map(|()| 0) })).await?;
     }
@@ -41,20 +61,24 @@ pub(crate) async fn commit(client: &ClientWrapper, begin: Option<&str>, writes: 
         send(&mut answers, Box::pin(write.execute(client, statement))).await?;
     }
     send(&mut answers, Box::pin(async move { client.batch_execute("commit").await.map(|()| 0) })).await?;
-    let mut result = Ok(());
+    all(answers).await.map(drop)
+}
+
+/// Awaits every answer, the others too when one has failed: a connection is lent again with none to come.
+async fn all<T>(answers: Vec<Answer<'_, T>>) -> Result<Vec<T>, DriverError> {
+    let mut outcomes = Vec::with_capacity(answers.len());
     for mut answer in answers {
         answer.as_mut().await;
-        let outcome =
-            answer.as_mut().take_output().expect("it has just been awaited, and nothing took its output before");
-        result = result.and(outcome.map(drop));
+        outcomes
+            .push(answer.as_mut().take_output().expect("it has just been awaited, and nothing took its output before"));
     }
-    result
+    outcomes.into_iter().collect()
 }
 
 /// The first poll of a driver's future encodes and sends the message.
-async fn send<'a>(
-    answers: &mut Vec<Answer<'a>>,
-    future: BoxFuture<'a, Result<u64, DriverError>>,
+async fn send<'a, T>(
+    answers: &mut Vec<Answer<'a, T>>,
+    future: BoxFuture<'a, Result<T, DriverError>>,
 ) -> Result<(), DriverError> {
     let mut answer = Box::pin(maybe_done(future));
     if let Poll::Ready(()) = poll!(answer.as_mut())

@@ -22,6 +22,9 @@ use crate::{
 /// Time PostgreSQL has to report its own timeout before the connection is given up.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// SQL and its parameters.
+pub type Query<'a> = (&'a str, &'a [&'a (dyn ToSql + Sync)]);
+
 /// An open transaction. Dropping it without [`Tx::commit`] rolls back; a read needs no commit.
 ///
 /// All methods take `&self`, so independent statements may be awaited together and then share a round trip.
@@ -91,6 +94,20 @@ impl Tx {
     pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
         let statement = self.prepare(sql).await?;
         self.run(self.lease.client().query_one(&statement, params)).await
+    }
+
+    /// The rows of each of several queries, sent in this order before the first answer is awaited: one round trip. Each sees what those before
+    /// it did, and what others committed until it began, as if it had been sent after their answers; so locks are taken in this order.
+    ///
+    /// # Errors
+    /// As [`Tx::query`], of the first that fails.
+    pub async fn together(&self, queries: &[Query<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+        let mut statements = Vec::with_capacity(queries.len());
+        for (sql, params) in queries {
+            statements.push((self.prepare(sql).await?, *params));
+        }
+        let begin = (!self.state.begun.swap(true, Ordering::AcqRel)).then(|| self.begin());
+        self.guarded(pipeline::rows(self.lease.client(), begin.as_deref(), &statements)).await
     }
 
     /// Runs a statement; gives the number of rows it touched.

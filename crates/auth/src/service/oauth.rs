@@ -110,8 +110,9 @@ impl Auth {
         let standing = if good { self.standing(&tx, &code).await? } else { None };
         let Some(role) = standing else { return refuse(tx, "code").await };
         let session = self.begin_session(&tx, &code).await?;
-        store::login::save_code_session(&tx, &digest, session.id).await?;
-        let mut tokens = self.issue(&tx, client, &session, (role, 0), &session.scopes).await?;
+        let saved = async { Ok(store::login::save_code_session(&tx, &digest, session.id).await?) };
+        let issued = self.issue(&tx, client, &session, (role, 0), &session.scopes);
+        let ((), mut tokens) = futures::try_join!(saved, issued)?;
         tokens.id = self.id_token(client, &session, &code.nonce, &tokens.access)?;
         tx.commit().await?;
         Ok(Ok(tokens))
@@ -132,14 +133,15 @@ impl Auth {
     /// Present role of the code's user: `None` when he is no active member any more, all that he was given has been voided since, or what
     /// the code rests on has ended. Whoever ends it waits until the transaction ends, and finds the session that is made of the code.
     pub(super) async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
-        if let Some(organization) = code.organization {
-            store::organization::keep(tx, organization).await?;
-        }
-        if store::pending::version(tx, code.user).await? != Some(code.version) || !self.rests(tx, code).await? {
-            return Ok(None);
-        }
-        let Some(organization) = code.organization else { return self.of_nobody(tx, code.user).await };
-        Ok(store::membership::active(tx, code.user, organization).await?.map(|membership| membership.role))
+        let (version, role) = match code.organization {
+            Some(organization) => {
+                let (version, membership) = store::pending::in_force(tx, code.user, organization).await?;
+                (version, membership.map(|membership| membership.role))
+            }
+            // Without an organization there is no role, but the account must be active: only then it has a version.
+            None => (store::pending::version(tx, code.user).await?, Some(None)),
+        };
+        Ok(if version == Some(code.version) && self.rests(tx, code).await? { role } else { None })
     }
 
     /// What a code rests on is there: consent and session, if it was given in one; the session that it replaces, if it is a step-up's.
@@ -187,9 +189,9 @@ impl Auth {
                 self.end_session(tx, &old).await?;
             }
         }
-        store::session::insert(tx, &session).await?;
+        let beyond = store::session::begin(tx, &session, i64::from(self.config.sessions_per_user)).await?;
         tx.audit(told("session.started", &session));
-        for old in store::session::oldest(tx, session.user, i64::from(self.config.sessions_per_user)).await? {
+        for old in beyond {
             self.end_family(tx, &old).await?;
         }
         Ok(session)

@@ -9,7 +9,7 @@ use crate::model::{Membership, MembershipName, MembershipState, Role};
 const SELECT: &str = "select m.organization_id, m.membership_id, m.user_id, m.role, m.custom_roles, m.state, m.version, m.create_time, m.update_time, \
      u.email, u.display_name from memberships m join users u on u.user_id = m.user_id";
 
-fn read(row: &Row) -> Result<Membership, db::Error> {
+pub(super) fn read(row: &Row) -> Result<Membership, db::Error> {
     let state: i16 = row.try_get("state")?;
     Ok(Membership {
         id: id(row, "membership_id")?,
@@ -43,11 +43,15 @@ pub(crate) async fn active(
     user: UserId,
     organization: OrganizationId,
 ) -> Result<Option<Membership>, db::Error> {
-    let sql = format!(
+    tx.query_opt(&active_sql(), &[&organization.uuid(), &user.uuid()]).await?.as_ref().map(read).transpose()
+}
+
+/// See [`active`].
+pub(super) fn active_sql() -> String {
+    format!(
         "{SELECT} join organizations o on o.organization_id = m.organization_id \
          where m.organization_id = $1 and m.user_id = $2 and m.state = 1 and u.state = 1 and o.state = 1"
-    );
-    tx.query_opt(&sql, &[&organization.uuid(), &user.uuid()]).await?.as_ref().map(read).transpose()
+    )
 }
 
 /// The membership of a user in an organization, whatever its state.

@@ -7,8 +7,11 @@
 //!
 //! **The order of locks,** of whoever takes more than one: codes and devices let in; organizations; the user; sign-ins at work; his consents;
 //! his sessions; links of mails and everything else of his.
-use api::UserId;
-use db::Tx;
+use api::{OrganizationId, UserId};
+use db::{Row, Tx};
+
+use super::{membership, organization::KEEP};
+use crate::model::Membership;
 
 /// Holds back everybody else who changes what this user signs in with, and all that would become a session of his, until the transaction
 /// ends. Rows that refer to the user are made all the same.
@@ -24,6 +27,26 @@ pub(crate) async fn void(tx: &Tx, user: UserId) -> Result<(), db::Error> {
 
 /// The version of the credentials of a user whose account is in force. It stays until the transaction ends. System transactions only.
 pub(crate) async fn version(tx: &Tx, user: UserId) -> Result<Option<i64>, db::Error> {
-    let sql = "select credential_version from users where user_id = $1 and state = 1 for share";
-    Ok(tx.query_opt(sql, &[&user.uuid()]).await?.map(|row| row.try_get(0)).transpose()?)
+    read_version(&tx.query(VERSION, &[&user.uuid()]).await?)
+}
+
+/// That, and the user's membership whose rights are in force, with the organization kept before: in one round trip.
+pub(crate) async fn in_force(
+    tx: &Tx,
+    user: UserId,
+    organization: OrganizationId,
+) -> Result<(Option<i64>, Option<Membership>), db::Error> {
+    let (user, organization) = (user.uuid(), organization.uuid());
+    let active = membership::active_sql();
+    let queries: [db::Query<'_>; 3] =
+        [(KEEP, &[&organization]), (VERSION, &[&user]), (&active, &[&organization, &user])];
+    let rows = tx.together(&queries).await?;
+    let of = |number: usize| rows.get(number).map(Vec::as_slice).unwrap_or_default();
+    Ok((read_version(of(1))?, of(2).first().map(membership::read).transpose()?))
+}
+
+const VERSION: &str = "select credential_version from users where user_id = $1 and state = 1 for share";
+
+fn read_version(rows: &[Row]) -> Result<Option<i64>, db::Error> {
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }

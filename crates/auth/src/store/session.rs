@@ -86,6 +86,24 @@ pub(crate) async fn of_user(tx: &Tx, name: SessionName, now: OffsetDateTime) -> 
 
 /// A new session.
 pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> {
+    insert_and(tx, session, None).await.map(drop)
+}
+
+/// A new session; gives the oldest lasting ones of its user beyond a number, without those in which somebody else acts as him, locked
+/// until the transaction ends. One that another transaction holds at the moment is left for the next time: nobody waits for these who
+/// holds other sessions.
+pub(crate) async fn begin(tx: &Tx, session: &Session, kept: i64) -> Result<Vec<Session>, db::Error> {
+    let oldest = format!(
+        "select {COLUMNS} from sessions where session_id in ( \
+           select session_id from sessions where user_id = $1 and string_to_array(scope, ' ') && array['offline_access', '*'] \
+           and impersonator_id is null order by create_time desc, session_id desc offset $2) for update skip locked"
+    );
+    let user = session.user.uuid();
+    insert_and(tx, session, Some((&oldest, &[&user, &kept]))).await?.iter().map(read).collect()
+}
+
+/// Inserts, and gives the rows of a query that sees it, in one round trip.
+async fn insert_and(tx: &Tx, session: &Session, query: Option<db::Query<'_>>) -> Result<Vec<Row>, db::Error> {
     let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr, scope, parent_id, \
          network, last_network, user_agent, impersonator_id, impersonator_session_id, impersonator_name, impersonator_email, impersonation_reason) \
          values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
@@ -118,7 +136,8 @@ pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> 
         &actor_email,
         &reason,
     ];
-    tx.execute(sql, &params).await.map(drop)
+    let queries: Vec<db::Query<'_>> = std::iter::once((sql, &params[..])).chain(query).collect();
+    Ok(tx.together(&queries).await?.pop().unwrap_or_default())
 }
 
 /// The secret of a browser's session.
@@ -233,15 +252,4 @@ pub(crate) async fn delete_of_organization(tx: &Tx, organization: OrganizationId
 pub(crate) async fn delete_others(tx: &Tx, user: UserId, kept: Id) -> Result<Vec<Id>, db::Error> {
     let sql = "delete from sessions where user_id = $1 and session_id <> $2 returning session_id";
     tx.query(sql, &[&user.uuid(), &kept.uuid()]).await?.iter().map(|row| id(row, "session_id")).collect()
-}
-
-/// The oldest lasting sessions of a user beyond a number, without those in which somebody else acts as him; locked until the transaction
-/// ends. One that another transaction holds at the moment is left for the next time: nobody waits for these who holds other sessions.
-pub(crate) async fn oldest(tx: &Tx, user: UserId, kept: i64) -> Result<Vec<Session>, db::Error> {
-    let sql = format!(
-        "select {COLUMNS} from sessions where session_id in ( \
-           select session_id from sessions where user_id = $1 and string_to_array(scope, ' ') && array['offline_access', '*'] \
-           and impersonator_id is null order by create_time desc, session_id desc offset $2) for update skip locked"
-    );
-    tx.query(&sql, &[&user.uuid(), &kept]).await?.iter().map(read).collect()
 }

@@ -136,3 +136,46 @@ async fn foreign_keys_work_behind_the_walls() {
     let error = tx.execute(remark, &[&ours.uuid(), &note.uuid()]).await.expect_err("the note is gone");
     assert!(error.is_foreign_key("remarks_note"), "{error:?}");
 }
+
+#[tokio::test]
+async fn queries_together_run_in_their_order_behind_the_walls() {
+    let database = database().await;
+    let (ours, first, second) = (organization(), id().uuid(), id().uuid());
+    write_note(&database.db, organization(), "of others").await;
+    let (insert, read) = ("insert into notes values ($1, $2, $3)", "select title from notes order by title");
+    let organization = ours.uuid();
+    let tx = database.db.tenant_as(ours, &context()).await.expect("PostgreSQL runs");
+    let rows = tx
+        .together(&[
+            (read, &[]),
+            (insert, &[&organization, &first, &"a"]),
+            (read, &[]),
+            (insert, &[&organization, &second, &"b"]),
+            (read, &[]),
+        ])
+        .await
+        .expect("nothing fails");
+    assert_eq!(
+        rows.iter().map(Vec::len).collect::<Vec<_>>(),
+        [0, 0, 1, 0, 2],
+        "each sees those before it, and nothing of others"
+    );
+    tx.commit().await.expect("nothing failed");
+
+    // The first that fails is the result, and nothing stays; the connection is good for the next.
+    let tx = database.db.tenant_as(ours, &context()).await.expect("PostgreSQL runs");
+    let third = id().uuid();
+    let failed = tx
+        .together(&[(insert, &[&organization, &third, &"c"]), (insert, &[&organization, &third, &"d"]), (read, &[])])
+        .await;
+    assert!(matches!(failed.expect_err("the key is taken").kind(), Kind::Unique { .. }));
+    assert!(tx.commit().await.is_err());
+    let tx = database.db.tenant_as(ours, &context()).await.expect("PostgreSQL runs");
+    assert_eq!(tx.query(read, &[]).await.expect("it may ask").len(), 2);
+    let unfit = tx.together(&[(read, &[]), (insert, &[&organization, &"no uuid", &"e"]), (read, &[])]).await;
+    assert!(unfit.is_err(), "what cannot be written for PostgreSQL is not sent");
+    drop(tx);
+    let tx = database.db.tenant_as(ours, &context()).await.expect("PostgreSQL runs");
+    assert_eq!(tx.together(&[(read, &[])]).await.expect("it may ask")[0].len(), 2);
+    assert!(tx.together(&[]).await.expect("nothing is asked").is_empty());
+}
