@@ -2,7 +2,10 @@
 //! for nothing else. So a pool is made without it, and what came is kept as bytes.
 use std::borrow::Cow;
 
-use crate::rewrite::{Change, rewritten};
+use prost::Message;
+use prost_reflect::prost_types::SourceCodeInfo;
+
+use crate::rewrite::{Change, Unreadable, rewritten};
 
 /// The only field of `FileDescriptorSet`, and `source_code_info` of `FileDescriptorProto`.
 const FILES: u32 = 1;
@@ -13,9 +16,17 @@ const SOURCE_INFO: u32 = 9;
 #[must_use]
 pub fn bare(set: &[u8]) -> Cow<'_, [u8]> {
     let bare = rewritten(set, |number, file| match number {
-        FILES => rewritten(file, |number, _| Ok(if number == SOURCE_INFO { Change::Gone } else { Change::None }))
-            .map(Change::of),
+        FILES => rewritten(file, without_sources).map(Change::of),
         _ => Ok(Change::None),
     });
     bare.ok().flatten().map_or(Cow::Borrowed(set), Cow::Owned)
+}
+
+/// What cannot be read stays too, so that it is refused as it would be in its place.
+fn without_sources(number: u32, content: &[u8]) -> Result<Change, Unreadable> {
+    if number != SOURCE_INFO {
+        return Ok(Change::None);
+    }
+    SourceCodeInfo::decode(content)?;
+    Ok(Change::Gone)
 }

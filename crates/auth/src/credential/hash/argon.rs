@@ -1,7 +1,7 @@
 //! One thread's Argon2id: what is hashed with which parameters, and the memory it is done in.
 //!
-//! The memory stays from one hash to the next. Mapped anew for each it costs a tenth of a hash, and what it leaves free is then taken up
-//! piecemeal by whoever asks the allocator next.
+//! The memory stays from one hash to the next. Otherwise it is mapped anew for each, page by page, and what it leaves free is taken up
+//! piecemeal by whoever asks the allocator next (ADR 0061).
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{self, Output, ParamsString, Salt},
