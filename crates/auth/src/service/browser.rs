@@ -84,7 +84,8 @@ impl Auth {
             return Err(Error::FlowInvalid);
         }
         let before = store::session::by_cookie(&tx, &replaced, true).await?;
-        let session = self.begin_session(&tx, &code).await?;
+        let session = self.session_for(&code);
+        self.begin_session(&tx, &code, &session).await?;
         match before {
             // The same person has signed in again: applications go on.
             Some(before) if before.user == session.user => {

@@ -150,8 +150,10 @@ impl Auth {
         };
         let Some(role) = self.standing(&tx, &code).await? else { return refuse(tx, "device").await };
         // What is inside outlives the browser that let it in.
-        let session = self.begin_session(&tx, &Code { parent: None, ..code }).await?;
-        let mut tokens = self.issue(&tx, client, &session, (role, 0), &session.scopes).await?;
+        let code = Code { parent: None, ..code };
+        let session = self.session_for(&code);
+        let issued = self.issue(&tx, client, &session, (role, 0), &session.scopes);
+        let ((), mut tokens) = futures::try_join!(self.begin_session(&tx, &code, &session), issued)?;
         tokens.id = self.id_token(client, &session, "", &tokens.access)?;
         tx.commit().await?;
         Ok(Ok(tokens))

@@ -109,10 +109,12 @@ impl Auth {
             && Challenge(code.code_challenge.clone()).is_met_by(verifier);
         let standing = if good { self.standing(&tx, &code).await? } else { None };
         let Some(role) = standing else { return refuse(tx, "code").await };
-        let session = self.begin_session(&tx, &code).await?;
+        let session = self.session_for(&code);
+        // One does not need what another writes: together they are one round trip.
+        let begun = self.begin_session(&tx, &code, &session);
         let saved = async { Ok(store::login::save_code_session(&tx, &digest, session.id).await?) };
         let issued = self.issue(&tx, client, &session, (role, 0), &session.scopes);
-        let ((), mut tokens) = futures::try_join!(saved, issued)?;
+        let ((), (), mut tokens) = futures::try_join!(begun, saved, issued)?;
         tokens.id = self.id_token(client, &session, &code.nonce, &tokens.access)?;
         tx.commit().await?;
         Ok(Ok(tokens))
@@ -133,24 +135,21 @@ impl Auth {
     /// Present role of the code's user: `None` when he is no active member any more, all that he was given has been voided since, or what
     /// the code rests on has ended. Whoever ends it waits until the transaction ends, and finds the session that is made of the code.
     pub(super) async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
-        let (version, role) = match code.organization {
-            Some(organization) => {
-                let (version, membership) = store::pending::in_force(tx, code.user, organization).await?;
-                (version, membership.map(|membership| membership.role))
-            }
-            // Without an organization there is no role, but the account must be active: only then it has a version.
-            None => (store::pending::version(tx, code.user).await?, Some(None)),
+        let grounds = store::pending::grounds(tx, code).await?;
+        let rests = match code.parent {
+            Some(_) => grounds.has_parent && grounds.consent.is_some_and(|given| code.scopes.within(&given)),
+            None => self.replaces(tx, code).await?,
         };
-        Ok(if version == Some(code.version) && self.rests(tx, code).await? { role } else { None })
+        // Without an organization there is no role, but the account must be active: only then it has a version.
+        let role = match code.organization {
+            Some(_) => grounds.membership.map(|membership| membership.role),
+            None => Some(None),
+        };
+        Ok(role.filter(|_| rests && grounds.version == Some(code.version)))
     }
 
-    /// What a code rests on is there: consent and session, if it was given in one; the session that it replaces, if it is a step-up's.
-    async fn rests(&self, tx: &Tx, code: &Code) -> Result<bool, Error> {
-        if let Some(parent) = code.parent {
-            let given = store::consent::find(tx, code.user, &code.client, code.organization).await?;
-            let covered = given.is_some_and(|given| code.scopes.within(&given));
-            return Ok(covered && store::session::stays(tx, parent).await?);
-        }
+    /// The session that a step-up's code replaces is there; other codes replace none.
+    async fn replaces(&self, tx: &Tx, code: &Code) -> Result<bool, Error> {
         let Some(replaced) = code.replaces else { return Ok(true) };
         Ok(store::session::get(tx, replaced, true).await?.is_some_and(|(old, _)| old.user == code.user))
     }
@@ -160,12 +159,11 @@ impl Auth {
         Ok(store::user::get(tx, user).await?.filter(User::is_active).map(|_| None))
     }
 
-    /// The session that a code stands for. Where no refresh token goes with it, it ends with its access token and counts for nothing;
-    /// of those that last, the oldest of the user end when there are too many.
-    pub(super) async fn begin_session(&self, tx: &Change<'_>, code: &Code) -> Result<Session, Error> {
+    /// The session that a code stands for. Where no refresh token goes with it, it ends with its access token and counts for nothing.
+    pub(super) fn session_for(&self, code: &Code) -> Session {
         let now = self.clock.now();
         let end = if code.scopes.are_lasting() { now + self.config.session_life } else { now + self.access_life() };
-        let session = Session {
+        Session {
             id: self.ids.next(),
             user: code.user,
             organization: code.organization,
@@ -180,7 +178,11 @@ impl Auth {
             last_network: code.origin.network.clone(),
             origin: code.origin.clone(),
             impersonation: None,
-        };
+        }
+    }
+
+    /// Begins it; of those that last, the oldest of the user end when there are too many.
+    pub(super) async fn begin_session(&self, tx: &Change<'_>, code: &Code, session: &Session) -> Result<(), Error> {
         if let Some(replaced) = code.replaces {
             // A step-up: the session goes on under a new id, and the old one is dead.
             if let Some((old, _)) =
@@ -189,12 +191,12 @@ impl Auth {
                 self.end_session(tx, &old).await?;
             }
         }
-        let beyond = store::session::begin(tx, &session, i64::from(self.config.sessions_per_user)).await?;
-        tx.audit(told("session.started", &session));
+        let beyond = store::session::begin(tx, session, i64::from(self.config.sessions_per_user)).await?;
+        tx.audit(told("session.started", session));
         for old in beyond {
             self.end_family(tx, &old).await?;
         }
-        Ok(session)
+        Ok(())
     }
 
     async fn refresh(

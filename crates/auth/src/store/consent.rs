@@ -26,10 +26,12 @@ pub(crate) async fn find(
     client: &str,
     organization: Option<OrganizationId>,
 ) -> Result<Option<Scopes>, db::Error> {
-    let sql = "select scope from consents where user_id = $1 and client = $2 and organization_id is not distinct from $3 for share";
     let organization = organization.map(OrganizationId::uuid);
-    tx.query_opt(sql, &[&user.uuid(), &client, &organization]).await?.as_ref().map(scopes).transpose()
+    tx.query_opt(FIND, &[&user.uuid(), &client, &organization]).await?.as_ref().map(scopes).transpose()
 }
+
+/// See [`find`].
+pub(super) const FIND: &str = "select scope from consents where user_id = $1 and client = $2 and organization_id is not distinct from $3 for share";
 
 /// Allows these scopes beside those allowed before, in the order in which they were; of two parallel consents none is lost.
 pub(crate) async fn save(tx: &Tx, consent: &Consent) -> Result<(), db::Error> {

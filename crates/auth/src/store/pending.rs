@@ -7,11 +7,11 @@
 //!
 //! **The order of locks,** of whoever takes more than one: codes and devices let in; organizations; the user; sign-ins at work; his consents;
 //! his sessions; links of mails and everything else of his.
-use api::{OrganizationId, UserId};
+use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 
-use super::{membership, organization::KEEP};
-use crate::model::Membership;
+use super::{consent, login::Code, membership, organization::KEEP, session};
+use crate::model::{Membership, Scopes};
 
 /// Holds back everybody else who changes what this user signs in with, and all that would become a session of his, until the transaction
 /// ends. Rows that refer to the user are made all the same.
@@ -30,19 +30,39 @@ pub(crate) async fn version(tx: &Tx, user: UserId) -> Result<Option<i64>, db::Er
     read_version(&tx.query(VERSION, &[&user.uuid()]).await?)
 }
 
-/// That, and the user's membership whose rights are in force, with the organization kept before: in one round trip.
-pub(crate) async fn in_force(
-    tx: &Tx,
-    user: UserId,
-    organization: OrganizationId,
-) -> Result<(Option<i64>, Option<Membership>), db::Error> {
-    let (user, organization) = (user.uuid(), organization.uuid());
+/// What a code rests on.
+pub(crate) struct Grounds {
+    /// As [`version`].
+    pub(crate) version: Option<i64>,
+    /// His membership in the code's organization, if its rights are in force.
+    pub(crate) membership: Option<Membership>,
+    /// What he has allowed the client. Looked for only if the code was given in a browser's session.
+    pub(crate) consent: Option<Scopes>,
+    /// That session is there.
+    pub(crate) has_parent: bool,
+}
+
+/// Reads it in one round trip, in the order of the locks; it stays so until the transaction ends. System transactions only.
+pub(crate) async fn grounds(tx: &Tx, code: &Code) -> Result<Grounds, db::Error> {
+    let (user, organization) = (code.user.uuid(), code.organization.map(OrganizationId::uuid));
+    let (client, parent) = (&code.client, code.parent.map(Id::uuid));
     let active = membership::active_sql();
-    let queries: [db::Query<'_>; 3] =
-        [(KEEP, &[&organization]), (VERSION, &[&user]), (&active, &[&organization, &user])];
-    let rows = tx.together(&queries).await?;
+    let queries: [db::Query<'_>; 5] = [
+        (KEEP, &[&organization]),
+        (VERSION, &[&user]),
+        (&active, &[&organization, &user]),
+        (consent::FIND, &[&user, client, &organization]),
+        (session::STAYS, &[&parent]),
+    ];
+    let asked = if parent.is_some() { 5 } else { 3 };
+    let rows = tx.together(&queries[..asked]).await?;
     let of = |number: usize| rows.get(number).map(Vec::as_slice).unwrap_or_default();
-    Ok((read_version(of(1))?, of(2).first().map(membership::read).transpose()?))
+    Ok(Grounds {
+        version: read_version(of(1))?,
+        membership: of(2).first().map(membership::read).transpose()?,
+        consent: of(3).first().map(session::scopes).transpose()?,
+        has_parent: !of(4).is_empty(),
+    })
 }
 
 const VERSION: &str = "select credential_version from users where user_id = $1 and state = 1 for share";

@@ -155,9 +155,11 @@ pub(crate) async fn by_cookie(tx: &Tx, digest: &[u8], locked: bool) -> Result<Op
 
 /// Whether it is there; if so it stays until the transaction ends.
 pub(crate) async fn stays(tx: &Tx, session: Id) -> Result<bool, db::Error> {
-    let sql = "select 1 from sessions where session_id = $1 for key share";
-    Ok(tx.query_opt(sql, &[&session.uuid()]).await?.is_some())
+    Ok(tx.query_opt(STAYS, &[&session.uuid()]).await?.is_some())
 }
+
+/// See [`stays`].
+pub(super) const STAYS: &str = "select 1 from sessions where session_id = $1 for key share";
 
 /// It was used, from this network; where none was seen, the one before stays.
 pub(crate) async fn touch(tx: &Tx, session: Id, now: OffsetDateTime) -> Result<(), db::Error> {

@@ -1,4 +1,4 @@
-//! Random schemas: whatever a contract looks like, both directions agree with prost-reflect.
+//! Random schemas: whatever a contract looks like, both directions agree with prost-reflect. And what is no part of a schema.
 
 use proptest::prelude::*;
 use prost_reflect::prost::Message;
@@ -10,7 +10,7 @@ use prost_reflect::prost_types::{
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use transcode::{Contract, HttpRule, Options, Pattern, RequestOptions, ResponseOptions};
 
-use crate::fixture::routed;
+use crate::fixture::{PROBE, routed};
 use crate::property::{Choices, message};
 
 const KINDS: [Type; 17] = [
@@ -188,4 +188,35 @@ fn a_message_of_more_fields_than_can_be_numbered_is_refused() {
     let set = FileDescriptorSet { file: vec![file] }.encode_to_vec();
     let errors = transcode::compile(&set, &Options::default()).expect_err("too many");
     assert_eq!(errors[0].rule, "large.Large");
+}
+
+/// `PROBE` with these bytes as a further `source_code_info` of its last file.
+fn with_source_information(content: &[u8]) -> Vec<u8> {
+    let mut set = FileDescriptorSet::decode(PROBE.as_slice()).unwrap();
+    let mut file = set.file.pop().unwrap().encode_to_vec();
+    let mut written = set.encode_to_vec();
+    prost::encoding::bytes::encode(9, &content.to_vec(), &mut file);
+    prost::encoding::bytes::encode(1, &file, &mut written);
+    written
+}
+
+#[test]
+fn a_set_without_source_information_is_the_same_contract() {
+    let bare = transcode::bare(&PROBE);
+    let mut wanted = FileDescriptorSet::decode(PROBE.as_slice()).unwrap();
+    assert!(wanted.file.iter().any(|file| file.source_code_info.is_some()), "the probe has comments");
+    wanted.file.iter_mut().for_each(|file| file.source_code_info = None);
+    assert_eq!(FileDescriptorSet::decode(&*bare).unwrap(), wanted);
+    assert_eq!(transcode::bare(&bare), bare);
+}
+
+#[test]
+fn source_information_that_cannot_be_read_is_refused() {
+    transcode::compile(&with_source_information(b""), &Options::default()).expect("nothing more is said");
+    for malformed in [&b"\xff"[..], b"\x0a", b"\x0a\x02\x0a", b"\x0d\x00"] {
+        let set = with_source_information(malformed);
+        assert_eq!(transcode::bare(&set), set, "{malformed:?}");
+        let Err(errors) = transcode::compile(&set, &Options::default()) else { panic!("{malformed:?} was taken") };
+        assert_eq!(errors[0].file, "descriptor set", "{errors:?}");
+    }
 }

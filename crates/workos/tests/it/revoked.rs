@@ -130,25 +130,60 @@ async fn cases(shared: &Shared, client: &Client) -> Vec<Case> {
         held: vec![Held::At(secret, format!("/v1/{organization}/memberships"))],
         end: (Method::DELETE, format!("/v1/{}", name(&key)), json!({})),
     });
+    cases.extend(sharing(shared, client, &owner).await);
+    cases
+}
+
+/// A relation, a share, and a share that one has as the holder of a link or as a member of a group.
+async fn sharing(shared: &Shared, client: &Client, owner: &Client) -> Vec<Case> {
+    let organization = &shared.owner.organization;
     let (person, tokens) = somebody(shared, client, None).await;
     let object = format!("{organization}/objectTypes/board/objects/plans");
     let change = |action: &str| json!({"updates": [{"action": action, "relation": {"resource": object, "kind": "VIEWER", "subject": person.user}}]});
     owner.post(format!("/v1/{organization}:writeRelations"), &change("WRITE")).good().await;
     let question = json!({"permission": "object:read", "resource": object});
-    cases.push(Case {
-        what: "a relation",
-        held: vec![Held::Check(tokens.access.clone(), question, format!("/v1/{organization}:check"))],
-        end: (Method::POST, format!("/v1/{organization}:writeRelations"), change("DELETE")),
-    });
+    let (document, grant) = shared_with(owner, organization, &person.user).await;
+    let link = json!({"displayName": "Guests", "expireTime": tomorrow()});
+    let link = owner.post(format!("/v1/{organization}/links"), &link).good().await;
+    let (linked, _) = shared_with(owner, organization, &format!("{}#holder", name(&link))).await;
+    let (_, guest) = somebody(shared, client, None).await;
+    let opened = json!({"secret": link["secret"]});
+    client.with_token(&guest.access).post(format!("/v1/{}:open", name(&link)), &opened).good().await;
+    let group = owner.post(format!("/v1/{organization}/groups"), &json!({"displayName": "Board"})).good().await;
+    let (grouped, _) = shared_with(owner, organization, &format!("{}#member", name(&group))).await;
+    let (member, of_group) = somebody(shared, client, None).await;
+    let members = json!({"members": [member.user]});
+    owner.post(format!("/v1/{}:addMembers", name(&group)), &members).good().await;
+    vec![
+        Case {
+            what: "a relation",
+            held: vec![Held::Check(tokens.access.clone(), question, format!("/v1/{organization}:check"))],
+            end: (Method::POST, format!("/v1/{organization}:writeRelations"), change("DELETE")),
+        },
+        Case {
+            what: "a share",
+            held: vec![Held::At(tokens.access, document)],
+            end: (Method::DELETE, grant, json!({})),
+        },
+        Case {
+            what: "a link",
+            held: vec![Held::At(guest.access, linked)],
+            end: (Method::DELETE, format!("/v1/{}", name(&link)), json!({})),
+        },
+        Case {
+            what: "a place in a group",
+            held: vec![Held::At(of_group.access, grouped)],
+            end: (Method::POST, format!("/v1/{}:removeMembers", name(&group)), members),
+        },
+    ]
+}
+
+/// A document that is shared with somebody, and the share.
+async fn shared_with(owner: &Client, organization: &str, principal: &str) -> (String, String) {
     let document = owner.post(format!("/v1/{organization}/documents"), &json!({"title": "Shared"})).good().await;
-    let grant = json!({"principal": person.user, "role": "READER"});
+    let grant = json!({"principal": principal, "role": "READER"});
     let grant = owner.post(format!("/v1/{}/grants", name(&document)), &grant).good().await;
-    cases.push(Case {
-        what: "a share",
-        held: vec![Held::At(tokens.access, format!("/v1/{}", name(&document)))],
-        end: (Method::DELETE, format!("/v1/{}", name(&grant)), json!({})),
-    });
-    cases
+    (format!("/v1/{}", name(&document)), format!("/v1/{}", name(&grant)))
 }
 
 /// A session, a browser, a role, a membership, an account.
