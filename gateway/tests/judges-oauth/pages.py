@@ -82,6 +82,15 @@ class Browser:
     def press(self, css):
         self.ask("POST", f"/element/{self.find(css)}/click", {})
 
+    def send(self, css):
+        """Presses, and waits for the next page: it may show what this one shows already."""
+        self.run("window.left = true")
+        self.press(css)
+        end = time.monotonic() + 20
+        while self.run("return window.left === true || document.readyState !== 'complete'"):
+            assert time.monotonic() < end, f"{css} leads nowhere from {self.url}"
+            time.sleep(0.05)
+
     def await_heading(self, heading):
         """A page with this heading, and nothing else, is what comes."""
         end = time.monotonic() + 20
@@ -221,14 +230,14 @@ def walk(page):
     page.go(f"{home}/signin?prompt=login&return_to=/device")
     page.write("#email", EMAIL)
     page.write("#password", PASSWORD)
-    page.press("form button:not([class])")
+    page.send("form button:not([class])")
     page.find("#recovery_code")
     page.look("second-factor", "Confirm that it is you", "/signin")
-    page.press("form button:not([class])")
+    page.send("form button:not([class])")
     page.find("[role=alert]:not([hidden])")
     page.look("second-factor-empty", "Confirm that it is you", "/signin")
     page.write("#recovery_code", "aaaa-aaaa-aaaa-aaaa")
-    page.press("form button:not([class])")
+    page.send("form button:not([class])")
     page.find("[role=alert]:not([hidden])")
     page.press("#use_passkey")
     page.find("input[name=organization], #user_code")
