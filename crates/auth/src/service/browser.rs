@@ -70,15 +70,16 @@ impl Auth {
     ) -> Result<Visitor, Error> {
         let now = self.clock.now();
         let tx = self.change(self.db.system("begin a session of a browser", context).await?);
-        let code = store::login::use_code(&tx, &digest(code), now).await?.ok_or(Error::FlowInvalid)?;
         let replaced = digest(replaced);
         if let Some(before) = store::session::by_cookie(&tx, &replaced, false).await? {
             store::session::hold_codes(&tx, before.id).await?;
         }
+        let used = store::login::use_code(&tx, &digest(code), now).await?;
+        let (code, in_force) = used.ok_or(Error::FlowInvalid)?;
         let good = code.client == BROWSER
             && now < code.expire_time
             && Challenge(code.code_challenge.clone()).is_met_by(browser)
-            && self.standing(&tx, &code).await?.is_some();
+            && self.standing(&tx, &code, in_force).await?.is_some();
         if !good {
             tx.commit().await?;
             return Err(Error::FlowInvalid);

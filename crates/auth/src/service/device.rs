@@ -148,7 +148,8 @@ impl Auth {
             parent: granted.parent,
             origin: Origin::of(tx.context()),
         };
-        let Some(role) = self.standing(&tx, &code).await? else { return refuse(tx, "device").await };
+        let in_force = store::pending::in_force(&tx, code.user, code.organization).await?;
+        let Some(role) = self.standing(&tx, &code, in_force).await? else { return refuse(tx, "device").await };
         // What is inside outlives the browser that let it in.
         let code = Code { parent: None, ..code };
         let session = self.session_for(&code);

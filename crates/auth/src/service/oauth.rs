@@ -18,7 +18,7 @@ use crate::{
         Challenge, Client, Problem, Purpose, Refresh, RefreshMode, RevocationKind, Role, Scopes, Session, User, acr,
         decide,
     },
-    store::{self, login::Code},
+    store::{self, login::Code, pending::InForce},
 };
 
 /// What the client presents.
@@ -100,14 +100,14 @@ impl Auth {
         let digest = digest(code);
         let now = self.clock.now();
         let tx = self.change(self.db.system("redeem an authorization code", context).await?);
-        let Some(code) = store::login::use_code(&tx, &digest, now).await? else {
+        let Some((code, in_force)) = store::login::use_code(&tx, &digest, now).await? else {
             return self.used_before(tx, &digest).await;
         };
         let good = code.client == client.id
             && code.redirect_uri == redirect_uri
             && now < code.expire_time
             && Challenge(code.code_challenge.clone()).is_met_by(verifier);
-        let standing = if good { self.standing(&tx, &code).await? } else { None };
+        let standing = if good { self.standing(&tx, &code, in_force).await? } else { None };
         let Some(role) = standing else { return refuse(tx, "code").await };
         let session = self.session_for(&code);
         // One does not need what another writes: together they are one round trip.
@@ -134,22 +134,27 @@ impl Auth {
 
     /// Present role of the code's user: `None` when he is no active member any more, all that he was given has been voided since, or what
     /// the code rests on has ended. Whoever ends it waits until the transaction ends, and finds the session that is made of the code.
-    pub(super) async fn standing(&self, tx: &Tx, code: &Code) -> Result<Option<Option<Role>>, Error> {
-        let grounds = store::pending::grounds(tx, code).await?;
-        let rests = match code.parent {
-            Some(_) => grounds.has_parent && grounds.consent.is_some_and(|given| code.scopes.within(&given)),
-            None => self.replaces(tx, code).await?,
-        };
+    pub(super) async fn standing(
+        &self,
+        tx: &Tx,
+        code: &Code,
+        in_force: InForce,
+    ) -> Result<Option<Option<Role>>, Error> {
         // Without an organization there is no role, but the account must be active: only then it has a version.
         let role = match code.organization {
-            Some(_) => grounds.membership.map(|membership| membership.role),
+            Some(_) => in_force.membership.map(|membership| membership.role),
             None => Some(None),
         };
-        Ok(role.filter(|_| rests && grounds.version == Some(code.version)))
+        let is_good = in_force.version == Some(code.version) && self.rests(tx, code).await?;
+        Ok(role.filter(|_| is_good))
     }
 
-    /// The session that a step-up's code replaces is there; other codes replace none.
-    async fn replaces(&self, tx: &Tx, code: &Code) -> Result<bool, Error> {
+    /// What a code rests on is there: consent and session, if it was given in one; the session that it replaces, if it is a step-up's.
+    async fn rests(&self, tx: &Tx, code: &Code) -> Result<bool, Error> {
+        if let Some(parent) = code.parent {
+            let (consent, is_there) = store::pending::grounds(tx, code, parent).await?;
+            return Ok(is_there && consent.is_some_and(|given| code.scopes.within(&given)));
+        }
         let Some(replaced) = code.replaces else { return Ok(true) };
         Ok(store::session::get(tx, replaced, true).await?.is_some_and(|(old, _)| old.user == code.user))
     }

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::{
     id, id_opt,
+    pending::{InForce, in_force_sql, read_in_force},
     session::{origin, scopes},
 };
 use crate::model::{DeviceClass, Origin, Proof, Scopes};
@@ -259,15 +260,26 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
     tx.execute(&sql, &params).await.map(drop)
 }
 
-/// Marks a code as used and gives it, to one caller only. Where it was given is from then on the session's to know, and to forget.
-pub(crate) async fn use_code(tx: &Tx, digest: &[u8], now: OffsetDateTime) -> Result<Option<Code>, db::Error> {
-    let sql = format!(
+/// Marks a code as used and gives it, to one caller only, with what is in force of its user, which stays so until the transaction ends: in one
+/// round trip. Where it was given is from then on the session's to know, and to forget.
+pub(crate) async fn use_code(
+    tx: &Tx,
+    digest: &[u8],
+    now: OffsetDateTime,
+) -> Result<Option<(Code, InForce)>, db::Error> {
+    let of = |column: &str| format!("(select {column} from authorization_codes where code_digest = $1)");
+    let used = format!(
         "update authorization_codes set used_time = $2, network = '', user_agent = '' \
          from (select code_digest as digest, network as given_network, user_agent as given_agent from authorization_codes) given \
          where code_digest = $1 and digest = code_digest and used_time is null \
          returning {CODE}, given_network as network, given_agent as user_agent"
     );
-    tx.query_opt(&sql, &[&digest, &now]).await?.as_ref().map(read_code).transpose()
+    let (organization, user) = (of("organization_id"), of("user_id"));
+    let sql = in_force_sql([&organization, &user], [&organization, &user]);
+    let (taken, named): (&[&(dyn db::ToSql + Sync)], &[&(dyn db::ToSql + Sync)]) = (&[&digest, &now], &[&digest]);
+    let rows = tx.together(&[(&used, taken), (&sql[0], named), (&sql[1], named), (&sql[2], named)]).await?;
+    let Some((used, in_force)) = rows.split_first() else { return Ok(None) };
+    used.first().map(|code| Ok((read_code(code)?, read_in_force(in_force)?))).transpose()
 }
 
 fn read_code(row: &Row) -> Result<Code, db::Error> {

@@ -43,14 +43,15 @@ pub(crate) async fn active(
     user: UserId,
     organization: OrganizationId,
 ) -> Result<Option<Membership>, db::Error> {
-    tx.query_opt(&active_sql(), &[&organization.uuid(), &user.uuid()]).await?.as_ref().map(read).transpose()
+    let sql = active_sql("$1", "$2");
+    tx.query_opt(&sql, &[&organization.uuid(), &user.uuid()]).await?.as_ref().map(read).transpose()
 }
 
-/// See [`active`].
-pub(super) fn active_sql() -> String {
+/// See [`active`]; of the organization and the user that expressions name.
+pub(super) fn active_sql(organization: &str, user: &str) -> String {
     format!(
         "{SELECT} join organizations o on o.organization_id = m.organization_id \
-         where m.organization_id = $1 and m.user_id = $2 and m.state = 1 and u.state = 1 and o.state = 1"
+         where m.organization_id = {organization} and m.user_id = {user} and m.state = 1 and u.state = 1 and o.state = 1"
     )
 }
 

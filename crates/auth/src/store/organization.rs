@@ -39,11 +39,13 @@ pub(crate) async fn lock(tx: &Tx, organization: OrganizationId) -> Result<Option
 /// Waits for whoever has the organization locked, and keeps others from it until the transaction ends: what is read of its members from
 /// here on is so until then.
 pub(crate) async fn keep(tx: &Tx, organization: OrganizationId) -> Result<(), db::Error> {
-    tx.query(KEEP, &[&organization.uuid()]).await.map(drop)
+    tx.query(&keep_sql("$1"), &[&organization.uuid()]).await.map(drop)
 }
 
-/// See [`keep`].
-pub(super) const KEEP: &str = "select 1 from organizations where organization_id = $1 for share";
+/// See [`keep`]; of the organization that an expression names.
+pub(super) fn keep_sql(organization: &str) -> String {
+    format!("select 1 from organizations where organization_id = {organization} for share")
+}
 
 fn select() -> String {
     format!("select {COLUMNS} from organizations where organization_id = $1")

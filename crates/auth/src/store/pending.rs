@@ -10,7 +10,7 @@
 use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 
-use super::{consent, login::Code, membership, organization::KEEP, session};
+use super::{consent, login::Code, membership, organization, session};
 use crate::model::{Membership, Scopes};
 
 /// Holds back everybody else who changes what this user signs in with, and all that would become a session of his, until the transaction
@@ -27,45 +27,56 @@ pub(crate) async fn void(tx: &Tx, user: UserId) -> Result<(), db::Error> {
 
 /// The version of the credentials of a user whose account is in force. It stays until the transaction ends. System transactions only.
 pub(crate) async fn version(tx: &Tx, user: UserId) -> Result<Option<i64>, db::Error> {
-    read_version(&tx.query(VERSION, &[&user.uuid()]).await?)
+    read_version(&tx.query(&version_sql("$1"), &[&user.uuid()]).await?)
 }
 
-/// What a code rests on.
-pub(crate) struct Grounds {
+/// What is in force of a user.
+pub(crate) struct InForce {
     /// As [`version`].
     pub(crate) version: Option<i64>,
-    /// His membership in the code's organization, if its rights are in force.
+    /// His membership in an organization, if its rights are in force.
     pub(crate) membership: Option<Membership>,
-    /// What he has allowed the client. Looked for only if the code was given in a browser's session.
-    pub(crate) consent: Option<Scopes>,
-    /// That session is there.
-    pub(crate) has_parent: bool,
 }
 
-/// Reads it in one round trip, in the order of the locks; it stays so until the transaction ends. System transactions only.
-pub(crate) async fn grounds(tx: &Tx, code: &Code) -> Result<Grounds, db::Error> {
-    let (user, organization) = (code.user.uuid(), code.organization.map(OrganizationId::uuid));
-    let (client, parent) = (&code.client, code.parent.map(Id::uuid));
-    let active = membership::active_sql();
-    let queries: [db::Query<'_>; 5] = [
-        (KEEP, &[&organization]),
-        (VERSION, &[&user]),
-        (&active, &[&organization, &user]),
-        (consent::FIND, &[&user, client, &organization]),
-        (session::STAYS, &[&parent]),
-    ];
-    let asked = if parent.is_some() { 5 } else { 3 };
-    let rows = tx.together(&queries[..asked]).await?;
+/// What is in force of him, and in an organization, if one is named; it stays so until the transaction ends. One round trip. System
+/// transactions only.
+pub(crate) async fn in_force(
+    tx: &Tx,
+    user: UserId,
+    organization: Option<OrganizationId>,
+) -> Result<InForce, db::Error> {
+    let (user, organization) = (user.uuid(), organization.map(OrganizationId::uuid));
+    let [kept, version, active] = in_force_sql(["$1"; 2], ["$1", "$2"]);
+    let queries: [db::Query<'_>; 3] =
+        [(&kept, &[&organization]), (&version, &[&user]), (&active, &[&organization, &user])];
+    read_in_force(&tx.together(&queries).await?)
+}
+
+/// The queries for it in the order of the locks: of an organization, of a user, and of both, which these expressions name.
+pub(super) fn in_force_sql([organization, user]: [&str; 2], [in_this, his]: [&str; 2]) -> [String; 3] {
+    [organization::keep_sql(organization), version_sql(user), membership::active_sql(in_this, his)]
+}
+
+/// Reads what they gave.
+pub(super) fn read_in_force(rows: &[Vec<Row>]) -> Result<InForce, db::Error> {
     let of = |number: usize| rows.get(number).map(Vec::as_slice).unwrap_or_default();
-    Ok(Grounds {
-        version: read_version(of(1))?,
-        membership: of(2).first().map(membership::read).transpose()?,
-        consent: of(3).first().map(session::scopes).transpose()?,
-        has_parent: !of(4).is_empty(),
-    })
+    Ok(InForce { version: read_version(of(1))?, membership: of(2).first().map(membership::read).transpose()? })
 }
 
-const VERSION: &str = "select credential_version from users where user_id = $1 and state = 1 for share";
+/// What a code rests on that was given in a browser's session: what the user has allowed the client, and whether the session is there. As
+/// [`in_force`], and after it.
+pub(crate) async fn grounds(tx: &Tx, code: &Code, parent: Id) -> Result<(Option<Scopes>, bool), db::Error> {
+    let (user, organization) = (code.user.uuid(), code.organization.map(OrganizationId::uuid));
+    let (client, parent) = (&code.client, parent.uuid());
+    let queries: [db::Query<'_>; 2] = [(consent::FIND, &[&user, client, &organization]), (session::STAYS, &[&parent])];
+    let rows = tx.together(&queries).await?;
+    let of = |number: usize| rows.get(number).map(Vec::as_slice).unwrap_or_default();
+    Ok((of(0).first().map(session::scopes).transpose()?, !of(1).is_empty()))
+}
+
+fn version_sql(user: &str) -> String {
+    format!("select credential_version from users where user_id = {user} and state = 1 for share")
+}
 
 fn read_version(rows: &[Row]) -> Result<Option<i64>, db::Error> {
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
