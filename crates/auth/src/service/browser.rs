@@ -74,7 +74,7 @@ impl Auth {
         if let Some(before) = store::session::by_cookie(&tx, &replaced, false).await? {
             store::session::hold_codes(&tx, before.id).await?;
         }
-        let used = store::login::use_code(&tx, &digest(code), now).await?;
+        let used = store::login::use_code(&tx, &digest(code), None, now).await?;
         let (code, in_force) = used.ok_or(Error::FlowInvalid)?;
         let good = code.client == BROWSER
             && now < code.expire_time
@@ -85,7 +85,7 @@ impl Auth {
             return Err(Error::FlowInvalid);
         }
         let before = store::session::by_cookie(&tx, &replaced, true).await?;
-        let session = self.session_for(&code);
+        let session = self.session_for(&code, self.ids.next());
         self.begin_session(&tx, &code, &session).await?;
         match before {
             // The same person has signed in again: applications go on.

@@ -152,7 +152,7 @@ impl Auth {
         let Some(role) = self.standing(&tx, &code, in_force).await? else { return refuse(tx, "device").await };
         // What is inside outlives the browser that let it in.
         let code = Code { parent: None, ..code };
-        let session = self.session_for(&code);
+        let session = self.session_for(&code, self.ids.next());
         let issued = self.issue(&tx, client, &session, (role, 0), &session.scopes);
         let ((), mut tokens) = futures::try_join!(self.begin_session(&tx, &code, &session), issued)?;
         tokens.id = self.id_token(client, &session, "", &tokens.access)?;

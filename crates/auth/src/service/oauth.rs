@@ -98,9 +98,9 @@ impl Auth {
         (code, redirect_uri, verifier): (&str, &str, &str),
     ) -> Result<Answer, Error> {
         let digest = digest(code);
-        let now = self.clock.now();
+        let (id, now) = (self.ids.next(), self.clock.now());
         let tx = self.change(self.db.system("redeem an authorization code", context).await?);
-        let Some((code, in_force)) = store::login::use_code(&tx, &digest, now).await? else {
+        let Some((code, in_force)) = store::login::use_code(&tx, &digest, Some(id), now).await? else {
             return self.used_before(tx, &digest).await;
         };
         let good = code.client == client.id
@@ -109,12 +109,10 @@ impl Auth {
             && Challenge(code.code_challenge.clone()).is_met_by(verifier);
         let standing = if good { self.standing(&tx, &code, in_force).await? } else { None };
         let Some(role) = standing else { return refuse(tx, "code").await };
-        let session = self.session_for(&code);
-        // One does not need what another writes: together they are one round trip.
-        let begun = self.begin_session(&tx, &code, &session);
-        let saved = async { Ok(store::login::save_code_session(&tx, &digest, session.id).await?) };
+        let session = self.session_for(&code, id);
+        // One does not need what the other writes: together they are one round trip.
         let issued = self.issue(&tx, client, &session, (role, 0), &session.scopes);
-        let ((), (), mut tokens) = futures::try_join!(begun, saved, issued)?;
+        let ((), mut tokens) = futures::try_join!(self.begin_session(&tx, &code, &session), issued)?;
         tokens.id = self.id_token(client, &session, &code.nonce, &tokens.access)?;
         tx.commit().await?;
         Ok(Ok(tokens))
@@ -165,11 +163,11 @@ impl Auth {
     }
 
     /// The session that a code stands for. Where no refresh token goes with it, it ends with its access token and counts for nothing.
-    pub(super) fn session_for(&self, code: &Code) -> Session {
+    pub(super) fn session_for(&self, code: &Code, id: Id) -> Session {
         let now = self.clock.now();
         let end = if code.scopes.are_lasting() { now + self.config.session_life } else { now + self.access_life() };
         Session {
-            id: self.ids.next(),
+            id,
             user: code.user,
             organization: code.organization,
             client: code.client.clone(),

@@ -260,23 +260,26 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
     tx.execute(&sql, &params).await.map(drop)
 }
 
-/// Marks a code as used and gives it, to one caller only, with what is in force of its user, which stays so until the transaction ends: in one
+/// Marks a code as used, for this session that begins now or never, and gives it, to one caller only, with what is in force of its user, which stays so until the transaction ends: in one
 /// round trip. Where it was given is from then on the session's to know, and to forget.
 pub(crate) async fn use_code(
     tx: &Tx,
     digest: &[u8],
+    session: Option<Id>,
     now: OffsetDateTime,
 ) -> Result<Option<(Code, InForce)>, db::Error> {
     let of = |column: &str| format!("(select {column} from authorization_codes where code_digest = $1)");
     let used = format!(
-        "update authorization_codes set used_time = $2, network = '', user_agent = '' \
+        "update authorization_codes set used_time = $2, session_id = $3, network = '', user_agent = '' \
          from (select code_digest as digest, network as given_network, user_agent as given_agent from authorization_codes) given \
          where code_digest = $1 and digest = code_digest and used_time is null \
          returning {CODE}, given_network as network, given_agent as user_agent"
     );
     let (organization, user) = (of("organization_id"), of("user_id"));
     let sql = in_force_sql([&organization, &user], [&organization, &user]);
-    let (taken, named): (&[&(dyn db::ToSql + Sync)], &[&(dyn db::ToSql + Sync)]) = (&[&digest, &now], &[&digest]);
+    let session = session.map(Id::uuid);
+    let taken: &[&(dyn db::ToSql + Sync)] = &[&digest, &now, &session];
+    let named: &[&(dyn db::ToSql + Sync)] = &[&digest];
     let rows = tx.together(&[(&used, taken), (&sql[0], named), (&sql[1], named), (&sql[2], named)]).await?;
     let Some((used, in_force)) = rows.split_first() else { return Ok(None) };
     used.first().map(|code| Ok((read_code(code)?, read_in_force(in_force)?))).transpose()
@@ -301,14 +304,7 @@ fn read_code(row: &Row) -> Result<Code, db::Error> {
     })
 }
 
-/// The session that a code began.
-pub(crate) async fn save_code_session(tx: &Tx, digest: &[u8], session: Id) -> Result<(), db::Error> {
-    tx.execute("update authorization_codes set session_id = $2 where code_digest = $1", &[&digest, &session.uuid()])
-        .await
-        .map(drop)
-}
-
-/// The session that a used code began; `None` for an unknown code and one that began none.
+/// The session that a used code was for; `None` for an unknown code. There is one only if all was well with the code.
 pub(crate) async fn session_of_code(tx: &Tx, digest: &[u8]) -> Result<Option<Id>, db::Error> {
     let sql = "select session_id from authorization_codes where code_digest = $1";
     match tx.query_opt(sql, &[&digest]).await? {

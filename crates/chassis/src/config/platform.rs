@@ -1,7 +1,7 @@
 //! The sections that are the same for every process: who we are, where things are, how to start and stop.
 //!
 //! Everything here has a default that works on one machine; `check` refuses what cannot work before anything opens.
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -188,6 +188,8 @@ pub struct Nats {
     pub url: EngineUrl,
     /// Password of the service's NATS user; empty: derived from the secret key.
     pub password: Secret,
+    /// Passwords of single services' users, for a process that runs several: `auth = "..."`. One that stands here wins.
+    pub passwords: BTreeMap<String, Secret>,
     /// Size that the stream of each service may reach, reserved by the server; a full one pushes back into the outbox.
     pub stream_size: Size,
     /// How long streams keep events.
@@ -201,11 +203,20 @@ pub struct Nats {
     pub program: PathBuf,
 }
 
+impl Nats {
+    /// User and password of a service; none is given when its password is to be derived.
+    pub(crate) fn account(&self, service: &str) -> Option<(String, String)> {
+        let own = || self.passwords.get(service).or((!self.password.is_empty()).then_some(&self.password));
+        self.url.userinfo().or_else(|| own().map(|password| (service.to_owned(), password.reveal())))
+    }
+}
+
 impl Default for Nats {
     fn default() -> Nats {
         Nats {
             url: EngineUrl::default(),
             password: Secret::default(),
+            passwords: BTreeMap::new(),
             stream_size: Size::from_mib(1024),
             stream_age: Duration::from_secs(14 * 86_400),
             dead_letter_size: Size::from_mib(256),

@@ -113,3 +113,20 @@ fn printing_shows_comments_and_values_but_no_secret() {
     let printed: toml::Table = printed.parse().expect("what is printed is valid TOML");
     assert_eq!(printed["admin"]["listen"].as_str(), Some("127.0.0.1:9090"));
 }
+
+#[test]
+fn each_service_of_a_process_signs_in_to_nats_under_its_own_name() {
+    let mut config = from_toml("").expect("nothing is needed");
+    let account = |config: &Config, service: &str| config.platform.engines.nats.account(service);
+    let of = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+    assert_eq!(account(&config, "auth"), None, "it is derived");
+    config.set("engines.nats.passwords.auth", "of auth").expect("a setting");
+    assert_eq!((account(&config, "auth"), account(&config, "gateway")), (of("auth", "of auth"), None));
+    config.set("engines.nats.password", "of others").expect("a setting");
+    assert_eq!(
+        (account(&config, "auth"), account(&config, "gateway")),
+        (of("auth", "of auth"), of("gateway", "of others"))
+    );
+    config.set("engines.nats.url", "nats://all:secret@127.0.0.1:4222").expect("a setting");
+    assert_eq!(account(&config, "auth"), of("all", "secret"));
+}

@@ -252,11 +252,11 @@ fn configuration(error: db::Error) -> BootError {
 
 async fn broker(shared: &Arc<Shared>, spec: &ServiceSpec) -> Result<Broker, BootError> {
     let nats = &shared.config.platform.engines.nats;
-    let (user, password) = match (&shared.parts.nats, nats.url.userinfo()) {
-        (Some(sign_in), _) => sign_in(spec.name),
-        (None, Some(of_url)) => of_url,
-        (None, None) if nats.password.is_empty() => (spec.name.to_owned(), shared.root_key.password("nats", spec.name)),
-        (None, None) => (spec.name.to_owned(), nats.password.reveal()),
+    let (user, password) = match &shared.parts.nats {
+        Some(sign_in) => sign_in(spec.name),
+        None => nats
+            .account(spec.name)
+            .unwrap_or_else(|| (spec.name.to_owned(), shared.root_key.password("nats", spec.name))),
     };
     let settings = events::Settings {
         url: without_userinfo(&nats.url),

@@ -1,5 +1,6 @@
-//! Auth, gateway and document as processes of their own on the engines of the platform under measurement: what identity costs without the
-//! services beside it, and how a sign-out reaches verifiers that share nothing but the network.
+//! On the engines of the platform under measurement: auth and the edge in one process, which is what identity costs without the services
+//! beside it; and auth, gateway and document as processes of their own, as in a cluster: what that takes, and how a sign-out reaches
+//! verifiers that share nothing but the network.
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
@@ -16,7 +17,7 @@ use super::UNLIMITED;
 use crate::{
     bench::{
         peer::{Peer, free_address},
-        process::service,
+        process::{command, service},
     },
     demo::http::{Call, Http},
 };
@@ -53,15 +54,7 @@ pub(super) async fn start(root: &Path) -> Result<Apart> {
     let mut processes = Vec::new();
     for name in SERVICES {
         let mut serve = service(name)?;
-        serve.current_dir(root);
-        let password = engines.nats_users.get(name).cloned().unwrap_or_default();
-        let secret = [
-            ("WORKOS__ENGINES__POSTGRES__URL", engines.postgres.clone()),
-            ("WORKOS__ENGINES__POSTGRES__ADMIN_URL", engines.postgres.clone()),
-            ("WORKOS__ENGINES__REDIS__URL", engines.redis.clone()),
-            ("WORKOS__ENGINES__NATS__URL", engines.nats.replace("nats://", &format!("nats://{name}:{password}@"))),
-        ];
-        serve.envs(secret);
+        serve.current_dir(root).envs(secrets(&engines, &[name]));
         let file = |file: String| certificates.join(file).display().to_string();
         let mut settings = vec![
             format!("data_dir={}", root.join("data").display()),
@@ -90,6 +83,57 @@ pub(super) async fn start(root: &Path) -> Result<Apart> {
     Ok(Apart { processes, gateway, settings, certificates })
 }
 
+/// Where a process of these services finds the engines, and who it is there.
+fn secrets(engines: &engines::Addresses, services: &[&str]) -> Vec<(String, String)> {
+    let passwords = services.iter().map(|name| {
+        let password = engines.nats_users.get(*name).cloned().unwrap_or_default();
+        (format!("WORKOS__ENGINES__NATS__PASSWORDS__{}", name.to_uppercase()), password)
+    });
+    let urls = [
+        ("POSTGRES__URL", &engines.postgres),
+        ("POSTGRES__ADMIN_URL", &engines.postgres),
+        ("REDIS__URL", &engines.redis),
+        ("NATS__URL", &engines.nats),
+    ];
+    urls.map(|(key, url)| (format!("WORKOS__ENGINES__{key}"), url.clone())).into_iter().chain(passwords).collect()
+}
+
+/// An identity provider: `workos serve auth gateway`.
+pub(super) struct Identity {
+    process: Peer,
+    /// Its edge.
+    pub(super) gateway: String,
+}
+
+impl Identity {
+    /// Starts it on the engines of the platform in this `.workos` folder.
+    pub(super) async fn start(root: &Path) -> Result<Identity> {
+        let engines = engines::Addresses::of_running(root).context("the platform's engines are not on record")?;
+        let (edge, admin) = (free_address()?, free_address()?);
+        let mut serve = command(&std::env::current_exe()?);
+        let services = ["auth", "gateway"];
+        serve.arg("serve").args(services).current_dir(root).envs(secrets(&engines, &services));
+        let settings = [
+            format!("data_dir={}", root.join("data").display()),
+            "telemetry.level=warn".to_owned(),
+            format!("admin.listen={admin}"),
+            format!("gateway.listen={edge}"),
+        ];
+        for setting in settings.iter().map(String::as_str).chain(UNLIMITED) {
+            serve.args(["--set", setting]);
+        }
+        let log = root.join("log/apart-identity.log");
+        let process = Peer::start(serve, "workos serve auth gateway".to_owned(), &log, admin).await?;
+        ready(admin).await.context("workos serve auth gateway")?;
+        Ok(Identity { process, gateway: format!("http://{edge}") })
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> Result<u32> {
+        self.process.pid()
+    }
+}
+
 async fn ready(admin: SocketAddr) -> Result<()> {
     let http = Http::quiet(&format!("http://{admin}"));
     let mut tick = tokio::time::interval(Duration::from_millis(50));
@@ -103,7 +147,7 @@ async fn ready(admin: SocketAddr) -> Result<()> {
 }
 
 impl Apart {
-    /// The processes of auth and gateway: what an identity provider is here.
+    /// The processes of auth and gateway.
     pub(super) fn identity(&self) -> Result<Vec<u32>> {
         [0, 2].iter().map(|index| self.processes[*index].pid()).collect()
     }
