@@ -1,7 +1,8 @@
-//! The token endpoint beside Keycloak's, one process each: client credentials, and a code with PKCE. Only the exchange of a code is measured, not the sign-in
-//! before it. Neither side gives an ID token, both sign access tokens with ES256, both store what they must in the same PostgreSQL.
+//! The token endpoint beside Keycloak's, one process each: client credentials, and a code with PKCE. Only the exchange of a code is
+//! measured, not the sign-in before it. Neither side gives an ID token, both sign access tokens with ES256, both store what they must in the same PostgreSQL.
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -32,10 +33,14 @@ const USERS_FROM: usize = 7000;
 
 /// Our issuers: auth and gateway in one program, and a program each.
 const OURS: usize = 2;
+/// Codes of a round for each sign-in that is asked for, and rounds: a code must be redeemed within a minute, and CPU is told in hundredths of a
+/// second, too coarse for less.
+const CODES_EACH: usize = 5;
+const ROUNDS: usize = 4;
 /// Most codes of a round: users of the graph are as many as the rounds of both need.
-const CODES_MAX: usize = 550;
-/// A code must be redeemed within a minute, and CPU is told in hundredths of a second: too coarse for what one minute gives.
-const ROUNDS: usize = 10;
+const CODES_MAX: usize = 1300;
+/// Sign-ins at once.
+const SIGN_INS: usize = 4;
 
 /// One who gives tokens.
 struct Issuer<'a> {
@@ -175,7 +180,7 @@ async fn our_codes(
     side: &Issuer<'_>,
     number: usize,
 ) -> Result<Cost> {
-    let codes = arguments.sign_ins.min(CODES_MAX);
+    let codes = codes_of(arguments);
     let first = USERS_FROM + number * (ROUNDS + 1) * codes;
     // As warm as the other side: connections know their statements.
     let warm = given(http, cast, (first, codes)).await?;
@@ -188,6 +193,11 @@ async fn our_codes(
     Ok(Cost::mean(&rounds))
 }
 
+/// Codes of a round.
+fn codes_of(arguments: &Arguments) -> usize {
+    (arguments.sign_ins * CODES_EACH).min(CODES_MAX)
+}
+
 async fn their_codes(
     platform: &Measured,
     keycloak: &Keycloak,
@@ -196,7 +206,7 @@ async fn their_codes(
 ) -> Result<Cost> {
     let warm = keycloak.codes(arguments.calls.min(1000)).await?;
     Run::of(warm.len(), |index| side.redeem(&warm[index])).await?;
-    let (mut rounds, codes) = (Vec::new(), arguments.sign_ins.min(CODES_MAX));
+    let (mut rounds, codes) = (Vec::new(), codes_of(arguments));
     for _ in 0..ROUNDS {
         let given = keycloak.codes(codes).await?;
         rounds.push(side.cost(platform, codes, |index| side.redeem(&given[index])).await?);
@@ -243,11 +253,8 @@ async fn machine(http: &Http, cast: &Cast) -> Result<String> {
 /// Codes of so many different users, from one on.
 async fn given(http: &Http, cast: &Cast, (first, count): (usize, usize)) -> Result<Vec<Code>> {
     let password = cast.people[0].password();
-    let mut codes = Vec::with_capacity(count);
-    for user in first..first + count {
-        codes.push(login::code(http, &email(user), password, None).await?);
-    }
-    Ok(codes)
+    let code = |user| async move { login::code(http, &email(user), password, None).await };
+    stream::iter(first..first + count).map(code).buffer_unordered(SIGN_INS).try_collect().await
 }
 
 /// Ours beside theirs: of one program with the goal, and of a program for each service.
