@@ -18,3 +18,12 @@ pub use eventually::{Look, eventually, eventually_within, holding_until};
 pub use port::free_address;
 pub use proxy::Proxy;
 pub use system::{Builder, Engine, Organization, Person, Published, System, Workload, temporary_folder};
+
+/// A text with another last character. One that is always the same would now and then be the text itself.
+#[must_use]
+pub fn spoiled(text: &str) -> String {
+    let mut text = text.to_owned();
+    let last = text.pop();
+    text.push(if last == Some('x') { 'y' } else { 'x' });
+    text
+}

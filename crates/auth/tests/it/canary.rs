@@ -40,7 +40,7 @@ async fn auth_h01_no_secret_stands_in_a_table_an_event_or_an_error() {
     open(&platform, &again, &link.name, &link.secret).await.expect("it is the secret");
     let unlike = "a wrong secret of a link";
     let closed = open(&platform, &again, &link.name, unlike).await.expect_err("wrong");
-    let spoiled = format!("{}x", &key[..key.len() - 1]);
+    let spoiled = testkit::spoiled(&key);
     let other = exchange(system, &spoiled).await.expect_err("garbage");
     let mut canaries =
         vec![OWNER_PASSWORD.to_owned(), wrong.to_owned(), reset, key, spoiled, link.secret, unlike.to_owned()];

@@ -158,10 +158,8 @@ async fn auth_t05_a_key_opens_the_edge_and_garbage_does_not() {
     let members: Value = with_key.get(format!("/v1/{}/memberships", bob.organization)).good().await;
     assert!(members["memberships"].as_array().is_some_and(|members| !members.is_empty()));
     with_key.get("/v1/users/me").send().await.is_refused(403, "ACCESS_DENIED");
-    let garbage = format!("{}x", &secret[..secret.len() - 1]);
-    let garbage = if garbage == secret { format!("{}y", &secret[..secret.len() - 1]) } else { garbage };
     let path = format!("/v1/{}/memberships", bob.organization);
-    client.with_token(&garbage).get(path.clone()).send().await.is_refused(401, "CREDENTIAL_INVALID");
+    client.with_token(&testkit::spoiled(&secret)).get(path.clone()).send().await.is_refused(401, "CREDENTIAL_INVALID");
     signed.delete(format!("/v1/{}", made["name"].as_str().expect("a name"))).good().await;
     with_key.get(path).send().await.is_refused(401, "CREDENTIAL_INVALID");
 }
