@@ -9,6 +9,7 @@ mod bootstrap;
 mod browser;
 mod check;
 mod client;
+mod code;
 mod consent;
 mod custom_role;
 mod delegation;

@@ -43,25 +43,36 @@ pub(crate) async fn rows(
     Ok(all(answers).await?.split_off(begun))
 }
 
-/// Sends `begin` (if any), the writes and `commit`, then awaits all answers; the first failure is the result.
+/// Sends `begin` (if any), the queries, the writes and `commit`, then awaits all answers: rows of the queries, or the first failure.
 ///
 /// `commit` is sent only when everything before it has been sent: a parameter that cannot be encoded fails on the spot, and a
 /// commit behind it would commit the change without its event. A failure on the server needs no such care, because it aborts
 /// the transaction and turns `commit` into a rollback.
-pub(crate) async fn commit(client: &ClientWrapper, begin: Option<&str>, writes: &[Write]) -> Result<(), DriverError> {
+pub(crate) async fn commit(
+    client: &ClientWrapper,
+    begin: Option<&str>,
+    queries: &[Prepared<'_>],
+    writes: &[Write],
+) -> Result<Vec<Vec<Row>>, DriverError> {
     let mut statements = Vec::with_capacity(writes.len());
     for write in writes {
         statements.push(client.prepare_cached(write.sql).await?);
     }
-    let mut answers = Vec::with_capacity(writes.len() + 2);
+    let mut answers = Vec::with_capacity(queries.len() + writes.len() + 2);
     if let Some(sql) = begin {
-        send(&mut answers, Box::pin(async move { client.batch_execute(sql).await.map(|()| 0) })).await?;
+        send(&mut answers, Box::pin(async move { client.batch_execute(sql).await.map(|()| Vec::new()) })).await?;
+    }
+    let begun = answers.len();
+    for (statement, params) in queries {
+        send(&mut answers, Box::pin(client.query(statement, params))).await?;
     }
     for (write, statement) in writes.iter().zip(&statements) {
-        send(&mut answers, Box::pin(write.execute(client, statement))).await?;
+        send(&mut answers, Box::pin(async move { write.execute(client, statement).await.map(|_| Vec::new()) })).await?;
     }
-    send(&mut answers, Box::pin(async move { client.batch_execute("commit").await.map(|()| 0) })).await?;
-    all(answers).await.map(drop)
+    send(&mut answers, Box::pin(async move { client.batch_execute("commit").await.map(|()| Vec::new()) })).await?;
+    let mut rows = all(answers).await?.split_off(begun);
+    rows.truncate(queries.len());
+    Ok(rows)
 }
 
 /// Awaits every answer, the others too when one has failed: a connection is lent again with none to come.

@@ -102,10 +102,7 @@ impl Tx {
     /// # Errors
     /// As [`Tx::query`], of the first that fails.
     pub async fn together(&self, queries: &[Query<'_>]) -> Result<Vec<Vec<Row>>, Error> {
-        let mut statements = Vec::with_capacity(queries.len());
-        for (sql, params) in queries {
-            statements.push((self.prepare(sql).await?, *params));
-        }
+        let statements = self.prepared(queries).await?;
         let begin = (!self.state.begun.swap(true, Ordering::AcqRel)).then(|| self.begin());
         self.guarded(pipeline::rows(self.lease.client(), begin.as_deref(), &statements)).await
     }
@@ -166,7 +163,16 @@ impl Tx {
     /// # Errors
     /// Those of [`Kind`]. After [`Kind::Unavailable`] and [`Kind::Deadline`] it is unknown whether the commit took place: the
     /// caller finds out by repeating the request under the same request id.
-    pub async fn commit(mut self) -> Result<(), Error> {
+    pub async fn commit(self) -> Result<(), Error> {
+        self.commit_with(&[]).await.map(drop)
+    }
+
+    /// As [`Tx::together`] and [`Tx::commit`] after it, in one round trip; gives the rows of the queries.
+    ///
+    /// # Errors
+    /// As [`Tx::commit`].
+    pub async fn commit_with(mut self, queries: &[Query<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+        let statements = self.prepared(queries).await?;
         let pending = std::mem::take(&mut *self.pending());
         if self.state.failed.load(Ordering::Acquire) {
             return Err(Error::internal("commit of a transaction whose statement failed"));
@@ -177,19 +183,20 @@ impl Tx {
         let published = !pending.events.is_empty();
         let mut writes = insert_all(pending.events);
         writes.extend(pending.writes);
-        if writes.is_empty() && !self.state.begun.load(Ordering::Acquire) {
-            return Ok(());
+        if statements.is_empty() && writes.is_empty() && !self.state.begun.load(Ordering::Acquire) {
+            return Ok(Vec::new());
         }
         if self.context.audit && !pending.audited {
             writes.push(audit::write(&self.shared.ids, self.organization(), &self.context));
         }
         let begin = (!self.state.begun.swap(true, Ordering::AcqRel)).then(|| self.begin());
-        self.guarded(pipeline::commit(self.lease.client(), begin.as_deref(), &writes)).await?;
+        let client = self.lease.client();
+        let rows = self.guarded(pipeline::commit(client, begin.as_deref(), &statements, &writes)).await?;
         self.state.committed = true;
         if published {
             self.shared.notify.notify_one();
         }
-        Ok(())
+        Ok(rows)
     }
 
     /// The organization of this transaction; the all-zero id for a subject's and for system transactions.
@@ -217,6 +224,14 @@ impl Tx {
         self.context
             .deadline
             .map_or(most, |deadline| most.min(deadline.saturating_duration_since(tokio::time::Instant::now())))
+    }
+
+    async fn prepared<'a>(&self, queries: &[Query<'a>]) -> Result<Vec<pipeline::Prepared<'a>>, Error> {
+        let mut statements = Vec::with_capacity(queries.len());
+        for (sql, params) in queries {
+            statements.push((self.prepare(sql).await?, *params));
+        }
+        Ok(statements)
     }
 
     async fn prepare(&self, sql: &str) -> Result<Statement, Error> {

@@ -74,8 +74,8 @@ impl Auth {
         if let Some(before) = store::session::by_cookie(&tx, &replaced, false).await? {
             store::session::hold_codes(&tx, before.id).await?;
         }
-        let used = store::login::use_code(&tx, &digest(code), None, now).await?;
-        let (code, in_force) = used.ok_or(Error::FlowInvalid)?;
+        let used = store::login::use_code(&tx, &digest(code), (None, 0), now).await?;
+        let store::login::Used { code, in_force, .. } = used.ok_or(Error::FlowInvalid)?;
         let good = code.client == BROWSER
             && now < code.expire_time
             && Challenge(code.code_challenge.clone()).is_met_by(browser)

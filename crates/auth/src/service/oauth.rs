@@ -1,7 +1,6 @@
 //! The token endpoint: codes, refresh tokens and a machine's own credentials become access tokens.
 //!
-//! What RFC 6749 calls an error is an answer here ([`Problem`]), since it belongs into the body that the gateway writes. A code works
-//! once: a second use ends the session that the first began, and a wrong verifier burns the code.
+//! What RFC 6749 calls an error is an answer here ([`Problem`]), since it belongs into the body that the gateway writes.
 use api::{CallContext, Id, UserId};
 use db::Tx;
 use time::{Duration, OffsetDateTime};
@@ -11,14 +10,14 @@ use super::{
     session::{told, told_refused},
 };
 use crate::{
-    credential::{Actor, Claims, IdClaims, RefreshToken, access_hash, digest},
+    credential::{Actor, Claims, IdClaims, RefreshToken, access_hash},
     error::Error,
     metrics,
     model::{
-        Challenge, Client, Problem, Purpose, Refresh, RefreshMode, RevocationKind, Role, Scopes, Session, User, acr,
+        Client, Problem, Purpose, Refresh, RefreshMode, Revocation, RevocationKind, Role, Scopes, Session, User, acr,
         decide,
     },
-    store::{self, login::Code, pending::InForce},
+    store,
 };
 
 /// What the client presents.
@@ -91,115 +90,9 @@ impl Auth {
         }
     }
 
-    async fn redeem(
-        &self,
-        context: &CallContext,
-        client: &Client,
-        (code, redirect_uri, verifier): (&str, &str, &str),
-    ) -> Result<Answer, Error> {
-        let digest = digest(code);
-        let (id, now) = (self.ids.next(), self.clock.now());
-        let tx = self.change(self.db.system("redeem an authorization code", context).await?);
-        let Some((code, in_force)) = store::login::use_code(&tx, &digest, Some(id), now).await? else {
-            return self.used_before(tx, &digest).await;
-        };
-        let good = code.client == client.id
-            && code.redirect_uri == redirect_uri
-            && now < code.expire_time
-            && Challenge(code.code_challenge.clone()).is_met_by(verifier);
-        let standing = if good { self.standing(&tx, &code, in_force).await? } else { None };
-        let Some(role) = standing else { return refuse(tx, "code").await };
-        let session = self.session_for(&code, id);
-        // One does not need what the other writes: together they are one round trip.
-        let issued = self.issue(&tx, client, &session, (role, 0), &session.scopes);
-        let ((), mut tokens) = futures::try_join!(self.begin_session(&tx, &code, &session), issued)?;
-        tokens.id = self.id_token(client, &session, &code.nonce, &tokens.access)?;
-        tx.commit().await?;
-        Ok(Ok(tokens))
-    }
-
-    /// A second use means that somebody has a copy: the session of the first ends.
-    async fn used_before(&self, tx: Change<'_>, digest: &[u8]) -> Result<Answer, Error> {
-        if let Some(id) = store::login::session_of_code(&tx, digest).await?
-            && let Some((session, _)) = store::session::get(&tx, id, true).await?
-        {
-            tracing::warn!(session = %session.id, user = %session.user, "authorization code used twice, session ended");
-            self.end_session(&tx, &session).await?;
-            tx.audit(told_refused("session.ended", "CODE_REUSED", &session));
-        }
-        refuse(tx, "code_reused").await
-    }
-
-    /// Present role of the code's user: `None` when he is no active member any more, all that he was given has been voided since, or what
-    /// the code rests on has ended. Whoever ends it waits until the transaction ends, and finds the session that is made of the code.
-    pub(super) async fn standing(
-        &self,
-        tx: &Tx,
-        code: &Code,
-        in_force: InForce,
-    ) -> Result<Option<Option<Role>>, Error> {
-        // Without an organization there is no role, but the account must be active: only then it has a version.
-        let role = match code.organization {
-            Some(_) => in_force.membership.map(|membership| membership.role),
-            None => Some(None),
-        };
-        let is_good = in_force.version == Some(code.version) && self.rests(tx, code).await?;
-        Ok(role.filter(|_| is_good))
-    }
-
-    /// What a code rests on is there: consent and session, if it was given in one; the session that it replaces, if it is a step-up's.
-    async fn rests(&self, tx: &Tx, code: &Code) -> Result<bool, Error> {
-        if let Some(parent) = code.parent {
-            let (consent, is_there) = store::pending::grounds(tx, code, parent).await?;
-            return Ok(is_there && consent.is_some_and(|given| code.scopes.within(&given)));
-        }
-        let Some(replaced) = code.replaces else { return Ok(true) };
-        Ok(store::session::get(tx, replaced, true).await?.is_some_and(|(old, _)| old.user == code.user))
-    }
-
     /// Without an organization there is no role, but the account must be active.
     async fn of_nobody(&self, tx: &Tx, user: UserId) -> Result<Option<Option<Role>>, Error> {
         Ok(store::user::get(tx, user).await?.filter(User::is_active).map(|_| None))
-    }
-
-    /// The session that a code stands for. Where no refresh token goes with it, it ends with its access token and counts for nothing.
-    pub(super) fn session_for(&self, code: &Code, id: Id) -> Session {
-        let now = self.clock.now();
-        let end = if code.scopes.are_lasting() { now + self.config.session_life } else { now + self.access_life() };
-        Session {
-            id,
-            user: code.user,
-            organization: code.organization,
-            client: code.client.clone(),
-            auth_time: code.auth_time,
-            amr: code.amr.clone(),
-            create_time: now,
-            last_use_time: now,
-            expire_time: end,
-            scopes: code.scopes.clone(),
-            parent: code.parent,
-            last_network: code.origin.network.clone(),
-            origin: code.origin.clone(),
-            impersonation: None,
-        }
-    }
-
-    /// Begins it; of those that last, the oldest of the user end when there are too many.
-    pub(super) async fn begin_session(&self, tx: &Change<'_>, code: &Code, session: &Session) -> Result<(), Error> {
-        if let Some(replaced) = code.replaces {
-            // A step-up: the session goes on under a new id, and the old one is dead.
-            if let Some((old, _)) =
-                store::session::get(tx, replaced, true).await?.filter(|(old, _)| old.user == code.user)
-            {
-                self.end_session(tx, &old).await?;
-            }
-        }
-        let beyond = store::session::begin(tx, session, i64::from(self.config.sessions_per_user)).await?;
-        tx.audit(told("session.started", session));
-        for old in beyond {
-            self.end_family(tx, &old).await?;
-        }
-        Ok(())
     }
 
     async fn refresh(
@@ -280,8 +173,25 @@ impl Auth {
         (role, counter): (Option<Role>, i64),
         scopes: &Scopes,
     ) -> Result<Tokens, Error> {
-        let live = store::revocation::of(tx, &hits(session), self.clock.now()).await?;
-        let issued = issue_time(self.clock.now(), &live);
+        let live = self.revoked(tx, session).await?;
+        self.tokens(client, session, (role, counter), scopes, (self.clock.now(), &live))
+    }
+
+    /// What is revoked that would hit tokens of this session.
+    pub(super) async fn revoked(&self, tx: &Tx, session: &Session) -> Result<Vec<Revocation>, Error> {
+        Ok(store::revocation::of(tx, &hits(session), self.clock.now()).await?)
+    }
+
+    /// As [`Auth::issue`], of this moment, or of a later one so that none of these hits it.
+    pub(super) fn tokens(
+        &self,
+        client: &Client,
+        session: &Session,
+        (role, counter): (Option<Role>, i64),
+        scopes: &Scopes,
+        (at, live): (OffsetDateTime, &[Revocation]),
+    ) -> Result<Tokens, Error> {
+        let issued = issue_time(at, live);
         let scope = scopes.both(&client.scopes).text();
         let claims = Claims {
             exp: (issued + self.access_life()).min(session.expire_time).unix_timestamp(),

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::{
     id, id_opt,
     pending::{InForce, in_force_sql, read_in_force},
-    session::{origin, scopes},
+    session::{count_sql, origin, scopes},
 };
 use crate::model::{DeviceClass, Origin, Proof, Scopes};
 
@@ -260,14 +260,24 @@ pub(crate) async fn insert_code(tx: &Tx, digest: &[u8], code: &Code) -> Result<(
     tx.execute(&sql, &params).await.map(drop)
 }
 
-/// Marks a code as used, for this session that begins now or never, and gives it, to one caller only, with what is in force of its user, which stays so until the transaction ends: in one
-/// round trip. Where it was given is from then on the session's to know, and to forget.
+/// A code that was used just now.
+pub(crate) struct Used {
+    /// The code.
+    pub(crate) code: Code,
+    /// What is in force of its user; it stays so until the transaction ends.
+    pub(crate) in_force: InForce,
+    /// How many sessions he has that last, up to as many as were asked about.
+    pub(crate) sessions: i64,
+}
+
+/// Marks a code as used, for this session that begins now or never, and gives it, to one caller only: in one round trip. Where it was given
+/// is from then on the session's to know, and to forget.
 pub(crate) async fn use_code(
     tx: &Tx,
     digest: &[u8],
-    session: Option<Id>,
+    (session, most): (Option<Id>, i64),
     now: OffsetDateTime,
-) -> Result<Option<(Code, InForce)>, db::Error> {
+) -> Result<Option<Used>, db::Error> {
     let of = |column: &str| format!("(select {column} from authorization_codes where code_digest = $1)");
     let used = format!(
         "update authorization_codes set used_time = $2, session_id = $3, network = '', user_agent = '' \
@@ -277,12 +287,20 @@ pub(crate) async fn use_code(
     );
     let (organization, user) = (of("organization_id"), of("user_id"));
     let sql = in_force_sql([&organization, &user], [&organization, &user]);
-    let session = session.map(Id::uuid);
-    let taken: &[&(dyn db::ToSql + Sync)] = &[&digest, &now, &session];
+    let (session, count) = (session.map(Id::uuid), count_sql(&user));
     let named: &[&(dyn db::ToSql + Sync)] = &[&digest];
-    let rows = tx.together(&[(&used, taken), (&sql[0], named), (&sql[1], named), (&sql[2], named)]).await?;
-    let Some((used, in_force)) = rows.split_first() else { return Ok(None) };
-    used.first().map(|code| Ok((read_code(code)?, read_in_force(in_force)?))).transpose()
+    let queries: [db::Query<'_>; 5] = [
+        (&used, &[&digest, &now, &session]),
+        (&sql[0], named),
+        (&sql[1], named),
+        (&sql[2], named),
+        (&count, &[&digest, &most]),
+    ];
+    let rows = tx.together(&queries).await?;
+    let [used, in_force @ .., count] = &rows[..] else { return Ok(None) };
+    let (Some(code), Some(count)) = (used.first(), count.first()) else { return Ok(None) };
+    let (code, in_force) = (read_code(code)?, read_in_force(in_force)?);
+    Ok(Some(Used { code, in_force, sessions: count.try_get(0)? }))
 }
 
 fn read_code(row: &Row) -> Result<Code, db::Error> {

@@ -48,13 +48,23 @@ pub(crate) async fn list(
 
 /// The entries still needed that hit any of these, and those of signing keys, which hit anything.
 pub(crate) async fn of(tx: &Tx, what: &[RevocationKind], now: OffsetDateTime) -> Result<Vec<Revocation>, db::Error> {
-    // Two looks into the index; an `or` would read the table.
-    let sql = "select kind, id, not_before, keep_until, renew from revocations \
-         where keep_until > $1 and (kind, id) in (select * from unnest($2::text[], $3::text[])) \
-       union all select kind, id, not_before, keep_until, renew from revocations where keep_until > $1 and kind = 'kid'";
-    let kinds: Vec<&str> = what.iter().map(|what| what.text()).collect();
-    let ids: Vec<String> = what.iter().map(|what| what.id()).collect();
-    tx.query(sql, &[&now, &kinds, &ids]).await?.iter().map(read).collect()
+    let (kinds, ids) = keys(what);
+    read_all(&tx.query(OF, &[&now, &kinds, &ids]).await?)
+}
+
+/// See [`of`]: of a moment, and of [`keys`]. Two looks into the index; an `or` would read the table.
+pub(crate) const OF: &str = "select kind, id, not_before, keep_until, renew from revocations \
+       where keep_until > $1 and (kind, id) in (select * from unnest($2::text[], $3::text[])) \
+     union all select kind, id, not_before, keep_until, renew from revocations where keep_until > $1 and kind = 'kid'";
+
+/// Kinds and ids of what may be revoked.
+pub(crate) fn keys(what: &[RevocationKind]) -> (Vec<&'static str>, Vec<String>) {
+    what.iter().map(|what| (what.text(), what.id())).unzip()
+}
+
+/// Reads the rows of [`OF`].
+pub(crate) fn read_all(rows: &[Row]) -> Result<Vec<Revocation>, db::Error> {
+    rows.iter().map(read).collect()
 }
 
 /// Deletes what has ended; gives the number of rows. Used codes are kept for a day: so long a second use ends the session of the first.

@@ -86,7 +86,7 @@ pub(crate) async fn of_user(tx: &Tx, name: SessionName, now: OffsetDateTime) -> 
 
 /// A new session.
 pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> {
-    insert_and(tx, session, None).await.map(drop)
+    tx.execute(Insertion::SQL, &Insertion::of(session).params()).await.map(drop)
 }
 
 /// A new session; gives the oldest lasting ones of its user beyond a number, without those in which somebody else acts as him, locked
@@ -95,49 +95,63 @@ pub(crate) async fn insert(tx: &Tx, session: &Session) -> Result<(), db::Error> 
 pub(crate) async fn begin(tx: &Tx, session: &Session, kept: i64) -> Result<Vec<Session>, db::Error> {
     let oldest = format!(
         "select {COLUMNS} from sessions where session_id in ( \
-           select session_id from sessions where user_id = $1 and string_to_array(scope, ' ') && array['offline_access', '*'] \
-           and impersonator_id is null order by create_time desc, session_id desc offset $2) for update skip locked"
+           select session_id from sessions where user_id = $1 and {LASTING} \
+           order by create_time desc, session_id desc offset $2) for update skip locked"
     );
     let user = session.user.uuid();
-    insert_and(tx, session, Some((&oldest, &[&user, &kept]))).await?.iter().map(read).collect()
+    let insertion = Insertion::of(session);
+    let rows = tx.together(&[(Insertion::SQL, &insertion.params()), (&oldest, &[&user, &kept])]).await?;
+    rows.last().into_iter().flatten().map(read).collect()
 }
 
-/// Inserts, and gives the rows of a query that sees it, in one round trip.
-async fn insert_and(tx: &Tx, session: &Session, query: Option<db::Query<'_>>) -> Result<Vec<Row>, db::Error> {
-    let sql = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr, scope, parent_id, \
+/// Those of a user that count.
+const LASTING: &str = "string_to_array(scope, ' ') && array['offline_access', '*'] and impersonator_id is null";
+
+/// How many there are of the user that an expression names, or `$2`, if there are more.
+pub(super) fn count_sql(user: &str) -> String {
+    format!("select count(*) from (select from sessions where user_id = {user} and {LASTING} limit $2) lasting")
+}
+
+/// The statement that makes a session, to be sent with others.
+pub(crate) struct Insertion(Vec<Box<dyn db::ToSql + Send + Sync>>);
+
+impl Insertion {
+    /// Its SQL.
+    pub(crate) const SQL: &str = "insert into sessions (session_id, user_id, organization_id, client, auth_time, create_time, last_use_time, expire_time, rotated_time, amr, scope, parent_id, \
          network, last_network, user_agent, impersonator_id, impersonator_session_id, impersonator_name, impersonator_email, impersonation_reason) \
          values ($1, $2, $3, $4, $5, $6, $6, $7, $6, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
-    let Session { client, auth_time, amr, create_time, expire_time, origin, last_network, impersonation, .. } = session;
-    let (id, user) = (session.id.uuid(), session.user.uuid());
-    let (organization, parent) = (session.organization.map(OrganizationId::uuid), session.parent.map(Id::uuid));
-    let scope = session.scopes.text();
-    let by = impersonation.as_ref();
-    let (actor, own) = (by.map(|by| by.user.uuid()), by.map(|by| by.session.uuid()));
-    let told = by.map(|by| &by.told);
-    let (actor_name, actor_email) = (told.map(|told| &told.display_name), told.map(|told| &told.email));
-    let reason = told.map(|told| &told.reason);
-    let params: [&(dyn db::ToSql + Sync); 18] = [
-        &id,
-        &user,
-        &organization,
-        client,
-        auth_time,
-        create_time,
-        expire_time,
-        amr,
-        &scope,
-        &parent,
-        &origin.network,
-        last_network,
-        &origin.user_agent,
-        &actor,
-        &own,
-        &actor_name,
-        &actor_email,
-        &reason,
-    ];
-    let queries: Vec<db::Query<'_>> = std::iter::once((sql, &params[..])).chain(query).collect();
-    Ok(tx.together(&queries).await?.pop().unwrap_or_default())
+
+    /// Of this session.
+    pub(crate) fn of(session: &Session) -> Insertion {
+        let Session { origin, impersonation, .. } = session;
+        let by = impersonation.as_ref();
+        let told = by.map(|by| &by.told);
+        Insertion(vec![
+            Box::new(session.id.uuid()),
+            Box::new(session.user.uuid()),
+            Box::new(session.organization.map(OrganizationId::uuid)),
+            Box::new(session.client.clone()),
+            Box::new(session.auth_time),
+            Box::new(session.create_time),
+            Box::new(session.expire_time),
+            Box::new(session.amr.clone()),
+            Box::new(session.scopes.text()),
+            Box::new(session.parent.map(Id::uuid)),
+            Box::new(origin.network.clone()),
+            Box::new(session.last_network.clone()),
+            Box::new(origin.user_agent.clone()),
+            Box::new(by.map(|by| by.user.uuid())),
+            Box::new(by.map(|by| by.session.uuid())),
+            Box::new(told.map(|told| told.display_name.clone())),
+            Box::new(told.map(|told| told.email.clone())),
+            Box::new(told.map(|told| told.reason.clone())),
+        ])
+    }
+
+    /// Its parameters.
+    pub(crate) fn params(&self) -> Vec<&(dyn db::ToSql + Sync)> {
+        self.0.iter().map(|param| param.as_ref() as _).collect()
+    }
 }
 
 /// The secret of a browser's session.

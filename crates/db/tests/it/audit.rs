@@ -58,3 +58,36 @@ async fn audit_rows_cannot_be_changed_by_the_service() {
         assert!(tx.execute(sql, &[]).await.is_err(), "{sql}");
     }
 }
+
+#[tokio::test]
+async fn queries_that_go_with_the_commit_are_written_with_the_audit_row_or_not_at_all() {
+    let database = database().await;
+    let (ours, first) = (organization(), id().uuid());
+    let (organization, read) = (ours.uuid(), "select title from notes order by title");
+    let rows_of_audit = async || {
+        let sql = "select count(*) from shelf.audit_event where organization_id = $1";
+        database
+            .admin()
+            .await
+            .client
+            .query_one(sql, &[&organization])
+            .await
+            .expect("an operator may ask")
+            .get::<_, i64>(0)
+    };
+    let tx = database.db.tenant_as(ours, &audited()).await.expect("PostgreSQL runs");
+    let rows = tx.commit_with(&[(INSERT_NOTE, &[&organization, &first, &"a"]), (read, &[])]).await.expect("it is ours");
+    assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1], "rows of the queries, in their order");
+    assert_eq!(rows_of_audit().await, 1);
+
+    // What fails on the server takes all along, what came before it and the audit row; what is not even sent too.
+    for unfit in [&first as &(dyn db::ToSql + Sync), &"no uuid"] {
+        let tx = database.db.tenant_as(ours, &audited()).await.expect("PostgreSQL runs");
+        tx.execute(INSERT_NOTE, &[&organization, &id().uuid(), &"b"]).await.expect("it is ours");
+        let failed = tx.commit_with(&[(INSERT_NOTE, &[&organization, unfit, &"c"]), (read, &[])]).await;
+        assert!(failed.is_err());
+        let tx = database.db.tenant_as(ours, &context()).await.expect("PostgreSQL runs");
+        assert_eq!(tx.query(read, &[]).await.expect("it may ask").len(), 1);
+        assert_eq!(rows_of_audit().await, 1);
+    }
+}
