@@ -105,7 +105,7 @@ impl Auth {
         let found = store::device::lock(&tx, &digest).await?;
         let Some(device) = found.filter(|device| device.client == client.id) else { return Ok(Err(GRANT)) };
         let told = match poll(device.state, device.interval, device.poll_time, device.expire_time, now) {
-            Poll::Grant => return self.let_in(tx, client, (&digest, device)).await,
+            Poll::Grant => return Box::pin(self.let_in(tx, client, (&digest, device))).await,
             Poll::Pending => {
                 store::device::polled(&tx, &digest, device.interval, now).await?;
                 problem("authorization_pending", "nobody has decided yet; ask again after the interval")
