@@ -1,8 +1,8 @@
 //! Codes become sessions: of applications at the token endpoint, of browsers and devices beside it.
 //!
 //! A code works once: a second use ends the session that the first began, and a wrong verifier burns the code. What a code rests on is held
-//! until its session is committed, so whoever ends it finds the session. That takes two round trips to the
-//! database, and a third where it rests on a consent.
+//! until its session is committed, so whoever ends it finds the session. That takes two round trips to the database, and a third where it
+//! rests on a consent.
 use std::sync::PoisonError;
 
 use api::{CallContext, Id};

@@ -1,5 +1,6 @@
 //! The token endpoint beside Keycloak's, one process each: client credentials, and a code with PKCE. Only the exchange of a code is
-//! measured, not the sign-in before it. Neither side gives an ID token, both sign access tokens with ES256, both store what they must in the same PostgreSQL.
+//! measured, not the sign-in before it. Neither side gives an ID token, both sign access tokens with ES256, both store what they must in
+//! the same PostgreSQL.
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, TryStreamExt, stream};
