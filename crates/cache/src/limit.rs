@@ -1,6 +1,7 @@
 //! Rate limits by the generic cell rate algorithm (GCRA): one timestamp per key, no window edges to abuse.
 //!
-//! The shared limit is a script in Redis, on Redis' own clock, so all instances count together. When it cannot be asked
+//! The shared limit is a script in Redis, on Redis' own clock, so all instances count together. For busy callers it is drawn ahead
+//! ([`lease`], ADR 0063). When it cannot be asked
 //! within its time, the same algorithm answers from memory with this instance's share, and Redis is tried again on the side, four
 //! times a second: an outage costs nobody any waiting.
 use std::{
@@ -15,6 +16,10 @@ use fred::{interfaces::LuaInterface, types::Value};
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{Cache, Error, Settings, connection::Connections, key::escape};
+
+mod lease;
+
+use lease::Leases;
 
 /// How long Redis is left alone after it failed.
 const REST: Duration = Duration::from_millis(250);
@@ -118,6 +123,7 @@ pub(crate) struct Limits {
     /// Microseconds since `origin` until which Redis is not asked; 0 while it answers.
     resting: AtomicU64,
     hash: Mutex<Option<String>>,
+    leases: Leases,
     local: moka::sync::Cache<String, Arc<Mutex<u64>>>,
     /// Tries of a Redis that was away.
     tries: Mutex<JoinSet<()>>,
@@ -132,6 +138,7 @@ impl Limits {
             origin: Instant::now(),
             resting: AtomicU64::new(0),
             hash: Mutex::new(None),
+            leases: Leases::default(),
             local: moka::sync::Cache::builder()
                 .max_capacity(LOCAL_KEYS)
                 .time_to_idle(Duration::from_secs(3600))
@@ -143,6 +150,9 @@ impl Limits {
     async fn decide(&self, connections: &Connections, key: &str, limit: Limit, cost: u32) -> Decision {
         let mut name = format!("{}:limit:", self.prefix);
         escape(&mut name, key);
+        if let Some(remaining) = self.leases.grant(&name, cost) {
+            return Decision { allowed: true, remaining, retry_after: Duration::ZERO, source: Source::Redis };
+        }
         if self.resting.load(Ordering::Acquire) == 0 {
             // Boxed: the driver's future is large, and who is decided about locally has no use for it.
             match tokio::time::timeout(self.patience, Box::pin(self.ask(connections, &name, limit, cost))).await {
@@ -195,13 +205,10 @@ impl Limits {
     async fn ask(&self, connections: &Connections, name: &str, limit: Limit, cost: u32) -> Result<Decision, Error> {
         let client = connections.within(self.patience);
         let known = self.hash.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let arguments = || {
-            vec![
-                Value::from(limit.interval_micros().to_string()),
-                limit.burst.to_string().into(),
-                cost.to_string().into(),
-            ]
-        };
+        let ahead = self.leases.ahead(name);
+        let ahead = if cost == 0 { 0 } else { ahead };
+        let numbers = [limit.interval_micros(), limit.burst.into(), cost.into(), ahead.into()];
+        let arguments = || numbers.iter().map(|number| Value::from(number.to_string())).collect::<Vec<_>>();
         let hash = match known {
             Some(hash) => hash,
             None => self.load(connections).await?,
@@ -214,12 +221,14 @@ impl Limits {
             }
             other => other?,
         };
-        let [allowed, wait, remaining] = numbers[..] else {
+        let [allowed, wait, remaining, ahead] = numbers[..] else {
             return Err(Error::unavailable("the limit script gave another form of answer"));
         };
+        let remaining = u32::try_from(remaining).unwrap_or(0);
+        self.leases.drawn(name, u32::try_from(ahead).unwrap_or(0), remaining);
         Ok(Decision {
             allowed: allowed == 1,
-            remaining: u32::try_from(remaining).unwrap_or(0),
+            remaining,
             retry_after: Duration::from_micros(u64::try_from(wait).unwrap_or(0)),
             source: Source::Redis,
         })

@@ -1,10 +1,11 @@
 //! The in-memory transport of `process` mode: every service listens, every service connects, no socket is opened.
 //!
-//! A connection carries the name of who opened it. That name is as good as a certificate: only code inside this process can
+//! Streams go over it as over any connection. Calls of one message each way need none: who accepts a connection gives a [`Straight`] way
+//! along, on which they come to his stack as they are, without frames (ADR 0064). A connection carries the name of who opened it. That name is as good as a certificate: only code inside this process can
 //! open a pipe, and each service gets a connector that is bound to its own name.
 use std::{
     collections::HashMap,
-    io,
+    fmt, io,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,7 +15,12 @@ use tokio::{
         mpsc::{self, Receiver, Sender},
         oneshot,
     },
+    task::AbortHandle,
 };
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tonic::body::Body;
 
 use crate::call::Peer;
 
@@ -32,7 +38,63 @@ struct Accepted {
     stream: DuplexStream,
     peer: Peer,
     /// Told when the connection is taken. Dropped untold, the opener knows that nobody will look at it.
-    taken: oneshot::Sender<()>,
+    taken: oneshot::Sender<Option<Straight>>,
+}
+
+/// The way of calls past a connection, in the name of who opened it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Straight(Arc<dyn Door>);
+
+impl fmt::Debug for Straight {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Straight")
+    }
+}
+
+/// Where such a call comes in.
+pub(crate) trait Door: Send + Sync {
+    /// Begins a call of one message, framed, whose answer is one. A server that goes away takes no more of them: the head comes back, and
+    /// the connection knows what to do.
+    ///
+    /// # Errors
+    /// The head, unsent.
+    fn call(&self, head: Request<()>, message: Bytes) -> Result<Answering, Box<Request<()>>>;
+}
+
+impl Straight {
+    /// Through this door.
+    pub(crate) fn new(door: Arc<dyn Door>) -> Self {
+        Self(door)
+    }
+
+    /// See [`Door::call`].
+    pub(crate) fn call(&self, head: Request<()>, message: Bytes) -> Result<Answering, Box<Request<()>>> {
+        self.0.call(head, message)
+    }
+}
+
+/// A call that runs, in a task of the server's: it goes on while nobody polls this, and ends when this is dropped.
+pub(crate) struct Answering {
+    answer: oneshot::Receiver<Response<Body>>,
+    task: AbortHandle,
+}
+
+impl Answering {
+    /// Of a task that sends its answer there.
+    pub(crate) fn new(answer: oneshot::Receiver<Response<Body>>, task: AbortHandle) -> Self {
+        Self { answer, task }
+    }
+
+    /// The answer; `None` when the server ended before.
+    pub(crate) async fn answer(mut self) -> Option<Response<Body>> {
+        (&mut self.answer).await.ok()
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// A new, empty network.
@@ -66,11 +128,14 @@ impl Network {
 pub struct Listener(Receiver<Accepted>);
 
 impl Listener {
-    /// The next connection; `None` when the network is gone.
-    pub(crate) async fn accept(&mut self) -> Option<(DuplexStream, Peer)> {
+    /// The next connection, and beside it what the opener gets for calls; `None` when the network is gone.
+    pub(crate) async fn accept(
+        &mut self,
+        straight: impl Fn(&Peer) -> Option<Straight>,
+    ) -> Option<(DuplexStream, Peer)> {
         loop {
             let Accepted { stream, peer, taken } = self.0.recv().await?;
-            if taken.send(()).is_ok() {
+            if taken.send(straight(&peer)).is_ok() {
                 return Some((stream, peer));
             }
             // Who opened it has gone already.
@@ -93,6 +158,11 @@ impl Connector {
     /// # Errors
     /// `ConnectionRefused` when nobody listens.
     pub async fn connect(&self) -> io::Result<DuplexStream> {
+        self.open().await.map(|(stream, _)| stream)
+    }
+
+    /// As [`Connector::connect`], with the way of calls past the pipe, if there is one.
+    pub(crate) async fn open(&self) -> io::Result<(DuplexStream, Option<Straight>)> {
         let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens on this pipe");
         let mut last: Option<Sender<Accepted>> = None;
         loop {
@@ -103,8 +173,10 @@ impl Connector {
             let (ours, theirs) = tokio::io::duplex(BUFFER);
             let (taken, told) = oneshot::channel();
             let waiting = Accepted { stream: theirs, peer: self.peer.clone(), taken };
-            if sender.send(waiting).await.is_ok() && told.await.is_ok() {
-                return Ok(ours);
+            if sender.send(waiting).await.is_ok()
+                && let Ok(straight) = told.await
+            {
+                return Ok((ours, straight));
             }
             last = Some(sender);
         }

@@ -34,11 +34,13 @@ mod authorize;
 pub(crate) mod call;
 mod connection;
 mod offer;
+mod straight;
 
 pub use offer::{Offer, Undeclared, check};
 
 use call::Call;
 use connection::Source;
+use straight::Calls;
 
 /// Time a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -97,17 +99,19 @@ pub async fn serve(
     });
     let slots = Arc::new(Semaphore::new(shared.settings.connections));
     let mut connections = JoinSet::new();
-    let accepted = accept(listener, &shared, &slots, &mut connections, &shutdown).await;
+    let calls = Calls::new(&shared);
+    let accepted = accept((listener, &calls), &shared, &slots, &mut connections, &shutdown).await;
     let running = connections.len();
     if running > 0 {
         tracing::info!(target: "mesh", connections = running, "draining");
     }
-    while connections.join_next().await.is_some() {}
+    let connections = async { while connections.join_next().await.is_some() {} };
+    futures::future::join(calls.drained(), connections).await;
     accepted
 }
 
 async fn accept(
-    mut listener: Listener,
+    (mut listener, calls): (Listener, &Calls),
     shared: &Arc<Shared>,
     slots: &Arc<Semaphore>,
     connections: &mut JoinSet<()>,
@@ -120,7 +124,7 @@ async fn accept(
         };
         tokio::select! {
             () = shutdown.cancelled() => break,
-            next = next(&mut listener) => match next {
+            next = next(&mut listener, calls) => match next {
                 Ok(Some(next)) => begin(next, Some(slot), shared, connections, shutdown),
                 Ok(None) => return Ok(()),
                 Err(error) if connection::is_of_connection(&error) => {}
@@ -133,7 +137,7 @@ async fn accept(
         while connections.try_join_next().is_some() {}
     }
     // Who was waiting at the door when the server stopped is let in and told to go: calls already on the way are answered.
-    while let Some(Ok(Some(next))) = next(&mut listener).now_or_never() {
+    while let Some(Ok(Some(next))) = next(&mut listener, calls).now_or_never() {
         begin(next, None, shared, connections, shutdown);
     }
     Ok(())
@@ -162,9 +166,11 @@ enum Next {
     Socket(TcpStream, IpAddr, Option<tls::Reloading>),
 }
 
-async fn next(listener: &mut Listener) -> io::Result<Option<Next>> {
+async fn next(listener: &mut Listener, calls: &Calls) -> io::Result<Option<Next>> {
     Ok(match listener {
-        Listener::Pipe(pipe) => pipe.accept().await.map(|(stream, peer)| Next::Pipe(stream, peer)),
+        Listener::Pipe(pipe) => {
+            pipe.accept(|peer| Some(calls.door(peer))).await.map(|(stream, peer)| Next::Pipe(stream, peer))
+        }
         Listener::Sidecar(tcp) => {
             let (stream, from) = tcp.accept().await?;
             Some(Next::Socket(stream, from.ip(), None))

@@ -62,7 +62,7 @@ struct Keys {
 static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     let times = KeyTimes { activate: now(), expire: None };
     let (private, edge) = p256();
-    let reader = Edge::new(vec![EdgeKey::new((1, "e"), times, &private, edge.public_key().as_ref())]);
+    let reader = Edge::new(vec![EdgeKey::open((1, "e"), times, &private, edge.public_key().as_ref()).expect("a key")]);
     let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).expect("made");
     let private: Vec<u8> = AsDer::<Pkcs8V1Der<'static>>::as_der(&pair).expect("written").as_ref().to_vec();
     let public = pair.public_key().as_ref();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
-use super::Edge;
+use super::{Edge, jwt::compact};
 use crate::{
     error::Error,
     model::{IdTokenAlgorithm, KeyTimes, active},
@@ -88,13 +88,11 @@ impl IdTokens {
         }
         let issued = OffsetDateTime::from_unix_timestamp(claims.iat).map_err(Error::fault)?;
         let (kid, pair) = active(&self.signing, issued + Duration::SECOND).ok_or(Error::KeysAwaited)?;
-        let header = serde_json::json!({"typ": TYPE, "alg": "RS256", "kid": kid});
-        let claims = serde_json::to_vec(claims).map_err(Error::fault)?;
-        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let signed = format!("{}.{}", part(header.to_string().as_bytes()), part(&claims));
-        let mut signature = vec![0; pair.public_modulus_len()];
-        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).map_err(Error::fault)?;
-        Ok(format!("{signed}.{}", part(&signature)))
+        compact(("RS256", TYPE, kid), claims, |signed| {
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed, &mut signature).map_err(Error::fault)?;
+            Ok(signature)
+        })
     }
 
     /// Reads a hint: a token of ours, whether it has expired or not.
@@ -139,7 +137,7 @@ mod tests {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("in range");
         let times = KeyTimes { activate: now, expire: None };
         let (private, public) = generate_edge().expect("made");
-        let edge = Edge::new(vec![EdgeKey::new((1, "e"), times, &private, &public)]);
+        let edge = Edge::new(vec![EdgeKey::open((1, "e"), times, &private, &public).expect("a key")]);
         let (private, modulus) = generate_id_token().expect("made");
         assert_eq!(modulus.len(), 256);
         let gone = [("e", IdTokenAlgorithm::Es256, public), ("r", IdTokenAlgorithm::Rs256, modulus.clone())];

@@ -4,7 +4,12 @@
 //! unknown claims are refused (nobody but us writes them), times are compared with our own clock.
 use std::collections::HashMap;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
@@ -111,21 +116,22 @@ pub(crate) struct EdgeKey {
     number: u32,
     kid: String,
     times: KeyTimes,
-    signing: EncodingKey,
+    signing: EcdsaKeyPair,
     reading: DecodingKey,
 }
 
 impl EdgeKey {
-    /// A private key (PKCS #8) with its public half (SEC1 point).
-    pub(crate) fn new((number, kid): (u32, &str), times: KeyTimes, private: &[u8], public: &[u8]) -> Self {
-        let (signing, reading) = (EncodingKey::from_ec_der(private), DecodingKey::from_ec_der(public));
-        Self { number, kid: kid.to_owned(), times, signing, reading }
+    /// A private key (PKCS #8) with its public half (SEC1 point). `None` when it is no key.
+    pub(crate) fn open((number, kid): (u32, &str), times: KeyTimes, private: &[u8], public: &[u8]) -> Option<Self> {
+        // Read once: `jsonwebtoken` would read it again for every signature, and that takes longer than signing.
+        let signing = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private).ok()?;
+        Some(Self { number, kid: kid.to_owned(), times, signing, reading: DecodingKey::from_ec_der(public) })
     }
 }
 
 /// Signs and reads access tokens.
 pub(crate) struct Edge {
-    signing: Vec<(KeyTimes, (String, EncodingKey))>,
+    signing: Vec<(KeyTimes, (String, EcdsaKeyPair))>,
     reading: HashMap<String, (KeyTimes, u32, DecodingKey)>,
 }
 
@@ -150,10 +156,10 @@ impl Edge {
         let issued = OffsetDateTime::from_unix_timestamp(issued).map_err(Error::fault)?;
         // Whole seconds: a key may have begun to sign within this one.
         let (kid, key) = active(&self.signing, issued + Duration::SECOND).ok_or(Error::KeysAwaited)?;
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(kind.to_owned());
-        header.kid = Some(kid.clone());
-        encode(&header, claims, key).map_err(Error::fault)
+        compact(("ES256", kind, kid), claims, |signed| {
+            let signature = key.sign(&SystemRandom::new(), signed).map_err(Error::fault)?;
+            Ok(signature.as_ref().to_vec())
+        })
     }
 
     /// The key with this id.
@@ -183,6 +189,23 @@ impl Edge {
         (claims.aud == issuer && claims.iss == issuer && claims.exp > now - LEEWAY && claims.iat <= now + LEEWAY)
             .then_some(Claims { key: *number, ..claims })
     }
+}
+
+/// A token in the compact serialization (RFC 7515 section 7.1): algorithm, type and kid in its header.
+pub(super) fn compact(
+    (algorithm, kind, kid): (&str, &str, &str),
+    claims: &impl Serialize,
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
+) -> Result<String, Error> {
+    let header = serde_json::json!({"typ": kind, "alg": algorithm, "kid": kid}).to_string();
+    let claims = serde_json::to_vec(claims).map_err(Error::fault)?;
+    let mut token = URL_SAFE_NO_PAD.encode(header);
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+    let signature = sign(token.as_bytes())?;
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    Ok(token)
 }
 
 /// The library compares with the machine's clock; times are ours to test.

@@ -166,7 +166,10 @@ impl Keyring {
                     let mint = authz::Mint::new(&secret, key.key_id, clock.clone()).map_err(|_| VaultError)?;
                     mints.push((key.times, mint));
                 }
-                KeyUse::Edge => edge.push(EdgeKey::new((key.key_id, &key.kid), key.times, &secret, &key.public_key)),
+                KeyUse::Edge => {
+                    let opened = EdgeKey::open((key.key_id, &key.kid), key.times, &secret, &key.public_key);
+                    edge.push(opened.ok_or(VaultError)?);
+                }
                 KeyUse::IdToken => id_tokens.push((key.kid.clone(), key.times, secret, key.public_key.clone())),
                 KeyUse::Refresh => refresh = Some(RefreshKey::new(secret.try_into().map_err(|_| VaultError)?)),
             }

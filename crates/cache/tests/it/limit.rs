@@ -1,5 +1,5 @@
 //! Shared rate limits.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache::{Limit, Settings, Source};
 use futures::future::join_all;
@@ -14,6 +14,28 @@ async fn instances_draw_from_one_budget() {
     let decisions = join_all((0..60).map(|call| instances[call % 3].limit("user", &limit, 1))).await;
     assert!(decisions.iter().all(|decision| decision.source == Source::Redis));
     assert_eq!(decisions.iter().filter(|decision| decision.allowed).count(), 10);
+}
+
+#[tokio::test]
+async fn what_is_drawn_ahead_is_counted_for_all_and_the_end_is_exact() {
+    let settings = settings().await;
+    let instances = [connect(&settings).await, connect(&settings).await, connect(&settings).await];
+    let (limit, begin) = (Limit::per(Duration::from_secs(36_000), 3_000), Instant::now());
+    let allowed = |instance: usize, calls: usize| {
+        let one = &instances[instance];
+        let calls = (0..calls).map(|_| one.limit("user", &limit, 1)).collect::<Vec<_>>();
+        async move { join_all(calls).await.iter().filter(|decision| decision.allowed).count() }
+    };
+    let mut granted = 0;
+    for call in 0..1_200 {
+        granted += allowed(call % 3, 4).await;
+    }
+    // A unit comes back every twelve seconds. What an instance has drawn and not used is lost: at most a sixteenth of what was left.
+    let most = 3_000 + usize::try_from(begin.elapsed().as_secs() / 12).unwrap() + 1;
+    assert!((2_700..=most).contains(&granted), "{granted}");
+    for instance in &instances {
+        assert!(!instance.limit("user", &limit, 1).await.allowed);
+    }
 }
 
 #[tokio::test]

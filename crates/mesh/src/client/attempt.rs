@@ -115,7 +115,7 @@ async fn send(mut request: (Request<()>, Payload), mut flight: Flight) -> Result
             }
         };
         let attempt = sender.attempt;
-        let (code, reach, outcome, error) = match sender.requests.send(request.0, request.1).await {
+        let (code, reach, outcome, error) = match sender.requests.send(request.0, request.1, flight.is_unary()).await {
             Ok(response) => return Ok(received(response, flight)),
             Err(Failed::Unsent(back, _)) if std::mem::take(&mut again) => {
                 flight.connection().retire(attempt);

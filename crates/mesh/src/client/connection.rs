@@ -256,7 +256,11 @@ async fn run(connection: Weak<Connection>, target: Target, phase: watch::Sender<
 
 async fn open(target: &Target) -> io::Result<(Requests, Driver)> {
     match &target.address {
-        Address::Pipe(connector) => handshake(connector.connect().await?).await,
+        Address::Pipe(connector) => {
+            let (stream, straight) = connector.open().await?;
+            let (requests, driver) = handshake(stream).await?;
+            Ok((requests.with(straight), driver))
+        }
         Address::Name(name) => handshake(connected(TcpStream::connect(name.as_str()).await?)).await,
         Address::Plain(address) => handshake(connected(TcpStream::connect(address).await?)).await,
         Address::Tls(address, identity, trust) => {

@@ -60,6 +60,11 @@ impl Flight {
         &self.upstream
     }
 
+    /// It is one message each way.
+    pub(super) fn is_unary(&self) -> bool {
+        !self.streams
+    }
+
     /// The connection that it goes over.
     pub(super) fn connection(&self) -> &Arc<Connection> {
         self.endpoint.connection_of(self.streams)

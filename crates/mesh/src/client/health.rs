@@ -118,7 +118,8 @@ async fn ask(endpoint: &Arc<Endpoint>, timeout: Duration) -> Finding {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     deadline::write(headers, timeout);
-    let Ok(response) = sender.requests.send(request, message).await else { return Finding::Silent };
+    // Over the connection, which is asked about as well.
+    let Ok(response) = sender.requests.send(request, message, false).await else { return Finding::Silent };
     if let Some(status) = Status::from_header_map(response.headers()) {
         return without_message(status.code());
     }

@@ -30,6 +30,7 @@ use tonic::body::Body;
 use crate::{
     batch::Batched,
     http2::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW},
+    pipe::Straight,
 };
 
 /// While calls run, the other end is asked so often whether it is there.
@@ -45,6 +46,8 @@ const STREAMS_AT_FIRST: usize = 100;
 #[derive(Clone)]
 pub(super) struct Requests {
     streams: client::SendRequest<Bytes>,
+    /// The way past the connection, within a process.
+    straight: Option<Straight>,
     end: Arc<End>,
 }
 
@@ -118,7 +121,7 @@ pub(super) async fn handshake(
     let (streams, connection) = builder.handshake(Batched::http2(io)).await.map_err(io::Error::other)?;
     let life = Arc::new(Life::default());
     let driver = Box::pin(drive(connection, Arc::clone(&life)));
-    Ok((Requests { streams, end: Arc::new(End(life)) }, driver))
+    Ok((Requests { streams, straight: None, end: Arc::new(End(life)) }, driver))
 }
 
 async fn drive<T>(mut connection: client::Connection<T>, life: Arc<Life>) -> io::Result<()>
@@ -163,11 +166,32 @@ impl Requests {
         self.end.0.ended.load(Ordering::Relaxed)
     }
 
-    /// Sends a request; gives the answer once its headers are there. Dropping it, or the answer, cancels the call.
+    /// With a way past the connection.
+    pub(super) fn with(self, straight: Option<Straight>) -> Self {
+        Self { straight, ..self }
+    }
+
+    /// Sends a request; gives the answer once its headers are there. Dropping it, or the answer, cancels the call. A `unary` one goes
+    /// straight where it can.
     ///
     /// # Errors
     /// [`Failed`] says whether anybody can have seen the request.
-    pub(super) async fn send(mut self, mut head: Request<()>, payload: Payload) -> Result<Response<Incoming>, Failed> {
+    pub(super) async fn send(
+        mut self,
+        mut head: Request<()>,
+        payload: Payload,
+        unary: bool,
+    ) -> Result<Response<Incoming>, Failed> {
+        if let (true, Some(straight), Payload::Whole(message)) = (unary, &self.straight, &payload) {
+            match straight.call(head, message.clone()) {
+                // Who was broken off with his server knows no more than who lost a connection.
+                Ok(answering) => {
+                    let answer = answering.answer().await.ok_or_else(|| Failed::Lost(Reason::CANCEL.into()))?;
+                    return Ok(answer.map(Incoming::Straight));
+                }
+                Err(back) => head = *back,
+            }
+        }
         let running = Running::begin(&self.end.0);
         if let Err(error) = poll_fn(|context| self.streams.poll_ready(context)).await {
             return Err(Failed::Unsent(Box::new((head, payload)), error));
@@ -191,7 +215,8 @@ impl Requests {
             }
         };
         let answer = answer.await.map_err(Failed::Lost)?;
-        Ok(answer.map(|stream| Incoming { stream, data_ended: false, _pump: pump, _running: running }))
+        let answer = answer.map(|stream| Stream { stream, data_ended: false, _pump: pump, _running: running });
+        Ok(answer.map(Incoming::Stream))
     }
 }
 
@@ -237,7 +262,42 @@ async fn piece(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Option<()> {
 }
 
 /// The body of an answer: messages, then trailers.
-pub(super) struct Incoming {
+pub(super) enum Incoming {
+    /// Over the connection.
+    Stream(Stream),
+    /// As the server made it.
+    Straight(Body),
+}
+
+impl HttpBody for Incoming {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        match self.get_mut() {
+            Self::Stream(stream) => stream.poll_frame(context),
+            // What the server would reset the stream with.
+            Self::Straight(body) => {
+                let polled = Pin::new(body).poll_frame(context);
+                polled.map(|frame| frame.map(|frame| frame.map_err(|_| Reason::INTERNAL_ERROR.into())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Stream(stream) => stream.stream.is_end_stream(),
+            Self::Straight(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// A body that comes over the connection.
+pub(super) struct Stream {
     stream: RecvStream,
     data_ended: bool,
     /// Ends with the answer.
@@ -245,37 +305,22 @@ pub(super) struct Incoming {
     _running: Running,
 }
 
-impl HttpBody for Incoming {
-    type Data = Bytes;
-    type Error = h2::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        let this = &mut *self;
-        if !this.data_ended {
-            match ready!(this.stream.poll_data(context)) {
+impl Stream {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.data_ended {
+            match ready!(self.stream.poll_data(context)) {
                 Some(Ok(data)) => {
-                    let _ = this.stream.flow_control().release_capacity(data.len());
+                    let _ = self.stream.flow_control().release_capacity(data.len());
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(error)) => return Poll::Ready(broken_off(error)),
-                None => this.data_ended = true,
+                None => self.data_ended = true,
             }
         }
-        Poll::Ready(match ready!(this.stream.poll_trailers(context)) {
+        Poll::Ready(match ready!(self.stream.poll_trailers(context)) {
             Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
             Err(error) => broken_off(error),
         })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Cases J1 to J8 of auth.md: what is no access token of ours.
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
@@ -16,7 +16,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let (private, public) = generate_edge().expect("aws-lc makes keys");
     let times = KeyTimes { activate: now(), expire: Some(now() + Duration::HOUR) };
-    let edge = Edge::new(vec![EdgeKey::new((1, "k1"), times, &private, &public)]);
+    let edge = Edge::new(vec![EdgeKey::open((1, "k1"), times, &private, &public).expect("a key")]);
     Fixture { edge, private, public }
 }
 
@@ -160,8 +160,8 @@ fn auth_j10_the_youngest_key_that_may_sign_signs_and_its_predecessor_still_reads
     let turn = now() + Duration::minutes(10);
     let before = KeyTimes { activate: now() - Duration::DAY, expire: Some(turn + Duration::HOUR) };
     let edge = Edge::new(vec![
-        EdgeKey::new((1, "old"), before, &first.0, &first.1),
-        EdgeKey::new((2, "new"), KeyTimes { activate: turn, expire: None }, &second.0, &second.1),
+        EdgeKey::open((1, "old"), before, &first.0, &first.1).expect("a key"),
+        EdgeKey::open((2, "new"), KeyTimes { activate: turn, expire: None }, &second.0, &second.1).expect("a key"),
     ]);
     let signed = |moment: OffsetDateTime| {
         let issued = moment.unix_timestamp();
@@ -190,7 +190,9 @@ fn auth_b10_an_access_token_of_version_0_1_is_read() {
     let public = URL_SAFE_NO_PAD.decode(RELEASED[1]).expect("base64");
     let issued = OffsetDateTime::from_unix_timestamp(1795685219).expect("in range");
     let times = KeyTimes { activate: issued, expire: None };
-    let edge = Edge::new(vec![EdgeKey::new((1, "_XsfiOFgpXPZhmWZg5xKnw"), times, &fixture().private, &public)]);
+    let edge = Edge::new(vec![
+        EdgeKey::open((1, "_XsfiOFgpXPZhmWZg5xKnw"), times, &fixture().private, &public).expect("a key"),
+    ]);
     let issuer = "http://localhost:53271";
     let read = edge.read(RELEASED[0], issuer, issued + Duration::MINUTE).expect("it was good then");
     assert_eq!((read.sub.as_str(), read.client_id.as_str()), ("01m8bjvz5te3g8msdk6t5xrg4j", "workos-cli"));

@@ -18,7 +18,7 @@ async fn who_leaves_does_not_take_the_attempt_with_him() {
     let upstream = Upstream::fixed("file", &Arc::new(settings.clone()), supervision, [address]);
     let mesh = mesh_with(&upstream, settings, Transport::Process(world.network.clone()));
     call(&mesh, READ, Duration::from_millis(10)).await.expect_err("in a hurry");
-    let (stream, _) = listener.accept().await.expect("the attempt goes on");
+    let (stream, _) = listener.accept(|_| None).await.expect("the attempt goes on");
     let script = Script::new(OK);
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(stream, Arc::clone(&script)));

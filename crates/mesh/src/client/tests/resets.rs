@@ -116,13 +116,13 @@ async fn read(io: &mut tokio::io::DuplexStream, kind: u8, count: usize) -> Vec<u
 /// A server that takes two calls on its first connection, says GOAWAY with the first one as the last that it looked at, and
 /// closes without an answer; what comes after is answered by an honest one.
 async fn treacherous(mut listener: pipe::Listener, script: Arc<Script>) {
-    let (mut io, _) = listener.accept().await.expect("a connection");
+    let (mut io, _) = listener.accept(|_| None).await.expect("a connection");
     io.read_exact(&mut [0; 24]).await.expect("the preface");
     io.write_all(&frame(4, 0, 0, &[])).await.expect("settings");
     let streams = read(&mut io, HEADERS, 2).await;
     let goaway = [streams[0].to_be_bytes(), [0; 4]].concat();
     io.write_all(&frame(7, 0, 0, &goaway)).await.expect("goaway");
-    let (stream, _) = listener.accept().await.expect("the refused one comes again");
+    let (stream, _) = listener.accept(|_| None).await.expect("the refused one comes again");
     drop(io);
     serve(stream, script).await;
 }
@@ -148,7 +148,7 @@ async fn gw_e17_goaway_gives_back_what_stands_above_its_last_stream_and_nothing_
 
 /// A server that begins an answer to each of so many calls and goes on sending when they were reset.
 async fn unstoppable(mut listener: pipe::Listener, calls: usize) {
-    let (mut io, _) = listener.accept().await.expect("a connection");
+    let (mut io, _) = listener.accept(|_| None).await.expect("a connection");
     io.read_exact(&mut [0; 24]).await.expect("the preface");
     io.write_all(&frame(4, 0, 0, &[])).await.expect("settings");
     let streams = read(&mut io, HEADERS, calls).await;

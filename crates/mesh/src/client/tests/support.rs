@@ -80,7 +80,7 @@ impl Peer {
         let served = Arc::clone(&script);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
-            while let Some((stream, _)) = listener.accept().await {
+            while let Some((stream, _)) = listener.accept(|_| None).await {
                 connections.spawn(serve(stream, Arc::clone(&served)));
             }
         });

@@ -1,12 +1,15 @@
-//! Keycloak in its production mode, on a database of its own: a realm with a machine client, a public client with PKCE, and a user.
+//! Keycloak in its production mode, on a database of its own: a realm with a machine client, a public client with PKCE, and people, of whom
+//! each signs in for a code of his own, as ours do.
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::{signin::email, tokens::SIGN_INS};
 use crate::{
     bench::{
         peer::{self, Peer, free_address},
@@ -17,8 +20,10 @@ use crate::{
 };
 
 const NAME: &str = "keycloak";
-/// Administrator and user, of a server that listens on this machine alone and ends with the bench.
+/// Administrator, and password of all, of a server that listens on this machine alone and ends with the bench.
 const PERSON: &str = "bench";
+/// People of one request.
+const CHUNK: usize = 500;
 /// The machine client.
 pub(super) const MACHINE: &str = "machine";
 /// Its secret.
@@ -82,45 +87,59 @@ pub(super) async fn start(postgres: &str, work: &Path) -> Result<(Peer, Keycloak
 
 impl Keycloak {
     async fn prepare(&self) -> Result<()> {
-        let fields =
-            [("grant_type", "password"), ("client_id", "admin-cli"), ("username", PERSON), ("password", PERSON)];
-        let path = "/realms/master/protocol/openid-connect/token";
-        let call = Call::new("a token", Method::POST, path).form(&fields);
-        let token = self.http.send(call).await?.success("sign in to Keycloak")?;
-        let token = token["access_token"].as_str().context("no access token")?;
+        let token = self.administrator().await?;
         let realm = json!({
             "realm": "bench", "enabled": true, "sslRequired": "none", "defaultSignatureAlgorithm": "ES256",
+            // Of a sign-in only the code counts.
+            "passwordPolicy": "hashAlgorithm(pbkdf2-sha256) and hashIterations(1)",
             "clients": [
                 {"clientId": MACHINE, "secret": SECRET, "serviceAccountsEnabled": true, "standardFlowEnabled": false},
                 {"clientId": APP, "publicClient": true, "redirectUris": [login::REDIRECT],
                  "attributes": {"pkce.code.challenge.method": "S256"}},
             ],
-            "users": [{"username": PERSON, "enabled": true, "email": "bench@example.com", "emailVerified": true,
-                       "firstName": "B", "lastName": "Ench",
-                       "credentials": [{"type": "password", "value": PERSON, "temporary": false}]}],
         });
-        let call = Call::new("make a realm", Method::POST, "/admin/realms").token(token).json(&realm);
+        let call = Call::new("make a realm", Method::POST, "/admin/realms").token(&token).json(&realm);
         self.http.send(call).await?.success("make a realm").map(drop)
     }
 
-    /// Codes of one person, who signs in once and comes back with the cookies of that.
-    pub(super) async fn codes(&self, count: usize) -> Result<Vec<Code>> {
+    /// Makes so many people.
+    pub(super) async fn people(&self, count: usize) -> Result<()> {
+        let people: Vec<Value> = (0..count).map(person).collect();
+        for some in people.chunks(CHUNK) {
+            let token = self.administrator().await?;
+            let body = json!({"ifResourceExists": "FAIL", "users": some});
+            let call = Call::new("make people", Method::POST, "/admin/realms/bench/partialImport");
+            self.http.send(call.token(&token).json(&body)).await?.success("make people")?;
+        }
+        Ok(())
+    }
+
+    async fn administrator(&self) -> Result<String> {
+        let fields =
+            [("grant_type", "password"), ("client_id", "admin-cli"), ("username", PERSON), ("password", PERSON)];
+        let path = "/realms/master/protocol/openid-connect/token";
+        let call = Call::new("a token", Method::POST, path).form(&fields);
+        let token = self.http.send(call).await?.success("sign in to Keycloak")?;
+        Ok(token["access_token"].as_str().context("no access token")?.to_owned())
+    }
+
+    /// A code of each of so many people, from one on, who all sign in.
+    pub(super) async fn codes(&self, first: usize, count: usize) -> Result<Vec<Code>> {
+        let codes = (first..first + count).map(|number| self.code_of(number));
+        stream::iter(codes).buffer_unordered(SIGN_INS).try_collect().await
+    }
+
+    async fn code_of(&self, number: usize) -> Result<Code> {
         let mut cookies = BTreeMap::new();
         let (verifier, page) = self.authorize(&mut cookies).await?;
         let html = String::from_utf8_lossy(&page.body);
         let action = html.split_once("action=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(action, _)| action);
         let action = action.context("Keycloak shows no form")?.replace("&amp;", "&");
         let path = action.trim_start_matches(self.http.base()).to_owned();
-        let fields = [("username", PERSON), ("password", PERSON), ("credentialId", "")];
+        let fields = [("username", name(number)), ("password", PERSON.to_owned()), ("credentialId", String::new())];
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let call = Call::new("sign in", Method::POST, path).form(&fields).header("cookie", header_of(&cookies));
-        let answer = self.http.once(&call).await?;
-        keep(&answer, &mut cookies);
-        let mut codes = vec![code(&answer, verifier)?];
-        while codes.len() < count {
-            let (verifier, answer) = self.authorize(&mut cookies).await?;
-            codes.push(code(&answer, verifier)?);
-        }
-        Ok(codes)
+        code(&self.http.once(&call).await?, verifier)
     }
 
     async fn authorize(&self, cookies: &mut BTreeMap<String, String>) -> Result<(String, Answer)> {
@@ -136,6 +155,16 @@ impl Keycloak {
         keep(&answer, cookies);
         Ok((verifier, answer))
     }
+}
+
+fn name(number: usize) -> String {
+    format!("u{number}")
+}
+
+fn person(number: usize) -> Value {
+    json!({"username": name(number), "enabled": true, "email": email(number), "emailVerified": true,
+           "firstName": "B", "lastName": "Ench",
+           "credentials": [{"type": "password", "value": PERSON, "temporary": false}]})
 }
 
 fn header_of(cookies: &BTreeMap<String, String>) -> String {

@@ -41,7 +41,7 @@ const ROUNDS: usize = 4;
 /// Most codes of a round: users of the graph are as many as the rounds of both need.
 const CODES_MAX: usize = 1300;
 /// Sign-ins at once.
-const SIGN_INS: usize = 4;
+pub(super) const SIGN_INS: usize = 4;
 
 /// One who gives tokens.
 struct Issuer<'a> {
@@ -205,11 +205,12 @@ async fn their_codes(
     arguments: &Arguments,
     side: &Issuer<'_>,
 ) -> Result<Cost> {
-    let warm = keycloak.codes(arguments.calls.min(1000)).await?;
-    Run::of(warm.len(), |index| side.redeem(&warm[index])).await?;
     let (mut rounds, codes) = (Vec::new(), codes_of(arguments));
-    for _ in 0..ROUNDS {
-        let given = keycloak.codes(codes).await?;
+    keycloak.people((ROUNDS + 1) * codes).await?;
+    let warm = keycloak.codes(0, codes).await?;
+    Run::of(warm.len(), |index| side.redeem(&warm[index])).await?;
+    for round in 1..=ROUNDS {
+        let given = keycloak.codes(round * codes, codes).await?;
         rounds.push(side.cost(platform, codes, |index| side.redeem(&given[index])).await?);
     }
     Ok(Cost::mean(&rounds))
