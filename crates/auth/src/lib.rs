@@ -70,6 +70,7 @@ const MIGRATIONS: db::Migrations = db::migrations!(
     "0057_links.sql",
     "0061_revoked_keys.sql",
     "0062_impersonation.sql",
+    "0063_audit_seal.sql",
 );
 
 /// The service.

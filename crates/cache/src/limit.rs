@@ -150,16 +150,26 @@ impl Limits {
     async fn decide(&self, connections: &Connections, key: &str, limit: Limit, cost: u32) -> Decision {
         let mut name = format!("{}:limit:", self.prefix);
         escape(&mut name, key);
+        let drawn =
+            |remaining| Decision { allowed: true, remaining, retry_after: Duration::ZERO, source: Source::Redis };
         if let Some(remaining) = self.leases.grant(&name, cost) {
-            return Decision { allowed: true, remaining, retry_after: Duration::ZERO, source: Source::Redis };
+            return drawn(remaining);
         }
+        let mut refused = None;
         if self.resting.load(Ordering::Acquire) == 0 {
             // Boxed: the driver's future is large, and who is decided about locally has no use for it.
             match tokio::time::timeout(self.patience, Box::pin(self.ask(connections, &name, limit, cost))).await {
-                Ok(Ok(decision)) => return decision,
+                Ok(Ok(decision)) if decision.allowed => return decision,
+                Ok(Ok(decision)) => refused = Some(decision),
                 Ok(Err(error)) => self.rest(&error),
                 Err(_) => self.rest(&silent()),
             }
+        }
+        if let Some(remaining) = self.leases.rest(&name, cost) {
+            return drawn(remaining);
+        }
+        if let Some(refused) = refused {
+            return refused;
         }
         self.decide_locally(name, limit.share(self.share), cost.min(limit.share(self.share).burst))
     }

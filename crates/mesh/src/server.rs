@@ -13,8 +13,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, body::Body, service::Routes};
-use tower::ServiceExt;
+use tonic::{Code, Status, body::Body};
 use tracing::Instrument;
 
 use crate::{
@@ -40,6 +39,7 @@ pub use offer::{Offer, Undeclared, check};
 
 use call::Call;
 use connection::Source;
+use offer::Services;
 use straight::Calls;
 
 /// Time a TLS handshake may take.
@@ -60,7 +60,7 @@ pub enum Listener {
 
 /// What all calls of one server share.
 pub(crate) struct Shared {
-    pub(crate) router: Routes,
+    pub(crate) services: Services,
     pub(crate) mounted: BTreeSet<&'static str>,
     pub(crate) settings: Settings,
     pub(crate) authorizer: Arc<dyn Authorizer>,
@@ -84,11 +84,11 @@ pub async fn serve(
     authorizer: Arc<dyn Authorizer>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let (routes, mounted, refusals) = offer.into_parts();
+    let (services, mounted, refusals) = offer.into_parts();
     let methods = proto::methods().iter().filter(|method| mounted.contains(method.full_service));
     let shared = Arc::new(Shared {
         registry: Registry::new(Side::Server, methods),
-        router: routes.prepare(),
+        services,
         mounted: mounted.clone(),
         authorizer,
         refusals,
@@ -210,7 +210,7 @@ async fn socket(
 /// One request through the whole stack. The order is the meaning; the order test holds it.
 async fn stack(shared: Arc<Shared>, peer: Peer, request: Request<Body>) -> Response<Body> {
     if is_beside(request.uri().path()) {
-        return beside(&shared, request).await;
+        return shared.services.serve(request).await;
     }
     let call = Call::begin(request.uri().path(), request.headers(), peer, &shared.settings.deadlines, &shared.ids);
     let span = call.span.clone();
@@ -265,11 +265,4 @@ fn trailers_only(response: &Response<Body>) -> Option<Status> {
 /// Health and reflection: they need no token and are not counted.
 pub(crate) fn is_beside(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.") || path.starts_with("/grpc.reflection.")
-}
-
-async fn beside(shared: &Shared, request: Request<Body>) -> Response<Body> {
-    match shared.router.clone().oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
 }

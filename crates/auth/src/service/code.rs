@@ -106,7 +106,7 @@ impl Auth {
     ) -> Result<Option<Option<Role>>, Error> {
         // Without an organization there is no role, but the account must be active: only then it has a version.
         let role = match code.organization {
-            Some(_) => in_force.membership.map(|membership| membership.role),
+            Some(_) => in_force.role,
             None => Some(None),
         };
         let is_good = in_force.version == Some(code.version) && self.rests(tx, code).await?;

@@ -2,14 +2,13 @@
 use api::{Id, OrganizationId};
 use db::{Row, Tx};
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
 use super::id;
 use crate::model::{AuditEvent, AuditEventName, AuditFilter, Link};
 
-const SELECT: &str = "select e.audit_id, e.organization_id, e.create_time, e.method, e.action, e.resource, e.actor, e.acting, e.outcome, e.reason, \
-     e.network, e.request_id, e.occurrences, e.details::text as details, c.sequence, c.digest \
-     from audit_event e left join audit_chain c on c.audit_id = e.audit_id";
+const COLUMNS: &str = "e.audit_id, e.organization_id, e.create_time, e.method, e.action, e.resource, e.actor, e.acting, e.outcome, e.reason, \
+     e.network, e.request_id, e.occurrences, e.details::text as details, c.sequence, c.digest";
+const FROM: &str = "from audit_event e left join audit_chain c on c.audit_id = e.audit_id";
 const FILTER: &str = "e.organization_id = $1 and ($2 = '' or e.actor = $2) and ($3 = '' or e.action = $3) and ($4 = '' or e.resource = $4) \
      and ($5::timestamptz is null or e.create_time >= $5) and ($6::timestamptz is null or e.create_time < $6)";
 
@@ -36,7 +35,7 @@ fn read(row: &Row) -> Result<AuditEvent, db::Error> {
 
 /// An entry.
 pub(crate) async fn get(tx: &Tx, name: AuditEventName) -> Result<Option<AuditEvent>, db::Error> {
-    let sql = format!("{SELECT} where e.organization_id = $1 and e.audit_id = $2");
+    let sql = format!("select {COLUMNS} {FROM} where e.organization_id = $1 and e.audit_id = $2");
     tx.query_opt(&sql, &[&name.organization.uuid(), &name.event.uuid()]).await?.as_ref().map(read).transpose()
 }
 
@@ -49,7 +48,7 @@ pub(crate) async fn list(
     limit: i64,
 ) -> Result<Vec<AuditEvent>, db::Error> {
     let sql = format!(
-        "{SELECT} where {FILTER} and ($7 = '00000000-0000-0000-0000-000000000000'::uuid or e.audit_id < $7) order by e.audit_id desc limit $8"
+        "select {COLUMNS} {FROM} where {FILTER} and ($7 = '00000000-0000-0000-0000-000000000000'::uuid or e.audit_id < $7) order by e.audit_id desc limit $8"
     );
     page(tx, &sql, organization, filter, before, limit).await
 }
@@ -62,7 +61,7 @@ pub(crate) async fn export(
     after: Id,
     limit: i64,
 ) -> Result<Vec<AuditEvent>, db::Error> {
-    let sql = format!("{SELECT} where {FILTER} and e.audit_id > $7 order by e.audit_id limit $8");
+    let sql = format!("select {COLUMNS} {FROM} where {FILTER} and e.audit_id > $7 order by e.audit_id limit $8");
     page(tx, &sql, organization, filter, after, limit).await
 }
 
@@ -87,13 +86,9 @@ pub(crate) async fn waits(tx: &Tx) -> Result<bool, db::Error> {
 
 /// Chains entries that wait and gives them, in the order of their chains. System transactions only.
 pub(crate) async fn seal(tx: &Tx, most: i32) -> Result<Vec<AuditEvent>, db::Error> {
-    let rows = tx.query("select sealed_id from audit_seal($1)", &[&most]).await?;
-    let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = format!("{SELECT} where e.audit_id = any($1) order by e.organization_id, c.sequence");
-    tx.query(&sql, &[&ids]).await?.iter().map(read).collect()
+    let chained = "audit_seal($1) c (sequence, audit_id, digest, event)";
+    let sql = format!("select {COLUMNS} from {chained} cross join lateral (select (c.event).*) e");
+    tx.query(&sql, &[&most]).await?.iter().map(read).collect()
 }
 
 /// Deletes entries that were kept long enough; gives their number. System transactions only.
@@ -133,7 +128,9 @@ pub(crate) async fn piece(
     after: i64,
     limit: i64,
 ) -> Result<Vec<AuditEvent>, db::Error> {
-    let sql = format!("{SELECT} where c.organization_id = $1 and c.sequence > $2 order by c.sequence limit $3");
+    let sql = format!(
+        "select {COLUMNS} {FROM} where c.organization_id = $1 and c.sequence > $2 order by c.sequence limit $3"
+    );
     tx.query(&sql, &[&organization.uuid(), &after, &limit]).await?.iter().map(read).collect()
 }
 

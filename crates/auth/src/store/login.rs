@@ -1,4 +1,6 @@
 //! Rows of flows and codes. System transactions only.
+use std::sync::LazyLock;
+
 use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 use time::OffsetDateTime;
@@ -278,30 +280,32 @@ pub(crate) async fn use_code(
     (session, most): (Option<Id>, i64),
     now: OffsetDateTime,
 ) -> Result<Option<Used>, db::Error> {
-    let of = |column: &str| format!("(select {column} from authorization_codes where code_digest = $1)");
+    let [used, kept, version, role] = &*USE;
+    let (session, named): (_, &[&(dyn db::ToSql + Sync)]) = (session.map(Id::uuid), &[&digest]);
+    let queries: [db::Query<'_>; 4] =
+        [(used, &[&digest, &now, &session]), (kept, named), (version, named), (role, &[&digest, &most])];
+    let rows = tx.together(&queries).await?;
+    let [used, in_force @ ..] = &rows[..] else { return Ok(None) };
+    let (Some(code), Some(beside)) = (used.first(), in_force.last().and_then(|rows| rows.first())) else {
+        return Ok(None);
+    };
+    Ok(Some(Used { code: read_code(code)?, in_force: read_in_force(in_force)?, sessions: beside.try_get("sessions")? }))
+}
+
+/// What [`use_code`] sends, in the order of the locks.
+static USE: LazyLock<[String; 4]> = LazyLock::new(|| {
     let used = format!(
         "update authorization_codes set used_time = $2, session_id = $3, network = '', user_agent = '' \
          from (select code_digest as digest, network as given_network, user_agent as given_agent from authorization_codes) given \
          where code_digest = $1 and digest = code_digest and used_time is null \
          returning {CODE}, given_network as network, given_agent as user_agent"
     );
+    let of = |column: &str| format!("(select {column} from authorization_codes where code_digest = $1)");
     let (organization, user) = (of("organization_id"), of("user_id"));
-    let sql = in_force_sql([&organization, &user], [&organization, &user]);
-    let (session, count) = (session.map(Id::uuid), count_sql(&user));
-    let named: &[&(dyn db::ToSql + Sync)] = &[&digest];
-    let queries: [db::Query<'_>; 5] = [
-        (&used, &[&digest, &now, &session]),
-        (&sql[0], named),
-        (&sql[1], named),
-        (&sql[2], named),
-        (&count, &[&digest, &most]),
-    ];
-    let rows = tx.together(&queries).await?;
-    let [used, in_force @ .., count] = &rows[..] else { return Ok(None) };
-    let (Some(code), Some(count)) = (used.first(), count.first()) else { return Ok(None) };
-    let (code, in_force) = (read_code(code)?, read_in_force(in_force)?);
-    Ok(Some(Used { code, in_force, sessions: count.try_get(0)? }))
-}
+    let sessions = format!("({}) as sessions", count_sql(&user));
+    let [kept, version, role] = in_force_sql([&organization, &user], [&organization, &user], &sessions);
+    [used, kept, version, role]
+});
 
 fn read_code(row: &Row) -> Result<Code, db::Error> {
     Ok(Code {

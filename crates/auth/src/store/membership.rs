@@ -48,11 +48,26 @@ pub(crate) async fn active(
 }
 
 /// See [`active`]; of the organization and the user that expressions name.
-pub(super) fn active_sql(organization: &str, user: &str) -> String {
+fn active_sql(organization: &str, user: &str) -> String {
     format!(
         "{SELECT} join organizations o on o.organization_id = m.organization_id \
          where m.organization_id = {organization} and m.user_id = {user} and m.state = 1 and u.state = 1 and o.state = 1"
     )
+}
+
+/// Of the organization and the user that expressions name: whether he is an [`active`] member and in which role, and the value of another
+/// expression beside it. One row, for [`read_role`].
+pub(super) fn role_sql([organization, user]: [&str; 2], beside: &str) -> String {
+    let active = active_sql(organization, user);
+    format!(
+        "select m.role, m.user_id is not null as is_member, {beside} from (select 1) one left join ({active}) m on true"
+    )
+}
+
+/// The role of an active member: he may have none, but custom roles.
+pub(super) fn read_role(row: &Row) -> Result<Option<Option<Role>>, db::Error> {
+    let role = row.try_get::<_, Option<i16>>("role")?.and_then(Role::of_number);
+    Ok(row.try_get::<_, bool>("is_member")?.then_some(role))
 }
 
 /// The membership of a user in an organization, whatever its state.

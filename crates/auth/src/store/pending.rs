@@ -11,7 +11,7 @@ use api::{Id, OrganizationId, UserId};
 use db::{Row, Tx};
 
 use super::{consent, login::Code, membership, organization, session};
-use crate::model::{Membership, Scopes};
+use crate::model::{Role, Scopes};
 
 /// Holds back everybody else who changes what this user signs in with, and all that would become a session of his, until the transaction
 /// ends. Rows that refer to the user are made all the same.
@@ -34,8 +34,8 @@ pub(crate) async fn version(tx: &Tx, user: UserId) -> Result<Option<i64>, db::Er
 pub(crate) struct InForce {
     /// As [`version`].
     pub(crate) version: Option<i64>,
-    /// His membership in an organization, if its rights are in force.
-    pub(crate) membership: Option<Membership>,
+    /// His role in an organization, if he is a member whose rights are in force.
+    pub(crate) role: Option<Option<Role>>,
 }
 
 /// What is in force of him, and in an organization, if one is named; it stays so until the transaction ends. One round trip. System
@@ -46,21 +46,22 @@ pub(crate) async fn in_force(
     organization: Option<OrganizationId>,
 ) -> Result<InForce, db::Error> {
     let (user, organization) = (user.uuid(), organization.map(OrganizationId::uuid));
-    let [kept, version, active] = in_force_sql(["$1"; 2], ["$1", "$2"]);
+    let [kept, version, role] = in_force_sql(["$1"; 2], ["$1", "$2"], "0");
     let queries: [db::Query<'_>; 3] =
-        [(&kept, &[&organization]), (&version, &[&user]), (&active, &[&organization, &user])];
+        [(&kept, &[&organization]), (&version, &[&user]), (&role, &[&organization, &user])];
     read_in_force(&tx.together(&queries).await?)
 }
 
-/// The queries for it in the order of the locks: of an organization, of a user, and of both, which these expressions name.
-pub(super) fn in_force_sql([organization, user]: [&str; 2], [in_this, his]: [&str; 2]) -> [String; 3] {
-    [organization::keep_sql(organization), version_sql(user), membership::active_sql(in_this, his)]
+/// The queries for it in the order of the locks: of an organization, of a user, and of both, which these expressions name; and, with the
+/// last, of the value of another expression.
+pub(super) fn in_force_sql([organization, user]: [&str; 2], both: [&str; 2], beside: &str) -> [String; 3] {
+    [organization::keep_sql(organization), version_sql(user), membership::role_sql(both, beside)]
 }
 
 /// Reads what they gave.
 pub(super) fn read_in_force(rows: &[Vec<Row>]) -> Result<InForce, db::Error> {
     let of = |number: usize| rows.get(number).map(Vec::as_slice).unwrap_or_default();
-    Ok(InForce { version: read_version(of(1))?, membership: of(2).first().map(membership::read).transpose()? })
+    Ok(InForce { version: read_version(of(1))?, role: of(2).first().map(membership::read_role).transpose()?.flatten() })
 }
 
 /// What a code rests on that was given in a browser's session: what the user has allowed the client, and whether the session is there. As

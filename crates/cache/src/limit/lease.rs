@@ -23,6 +23,9 @@ const AHEAD_MAX: u32 = 1024;
 /// Where fewer are left, whether any is left is asked each time.
 const NEAR_END: u32 = 16;
 
+/// Units drawn ahead for who comes again within a period.
+const AHEAD_MIN: u32 = 8;
+
 /// What is drawn ahead.
 pub(super) struct Leases {
     places: Box<[Mutex<Lease>]>,
@@ -45,6 +48,17 @@ struct Lease {
     ahead: u32,
 }
 
+impl Lease {
+    fn spend(&mut self, cost: u32, now: Instant) -> Option<u32> {
+        if self.units < cost || now >= self.asked + LIFE {
+            return None;
+        }
+        self.units -= cost;
+        self.left = self.left.saturating_sub(cost);
+        Some(self.left)
+    }
+}
+
 impl Default for Leases {
     fn default() -> Self {
         let nobody = Lease { key: 0, units: 0, left: 0, asked: Instant::now(), ahead: 0 };
@@ -53,19 +67,22 @@ impl Default for Leases {
 }
 
 impl Leases {
-    /// Grants what was drawn ahead: what is left then, or `None`, if Redis must be asked. Cost 0 looks only.
+    /// Grants what was drawn ahead: what is left then, or `None`, if Redis is to be asked. Cost 0 looks only.
     pub(super) fn grant(&self, name: &str, cost: u32) -> Option<u32> {
         let (key, mut lease) = self.find(name);
         let (now, known) = (Instant::now(), lease.key == key);
         if cost == 0 {
             return (known && lease.left >= NEAR_END && now < lease.asked + PERIOD).then_some(lease.left);
         }
-        if !known || lease.units < cost || now >= lease.asked + LIFE {
-            return None;
-        }
-        lease.units -= cost;
-        lease.left = lease.left.saturating_sub(cost);
-        Some(lease.left)
+        // One asks for more before nothing is left, while the others go on.
+        let asks_early = lease.units < lease.ahead / 4 && now >= lease.asked + BESIDE;
+        if known && !asks_early { lease.spend(cost, now) } else { None }
+    }
+
+    /// As [`Leases::grant`], for who has asked Redis in vain: to the last unit.
+    pub(super) fn rest(&self, name: &str, cost: u32) -> Option<u32> {
+        let (key, mut lease) = self.find(name);
+        if lease.key == key && cost > 0 { lease.spend(cost, Instant::now()) } else { None }
     }
 
     /// How many units to draw ahead beside what Redis is about to be asked for.
@@ -81,7 +98,7 @@ impl Leases {
             return 0;
         }
         lease.ahead = match since {
-            _ if since < PERIOD => (lease.ahead * 2 + 1).min(AHEAD_MAX),
+            _ if since < PERIOD => (lease.ahead * 4).clamp(AHEAD_MIN, AHEAD_MAX),
             _ if since < PERIOD * 2 => lease.ahead,
             _ if since < LIFE => lease.ahead / 2,
             _ => 0,
@@ -149,11 +166,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn of_many_at_once_one_asks_while_the_others_go_on() {
+        let leases = Leases::default();
+        leases.ahead("a");
+        wait(50).await;
+        let ahead = leases.ahead("a");
+        leases.drawn("a", ahead, 1000);
+        wait(50).await;
+        let asked = (0..ahead).filter(|_| leases.grant("a", 1).is_none() && leases.ahead("a") > 0).count();
+        assert_eq!(asked, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_granted_that_was_not_drawn_and_nothing_after_its_life() {
         let leases = Leases::default();
         leases.ahead("a");
         wait(50).await;
-        assert_eq!(leases.ahead("a"), 1);
+        assert_eq!(leases.ahead("a"), AHEAD_MIN);
         leases.drawn("a", 1, 50);
         assert_eq!(leases.grant("b", 1), None);
         assert_eq!((leases.grant("a", 2), leases.grant("a", 1), leases.grant("a", 1)), (None, Some(49), None));
@@ -162,6 +191,18 @@ mod tests {
         leases.drawn("a", ahead, 50);
         wait(1000).await;
         assert_eq!(leases.grant("a", 1), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_in_vain_gets_what_was_drawn() {
+        let leases = Leases::default();
+        leases.ahead("a");
+        wait(50).await;
+        let ahead = leases.ahead("a");
+        leases.drawn("a", ahead, 1000);
+        wait(50).await;
+        let granted = (0..ahead).filter(|_| leases.grant("a", 1).or_else(|| leases.rest("a", 1)).is_some()).count();
+        assert_eq!((granted, leases.rest("a", 1)), (ahead as usize, None));
     }
 
     #[tokio::test(start_paused = true)]

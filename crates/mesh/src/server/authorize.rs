@@ -2,15 +2,15 @@
 //! is read of the request up to here is the name of its resource.
 use std::sync::Arc;
 
-use api::{Code, CommonReason, Error};
+use api::{CommonReason, Error};
 use http::{HeaderName, HeaderValue, Request, Response};
 use proto::{Method, Reason};
 use tonic::{Status, body::Body, metadata::MetadataMap};
-use tower::ServiceExt;
 
 use super::{
     Shared,
     call::{self, Call},
+    offer::unknown_method,
 };
 use crate::{
     body::Check,
@@ -29,14 +29,12 @@ pub(crate) async fn checked(
     standing: &mut Option<Check>,
 ) -> Response<Body> {
     match admitted(shared, call, request, standing).await {
-        Ok(request) => match shared.router.clone().oneshot(request).await {
-            Ok(mut response) => {
-                // A service behind this one may have said so of the token it got; here the handler has run.
-                response.headers_mut().remove(&STALE);
-                response
-            }
-            Err(never) => match never {},
-        },
+        Ok(request) => {
+            let mut response = shared.services.serve(request).await;
+            // A service behind this one may have said so of the token it got; here the handler has run.
+            response.headers_mut().remove(&STALE);
+            response
+        }
         Err(error) => {
             let is_stale = error.reason() == CommonReason::TokenStale.as_reason();
             let mut response = Status::from(error).into_http();
@@ -100,9 +98,4 @@ async fn resource(method: &Method, body: Body, limit: usize) -> Result<(Option<S
     let name = wire::text_at(&message, &method.resource_path)
         .map_err(|malformed| Error::invalid_field(field, format!("cannot be read: {malformed}")))?;
     Ok((name.filter(|name| !name.is_empty()).map(str::to_owned), body))
-}
-
-fn unknown_method() -> Error {
-    let message = "this server has no such method; compare the path with the contract (`workos contract descriptors`)";
-    Error::new(Code::Unimplemented, CommonReason::MethodUnknown, message)
 }

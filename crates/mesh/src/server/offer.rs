@@ -1,22 +1,77 @@
 //! What a server offers: gRPC services whose every method declares its access, and beside them health and reflection.
-use std::{collections::BTreeSet, convert::Infallible, fmt, sync::Arc};
-
-use http::{Request, Response};
-use tonic::{
-    body::Body,
-    server::NamedService,
-    service::{Routes, RoutesBuilder},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    fmt,
+    sync::Arc,
 };
-use tower::Service;
+
+use api::{Code, CommonReason, Error};
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use tonic::{Status, body::Body, server::NamedService};
+use tower::{Service, ServiceExt};
 
 use crate::audit::Refusals;
 
 /// The services of one server. Build it, mount, hand it to [`serve`](super::serve).
 #[derive(Clone, Default)]
 pub struct Offer {
-    routes: RoutesBuilder,
+    services: Services,
     names: BTreeSet<&'static str>,
     refusals: Option<Arc<dyn Refusals>>,
+}
+
+/// Services by their full names. A path names one of them, so nothing is matched (gRPC over HTTP/2, `Path`).
+#[derive(Clone, Default)]
+pub(crate) struct Services(BTreeMap<&'static str, Arc<dyn Serve>>);
+
+trait Serve: Send + Sync {
+    fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>>;
+}
+
+struct Mounted<S>(S);
+
+impl<S> Serve for Mounted<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        let answer = self.0.clone().oneshot(request);
+        Box::pin(async move { answer.await.unwrap_or_else(|never| match never {}) })
+    }
+}
+
+impl Services {
+    /// Hands a request to the service in its path.
+    pub(crate) async fn serve(&self, request: Request<Body>) -> Response<Body> {
+        let path = request.uri().path();
+        let name = path.strip_prefix('/').and_then(|path| path.split_once('/')).map(|(service, _)| service);
+        match name.and_then(|name| self.0.get(name)) {
+            Some(service) => service.serve(request).await,
+            None => Status::from(unknown_method()).into_http(),
+        }
+    }
+
+    fn add<S>(&mut self, server: S)
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.0.insert(S::NAME, Arc::new(Mounted(server)));
+    }
+}
+
+/// What a path is answered with that this server does not have.
+pub(super) fn unknown_method() -> Error {
+    let message = "this server has no such method; compare the path with the contract (`workos contract descriptors`)";
+    Error::new(Code::Unimplemented, CommonReason::MethodUnknown, message)
 }
 
 impl Offer {
@@ -43,7 +98,7 @@ impl Offer {
     {
         check([S::NAME])?;
         self.names.insert(S::NAME);
-        self.routes.add_service(server);
+        self.services.add(server);
         Ok(())
     }
 
@@ -64,7 +119,7 @@ impl Offer {
         if !super::is_beside(&format!("/{}/", S::NAME)) {
             return Err(Undeclared::Service(S::NAME.to_owned()));
         }
-        self.routes.add_service(server);
+        self.services.add(server);
         Ok(())
     }
 
@@ -78,8 +133,8 @@ impl Offer {
         self.names.iter().copied()
     }
 
-    pub(super) fn into_parts(self) -> (Routes, BTreeSet<&'static str>, Option<Arc<dyn Refusals>>) {
-        (self.routes.routes(), self.names, self.refusals)
+    pub(super) fn into_parts(self) -> (Services, BTreeSet<&'static str>, Option<Arc<dyn Refusals>>) {
+        (self.services, self.names, self.refusals)
     }
 }
 
