@@ -80,11 +80,16 @@ impl Measured {
 
     /// Waits until its engines rest, two minutes at most: what they tidy up after many rows were written at once is no cost of a call.
     pub(crate) async fn engines_rest(&self) -> Result<()> {
+        self.rests(120, || Ok(0.0)).await
+    }
+
+    /// Waits until its engines rest, and what else this tells the CPU seconds of, so many seconds at most.
+    pub(crate) async fn rests(&self, most: usize, also: impl Fn() -> Result<f64>) -> Result<()> {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut before = f64::MIN;
-        for _ in 0..120 {
+        for _ in 0..most {
             tick.tick().await;
-            let now = self.engines_cpu()?;
+            let now = self.engines_cpu()? + also()?;
             if now - before < 0.05 {
                 break;
             }

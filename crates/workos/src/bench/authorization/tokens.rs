@@ -40,6 +40,8 @@ const CODES_EACH: usize = 5;
 const ROUNDS: usize = 4;
 /// Most codes of a round: users of the graph are as many as the rounds of both need.
 const CODES_MAX: usize = 1300;
+/// Seconds, at most, that a round waits for what the sign-ins before it have left to do; codes are good for a minute.
+const REST: usize = 10;
 /// Sign-ins at once.
 pub(super) const SIGN_INS: usize = 4;
 
@@ -189,6 +191,7 @@ async fn our_codes(
     let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
         let given = given(http, cast, (first + round * codes, codes)).await?;
+        platform.rests(REST, || side.cpu()).await?;
         rounds.push(side.cost(platform, codes, |index| side.redeem(&given[index])).await?);
     }
     Ok(Cost::mean(&rounds))
@@ -211,6 +214,7 @@ async fn their_codes(
     Run::of(warm.len(), |index| side.redeem(&warm[index])).await?;
     for round in 1..=ROUNDS {
         let given = keycloak.codes(round * codes, codes).await?;
+        platform.rests(REST, || side.cpu()).await?;
         rounds.push(side.cost(platform, codes, |index| side.redeem(&given[index])).await?);
     }
     Ok(Cost::mean(&rounds))
