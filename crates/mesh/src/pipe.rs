@@ -1,14 +1,18 @@
 //! The in-memory transport of `process` mode: every service listens, every service connects, no socket is opened.
 //!
 //! Streams go over it as over any connection. Calls of one message each way need none: who accepts a connection gives a [`Straight`] way
-//! along, on which they come to his stack as they are, without frames (ADR 0064). A connection carries the name of who opened it. That name is as good as a certificate: only code inside this process can
-//! open a pipe, and each service gets a connector that is bound to its own name.
+//! along, on which they come to his stack as they are, without frames (ADR 0064).
+//!
+//! A connection carries the name of who opened it. That name is as good as a certificate: only code inside this process can open a pipe,
+//! and each service gets a connector that is bound to its own name.
 use std::{
     collections::HashMap,
     fmt, io,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
 use tokio::{
     io::DuplexStream,
     sync::{
@@ -17,9 +21,6 @@ use tokio::{
     },
     task::AbortHandle,
 };
-
-use bytes::Bytes;
-use http::{Request, Response};
 use tonic::body::Body;
 
 use crate::call::Peer;
