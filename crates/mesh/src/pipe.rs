@@ -1,6 +1,6 @@
 //! The in-memory transport of `process` mode: every service listens, every service connects, no socket is opened.
 //!
-//! Streams go over it as over any connection. Calls of one message each way need none: who accepts a connection gives a [`Straight`] way
+//! Streams go over it as over any connection. Calls of one message each way need none: who accepts a connection gives a straight way
 //! along, on which they come to his stack as they are, without frames (ADR 0064).
 //!
 //! A connection carries the name of who opened it. That name is as good as a certificate: only code inside this process can open a pipe,
