@@ -64,13 +64,14 @@ impl Door for Entrance {
         while running.try_join_next().is_some() {}
         let (sender, answer) = oneshot::channel();
         let (peer, request) = (self.peer.clone(), head.map(|()| Body::new(Full::new(message))));
-        let task = running.spawn(async move {
+        // Boxed: a task that has ended stays until the next call, and shall hold nothing of its own.
+        let task = running.spawn(Box::pin(async move {
             let mut response = stack(shared, peer, request).await;
             // What would not go over a connection: the source of an error stays here.
             response.extensions_mut().clear();
             // Nobody may wait any more.
             let _ = sender.send(response);
-        });
+        }));
         Ok(Answering::new(answer, task))
     }
 }
