@@ -132,7 +132,8 @@ pub(super) fn tests(workspace: &Workspace) -> Vec<Violation> {
     violations
 }
 
-/// Migrations have four digits, each number once: parts of a service may have ranges of their own.
+/// Migrations have four digits, each number once: parts of a service may have ranges of their own. The service names each of them, or it
+/// would never run.
 pub(super) fn migrations(workspace: &Workspace) -> Vec<Violation> {
     let mut violations = Vec::new();
     for of in workspace.service_crates() {
@@ -147,6 +148,11 @@ pub(super) fn migrations(workspace: &Workspace) -> Vec<Violation> {
             let rises = number.len() == 4 && number > last && name[4..].starts_with('_');
             if !rises || !name.ends_with(".sql") || !lower {
                 let problem = format!("migrations are named NNNN_<lower_snake_case>.sql with a number above {last}");
+                violations.push(Violation::new(&folder.join(&name), 0, problem));
+            }
+            let quoted = format!("\"{name}\"");
+            if !of.sources_of("src").any(|source| source.text.contains(&quoted)) {
+                let problem = "is named in no db::migrations! of its service, so it is never run";
                 violations.push(Violation::new(&folder.join(&name), 0, problem));
             }
             last = number.max(last);
