@@ -150,10 +150,10 @@ impl Limits {
     async fn decide(&self, connections: &Connections, key: &str, limit: Limit, cost: u32) -> Decision {
         let mut name = format!("{}:limit:", self.prefix);
         escape(&mut name, key);
-        let drawn =
+        let granted =
             |remaining| Decision { allowed: true, remaining, retry_after: Duration::ZERO, source: Source::Redis };
         if let Some(remaining) = self.leases.grant(&name, cost) {
-            return drawn(remaining);
+            return granted(remaining);
         }
         let mut refused = None;
         if self.resting.load(Ordering::Acquire) == 0 {
@@ -165,8 +165,8 @@ impl Limits {
                 Err(_) => self.rest(&silent()),
             }
         }
-        if let Some(remaining) = self.leases.rest(&name, cost) {
-            return drawn(remaining);
+        if let Some(remaining) = self.leases.grant_to_the_last(&name, cost) {
+            return granted(remaining);
         }
         if let Some(refused) = refused {
             return refused;
@@ -215,8 +215,8 @@ impl Limits {
     async fn ask(&self, connections: &Connections, name: &str, limit: Limit, cost: u32) -> Result<Decision, Error> {
         let client = connections.within(self.patience);
         let known = self.hash.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let ahead = self.leases.ahead(name);
-        let ahead = if cost == 0 { 0 } else { ahead };
+        // Who only looks draws nothing, but is known to have asked.
+        let ahead = self.leases.ahead(name) * cost.min(1);
         let numbers = [limit.interval_micros(), limit.burst.into(), cost.into(), ahead.into()];
         let arguments = || numbers.iter().map(|number| Value::from(number.to_string())).collect::<Vec<_>>();
         let hash = match known {

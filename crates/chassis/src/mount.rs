@@ -3,7 +3,6 @@
 //! Mounting only collects; the host starts all of it after the start function has returned, so that a half-built service never
 //! answers.
 use std::{
-    convert::Infallible,
     future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -19,7 +18,6 @@ use mesh::server::Offer;
 use proto::auth::v1::OrganizationPurged;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{body::Body, server::NamedService};
 
 use crate::{
     BootError,
@@ -68,16 +66,7 @@ impl Mount {
 
     /// Serves RPCs of the contract; wrap the generated server in `mesh::rpc!` first. A service that is not in the contract, or
     /// a method without access option, stops the start and is named.
-    pub fn rpc<S>(&mut self, server: S)
-    where
-        S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
+    pub fn rpc(&mut self, server: impl mesh::server::Server) {
         if let Err(undeclared) = self.offer.mount(server) {
             self.problem.get_or_insert_with(|| undeclared.into());
         }

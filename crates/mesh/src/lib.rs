@@ -1,4 +1,4 @@
-//! How a call travels: one client stack, one server stack, three transports under them.
+//! How a call travels: one client stack, one server stack, three transports under them. Within a process calls need none (ADR 0064).
 //!
 //! What must hold:
 //! - The order of the layers is written once, in [`server`] and [`client`], and is the same over pipe, TLS and sidecar.

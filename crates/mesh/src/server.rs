@@ -35,7 +35,7 @@ mod connection;
 mod offer;
 mod straight;
 
-pub use offer::{Offer, Undeclared, check};
+pub use offer::{Offer, Server, Undeclared, check};
 
 use call::Call;
 use connection::Source;

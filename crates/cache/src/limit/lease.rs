@@ -80,7 +80,7 @@ impl Leases {
     }
 
     /// As [`Leases::grant`], for who has asked Redis in vain: to the last unit.
-    pub(super) fn rest(&self, name: &str, cost: u32) -> Option<u32> {
+    pub(super) fn grant_to_the_last(&self, name: &str, cost: u32) -> Option<u32> {
         let (key, mut lease) = self.find(name);
         if lease.key == key && cost > 0 { lease.spend(cost, Instant::now()) } else { None }
     }
@@ -135,6 +135,17 @@ mod tests {
         tokio::time::advance(Duration::from_millis(millis)).await;
     }
 
+    /// Of `a`, and how many units.
+    async fn drawn_ahead() -> (Leases, u32) {
+        let leases = Leases::default();
+        leases.ahead("a");
+        wait(50).await;
+        let ahead = leases.ahead("a");
+        leases.drawn("a", ahead, 1000);
+        wait(50).await;
+        (leases, ahead)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_comes_seldom_draws_nothing_ahead() {
         let leases = Leases::default();
@@ -167,12 +178,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_many_at_once_one_asks_while_the_others_go_on() {
-        let leases = Leases::default();
-        leases.ahead("a");
-        wait(50).await;
-        let ahead = leases.ahead("a");
-        leases.drawn("a", ahead, 1000);
-        wait(50).await;
+        let (leases, ahead) = drawn_ahead().await;
         let asked = (0..ahead).filter(|_| leases.grant("a", 1).is_none() && leases.ahead("a") > 0).count();
         assert_eq!(asked, 1);
     }
@@ -195,14 +201,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_in_vain_gets_what_was_drawn() {
-        let leases = Leases::default();
-        leases.ahead("a");
-        wait(50).await;
-        let ahead = leases.ahead("a");
-        leases.drawn("a", ahead, 1000);
-        wait(50).await;
-        let granted = (0..ahead).filter(|_| leases.grant("a", 1).or_else(|| leases.rest("a", 1)).is_some()).count();
-        assert_eq!((granted, leases.rest("a", 1)), (ahead as usize, None));
+        let (leases, ahead) = drawn_ahead().await;
+        let granted =
+            (0..ahead).filter(|_| leases.grant("a", 1).or_else(|| leases.grant_to_the_last("a", 1)).is_some()).count();
+        assert_eq!((granted, leases.grant_to_the_last("a", 1)), (ahead as usize, None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ async fn what_is_drawn_ahead_is_counted_for_all_and_the_end_is_exact() {
         granted += allowed(call % 3, 4).await;
     }
     // A unit comes back every twelve seconds. What an instance has drawn and not used is lost: at most a sixteenth of what was left.
-    let most = 3_000 + usize::try_from(begin.elapsed().as_secs() / 12).unwrap() + 1;
+    let most = 3_000 + usize::try_from(begin.elapsed().as_secs() / 12).expect("a test is short") + 1;
     assert!((2_700..=most).contains(&granted), "{granted}");
     for instance in &instances {
         assert!(!instance.limit("user", &limit, 1).await.allowed);

@@ -22,6 +22,27 @@ pub struct Offer {
     refusals: Option<Arc<dyn Refusals>>,
 }
 
+/// A generated server, as it is or wrapped.
+pub trait Server:
+    Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Server for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Services by their full names. A path names one of them, so nothing is matched (gRPC over HTTP/2, `Path`).
 #[derive(Clone, Default)]
 pub(crate) struct Services(BTreeMap<&'static str, Arc<dyn Serve>>);
@@ -32,11 +53,7 @@ trait Serve: Send + Sync {
 
 struct Mounted<S>(S);
 
-impl<S> Serve for Mounted<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-{
+impl<S: Server> Serve for Mounted<S> {
     fn serve(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         let answer = self.0.clone().oneshot(request);
         Box::pin(async move { answer.await.unwrap_or_else(|never| match never {}) })
@@ -54,16 +71,7 @@ impl Services {
         }
     }
 
-    fn add<S>(&mut self, server: S)
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
+    fn add<S: Server>(&mut self, server: S) {
         self.0.insert(S::NAME, Arc::new(Mounted(server)));
     }
 }
@@ -86,16 +94,7 @@ impl Offer {
     ///
     /// # Errors
     /// The service is not in the contract, or one of its methods has no access option.
-    pub fn mount<S>(&mut self, server: S) -> Result<(), Undeclared>
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
+    pub fn mount<S: Server>(&mut self, server: S) -> Result<(), Undeclared> {
         check([S::NAME])?;
         self.names.insert(S::NAME);
         self.services.add(server);
@@ -106,16 +105,7 @@ impl Offer {
     ///
     /// # Errors
     /// Any other service: it belongs into the contract.
-    pub fn mount_beside<S>(&mut self, server: S) -> Result<(), Undeclared>
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
+    pub fn mount_beside<S: Server>(&mut self, server: S) -> Result<(), Undeclared> {
         if !super::is_beside(&format!("/{}/", S::NAME)) {
             return Err(Undeclared::Service(S::NAME.to_owned()));
         }

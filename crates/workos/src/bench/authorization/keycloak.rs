@@ -1,6 +1,6 @@
 //! Keycloak in its production mode, on a database of its own: a realm with a machine client, a public client with PKCE, and people, of whom
 //! each signs in for a code of his own, as ours do.
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -130,19 +130,18 @@ impl Keycloak {
     }
 
     async fn code_of(&self, number: usize) -> Result<Code> {
-        let mut cookies = BTreeMap::new();
-        let (verifier, page) = self.authorize(&mut cookies).await?;
+        let (verifier, page) = self.authorize().await?;
         let html = String::from_utf8_lossy(&page.body);
         let action = html.split_once("action=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(action, _)| action);
         let action = action.context("Keycloak shows no form")?.replace("&amp;", "&");
         let path = action.trim_start_matches(self.http.base()).to_owned();
-        let fields = [("username", name(number)), ("password", PERSON.to_owned()), ("credentialId", String::new())];
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let call = Call::new("sign in", Method::POST, path).form(&fields).header("cookie", header_of(&cookies));
+        let name = name(number);
+        let fields = [("username", name.as_str()), ("password", PERSON), ("credentialId", "")];
+        let call = Call::new("sign in", Method::POST, path).form(&fields).header("cookie", cookies_of(&page));
         code(&self.http.once(&call).await?, verifier)
     }
 
-    async fn authorize(&self, cookies: &mut BTreeMap<String, String>) -> Result<(String, Answer)> {
+    async fn authorize(&self) -> Result<(String, Answer)> {
         let verifier = login::random_text(48);
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
         let path = format!(
@@ -150,10 +149,8 @@ impl Keycloak {
              &code_challenge_method=S256",
             login::encoded(login::REDIRECT)
         );
-        let call = Call::new("authorize", Method::GET, path).header("cookie", header_of(cookies));
-        let answer = self.http.once(&call).await?;
-        keep(&answer, cookies);
-        Ok((verifier, answer))
+        let call = Call::new("authorize", Method::GET, path);
+        Ok((verifier, self.http.once(&call).await?))
     }
 }
 
@@ -167,17 +164,11 @@ fn person(number: usize) -> Value {
            "credentials": [{"type": "password", "value": PERSON, "temporary": false}]})
 }
 
-fn header_of(cookies: &BTreeMap<String, String>) -> String {
-    cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-}
-
-fn keep(answer: &Answer, cookies: &mut BTreeMap<String, String>) {
-    for cookie in answer.headers.get_all(header::SET_COOKIE) {
-        let pair = cookie.to_str().ok().and_then(|text| text.split(';').next()?.split_once('='));
-        if let Some((name, value)) = pair {
-            cookies.insert(name.to_owned(), value.to_owned());
-        }
-    }
+/// What a page has set, as the next request brings it back.
+fn cookies_of(page: &Answer) -> String {
+    let set = page.headers.get_all(header::SET_COOKIE).iter();
+    let pairs = set.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+    pairs.collect::<Vec<_>>().join("; ")
 }
 
 /// The code in the address that the browser is sent to.
